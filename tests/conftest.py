@@ -171,7 +171,7 @@ def _no_hurry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Let a press wait for as long as a loaded machine needs."""
     if not str(request.path.with_suffix("")).endswith(_IN_A_HURRY):
         for module in (request_context, dispatcher):
-            monkeypatch.setattr(module, "LONGEST_WAIT", 60.0)
+            monkeypatch.setattr(module, "MAX_WAIT", 60.0)
 
 
 # --- What a check finds before a launch. ---------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Signing up: an address typed into a form, and the contact that its holder's press makes of it.
+"""Signing up: the form for an address, and the press by which its holder becomes a contact.
 
-Double opt-in: the form alone does nothing but owe a mail.
+Double opt-in: the form only enqueues a mail.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def request_sign_up(
 ) -> None:
     """Enqueue a mail with a link to the holder of an address, three a day at most.
 
-    It does the same whether or not the address is on the list, and says nothing about it. Raises
-    AddressError for what is no address.
+    It does the same whether or not the address is on the list, so that nobody learns that. Raises
+    AddressError for an invalid address.
     """
     parsed = email_address.parse(address)
     with database.atomic():
@@ -80,12 +80,12 @@ def forget_old_sign_ups(
     database: Database,
     *,
     now: datetime,
-    chunk: int = MAX_ROWS_PER_STEP,
+    max_rows_per_step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Delete what nobody confirmed in a month: addresses that anybody may have typed in.
+    """Delete sign-ups that nobody confirmed within `SIGN_UPS_KEPT`; return how many.
 
-    In steps of `chunk` at most. Returns how many there were.
+    Anybody may have typed their addresses. A transaction deletes at most `max_rows_per_step`.
     """
     return delete_in_steps(
         database,
@@ -94,21 +94,21 @@ def forget_old_sign_ups(
         SignUp.at < now - SIGN_UPS_KEPT,
         holds_addresses=True,
         should_stop=should_stop,
-        max_rows_per_step=chunk,
+        max_rows_per_step=max_rows_per_step,
     )
 
 
-def _make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
+def _make_contact(sign_up: SignUp, arrived_at: datetime, settings: Settings) -> Contact:
     address = email_address.Address(sign_up.address, sign_up.address_key)
     language = lookup.read_list_facts(sign_up.list).pick_language(sign_up.language)
     contact = lookup.make_contact(
         sign_up.list,
         address,
-        # Confirmed in the same transaction.
+        # Confirmed later in the same transaction.
         status=Status.UNCONFIRMED,
-        status_at=arrived,
+        status_at=arrived_at,
         source=catalogues.load_translations(language).gettext("your own sign-up on our page"),
-        since=arrived,
+        since=arrived_at,
     )
     if subject := _find_erased_subject(sign_up, settings):
         contact.subject, contact.has_predecessor = subject, True
@@ -116,11 +116,11 @@ def _make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Con
 
 
 def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
-    """Return the subject of somebody erased, so that their evidence stays one person's.
+    """Return the subject of an erased contact that signs up again, "" if there is none.
 
-    An address from which somebody has moved is not theirs any more, also once they are erased:
-    whoever signs up with it is taken for another person. Nor is theirs what another list has under
-    that subject, with which a file of suppressions may have brought it here.
+    So its evidence stays under one subject. Not so for an address that the contact had left for
+    another: it may be another person's now. Nor for a subject that belongs to another list, from
+    which a suppression file may have brought it here.
     """
     fingerprint = email_address.fingerprint(settings.fingerprint_key, sign_up.address_key)
     suppression: Suppression | None = (
@@ -137,12 +137,12 @@ def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
     slug = sign_up.list.slug
     if chain_reader.find_subjects_of_other_lists([suppression.subject], slug):
         return ""
-    # Who was never erased here was never held, and had no other address to move to.
-    is_theirs = erasable_parts.read_erased_fingerprint(suppression.subject, slug) in {
+    # A contact that was never erased here was never stored, and had no address to move from.
+    is_same_person = erasable_parts.read_erased_fingerprint(suppression.subject, slug) in {
         "",
         fingerprint,
     }
-    return suppression.subject if is_theirs else ""
+    return suppression.subject if is_same_person else ""
 
 
 # --- Confirming a sign-up. ------------------------------------------------------------------------
@@ -158,50 +158,58 @@ def confirm_sign_up(
     database: Database,
     *,
     uid: str,
-    arrived: datetime,
+    arrived_at: datetime,
     settings: Settings,
     trace: Mapping[str, str],
     page_wording: str,
     language: str = "",
     given_by: Giver = "",
-    mark: str = "",
+    confirmation_token: str = "",
     form: Form | None = None,
 ) -> SignUpResult | None:
-    """Confirm a sign-up: put its person on the list, with the evidence.
+    """Confirm a sign-up: put its holder on the list, with the evidence.
 
-    `arrived` is when the press reached us; `language` is that of the page, `mark` what its
-    button sent along, "" unless it asked again, and `form` the form that it stood in. The outcome
-    is `hold` if it may be a program's and has to be pressed again, `ask` if it comes from a page
-    after which something was pressed, `nothing` if the link was used before or nothing had to
-    change, `late` if it has expired. Returns None if there is no such sign-up.
+    - `arrived_at`: when the press arrived.
+    - `language`: that of the page.
+    - `confirmation_token`: what the button sent, "" unless the page asked again.
+    - `form`: the submitted form.
+
+    The outcome is `hold` if the press may be a program's and is asked for again, `ask` if the form
+    is stale, `nothing` if the link was used before or nothing had to change, and `late` if it has
+    expired. Returns None if there is no such sign-up.
     """
     with database.atomic():
         sign_up = _lock_sign_up(database, uid)
         if sign_up is None:
             return None
-        predicted = _predict_outcome(sign_up, arrived)
+        predicted = _predict_outcome(sign_up, arrived_at)
         if predicted is not Outcome.CONFIRM:
             return _make_result(sign_up, predicted)
         if form and form.version != _get_form_version(sign_up):
             return _make_result(sign_up, Outcome.ASK)
-        past = _read_past(sign_up)
+        history = _make_history(sign_up)
         sign_up.form_version += 1
-        signs = bot_detection.detect_signals("yes", past, arrived=arrived, mailed_at=None)
-        # In doubt, the newest round's Yes alone counts: of two programs one has an older page.
+        signals = bot_detection.detect_signals(
+            "yes", history, arrived_at=arrived_at, mailed_at=None
+        )
+        # Only the newest confirmation request counts: of two programs one has an older page.
         if not bot_detection.is_valid_yes(
-            past, signs, is_again=past.doubted_at is not None, mark=mark
+            history,
+            signals,
+            is_confirmation_page=history.doubted_at is not None,
+            confirmation_token=confirmation_token,
         ):
-            doubted = bot_detection.record_doubtful_yes(past, at=arrived)
+            doubted = bot_detection.record_doubtful_yes(history, at=arrived_at)
             sign_up.doubted_at, sign_up.declined_at = doubted.doubted_at, None
             sign_up.save()
-            return _make_result(sign_up, Outcome.HOLD, signs)
-        sign_up.confirmed_at, sign_up.declined_at, sign_up.doubted_at = arrived, None, None
+            return _make_result(sign_up, Outcome.HOLD, signals)
+        sign_up.confirmed_at, sign_up.declined_at, sign_up.doubted_at = arrived_at, None, None
         sign_up.save()
         locked: Contact | None = lock_rows(_select_contact(sign_up)).first()
-        contact = locked or _make_contact(sign_up, arrived, settings)
+        contact = locked or _make_contact(sign_up, arrived_at, settings)
         key, is_new = settings.fingerprint_key, contact.id is None
-        former_standing = {} if is_new else status_changes.describe_previous_status(contact, key)
-        former_names = {} if is_new else status_changes.describe_name_before(contact)
+        former_status = {} if is_new else status_changes.describe_previous_status(contact, key)
+        former_names = {} if is_new else status_changes.describe_previous_name(contact)
         contact.address = sign_up.address
         contact.name = sign_up.name or contact.name
         contact.language = sign_up.language or contact.language
@@ -211,18 +219,18 @@ def confirm_sign_up(
         ):
             return _make_result(sign_up, Outcome.NOTHING)
         consent_record = {
-            **_make_consent_record(sign_up, arrived, language),
+            **_make_consent_record(sign_up, arrived_at, language),
             **describe_giver(given_by),
             "page_wording": chain.store_wording(page_wording),
         }
         act = status_changes.Act(
-            at=arrived,
+            at=arrived_at,
             actor="person",
-            consent=consent_record | former_standing,
+            consent=consent_record | former_status,
             person=former_names,
-            trace={**trace, **_describe_doubts(past, signs)},
+            trace={**trace, **_describe_doubts(history, signals)},
         )
-        enqueue_receipt.enqueue_receipt(contact, sign_up.list, at=arrived)
+        enqueue_receipt.enqueue_receipt(contact, sign_up.list, at=arrived_at)
         status_changes.confirm_contact(contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=key)
         return _make_result(sign_up, Outcome.CONFIRM)
 
@@ -231,54 +239,56 @@ def decline_sign_up(
     database: Database,
     *,
     uid: str,
-    arrived: datetime,
+    arrived_at: datetime,
     settings: Settings,
     trace: Mapping[str, str],
     form: Form | None = None,
 ) -> SignUpResult | None:
-    """Decline a sign-up at the request of the mail's reader.
+    """Record that the reader of a sign-up mail declines it.
 
-    `form` is the form of the page, as for the Yes; what was pressed after a Yes counts if it stood
-    beside that. Whom this link has put on the list it takes off again; nothing else changes. Within
-    a minute of the Yes that is no withdrawal: whatever presses both was no person, or slipped. Who
-    stood somewhere before stands there again, and a person may use the link after it. The outcome
-    is `remove` if somebody withdrew, and otherwise what a Yes would do now. Returns None if
-    there is no such sign-up.
+    - Not confirmed yet: the sign-up is marked as declined.
+    - Confirmed by this link within the last minute: that Yes is undone. The contact gets back its
+      former status, a new contact is removed, and the link works again.
+    - Confirmed by this link earlier: the contact is removed, as by a No.
+    - `form`: as for `confirm_sign_up`; a form of the page of the last Yes still counts.
+
+    The outcome is `remove` if the contact withdrew, `ask` if the form is stale, otherwise what a
+    Yes would do now. Returns None if there is no such sign-up.
     """
     with database.atomic():
         sign_up = _lock_sign_up(database, uid)
         if sign_up is None:
             return None
-        predicted = _predict_outcome(sign_up, arrived)
+        predicted = _predict_outcome(sign_up, arrived_at)
         if predicted is Outcome.CONFIRM:
             if form and form.version != _get_form_version(sign_up):
                 return _make_result(sign_up, Outcome.ASK)
-            sign_up.declined_at = arrived
+            sign_up.declined_at = arrived_at
             sign_up.form_version += 1
             sign_up.save()
             return _make_result(sign_up, predicted)
         version = _get_form_version(sign_up)
-        # The page of that Yes is two behind: it was a press there, and an answer of the contact's.
+        # The page of that Yes is two behind, as the press and the contact's answer each count one.
         if form and form.version not in {version, version - 2}:
             return _make_result(sign_up, predicted)
         contact = _find_contact(sign_up)
         at_its_yes = (Status.CONFIRMED, sign_up.confirmed_at)
         if contact is None or (contact.status, contact.status_at) != at_its_yes:
             return _make_result(sign_up, predicted)
-        past = LinkHistory(yes_at=sign_up.confirmed_at)
+        history = LinkHistory(yes_at=sign_up.confirmed_at)
         if BotSignal.BOTH_ANSWERED in bot_detection.detect_signals(
-            "no", past, arrived=arrived, mailed_at=None
+            "no", history, arrived_at=arrived_at, mailed_at=None
         ):
-            sign_up.confirmed_at, sign_up.declined_at = None, arrived
+            sign_up.confirmed_at, sign_up.declined_at = None, arrived_at
             sign_up.form_version += 1
             sign_up.save()
-            _undo_yes(lookup.lock_contact(contact.id), trace, settings, at=arrived)
-            return _make_result(sign_up, _predict_outcome(sign_up, arrived))
+            _undo_yes(lookup.lock_contact(contact.id), trace, settings, at=arrived_at)
+            return _make_result(sign_up, _predict_outcome(sign_up, arrived_at))
         record_answer(
             database,
             uid=contact.uid,
             answer=Answer.NO,
-            arrived=arrived,
+            arrived_at=arrived_at,
             settings=settings,
             method="page",
             trace=trace,
@@ -289,17 +299,17 @@ def decline_sign_up(
 def _undo_yes(
     contact: Contact, trace: Mapping[str, str], settings: Settings, *, at: datetime
 ) -> None:
-    """Undo a sign-up's Yes: restore the former standing, or remove a new contact."""
+    """Undo a sign-up's Yes: restore the former status, or remove a new contact."""
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace)
     enqueue_receipt.drop_receipts(contact)
-    status_changes.invalidate_open_forms(contact, is_no=True)
+    status_changes.invalidate_open_forms(contact, has_refused=True)
     if not status_changes.undo_sign_up(contact, act=act, fingerprint_key=key):
         retract_yes(contact, method, trace, settings, at=at)
 
 
-def _read_past(sign_up: SignUp) -> LinkHistory:
-    """Return the past presses on a sign-up's page, as the rules read them."""
+def _make_history(sign_up: SignUp) -> LinkHistory:
+    """Return the presses on a sign-up's page as a link history."""
     return LinkHistory(
         no_at=sign_up.declined_at,
         doubted_at=sign_up.doubted_at,
@@ -307,13 +317,13 @@ def _read_past(sign_up: SignUp) -> LinkHistory:
     )
 
 
-def _describe_doubts(past: LinkHistory, signs: Iterable[BotSignal]) -> dict[str, Any]:
-    """Describe the doubts about a Yes that a further press settled."""
-    if past.doubted_at is None:
+def _describe_doubts(history: LinkHistory, signals: Iterable[BotSignal]) -> dict[str, Any]:
+    """Return the trace's fields about a Yes that was asked for again and confirmed."""
+    if history.doubted_at is None:
         return {}
     return {
-        "signs": [str(sign) for sign in signs],
-        "asked_again_at": past.doubted_at.isoformat(),
+        "signs": [str(signal) for signal in signals],
+        "asked_again_at": history.doubted_at.isoformat(),
     }
 
 
@@ -326,8 +336,8 @@ def _predict_outcome(sign_up: SignUp, moment: datetime) -> Outcome:
 def _get_form_version(sign_up: SignUp) -> int:
     """Return the version of the forms that count now.
 
-    It grows with each press on the page of the sign-up and with each of the person's elsewhere, so
-    that no page counts which was open before a No that was given by another link, or by phone.
+    It grows with each press on the sign-up's page and each answer of the contact elsewhere. So a
+    page that was open before a No by another link, or by phone, does not count.
     """
     contact = _find_contact(sign_up)
     return sign_up.form_version + (contact.form_version if contact else 0)
@@ -353,24 +363,24 @@ def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
     return locked
 
 
-def _make_consent_record(sign_up: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
+def _make_consent_record(sign_up: SignUp, arrived_at: datetime, language: str) -> dict[str, Any]:
     mailing_list = lookup.read_list_facts(sign_up.list)
     language = language or mailing_list.pick_language(sign_up.language)
     return {
         "answer": "yes",
         "method": "page",
         "signed_up_at": sign_up.at.isoformat(),
-        "arrived_at": arrived.isoformat(),
+        "arrived_at": arrived_at.isoformat(),
         "language": language,
         **lookup.describe_list(mailing_list.in_language(language)),
     }
 
 
 def _make_result(
-    sign_up: SignUp, outcome: Outcome, signs: tuple[BotSignal, ...] = ()
+    sign_up: SignUp, outcome: Outcome, signals: tuple[BotSignal, ...] = ()
 ) -> SignUpResult:
     contact = _find_contact(sign_up)
-    standing = (
+    contact_state = (
         None if contact is None else read_contact_state(contact, click_log.find_opening(contact))
     )
     mailing_list = lookup.read_list_facts(sign_up.list)
@@ -379,9 +389,9 @@ def _make_result(
         address=email_address.mask_address(sign_up.address),
         language=mailing_list.pick_language(sign_up.language),
         mailing_list=mailing_list,
-        standing=standing,
+        contact_state=contact_state,
         ends_at=sign_up.at + SIGN_UP_LIFETIME,
-        mark=bot_detection.find_open_confirmation_token(_read_past(sign_up)),
+        confirmation_token=bot_detection.find_open_confirmation_token(_make_history(sign_up)),
         form_version=_get_form_version(sign_up),
-        signs=signs,
+        signals=signals,
     )

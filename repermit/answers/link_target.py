@@ -43,23 +43,24 @@ from repermit.rules.deadlines_and_reminders import (
 )
 from repermit.settings.definitions import Settings
 
-# --- What is known of the contact that a link names, and what an answer did. ----------------------
+# --- The contact that a link names, and the result of an answer. ----------------------------------
 
 
 Method = Literal["page", "one_click", "note"]
-"""How an answer reached us: by a button, by RFC 8058, or told to the admin."""
+"""How an answer arrived: by a button, by one-click (RFC 8058), or noted by an admin."""
 
 Giver = Literal["", "representative"]
-"""Who says to have given an answer: "" for the person themselves, or their legal representative."""
+"""Who gave an answer, as the page was told: "" for the contact, or a legal representative."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageShown:
-    """The page that an answer comes from: the text around its button, and the language of it.
+    """The page that an answer comes from: the text around its button, and its language.
 
-    `language` is "" for that of the question, `given_by` is who gives the answer, by what the page
-    was opened with. Where a mail program answered, `was_shown` is false: it is the page behind the
-    link that was not opened.
+    - `language`: "" for the language of the question.
+    - `given_by`: who gives the answer, according to the address that the page was opened with.
+    - `was_shown`: False for a mail program's answer, which opened no page; `wording` is then that
+      of the page behind its link.
     """
 
     wording: str = ""
@@ -70,17 +71,21 @@ class PageShown:
 
 @dataclass(frozen=True, kw_only=True)
 class ContactState:
-    """The present state of a contact, and what it was told.
+    """A contact as it is now, with the ask and the reminder of its latest campaign.
 
-    `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
-    `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
-    that campaign's, which may be cancelled; `include_thin` and `minimum_days` are its own too.
-    `asked_at` is when a server took its ask, which `has_bounced` if it came back, and `reminded_at`
-    the reminder; `mail_wording` is the ask's digest, `delivery` what the evidence keeps of how it
-    was delivered. `signs` are why the last press was suspect, if it was; `awaited` is the mark of
-    the round in which a Yes is asked for again, "" if none is. `is_off_by_file` says that a file
-    alone has taken them off, which may be taken back. `has_refused` says that a No was given at
-    any time, so that a Yes takes two presses. Of `form_version` are the forms that count now.
+    - `address`: masked, "" after erasure.
+    - `is_gone`: the contact is erased.
+    - `mailing_list`: as the latest campaign's mail described it, or as it is now without one.
+    - `deadline`, `include_thin`, `minimum_days`: of that campaign, which may be cancelled.
+    - `asked_at`, `reminded_at`: when a server accepted the ask and the reminder.
+    - `has_bounced`: the ask came back.
+    - `mail_wording`: the digest of the ask's wording.
+    - `delivery`: the evidence fields about the delivery of the ask.
+    - `signals`: why the last press was suspect, empty if it was not.
+    - `confirmation_token`: of the open confirmation request, "" without one.
+    - `is_off_by_file`: an import alone removed the contact, which an undo would revert.
+    - `has_refused`: a No was given at some time, so that a Yes takes two presses.
+    - `form_version`: the version of the forms that count now.
     """
 
     uid: str
@@ -105,8 +110,8 @@ class ContactState:
     has_bounced: bool = False
     reminded_at: datetime | None
     mail_wording: str
-    signs: tuple[BotSignal, ...]
-    awaited: str = ""
+    signals: tuple[BotSignal, ...]
+    confirmation_token: str = ""
     is_off_by_file: bool = False
     has_refused: bool = False
     form_version: int = 0
@@ -119,7 +124,7 @@ class ContactState:
 
     @property
     def is_asked(self) -> bool:
-        """Say whether it is about our asking: not where mails come, or came, without it."""
+        """Say whether the pages ask for consent, rather than about mails sent without asking."""
         is_open = self.basis in {"", Basis.ANSWER} or (
             self.basis == Basis.THIN and self.include_thin
         )
@@ -149,7 +154,7 @@ class ContactState:
             self.status,
             basis=self.basis,
             include_thin=self.include_thin,
-            # As the sweep reads it: what came back has not reached anybody.
+            # As in the sweep: an ask that came back has reached nobody.
             accepted_at=None if self.has_bounced else self.asked_at,
             deadline=self.deadline,
             now=self.deadline,
@@ -157,9 +162,11 @@ class ContactState:
         )
         return verdict is Verdict.EXPIRE
 
-    def is_over(self, moment: datetime) -> bool:
+    def is_too_late(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` comes too late."""
-        return consent.is_too_late(self.status, self.basis, arrived=moment, deadline=self.deadline)
+        return consent.is_too_late(
+            self.status, self.basis, arrived_at=moment, deadline=self.deadline
+        )
 
     def is_in_time(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` answers an open question."""
@@ -168,59 +175,62 @@ class ContactState:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedAnswer:
-    """What an answer did, and where the contact stands after it.
+    """What an answer did, and the state of the contact after it.
 
-    `mark` is what the buttons of the page send along that asks for a Yes again which is held.
+    - `confirmation_token`: what the buttons of the page that asks again send, if the Yes is held.
     """
 
     outcome: Outcome
-    standing: ContactState
-    mark: str = ""
+    contact_state: ContactState
+    confirmation_token: str = ""
 
     @property
     def status(self) -> Status:
         """Return the contact's status after the answer."""
-        return self.standing.status
+        return self.contact_state.status
 
     @property
     def reason(self) -> str:
         """Return why the contact was taken off, "" if it was not."""
-        return self.standing.reason
+        return self.contact_state.reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignUpResult:
     """What a press on a sign-up's link did or would do.
 
-    `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before),
-    `ask` (the press came from no page that counts) or `late`. `address` is in part; `standing` is
-    its contact's, if there is one. Until `ends_at` the link can be used. `mark` is that of the
-    round in which a Yes is asked for again, "" if none is; `signs` say why. Of `form_version` are
-    the forms that count now.
+    - `outcome`: `confirm`, `hold` (the Yes may be a program's), `nothing` (the link was used
+      before), `ask` (the form is stale), `late` (the link has expired) or `remove`.
+    - `address`: masked.
+    - `contact_state`: that of the contact with this address; None without one.
+    - `ends_at`: until when the link can be used.
+    - `confirmation_token`: of the open confirmation request, "" without one; `signals` say why the
+      Yes is asked for again.
+    - `form_version`: the version of the forms that count now.
     """
 
     outcome: Outcome
     address: str
     language: str
     mailing_list: MailingListFacts
-    standing: ContactState | None
+    contact_state: ContactState | None
     ends_at: datetime
-    mark: str
+    confirmation_token: str
     form_version: int
-    signs: tuple[BotSignal, ...] = ()
+    signals: tuple[BotSignal, ...] = ()
 
 
-# --- Looking up the contact that a link names, and the list that a sign-up page names. ------------
+# --- Looking up contacts and lists. ---------------------------------------------------------------
 
 
 def find_contact_state(uid: str) -> ContactState | None:
-    """Return where the contact that a link names stands, None if there is no such row."""
+    """Return the state of the contact that a link names, None if there is no such contact."""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
     return None if contact is None else read_contact_state(contact, click_log.find_opening(contact))
 
 
 def read_contact_state(contact: Contact, opening: Opening | None) -> ContactState:
-    """Return where a contact stands; `opening` is the row of its links."""
+    """Return the state of a contact; `opening` is the row with the history of its links."""
     ask, reminded_at = _find_latest_ask(contact)
     digest = (ask.wording or _find_newest_wording(ask, contact)) if ask else ""
     list_facts = _read_list_facts(digest) if digest else lookup.read_list_facts(contact.list)
@@ -245,23 +255,23 @@ def read_contact_state(contact: Contact, opening: Opening | None) -> ContactStat
 
 
 def is_suppressed(uid: str) -> bool:
-    """Say whether the fingerprint of a contact that is erased still keeps it from being asked.
+    """Say whether an erased contact is still suppressed.
 
-    A later Yes of the same person lifts it.
+    A later Yes of the same person lifts the suppression.
     """
     subjects = Contact.select(Contact.subject).where(Contact.uid == uid)
     return bool(Suppression.select().where(Suppression.subject.in_(subjects)).exists())
 
 
 def refresh_contact_state(
-    standing: ContactState, contact: Contact, opening: Opening | None
+    contact_state: ContactState, contact: Contact, opening: Opening | None
 ) -> ContactState:
-    """Return where a contact stands after an act on it alone, in the transaction of that act."""
-    return replace(standing, **_read_contact_fields(contact, opening))
+    """Return the state after a change of this contact alone, in the transaction of that change."""
+    return replace(contact_state, **_read_contact_fields(contact, opening))
 
 
 def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
-    past = click_log.read_link_history(contact, opening)
+    history = click_log.read_link_history(contact, opening)
     return {
         "uid": contact.uid,
         "address": email_address.mask_address(contact.address) if contact.address else "",
@@ -273,32 +283,34 @@ def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str,
         "source": contact.source,
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
-        "signs": click_log.read_signs(opening),
-        "awaited": bot_detection.find_open_confirmation_token(past),
-        "has_refused": past.has_refused or past.no_at is not None,
+        "signals": click_log.read_signals(opening),
+        "confirmation_token": bot_detection.find_open_confirmation_token(history),
+        "has_refused": history.has_refused or history.no_at is not None,
         "is_off_by_file": lookup.is_off_by_file(contact),
         "form_version": contact.form_version,
     }
 
 
-def predict_decision(standing: ContactState, answer: Answer, *, arrived: datetime) -> Decision:
-    """Say what an answer that arrives at `arrived` would do; changes nothing."""
+def predict_decision(
+    contact_state: ContactState, answer: Answer, *, arrived_at: datetime
+) -> Decision:
+    """Return what an answer would do that arrives at `arrived_at`."""
     return consent.decide(
         answer,
-        standing.status,
-        reason=standing.reason,
-        basis=standing.basis,
-        arrived=arrived,
-        deadline=standing.deadline,
-        by_file=standing.is_off_by_file,
+        contact_state.status,
+        reason=contact_state.reason,
+        basis=contact_state.basis,
+        arrived_at=arrived_at,
+        deadline=contact_state.deadline,
+        by_file=contact_state.is_off_by_file,
     )
 
 
 def make_join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
-    """Return the name of a list in the address of its sign-up page.
+    """Return the identifier of a list in the URL of its sign-up page.
 
-    It is the slug, or on a sensitive list 16 hexadecimal digits that tell nothing and do not
-    change when the keys of the links do.
+    It is the slug. A sensitive list has 16 hexadecimal digits instead, which reveal nothing and
+    stay the same when the link keys change.
     """
     if not mailing_list.sensitive:
         return mailing_list.slug
@@ -309,7 +321,7 @@ def make_join_id(mailing_list: MailingListFacts | MailingList, *, settings: Sett
 def find_joinable_list(name: str, *, settings: Settings) -> MailingList | None:
     """Return the list whose `make_join_id` is `name`, or None.
 
-    Signs that a mail program has glued to it are no part of it.
+    Characters that a mail program appended to the link are ignored.
     """
     join_id = _GLUED.sub("", name)
     lists = MailingList.select()
@@ -328,7 +340,7 @@ _GLUED = re.compile(r"-*(?:[^\w-]|_).*|-+\Z", re.DOTALL)
 
 
 class _CampaignAsk(NamedTuple):
-    """A contact's mail of a campaign; `wording` is the digest of what it was made from, if any."""
+    """A campaign's mail to a contact; `wording` is a digest, None until the mail is made."""
 
     campaign: int
     deadline: datetime
@@ -346,7 +358,7 @@ class _CampaignAsk(NamedTuple):
 
 
 def _find_latest_ask(contact: Contact) -> tuple[_CampaignAsk | None, datetime | None]:
-    """Return the ask of the latest campaign, and when a server took its reminder, if one did."""
+    """Return the latest campaign's ask, and when a server accepted its reminder, if one did."""
     mails = [_CampaignAsk(*row) for row in _MAILS_QUERY.rows(contact)]
     asks = [mail for mail in mails if mail.kind == MailKind.ASK]
     ask = max(asks, key=lambda mail: mail.campaign, default=None)
@@ -388,9 +400,9 @@ _MAILS_QUERY = PreparedQuery(
 
 
 def _find_newest_wording(ask: _CampaignAsk, contact: Contact) -> str:
-    """Return the digest of what an ask that is not made yet is to be made from.
+    """Return the digest of the wording from which an unmade ask is going to be made.
 
-    That is the newest wording in the first of the languages that there is.
+    It is the newest one in the contact's language, or else in the list's.
     """
     digests: dict[str, str] = dict(_WORDINGS_QUERY.rows(ask.campaign))
     return digests.get(contact.language) or digests.get(contact.list.language, "")
@@ -409,6 +421,6 @@ _WORDINGS_QUERY = PreparedQuery(
 
 @lru_cache(maxsize=64)
 def _read_list_facts(digest: str) -> MailingListFacts:
-    """Return the list's facts from a frozen wording, by its digest."""
+    """Return the list's description from a frozen wording, by its digest."""
     content = Wording.select(Wording.content).where(Wording.digest == digest).get().content
     return frozen_draft.read_draft(content).mailing_list

@@ -1,4 +1,4 @@
-"""Recording an answer: the rules decide, and what follows is one transaction."""
+"""Recording an answer: the rules decide, and one transaction applies the decision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.held_answers import assess_press, is_taken_back
+from repermit.answers.held_answers import assess_press, is_yes_revoked
 from repermit.answers.link_target import (
     ContactState,
     Giver,
@@ -41,29 +41,32 @@ def record_answer(
     *,
     uid: str,
     answer: Answer,
-    arrived: datetime,
+    arrived_at: datetime,
     settings: Settings,
     method: Method,
     trace: Mapping[str, str],
     page: Callable[[ContactState], PageShown] | None = None,
-    seen: Iterable[LinkRequest] = (),
-    is_again: bool = False,
-    mark: str = "",
+    unsaved_requests: Iterable[LinkRequest] = (),
+    is_confirmation_page: bool = False,
+    confirmation_token: str = "",
     form: Form | None = None,
 ) -> RecordedAnswer | None:
-    """Record the answer of a link's person.
+    """Record an answer that was given through a contact's link.
 
-    `arrived` is when the answer reached us, stamped before any lock; `page` returns what somebody
-    who stands so was shown, if there was a page, and what it raises leaves everything as it was;
-    `seen` are openings that are not written yet, and `is_again` says that the page was the one that
-    asks once more, whose buttons send `mark` along. `form` is the form of the page that it was
-    pressed on, None where it needs none. A Yes that may be a program's is not recorded: its outcome
-    is `hold`. Nor is what comes from a page after which something was pressed: its outcome is
-    `ask`, where it would change anything. A No beside a Yes of one page takes that Yes back.
+    - `arrived_at`: when the answer arrived, taken before any lock.
+    - `page`: returns the page that the contact was shown; an error in it rolls back.
+    - `unsaved_requests`: requests of the contact's links that are not stored yet.
+    - `is_confirmation_page`: it was pressed on the page that asks for a Yes again;
+      `confirmation_token` is what the buttons of that page send.
+    - `form`: the submitted form; None for one-click (RFC 8058).
 
-    Returns None if nothing is held of that person any more; a one-click No to such a link is noted,
-    so that the admin learns that some tool still mails. Of the link of nobody, with which `check`
-    tries the pages, nothing is written.
+    The outcome is `hold` for a Yes that may be a program's: it is not recorded. It is `ask` if the
+    form is stale and the answer would change anything. A No from the page of the last Yes revokes
+    that Yes.
+
+    Returns None if the contact is erased or unknown; a one-click No is then recorded once a day, so
+    that the admin learns of a tool that still sends mail. For `NOBODY`, the link with which `check`
+    tries the pages, it writes nothing and returns None.
     """
     if uid == NOBODY:
         return None
@@ -71,51 +74,56 @@ def record_answer(
         contact = _lock_contact(uid)
         if contact is None or contact.erased_at is not None:
             if method == "one_click":
-                _note_still_mailed(contact, arrived)
+                _note_still_mailed(contact, arrived_at)
             return None
         opening = click_log.find_opening(contact)
-        standing = read_contact_state(contact, opening)
-        decision = predict_decision(standing, answer, arrived=arrived)
-        shown = page(standing) if page else PageShown()
+        contact_state = read_contact_state(contact, opening)
+        decision = predict_decision(contact_state, answer, arrived_at=arrived_at)
+        shown = page(contact_state) if page else PageShown()
         press = assess_press(
             contact,
             opening,
-            standing,
+            contact_state,
             answer,
-            arrived,
+            arrived_at,
             outcome=decision.outcome,
-            seen=seen,
-            is_again=is_again,
-            mark=mark,
+            unsaved_requests=unsaved_requests,
+            is_confirmation_page=is_confirmation_page,
+            confirmation_token=confirmation_token,
             form=form,
         )
         would_change = decision.outcome in CHANGING_OUTCOMES
-        if press.mark:
-            after = refresh_contact_state(standing, contact, press.opening)
-            return RecordedAnswer(outcome=Outcome.HOLD, standing=after, mark=press.mark)
-        if press.is_spent:
+        if press.confirmation_token:
+            after = refresh_contact_state(contact_state, contact, press.opening)
             return RecordedAnswer(
-                outcome=Outcome.ASK if would_change else decision.outcome, standing=standing
+                outcome=Outcome.HOLD,
+                contact_state=after,
+                confirmation_token=press.confirmation_token,
+            )
+        if press.is_form_stale:
+            return RecordedAnswer(
+                outcome=Outcome.ASK if would_change else decision.outcome,
+                contact_state=contact_state,
             )
         trace_record = {**trace, **press.trace}
-        if press.takes_back:
+        if press.revokes_yes:
             return retract_yes(
-                contact, consent_receipt.BOTH_PRESSED, trace_record, settings, at=arrived
+                contact, consent_receipt.BOTH_PRESSED, trace_record, settings, at=arrived_at
             )
-        consent_record = _make_consent_record(standing, answer, arrived, method, shown)
-        # Wordings stay for good, so none is kept of a press that changes nothing.
+        consent_record = _make_consent_record(contact_state, answer, arrived_at, method, shown)
+        # Wordings are never deleted, so a press that changes nothing stores none.
         if shown.wording and would_change:
             name = "page_wording" if shown.was_shown else "link_page_wording"
             consent_record[name] = chain.store_wording(shown.wording)
         act = status_changes.Act(
-            at=arrived,
+            at=arrived_at,
             actor="person",
-            campaign=standing.campaign,
+            campaign=contact_state.campaign,
             consent=consent_record,
             trace=trace_record,
         )
         return _apply_decision(
-            contact, press.opening, standing, answer, decision, act=act, settings=settings
+            contact, press.opening, contact_state, answer, decision, act=act, settings=settings
         )
 
 
@@ -123,33 +131,33 @@ def disown_yes(
     database: Database,
     *,
     uid: str,
-    arrived: datetime,
+    arrived_at: datetime,
     settings: Settings,
     trace: Mapping[str, str],
-    seen: Iterable[LinkRequest] = (),
-    mark: str = "",
+    unsaved_requests: Iterable[LinkRequest] = (),
+    confirmation_token: str = "",
 ) -> RecordedAnswer | None:
     """Record that a contact who was asked again did not press Yes.
 
-    The Yes of the same page, whose buttons send `mark` along, is taken back: the outcome is
-    `remove`. Otherwise nothing else changes, and it is what a Yes would do now. Returns None if
-    nothing is held of that person any more.
+    If `confirmation_token` is that of the page which gave the recorded Yes, that Yes is revoked and
+    the outcome is `remove`. Otherwise the outcome is what a Yes would do now. Returns None if the
+    contact is erased or unknown.
     """
     with database.atomic():
         contact = _lock_contact(uid)
         if contact is None or contact.erased_at is not None:
             return None
         opening = click_log.find_opening(contact)
-        past = click_log.read_link_history(contact, opening, seen)
-        after = bot_detection.record_disowned(past, at=arrived)
+        history = click_log.read_link_history(contact, opening, unsaved_requests)
+        after = bot_detection.record_disowned(history, at=arrived_at)
         opening = click_log.save_link_history(contact, opening, after, held_at=None)
-        if bot_detection.is_confirmation_open(past):
+        if bot_detection.is_confirmation_open(history):
             status_changes.invalidate_open_forms(contact)
-        if is_taken_back(contact, past, mark):
-            return retract_yes(contact, consent_receipt.NOT_PRESSED, trace, settings, at=arrived)
-        standing = read_contact_state(contact, opening)
-        outcome = predict_decision(standing, Answer.YES, arrived=arrived).outcome
-        return RecordedAnswer(outcome=outcome, standing=standing)
+        if is_yes_revoked(contact, history, confirmation_token):
+            return retract_yes(contact, consent_receipt.NOT_PRESSED, trace, settings, at=arrived_at)
+        contact_state = read_contact_state(contact, opening)
+        outcome = predict_decision(contact_state, Answer.YES, arrived_at=arrived_at).outcome
+        return RecordedAnswer(outcome=outcome, contact_state=contact_state)
 
 
 def retract_yes(
@@ -157,10 +165,9 @@ def retract_yes(
 ) -> RecordedAnswer:
     """Remove a contact whose Yes came from a program; `method` says how that was found.
 
-    The contact is locked, and the reason is `request`: it is no No of the person's, nor a
-    withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
-    sent any more. They are told of this, since they may have seen that Yes recorded; of a sign-up
-    they are only if they were told of its Yes.
+    The contact is locked. The reason is `request`: the person gave no No and may never have
+    consented (GDPR art. 4(11)). Unsent receipts of the Yes are dropped. The contact gets a receipt
+    of the removal, as the Yes may have been seen; after a sign-up only if its Yes had a receipt.
     """
     human_replies.settle_replies(contact, at=at)
     if contact.basis == Basis.ANSWER or enqueue_receipt.has_receipt(contact):
@@ -171,7 +178,7 @@ def retract_yes(
     key = settings.fingerprint_key
     status_changes.remove_contacts([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
     after = read_contact_state(contact, click_log.find_opening(contact))
-    return RecordedAnswer(outcome=Outcome.REMOVE, standing=after)
+    return RecordedAnswer(outcome=Outcome.REMOVE, contact_state=after)
 
 
 def record_reported_answer(
@@ -188,12 +195,15 @@ def record_reported_answer(
     given_at: datetime | None = None,
     taken_by: str = "",
 ) -> RecordedAnswer:
-    """Record an answer that the admin was given by phone, letter or reply.
+    """Record an answer that was given to the admin by phone, by letter or in a reply.
 
-    `note` says how, and `taken_by` who took it, if that was not the `actor`. The answer arrived at
-    `given_at`, or when the person's reply by mail did, and may still reverse a `no_response`.
-    Raises AddressError, NotFound, and Refused for an empty note, for a time that is still to
-    come, and for a Yes to a question that was not open then.
+    - `note`: how it was given.
+    - `taken_by`: who received it, if not the `actor`.
+    - `given_at`: when it was given; without it, the time of the reply by mail, or `now`. A No in
+      time still replaces a `no_response`.
+
+    Raises AddressError, NotFound, and Refused for an empty note, a future time, or a Yes to a
+    question that was not open then.
     """
     if not note.strip():
         raise Refused(
@@ -203,25 +213,25 @@ def record_reported_answer(
     with database.atomic():
         contact = _lock_contact_by_address(mailing_list, address)
         opening = click_log.find_opening(contact)
-        standing = read_contact_state(contact, opening)
-        arrived = given_at or human_replies.find_reply_time(contact, answer) or now
+        contact_state = read_contact_state(contact, opening)
+        arrived_at = given_at or human_replies.find_reply_time(contact, answer) or now
         if given_at and given_at > now:
             raise Refused("an answer cannot have been given later than now", code="given_later")
-        # No may be said before one is asked.
-        is_early = given_at and standing.asked_at and given_at < standing.asked_at
+        # A No may be given before the ask.
+        is_early = given_at and contact_state.asked_at and given_at < contact_state.asked_at
         if answer is Answer.YES and is_early:
             raise Refused("this person was asked only later than that", code="given_before")
         shown = PageShown(given_by=given_by)
         act = status_changes.Act(
             at=now,
             actor=actor,
-            campaign=standing.campaign,
-            consent=_make_consent_record(standing, answer, arrived, "note", shown),
+            campaign=contact_state.campaign,
+            consent=_make_consent_record(contact_state, answer, arrived_at, "note", shown),
             person={"note": note.strip(), **({"taken_by": taken_by} if taken_by else {})},
         )
-        decision = predict_decision(standing, answer, arrived=arrived)
+        decision = predict_decision(contact_state, answer, arrived_at=arrived_at)
         recorded = _apply_decision(
-            contact, opening, standing, answer, decision, act=act, settings=settings
+            contact, opening, contact_state, answer, decision, act=act, settings=settings
         )
     if recorded.outcome is Outcome.LATE:
         raise Refused(
@@ -252,14 +262,14 @@ def _lock_contact_by_address(mailing_list: MailingList, address: str) -> Contact
 def _apply_decision(
     contact: Contact,
     opening: Opening | None,
-    standing: ContactState,
+    contact_state: ContactState,
     answer: Answer,
     decision: Decision,
     *,
     act: Act,
     settings: Settings,
 ) -> RecordedAnswer:
-    """Do what the rules decided; the contact is locked, and what it wrote by mail is decided on."""
+    """Apply the decision to the locked contact; its waiting replies are settled by it."""
     key = settings.fingerprint_key
     if decision.outcome is not Outcome.LATE:
         human_replies.settle_replies(contact, at=act.at)
@@ -273,26 +283,30 @@ def _apply_decision(
         )
     elif answer is Answer.NO:
         status_changes.mark_contact_refused(contact)
-    after = refresh_contact_state(standing, contact, opening)
-    return RecordedAnswer(outcome=decision.outcome, standing=after)
+    after = refresh_contact_state(contact_state, contact, opening)
+    return RecordedAnswer(outcome=decision.outcome, contact_state=after)
 
 
 def _make_consent_record(
-    standing: ContactState, answer: Answer, arrived: datetime, method: Method, shown: PageShown
+    contact_state: ContactState,
+    answer: Answer,
+    arrived_at: datetime,
+    method: Method,
+    shown: PageShown,
 ) -> dict[str, Any]:
     """Return the consent record of an answer (GDPR art. 7(1), EDPB 05/2020 §108)."""
-    language = shown.language or standing.language
+    language = shown.language or contact_state.language
     return {
         "answer": str(answer),
         "method": method,
-        "arrived_at": arrived.isoformat(),
-        "asked_at": standing.asked_at.isoformat() if standing.asked_at else "",
-        "reminded_at": standing.reminded_at.isoformat() if standing.reminded_at else "",
-        "deadline": standing.deadline.isoformat() if standing.deadline else "",
-        "mail_wording": standing.mail_wording,
-        **standing.delivery,
+        "arrived_at": arrived_at.isoformat(),
+        "asked_at": contact_state.asked_at.isoformat() if contact_state.asked_at else "",
+        "reminded_at": contact_state.reminded_at.isoformat() if contact_state.reminded_at else "",
+        "deadline": contact_state.deadline.isoformat() if contact_state.deadline else "",
+        "mail_wording": contact_state.mail_wording,
+        **contact_state.delivery,
         "language": language,
-        **lookup.describe_list(standing.mailing_list.in_language(language)),
+        **lookup.describe_list(contact_state.mailing_list.in_language(language)),
         **describe_giver(shown.given_by),
     }
 
@@ -300,20 +314,21 @@ def _make_consent_record(
 def describe_giver(given_by: Giver) -> dict[str, str]:
     """Return the consent record's fields about a representative who gave the answer.
 
-    For somebody too young or under guardianship they consent (GDPR art. 8(1), UAVG art. 5).
+    A representative consents for a child or a person under guardianship (GDPR art. 8(1), UAVG
+    art. 5).
     """
     return {"given_by": given_by} if given_by else {}
 
 
-def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:
-    """Note, once a day, that another tool still mails somebody who is erased here."""
+def _note_still_mailed(contact: Contact | None, arrived_at: datetime) -> None:
+    """Record, once a day, that another tool still mails a contact that is erased or unknown."""
     subject = contact.subject if contact else ""
     is_noted = (
         Evidence.select()
         .where(
             Evidence.event == "still_mailed",
             Evidence.subject == subject,
-            Evidence.at > arrived - _NOTE_INTERVAL,
+            Evidence.at > arrived_at - _NOTE_INTERVAL,
         )
         .exists()
     )
@@ -321,7 +336,7 @@ def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:
         chain.append(
             entries.Entry(
                 event="still_mailed",
-                at=arrived,
+                at=arrived_at,
                 actor="person",
                 list=contact.list.slug if contact else "",
                 subject=subject,

@@ -14,7 +14,7 @@ from repermit import email_address
 from repermit.backups.journal_reader import Departure, JournalContents
 from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
-from repermit.contacts.last_ask import Facts
+from repermit.contacts.last_ask import EvidenceFields
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import chunks, iter_pages, make_id_list
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -252,7 +252,7 @@ def _list_moved(
 
 def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
     """Remove the contacts that have left, as of then; count them by reason, without the moved."""
-    facts: dict[int, Facts] = {}
+    facts: dict[int, EvidenceFields] = {}
     moved: set[int] = set()
     removed_at_by_id: dict[int, datetime] = {}
     by_reason: dict[Reason, list[Contact]] = {}
@@ -261,7 +261,7 @@ def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) ->
         if departure is None or not _is_to_leave(contact, departure):
             continue
         fields = {"left_at": format_timestamp(departure.at), "left_for": departure.reason}
-        facts[contact.id] = Facts({**fields, "moved": True} if departure.has_moved else fields)
+        facts[contact.id] = EvidenceFields({**fields, "moved": True} if departure.has_moved else fields)
         if departure.has_moved:
             moved.add(contact.id)
         removed_at_by_id[contact.id] = departure.at
@@ -273,8 +273,8 @@ def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) ->
             reason=reason,
             act=act,
             fingerprint_key=list_replay.key,
-            facts=facts,
-            moments=removed_at_by_id,
+            evidence_by_id=facts,
+            removed_at_by_id=removed_at_by_id,
             moved=moved,
         )
     return Counter(

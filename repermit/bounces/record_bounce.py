@@ -194,7 +194,7 @@ def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: date
         Status(contact.status),
         reason=contact.reason,
         basis=contact.basis,
-        arrived=arrived,
+        arrived_at=arrived,
         deadline=mail.campaign.deadline if mail.campaign else None,
         by_file=lookup.is_off_by_file(contact),
     )

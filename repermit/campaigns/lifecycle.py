@@ -235,7 +235,9 @@ def cancel_campaign(
     with foreground_lock(database, JobKind.DROP_MAILS):
         run_steps(
             database,
-            lambda limit: status_changes.drop_queued(campaign, Dropped.CANCELLED, most=limit) > 0,
+            lambda limit: (
+                status_changes.drop_queued(campaign, Dropped.CANCELLED, max_rows=limit) > 0
+            ),
             max_rows=most,
         )
 

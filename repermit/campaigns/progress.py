@@ -61,7 +61,7 @@ def read_status(
         removed=removed,
         mails=_count_mails(mailing_list, campaign),
         unasked=unasked.count(),
-        held=click_log.count_yes_held(mailing_list),
+        held=click_log.count_held_yes(mailing_list),
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=count_still_mailed(mailing_list),
         in_doubt=list_doubts(mailing_list),

@@ -29,7 +29,7 @@ from repermit.rules.bot_detection import LINKS, BotSignal, Link, LinkHistory, Op
 from repermit.rules.consent import REFUSALS, Status
 
 _LINK_COLUMNS = ("gets", "heads", "first_at", "last_at")
-_PAST_COLUMNS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
+_HISTORY_COLUMNS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
 
 
 @dataclass(frozen=True)
@@ -48,27 +48,29 @@ def find_opening(contact: Contact) -> Opening | None:
 
 
 def read_link_history(
-    contact: Contact, opening: Opening | None, seen: Iterable[LinkRequest] = ()
+    contact: Contact, opening: Opening | None, unsaved_requests: Iterable[LinkRequest] = ()
 ) -> LinkHistory:
     """Return what the links of a contact have been through, by its row and what was seen since."""
-    past = LinkHistory() if opening is None else make_link_history(opening)
-    openings = past.openings
-    for one in seen:
-        openings = bot_detection.add_opening(openings, one.link, is_head=one.is_head, at=one.at)
+    history = LinkHistory() if opening is None else make_link_history(opening)
+    openings = history.openings
+    for request in unsaved_requests:
+        openings = bot_detection.add_opening(
+            openings, request.link, is_head=request.is_head, at=request.at
+        )
     # What a file says against them counts for as long as they are off by it, and no longer.
     is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
-    return replace(past, openings=openings, has_refused=contact.has_refused or is_off)
+    return replace(history, openings=openings, has_refused=contact.has_refused or is_off)
 
 
 def save_link_history(
-    contact: Contact, opening: Opening | None, past: LinkHistory, **more_columns: Any
+    contact: Contact, opening: Opening | None, history: LinkHistory, **more_columns: Any
 ) -> Opening | None:
     """Write down what the links of a contact have been through, and return its row then.
 
     The contact is locked; `opening` is its row, and `more_columns` are other columns of that. Of
     links that nothing has happened to nothing is kept.
     """
-    values = _make_columns(past)
+    values = _make_columns(history)
     moments = [value for value in values.values() if isinstance(value, datetime)]
     if not moments:
         return opening
@@ -92,30 +94,30 @@ def release_held_yes(ids: Sequence[int]) -> None:
         _RELEASE.execute(ids=ids)
 
 
-def _make_release(of_contacts: Any) -> Any:
+def _make_release(contact_condition: Any) -> Any:
     # Written out, so that the index for just these is used.
-    return Opening.update(held_at=None).where(of_contacts, SQL("held_at IS NOT NULL"))
+    return Opening.update(held_at=None).where(contact_condition, SQL("held_at IS NOT NULL"))
 
 
 _RELEASE_ONE = PreparedQuery(lambda contact: _make_release(Opening.contact == contact), 1)
 _RELEASE = PreparedQuery(lambda: _make_release(Opening.contact.in_(ID_LIST)))
 
 
-def read_signs(opening: Opening | None) -> tuple[BotSignal, ...]:
+def read_signals(opening: Opening | None) -> tuple[BotSignal, ...]:
     """Return why a contact's last press was suspect, nothing if it was not."""
     return tuple(map(BotSignal, filter(None, opening.signs.split(",")))) if opening else ()
 
 
-def count_yes_held(mailing_list: MailingList) -> int:
+def count_held_yes(mailing_list: MailingList) -> int:
     """Count whose Yes waits for a further press; at the deadline they count as silent.
 
     Consent must be shown to be a person's own act (GDPR art. 4(11), 7(1)), and that is not.
     """
-    held = Opening.select().where(Opening.list == mailing_list, SQL("held_at IS NOT NULL"))
-    return int(held.count())
+    held_openings = Opening.select().where(Opening.list == mailing_list, SQL("held_at IS NOT NULL"))
+    return int(held_openings.count())
 
 
-def count_opened(mailing_list: MailingList) -> int:
+def count_contacts_with_openings(mailing_list: MailingList) -> int:
     """Count of how many contacts of a list it is kept how their links were opened."""
     return int(Opening.select().where(Opening.list == mailing_list).count())
 
@@ -123,7 +125,7 @@ def count_opened(mailing_list: MailingList) -> int:
 def describe_openings(openings: Openings) -> dict[str, dict[str, Any]]:
     """Return how links were opened as JSON has it; a link that never was is left out."""
     return {
-        link: _describe_opened(openings.of(link)) for link in LINKS if openings.of(link).last_at
+        link: _describe_opened(openings.get(link)) for link in LINKS if openings.get(link).last_at
     }
 
 
@@ -132,7 +134,7 @@ def make_link_history(row: Opening) -> LinkHistory:
     yes, no = (
         Opened(**{name: getattr(row, f"{link}_{name}") for name in _LINK_COLUMNS}) for link in LINKS
     )
-    past_values = {name: getattr(row, name) for name in _PAST_COLUMNS}
+    past_values = {name: getattr(row, name) for name in _HISTORY_COLUMNS}
     return LinkHistory(
         openings=Openings(yes=yes, no=no, together_at=row.together_at), **past_values
     )
@@ -148,15 +150,15 @@ def _describe_opened(opened: Opened) -> dict[str, Any]:
     }
 
 
-def _make_columns(past: LinkHistory) -> dict[str, Any]:
+def _make_columns(history: LinkHistory) -> dict[str, Any]:
     return {
         **{
-            f"{link}_{name}": getattr(past.openings.of(link), name)
+            f"{link}_{name}": getattr(history.openings.get(link), name)
             for link in LINKS
             for name in _LINK_COLUMNS
         },
-        "together_at": past.openings.together_at,
-        **{name: getattr(past, name) for name in _PAST_COLUMNS},
+        "together_at": history.openings.together_at,
+        **{name: getattr(history, name) for name in _HISTORY_COLUMNS},
     }
 
 
@@ -178,8 +180,10 @@ class PendingOpenings:
     kept in between, of one contact and of all; what comes beyond that is not counted.
     """
 
-    def __init__(self, *, most: int = _MAX_PENDING, most_of_one: int = _MAX_PER_CONTACT) -> None:
-        self._most, self._most_of_one = most, most_of_one
+    def __init__(
+        self, *, max_pending: int = _MAX_PENDING, max_per_contact: int = _MAX_PER_CONTACT
+    ) -> None:
+        self._max_pending, self._max_per_contact = max_pending, max_per_contact
         self._count = 0
         self._postponed: deque[Callable[[], object]] = deque()
         self._by_uid: dict[str, list[LinkRequest]] = {}
@@ -190,24 +194,24 @@ class PendingOpenings:
         """Note that a link of the contact with this uid was opened."""
         with self._mutex:
             requests = self._by_uid.get(uid, [])
-            if self._count < self._most and len(requests) < self._most_of_one:
+            if self._count < self._max_pending and len(requests) < self._max_per_contact:
                 self._by_uid[uid] = [*requests, request]
                 self._count += 1
 
     def postpone(self, write: Callable[[], object]) -> None:
         """Keep what writes a note, to be called in a transaction; DatabaseBusy if too many wait."""
-        if len(self._postponed) >= self._most:
+        if len(self._postponed) >= self._max_pending:
             raise DatabaseBusy("more is to be noted than can be written")
         self._postponed.append(write)
 
     @contextmanager
-    def take_openings(self, uid: str, *, patience: float = -1) -> Iterator[tuple[LinkRequest, ...]]:
+    def take_openings(self, uid: str, *, timeout: float = -1) -> Iterator[tuple[LinkRequest, ...]]:
         """Take those of one contact, to be written with a press; if that fails, they are back.
 
         Raises DatabaseBusy if they cannot be had within `patience` seconds; -1 is no limit.
         """
         # What is being written at this moment is in the database afterwards.
-        if not self._writing.acquire(timeout=patience):
+        if not self._writing.acquire(timeout=timeout):
             raise DatabaseBusy("what was opened is being written")
         try:
             requests = self._pop_requests([uid])
@@ -226,9 +230,9 @@ class PendingOpenings:
         """
         with self._mutex:
             uids = sorted(self._by_uid)
-        size, reached = StepSize(max_rows=_MAX_PER_STEP), 0
-        while chunk := uids[reached : reached + size.rows]:
-            reached += len(chunk)
+        size, written = StepSize(max_rows=_MAX_PER_STEP), 0
+        while chunk := uids[written : written + size.rows]:
+            written += len(chunk)
             self._write_step(database, chunk, size)
         self._write_postponed(database)
         return len(uids)

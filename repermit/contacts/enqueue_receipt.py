@@ -133,7 +133,7 @@ _ENTRY = PreparedQuery(
 )
 
 
-def read_account(
+def read_consent_record_input(
     contact: Contact, *, settings: Settings, register: Mapping[str, Sequence[str]] = NO_REGISTER
 ) -> ConsentRecordInput:
     """Return all that a contact's consent record is made from; `register` as in `Account`."""
@@ -157,7 +157,7 @@ def make_receipt(
     register: Mapping[str, Sequence[str]] = NO_REGISTER,
 ) -> dict[str, Any] | None:
     """Return the receipt to hand to a contact; None for one who was never asked or answered."""
-    account = read_account(contact, settings=settings, register=register)
+    account = read_consent_record_input(contact, settings=settings, register=register)
     if not consent_receipt.consent_record(account)["event"]:
         return None
     return consent_receipt.receipt(

@@ -5,9 +5,9 @@ Nothing here writes.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress as without
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -139,11 +139,11 @@ def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Co
     return verdicts
 
 
-class Facts(NamedTuple):
+class EvidenceFields(NamedTuple):
     """What the evidence says of somebody: what it says of many alike, and texts of their own."""
 
-    common: Mapping[str, Any] = MappingProxyType({})
-    own: Mapping[str, str] = MappingProxyType({})
+    shared: Mapping[str, Any] = MappingProxyType({})
+    individual: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -199,15 +199,15 @@ def find_last_asks(mails: Iterable[CampaignMail]) -> dict[int, LastAsk]:
 
 def describe_last_asks(
     contacts: Sequence[Contact], last_asks: Mapping[int, LastAsk]
-) -> dict[int, Facts]:
+) -> dict[int, EvidenceFields]:
     """Return, by contact id, what each was asked and in which words, as the proof of an answer has.
 
     Of whom no mail was made who did not come by themselves either, it says what the list is about,
     as what they have not seen.
     """
     wordings = _read_wordings(last_asks.values())
-    unseen_list = Facts()
-    descriptions: dict[int, Facts] = {}
+    unseen_list = EvidenceFields()
+    descriptions: dict[int, EvidenceFields] = {}
     for contact in contacts:
         last_ask = last_asks.get(contact.id)
         ask = last_ask.ask if last_ask else None
@@ -217,10 +217,10 @@ def describe_last_asks(
                 "asked_at": last_ask.sent_at(MailKind.ASK),
                 "reminded_at": last_ask.sent_at(MailKind.REMINDER),
             }
-            descriptions[contact.id] = Facts(wording, {**send_times, **last_ask.delivery})
+            descriptions[contact.id] = EvidenceFields(wording, {**send_times, **last_ask.delivery})
         elif contact.basis not in OWN_YES and not (last_ask and last_ask.sent_at(MailKind.ASK)):
-            if not unseen_list.common:
-                unseen_list = Facts(describe_unseen_list(read_list_facts(contact.list)))
+            if not unseen_list.shared:
+                unseen_list = EvidenceFields(describe_unseen_list(read_list_facts(contact.list)))
             descriptions[contact.id] = unseen_list
     return descriptions
 
@@ -258,7 +258,7 @@ _WORDINGS = PreparedQuery(
 def _read_wording(digest: str, content: str) -> Mapping[str, Any]:
     """Return what a wording says; nobody stays on since it is of a format not known here."""
     description: dict[str, Any] = {"mail_wording": digest}
-    with without(ValueError, TypeError, KeyError, AttributeError):
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
         draft = read_draft(content)
         list_facts = draft.mailing_list.in_language(draft.language)
         description |= {"language": draft.language, **describe_list(list_facts)}

@@ -97,8 +97,8 @@ def find_missing_texts(text: ListText, mailing_list: MailingList) -> tuple[str, 
 
     It may go by its own name there; how often mail comes has to be said again if it is said apart.
     """
-    needed = ("purpose", "privacy_url", *(("frequency",) if mailing_list.frequency else ()))
-    return tuple(name for name in needed if not getattr(text, name))
+    required = ("purpose", "privacy_url", *(("frequency",) if mailing_list.frequency else ()))
+    return tuple(name for name in required if not getattr(text, name))
 
 
 def list_translations(mailing_list: MailingList) -> list[ListText]:
@@ -172,15 +172,17 @@ def describe_unseen_list(list_facts: MailingListFacts) -> dict[str, Any]:
     anything does, and not what the list says today.
     """
     description = describe_list(list_facts)
-    known = ("list_name", "sensitive")
-    unseen = {name: value for name, value in description.items() if name not in known}
+    shown_names = ("list_name", "sensitive")
+    unseen = {name: value for name, value in description.items() if name not in shown_names}
     return {
-        **{name: description[name] for name in known},
+        **{name: description[name] for name in shown_names},
         "unseen": {"language": list_facts.language, **unseen},
     }
 
 
-def make_contact(mailing_list: MailingList, address: email_address.Address, **more: Any) -> Contact:
+def make_contact(
+    mailing_list: MailingList, address: email_address.Address, **columns: Any
+) -> Contact:
     """Return a contact that is not saved yet, with fresh random `uid` and `subject`."""
     return Contact(
         list=mailing_list,
@@ -188,7 +190,7 @@ def make_contact(mailing_list: MailingList, address: email_address.Address, **mo
         subject=new_id(),
         address=address.sending,
         address_key=address.key,
-        **more,
+        **columns,
     )
 
 
@@ -308,12 +310,12 @@ def find_address_status(
     try:
         key = email_address.parse(text).key
     except AddressError:
-        return _make_standing(None, suppressed=False)
+        return _make_address_status(None, suppressed=False)
     contact: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == key
     )
     fingerprint = email_address.fingerprint(fingerprint_key, key)
-    return _make_standing(contact, suppressed=is_suppressed(mailing_list.id, fingerprint))
+    return _make_address_status(contact, suppressed=is_suppressed(mailing_list.id, fingerprint))
 
 
 def find_current_contact(list_id: int, subject: str) -> Contact | None:
@@ -342,7 +344,7 @@ def list_erased_contacts(list_id: int, subject: str) -> list[Contact]:
     return sorted(rows, key=attrgetter("id"), reverse=True)
 
 
-def _make_standing(contact: Contact | None, *, suppressed: bool) -> AddressStatus:
+def _make_address_status(contact: Contact | None, *, suppressed: bool) -> AddressStatus:
     return AddressStatus(
         status=Status(contact.status) if contact else None,
         reason=contact.reason if contact else "",

@@ -16,7 +16,7 @@ from repermit.clock import format_timestamp
 from repermit.contacts.click_log import release_held_yes
 from repermit.contacts.last_ask import (
     CampaignMail,
-    Facts,
+    EvidenceFields,
     LastAsk,
     describe_last_asks,
     find_last_asks,
@@ -101,8 +101,8 @@ def remove_contacts(
     reason: Reason,
     act: Act,
     fingerprint_key: bytes,
-    facts: Mapping[int, Facts] | None = None,
-    moments: Mapping[int, datetime] | None = None,
+    evidence_by_id: Mapping[int, EvidenceFields] | None = None,
+    removed_at_by_id: Mapping[int, datetime] | None = None,
     moved: Collection[int] = (),
     file: Import | None = None,
     mails: Sequence[CampaignMail] | None = None,
@@ -121,10 +121,10 @@ def remove_contacts(
 
     Raises TransitionRefused, before anything is changed, where a status does not allow the reason.
     """
-    removal_times = moments or {}
+    removal_times = removed_at_by_id or {}
     ids_off_by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
-    standings = {(one.status, one.basis, one.id in ids_off_by_file) for one in contacts}
-    for status, basis, is_by_file in standings:
+    previous_states = {(one.status, one.basis, one.id in ids_off_by_file) for one in contacts}
+    for status, basis, is_by_file in previous_states:
         require_removal(Status(status), reason, basis=basis, by_file=is_by_file)
     if ids_off_by_file:
         # Also at an address that they have corrected since.
@@ -132,10 +132,10 @@ def remove_contacts(
         keep_suppressions_of_subjects(contacts[0].list, subjects)
     values = {"status": Status.REMOVED, "reason": reason, "basis": "", "basis_at": None}
     is_refusal = reason in REFUSALS and not file
-    take_off = _TAKE_OFF_REFUSING if is_refusal else _TAKE_OFF
+    update_status = _TAKE_OFF_REFUSING if is_refusal else _TAKE_OFF
     for chunk in chunks(contacts, _CHUNK):
         for at, ids in _group_by_time(chunk, removal_times, act.at).items():
-            take_off.execute(str(reason), format_timestamp(at), ids=ids)
+            update_status.execute(str(reason), format_timestamp(at), ids=ids)
         chunk_fingerprints = fingerprints(
             fingerprint_key, [contact.address_key for contact in chunk]
         )
@@ -160,22 +160,22 @@ def remove_contacts(
         Dropped.ANSWERED if reason in ANSWERED_NO else Dropped.SUPPRESSED,
     )
     slug = contacts[0].list.slug if contacts else ""
-    facts_by_contact, last_asks = facts or {}, find_last_asks(mails)
+    evidence, last_asks = evidence_by_id or {}, find_last_asks(mails)
     campaigns = {0, *(last_ask.campaign for last_ask in last_asks.values())}
     acts = {number: replace(act, campaign=act.campaign or number) for number in campaigns}
     # An answer says itself what it was an answer to.
     last_descriptions = {} if "purpose" in act.consent else describe_last_asks(contacts, last_asks)
     forms: dict[tuple[Any, ...], PartForm] = {}
 
-    def write_consent(described: Facts, told: Facts) -> str:
+    def write_consent(last_ask_fields: EvidenceFields, given: EvidenceFields) -> str:
         # Of a hundred thousand who were asked in the same words, few texts differ.
-        own = {**described.own, **told.own}
-        key = (id(described.common), id(told.common), *own)
+        individual = {**last_ask_fields.individual, **given.individual}
+        key = (id(last_ask_fields.shared), id(given.shared), *individual)
         if key not in forms:
-            common = {**told.common, **act.consent}
-            consent_values = {"reason": str(reason), **described.common, **common}
-            forms[key] = PartForm(consent_values, own.keys() - common.keys())
-        return forms[key].fill(own)
+            shared = {**given.shared, **act.consent}
+            consent_values = {"reason": str(reason), **last_ask_fields.shared, **shared}
+            forms[key] = PartForm(consent_values, individual.keys() - shared.keys())
+        return forms[key].fill(individual)
 
     for contact in contacts:
         contact.__data__ |= values | {"status_at": removal_times.get(contact.id, act.at)}
@@ -190,8 +190,8 @@ def remove_contacts(
                 acts[_get_campaign(last_asks.get(contact.id))],
                 {},
                 consent_text=write_consent(
-                    last_descriptions.get(contact.id, _NO_FACTS),
-                    facts_by_contact.get(contact.id, _NO_FACTS),
+                    last_descriptions.get(contact.id, _NO_FIELDS),
+                    evidence.get(contact.id, _NO_FIELDS),
                 ),
             )
             for contact in contacts
@@ -200,11 +200,11 @@ def remove_contacts(
     return len(contacts)
 
 
-_NO_FACTS = Facts()
+_NO_FIELDS = EvidenceFields()
 
 
-def _prepare_removal(**more: Any) -> PreparedQuery:
-    values = {"status": Status.REMOVED, "basis": "", "basis_at": None, **more}
+def _prepare_removal(**more_columns: Any) -> PreparedQuery:
+    values = {"status": Status.REMOVED, "basis": "", "basis_at": None, **more_columns}
     return PreparedQuery(
         lambda reason, at: Contact.update(reason=reason, status_at=at, **values).where(
             Contact.id.in_(ID_LIST)
@@ -218,20 +218,20 @@ _TAKE_OFF = _prepare_removal()
 _TAKE_OFF_REFUSING = _prepare_removal(has_refused=True, form_version=Contact.form_version + 1)
 
 
-def invalidate_open_forms(contact: Contact, *, is_no: bool = False) -> None:
+def invalidate_open_forms(contact: Contact, *, has_refused: bool = False) -> None:
     """Let no other form that the person has open count any more; the contact is locked.
 
     `is_no` says that No was pressed, also where that changed nothing.
     """
     contact.form_version += 1
-    contact.has_refused = contact.has_refused or is_no
+    contact.has_refused = contact.has_refused or has_refused
     contact.write_changes()
 
 
 def mark_contact_refused(contact: Contact) -> None:
     """Keep that a No came which changed nothing, as of whom a bounce took off; they are locked."""
     if not contact.has_refused:
-        invalidate_open_forms(contact, is_no=True)
+        invalidate_open_forms(contact, has_refused=True)
 
 
 def _get_campaign(last_ask: LastAsk | None) -> int:
@@ -239,11 +239,11 @@ def _get_campaign(last_ask: LastAsk | None) -> int:
 
 
 def _group_by_time(
-    contacts: Sequence[Contact], moments: Mapping[int, datetime], default: datetime
+    contacts: Sequence[Contact], removed_at_by_id: Mapping[int, datetime], default: datetime
 ) -> dict[datetime, list[int]]:
     ids_by_time: dict[datetime, list[int]] = {}
     for contact in contacts:
-        ids_by_time.setdefault(moments.get(contact.id, default), []).append(contact.id)
+        ids_by_time.setdefault(removed_at_by_id.get(contact.id, default), []).append(contact.id)
     return ids_by_time
 
 
@@ -285,7 +285,7 @@ def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
     return int(dropped)
 
 
-def drop_queued(campaign: Campaign, reason: Dropped, *, most: int) -> int:
+def drop_queued(campaign: Campaign, reason: Dropped, *, max_rows: int) -> int:
     """Drop asks and reminders of a campaign that have not started, `most` at most; count them.
 
     Its mails to the admin and to witnesses stay: they tell of it, also once it is over.
@@ -296,7 +296,7 @@ def drop_queued(campaign: Campaign, reason: Dropped, *, most: int) -> int:
         Mail.kind.in_(ASKING_KINDS),
         Mail.state.in_(NOT_STARTED),
     )
-    mail_ids = [number for (number,) in mails.limit(most).tuples()]
+    mail_ids = [number for (number,) in mails.limit(max_rows).tuples()]
     return _drop_mails(mail_ids, reason)
 
 
@@ -340,11 +340,11 @@ def _make_person_part(contact: Contact) -> dict[str, str | None]:
 # --- Putting people back where they stood before a Yes that was no person's. ----------------------
 
 
-_STANDING_FIELDS = ("status", "status_at", "basis", "basis_at", "reason")
+_STATUS_FIELDS = ("status", "status_at", "basis", "basis_at", "reason")
 _TIME_FIELDS = frozenset({"status_at", "basis_at"})
 _NAME_FIELDS = ("address", "name", "language")
-_PREFIX_BEFORE = "before_"
-_SUPPRESSED_BEFORE = "suppressed_before"
+_FORMER_PREFIX = "before_"
+_FORMER_SUPPRESSION = "suppressed_before"
 
 
 def describe_previous_status(contact: Contact, fingerprint_key: bytes) -> dict[str, Any]:
@@ -352,26 +352,26 @@ def describe_previous_status(contact: Contact, fingerprint_key: bytes) -> dict[s
 
     The names are others than those by which an entry says how somebody stands after it.
     """
-    standing: dict[str, Any] = {
-        _PREFIX_BEFORE + name: _format_value(getattr(contact, name)) for name in _STANDING_FIELDS
+    previous_status: dict[str, Any] = {
+        _FORMER_PREFIX + name: _format_value(getattr(contact, name)) for name in _STATUS_FIELDS
     }
     suppression: Suppression | None = Suppression.get_or_none(
         Suppression.list == contact.list_id,
         Suppression.fingerprint == make_fingerprint(contact, fingerprint_key),
     )
     if suppression is not None:
-        standing[_SUPPRESSED_BEFORE] = {
+        previous_status[_FORMER_SUPPRESSION] = {
             "for": suppression.reason,
             "since": suppression.at.isoformat(),
             "whose": suppression.subject,
             "file": suppression.imported_by_id or 0,
         }
-    return standing
+    return previous_status
 
 
-def describe_name_before(contact: Contact) -> dict[str, Any]:
+def describe_previous_name(contact: Contact) -> dict[str, Any]:
     """Return what a contact is called before a sign-up's form, for the part `person`."""
-    return {_PREFIX_BEFORE + name: getattr(contact, name) for name in _NAME_FIELDS}
+    return {_FORMER_PREFIX + name: getattr(contact, name) for name in _NAME_FIELDS}
 
 
 def undo_sign_up(contact: Contact, *, act: Act, fingerprint_key: bytes) -> bool:
@@ -384,24 +384,24 @@ def undo_sign_up(contact: Contact, *, act: Act, fingerprint_key: bytes) -> bool:
         _read_confirmation(contact, "consent"),
         _read_confirmation(contact, "person"),
     )
-    standing_before = {
-        name: consent_part[_PREFIX_BEFORE + name]
-        for name in _STANDING_FIELDS
-        if _PREFIX_BEFORE + name in consent_part
+    previous_status = {
+        name: consent_part[_FORMER_PREFIX + name]
+        for name in _STATUS_FIELDS
+        if _FORMER_PREFIX + name in consent_part
     }
-    if not standing_before:
+    if not previous_status:
         return False
     yes_at = format_timestamp(contact.status_at)
-    for name, value in standing_before.items():
+    for name, value in previous_status.items():
         setattr(contact, name, _parse_time(value) if name in _TIME_FIELDS else value)
     for name in _NAME_FIELDS:
-        setattr(contact, name, person_part[_PREFIX_BEFORE + name])
+        setattr(contact, name, person_part[_FORMER_PREFIX + name])
     contact.save()
-    if _SUPPRESSED_BEFORE in consent_part:
-        _restore_suppression(contact, consent_part[_SUPPRESSED_BEFORE], fingerprint_key)
+    if _FORMER_SUPPRESSION in consent_part:
+        _restore_suppression(contact, consent_part[_FORMER_SUPPRESSION], fingerprint_key)
     if consent.is_undecided(Status(contact.status), contact.basis, include_thin=True):
         _requeue_asks(contact)
-    consent_values = {**standing_before, "confirmed_at": yes_at}
+    consent_values = {**previous_status, "confirmed_at": yes_at}
     chain.append(make_entry("sign_up_undone", contact, contact.list.slug, act, consent_values))
     return True
 
@@ -425,18 +425,18 @@ def _read_confirmation(contact: Contact, part: str) -> Mapping[str, Any]:
 
 
 def _restore_suppression(
-    contact: Contact, suppression_before: Mapping[str, Any], fingerprint_key: bytes
+    contact: Contact, former_suppression: Mapping[str, Any], fingerprint_key: bytes
 ) -> None:
     fingerprint = make_fingerprint(contact, fingerprint_key)
-    at = datetime.fromisoformat(suppression_before["since"])
-    suppressed = NewSuppression(
+    at = datetime.fromisoformat(former_suppression["since"])
+    suppression = NewSuppression(
         fingerprint=fingerprint,
-        subject=suppression_before["whose"],
-        reason=suppression_before["for"],
+        subject=former_suppression["whose"],
+        reason=former_suppression["for"],
         at=at,
-        imported_by=suppression_before["file"] or None,
+        imported_by=former_suppression["file"] or None,
     )
-    add_suppressions(contact.list, [suppressed])
+    add_suppressions(contact.list, [suppression])
 
 
 def _requeue_asks(contact: Contact) -> None:

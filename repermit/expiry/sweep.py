@@ -16,7 +16,7 @@ from peewee import fn
 from repermit.clock import Clock, format_timestamp
 from repermit.contacts import last_ask, status_changes
 from repermit.contacts.last_ask import (
-    Facts,
+    EvidenceFields,
     count_verdicts,
     decide_verdict,
     index_asks,
@@ -257,7 +257,7 @@ def _run_in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
 def _drop_unsent(sweep: _Sweep, campaign_id: int, limit: int) -> int:
     """Drop some asks that never left, unless somebody has intervened; return how many."""
     campaign = _lock_due(campaign_id, sweep.clock.now())
-    return status_changes.drop_queued(campaign, Dropped.TOO_LATE, most=limit) if campaign else 0
+    return status_changes.drop_queued(campaign, Dropped.TOO_LATE, max_rows=limit) if campaign else 0
 
 
 def _expire_step(
@@ -287,8 +287,8 @@ def _expire_step(
             reason=Reason.NO_RESPONSE,
             act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
             fingerprint_key=sweep.key,
-            facts={
-                contact.id: Facts(
+            evidence_by_id={
+                contact.id: EvidenceFields(
                     proofs[asks[contact.id].wording_id],
                     # Nobody expires who was not sent an ask, so the moment is there.
                     {"asked_at": format_timestamp(cast("datetime", asks[contact.id].sent_at))},

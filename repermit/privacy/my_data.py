@@ -234,23 +234,23 @@ def read_openings(contact: Contact) -> OpeningReport | None:
     row = click_log.find_opening(contact)
     if row is None:
         return None
-    past = click_log.make_link_history(row)
+    history = click_log.make_link_history(row)
     return OpeningReport(
-        links=tuple(_iter_opened_links(past)),
-        together_at=past.openings.together_at,
-        yes_at=past.yes_at,
-        no_at=past.no_at,
-        disowned_at=past.disowned_at,
-        asked_again_at=past.doubted_at,
+        links=tuple(_iter_opened_links(history)),
+        together_at=history.openings.together_at,
+        yes_at=history.yes_at,
+        no_at=history.no_at,
+        disowned_at=history.disowned_at,
+        asked_again_at=history.doubted_at,
         held_at=row.held_at,
-        signs=click_log.read_signs(row),
+        signs=click_log.read_signals(row),
         began_at=row.began_at,
     )
 
 
-def _iter_opened_links(past: LinkHistory) -> Iterator[LinkOpened]:
+def _iter_opened_links(history: LinkHistory) -> Iterator[LinkOpened]:
     for link in LINKS:
-        opened = past.openings.of(link)
+        opened = history.openings.get(link)
         if opened.first_at and opened.last_at:
             yield LinkOpened(
                 link=link,

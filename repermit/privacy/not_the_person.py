@@ -55,7 +55,7 @@ def say_not_the_person(
         human_replies.settle_replies(contact, at=now)
         topic = admin_notices.make_not_the_person_topic(contact.id)
         enqueue_notice(topic, list_id=contact.list_id, due_at=now)
-        status_changes.invalidate_open_forms(contact, is_no=True)
+        status_changes.invalidate_open_forms(contact, has_refused=True)
         _remove_contact(contact, settings.fingerprint_key, trace, now)
         return True
 

@@ -128,7 +128,7 @@ def count_held_data(mailing_list: MailingList) -> HeldDataCounts:
         sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
         replies=Reply.select().where(Reply.list == mailing_list).count(),
         fingerprints=contacts_counts.count_suppressions(mailing_list).total(),
-        openings=click_log.count_opened(mailing_list),
+        openings=click_log.count_contacts_with_openings(mailing_list),
         only_signed_up=alone.addresses,
         traces=count_held_parts(mailing_list)["trace"],
         ip_addresses=min(_taken_over(mailing_list), found.addresses),

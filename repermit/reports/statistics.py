@@ -349,7 +349,7 @@ def read_figures(
         no=people.gone,
         silent=people.unanswered,
         expired=tallies[CountKey(mailing_list.slug, campaign.id, "", Outcome.NO_RESPONSE)],
-        held=click_log.count_yes_held(mailing_list),
+        held=click_log.count_held_yes(mailing_list),
         waiting=people.waiting,
         unasked=sum(people.unasked.values()),
         otherwise=people.otherwise,

@@ -39,8 +39,8 @@ People take longer to read a page and go to another; a program that waits ten se
 or lets a browser load and scroll it, is through with two of them in less.
 """
 
-_TICK = timedelta(microseconds=1)
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BotSignal(StrEnum):
@@ -95,7 +95,7 @@ class Openings:
         """Return when either was opened last, None if neither was."""
         return max(filter(None, (self.yes.last_at, self.no.last_at)), default=None)
 
-    def of(self, link: Link) -> Opened:
+    def get(self, link: Link) -> Opened:
         """Return how one of the two was opened."""
         return self.yes if link == "yes" else self.no
 
@@ -139,115 +139,130 @@ def add_opening(before: Openings, link: Link, *, is_head: bool, at: datetime) ->
 
 
 def detect_signals(
-    link: Link, past: LinkHistory, *, arrived: datetime, mailed_at: datetime | None
+    link: Link, history: LinkHistory, *, arrived_at: datetime, mailed_at: datetime | None
 ) -> tuple[BotSignal, ...]:
     """Return what speaks for a program in a press on a link that arrived then, in their order.
 
     `mailed_at` is when a server took the last mail with these links, None if none did.
     """
-    latest = past.openings.last_at
-    other_at = past.no_at if link == "yes" else past.yes_at
-    found = {
-        BotSignal.BOTH_OPENED: _is_not_after(latest, past.openings.together_at),
-        BotSignal.BOTH_ANSWERED: _is_within(other_at, arrived),
-        BotSignal.SAID_NO: link == "yes" and (past.has_refused or past.no_at is not None),
+    latest = history.openings.last_at
+    other_at = history.no_at if link == "yes" else history.yes_at
+    signals = {
+        BotSignal.BOTH_OPENED: _is_not_after(latest, history.openings.together_at),
+        BotSignal.BOTH_ANSWERED: _is_within(other_at, arrived_at),
+        BotSignal.SAID_NO: link == "yes" and (history.has_refused or history.no_at is not None),
         BotSignal.DISOWNED: link == "yes"
-        and (_is_within(past.disowned_at, arrived) or _is_not_after(latest, past.disowned_at)),
-        BotSignal.UNSETTLED: link == "yes" and _is_not_after(latest, past.doubted_at),
-        BotSignal.LOOKED_UP: past.openings.of(link).heads > 0,
-        BotSignal.SOON: _is_within(mailed_at, arrived),
+        and (
+            _is_within(history.disowned_at, arrived_at)
+            or _is_not_after(latest, history.disowned_at)
+        ),
+        BotSignal.UNSETTLED: link == "yes" and _is_not_after(latest, history.doubted_at),
+        BotSignal.LOOKED_UP: history.openings.get(link).heads > 0,
+        BotSignal.SOON: _is_within(mailed_at, arrived_at),
     }
-    return tuple(sign for sign, is_there in found.items() if is_there)
+    return tuple(signal for signal, is_there in signals.items() if is_there)
 
 
-def is_suspect(found: tuple[BotSignal, ...]) -> bool:
+def is_suspect(signals: tuple[BotSignal, ...]) -> bool:
     """Say whether these signs together make a press a program's until a person says otherwise.
 
     Haste alone never does: some people read quickly, and some wait for a mail. Nor does a look by
     HEAD alone, since a filter that looks may let the person on.
     """
-    return any(sign not in _WEAK for sign in found) or set(found) >= _WEAK
+    return any(signal not in _WEAK for signal in signals) or set(signals) >= _WEAK
 
 
 def is_valid_yes(
-    past: LinkHistory, found: tuple[BotSignal, ...], *, is_again: bool, mark: str
+    history: LinkHistory,
+    signals: tuple[BotSignal, ...],
+    *,
+    is_confirmation_page: bool,
+    confirmation_token: str,
 ) -> bool:
     """Say whether a press for Yes is one: by its round where a page asks again, else by its signs.
 
     `is_again` says that it was pressed there, and `mark` is what that button sent along.
     """
-    return is_confirming_press(past, mark) if is_again else not is_suspect(found)
+    return (
+        is_confirming_press(history, confirmation_token)
+        if is_confirmation_page
+        else not is_suspect(signals)
+    )
 
 
-def make_confirmation_token(round_at: datetime | None) -> str:
+def make_confirmation_token(requested_at: datetime | None) -> str:
     """Return what the buttons of a round send along, by the moment at which it began; "" of none.
 
     In whole microseconds, written in hexadecimal: it says when a page was made, and nothing of
     whom it was made for.
     """
-    return f"{(round_at - _BEGINNING) // _TICK:x}" if round_at else ""
+    return f"{(requested_at - _EPOCH) // _MICROSECOND:x}" if requested_at else ""
 
 
-def is_confirmation_open(past: LinkHistory) -> bool:
+def is_confirmation_open(history: LinkHistory) -> bool:
     """Say whether a Yes was asked for again, and nothing else was pressed since."""
-    return past.doubted_at is not None and not past.is_contradicted
+    return history.doubted_at is not None and not history.is_contradicted
 
 
-def find_open_confirmation_token(past: LinkHistory) -> str:
+def find_open_confirmation_token(history: LinkHistory) -> str:
     """Return the mark of the round in which a Yes is asked for again, "" if none is."""
-    return make_confirmation_token(past.doubted_at) if is_confirmation_open(past) else ""
+    return make_confirmation_token(history.doubted_at) if is_confirmation_open(history) else ""
 
 
-def is_confirming_press(past: LinkHistory, mark: str) -> bool:
+def is_confirming_press(history: LinkHistory, confirmation_token: str) -> bool:
     """Say whether the button that a page shows to whoever is asked again makes the Yes one.
 
     It does as the first that is pressed in the newest round, whatever spoke against it before, so
     that a person needs one more press.
     """
-    return bool(mark) and mark == find_open_confirmation_token(past)
+    return bool(confirmation_token) and confirmation_token == find_open_confirmation_token(history)
 
 
-def revokes_yes(past: LinkHistory, mark: str) -> bool:
+def revokes_yes(history: LinkHistory, confirmation_token: str) -> bool:
     """Say whether another button of a round means that the Yes which the round made was none.
 
     A person who has pressed one button of a page has left that page; what presses a second one of
     it is a program, or somebody who has gone back in order to say so.
     """
-    return past.settled_at is not None and mark == make_confirmation_token(past.settled_at)
+    return history.settled_at is not None and confirmation_token == make_confirmation_token(
+        history.settled_at
+    )
 
 
-def record_doubtful_yes(past: LinkHistory, *, at: datetime) -> LinkHistory:
+def record_doubtful_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a Yes that has to be asked for again, in a round of its own."""
-    before = max(filter(None, (past.doubted_at, past.settled_at)), default=None)
-    round_at = at if before is None else max(at, before + _TICK)
-    return replace(past, yes_at=at, doubted_at=round_at, is_contradicted=False, settled_at=None)
+    before = max(filter(None, (history.doubted_at, history.settled_at)), default=None)
+    requested_at = at if before is None else max(at, before + _MICROSECOND)
+    return replace(
+        history, yes_at=at, doubted_at=requested_at, is_contradicted=False, settled_at=None
+    )
 
 
-def record_yes(past: LinkHistory, *, at: datetime) -> LinkHistory:
+def record_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a Yes that counts at once; nothing is in doubt any more."""
-    return replace(past, yes_at=at, doubted_at=None, is_contradicted=False, settled_at=None)
+    return replace(history, yes_at=at, doubted_at=None, is_contradicted=False, settled_at=None)
 
 
-def record_confirmed_yes(past: LinkHistory, *, at: datetime) -> LinkHistory:
+def record_confirmed_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a Yes that counts since it was asked for again."""
-    return replace(record_yes(past, at=at), settled_at=past.doubted_at)
+    return replace(record_yes(history, at=at), settled_at=history.doubted_at)
 
 
-def record_no(past: LinkHistory, *, at: datetime) -> LinkHistory:
+def record_no(history: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a No."""
-    return replace(past, no_at=at, is_contradicted=True)
+    return replace(history, no_at=at, is_contradicted=True)
 
 
-def record_disowned(past: LinkHistory, *, at: datetime) -> LinkHistory:
+def record_disowned(history: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with somebody who says not to have pressed Yes."""
-    return replace(past, disowned_at=at, is_contradicted=True)
+    return replace(history, disowned_at=at, is_contradicted=True)
 
 
-def _is_within(moment: datetime | None, of: datetime) -> bool:
+def _is_within(at: datetime | None, other: datetime) -> bool:
     """Say whether there is a moment, and it lies within `TOGETHER` of another one."""
-    return moment is not None and abs(of - moment) <= TOGETHER
+    return at is not None and abs(other - at) <= TOGETHER
 
 
-def _is_not_after(moment: datetime | None, other: datetime | None) -> bool:
+def _is_not_after(at: datetime | None, other: datetime | None) -> bool:
     """Say whether there is the other moment, and none after it."""
-    return other is not None and (moment is None or moment <= other)
+    return other is not None and (at is None or at <= other)

@@ -237,7 +237,7 @@ def decide(
     *,
     reason: str,
     basis: str,
-    arrived: datetime,
+    arrived_at: datetime,
     deadline: datetime | None,
     by_file: bool = False,
 ) -> Decision:
@@ -250,18 +250,20 @@ def decide(
     the question that it answers is no longer open.
     """
     if answer is Answer.NO:
-        in_time = deadline is not None and arrived < deadline
+        in_time = deadline is not None and arrived_at < deadline
         return _decide_no(status, reason, in_time=in_time, by_file=by_file)
     if _is_confirmed_for_good(status, basis):
         return _NOTHING
-    return _LATE if is_too_late(status, basis, arrived=arrived, deadline=deadline) else _CONFIRM
+    return (
+        _LATE if is_too_late(status, basis, arrived_at=arrived_at, deadline=deadline) else _CONFIRM
+    )
 
 
 def is_too_late(
-    status: Status, basis: str, *, arrived: datetime, deadline: datetime | None
+    status: Status, basis: str, *, arrived_at: datetime, deadline: datetime | None
 ) -> bool:
     """Say whether a Yes that arrives then would answer a question that is open no longer."""
-    is_open = deadline is not None and arrived < deadline
+    is_open = deadline is not None and arrived_at < deadline
     return not is_open and not _is_confirmed_for_good(status, basis)
 
 

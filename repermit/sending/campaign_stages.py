@@ -55,7 +55,7 @@ def _drop_leftovers(database: Database) -> None:
 
 
 def _drop_step(campaign: Campaign, reason: Dropped, limit: int) -> bool:
-    return status_changes.drop_queued(campaign, reason, most=limit) > 0
+    return status_changes.drop_queued(campaign, reason, max_rows=limit) > 0
 
 
 _DROP_REASONS = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}

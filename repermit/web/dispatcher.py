@@ -18,7 +18,7 @@ from repermit.errors import DatabaseBusy
 from repermit.web.request_context import (
     ARRIVED,
     KEEPS_CONNECTION,
-    LONGEST_WAIT,
+    MAX_WAIT,
     SECONDS_LEFT,
     get_seconds_left,
 )
@@ -62,7 +62,7 @@ class Dispatcher:
         """Have the next request of a connection served."""
         request, now = channel.requests[0], time.monotonic()
         channel.arrived = self._now and self._now()
-        channel.refused_at = now + LONGEST_WAIT
+        channel.refused_at = now + MAX_WAIT
         # What is no request has neither command nor path.
         if not request.error and _ADMIN in f"{request.path}/":
             group = self._admins
@@ -96,13 +96,13 @@ class Dispatcher:
         """
         queued = len(self._writers.queue)
         with self._lock:
-            while self._recorded_at and self._recorded_at[0] < now - LONGEST_WAIT:
+            while self._recorded_at and self._recorded_at[0] < now - MAX_WAIT:
                 self._recorded_at.popleft()
             if not queued:
                 self._queued_since = None
                 return False
             self._queued_since = self._queued_since or now
-            is_measured = now - self._queued_since >= LONGEST_WAIT
+            is_measured = now - self._queued_since >= MAX_WAIT
             recorded = len(self._recorded_at)
         return queued >= (recorded if is_measured else max(recorded, self._at_first))
 

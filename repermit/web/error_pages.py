@@ -135,8 +135,8 @@ def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -
     sections = [
         (one, *_get_words(code, catalogues.load_translations(one).gettext)) for one in ordered
     ]
-    reader = PageContext(settings=get_services().settings, language=ordered[0], path="")
-    fields = {**make_frame_fields(reader), "choices": (), "privacy_url": privacy_url}
+    context = PageContext(settings=get_services().settings, language=ordered[0], path="")
+    fields = {**make_frame_fields(context), "choices": (), "privacy_url": privacy_url}
     html = render("error.html", language=ordered[0], sections=sections, code=code, **fields)
     response = Response(html, status=code, content_type="text/html; charset=utf-8")
     response.vary.add("Accept-Language")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NUMBER = "number"
 """What each form for an answer sends along: its number, good for one press."""
 
-ROUND = "round"
+CONFIRMATION_FIELD = "round"
 """What buttons and links of a page that asks again send along: its mark."""
 
 
@@ -55,7 +55,7 @@ class PageContext:
     mailing_list: MailingListFacts | None = None
     is_switched: bool = False
     is_representative: bool = False
-    mark: str = ""
+    confirmation_token: str = ""
 
     @property
     def given_by(self) -> Giver:
@@ -68,11 +68,11 @@ class PageContext:
 
     def make_relative_url(self, language: str = "") -> str:
         """Return the relative address of the same page in another language, "" for it as it is."""
-        return _make_query({**self._chosen(language), ROUND: self.mark})
+        return _make_query({**self._chosen(language), CONFIRMATION_FIELD: self.confirmation_token})
 
     def _chosen(self, language: str) -> dict[str, str]:
-        own = self.language if self.is_switched else ""
-        return {"lang": language or own, "as": self.given_by}
+        current = self.language if self.is_switched else ""
+        return {"lang": language or current, "as": self.given_by}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +92,8 @@ def make_context(
 
     A list is read in a language that it can be told in, and in no other.
     """
-    wanted = request.args.get("lang", "")
-    chosen = _choose_language(wanted, language, mailing_list)
+    requested = request.args.get("lang", "")
+    chosen = _choose_language(requested, language, mailing_list)
     return PageContext(
         settings=get_services().settings,
         language=chosen,
@@ -105,16 +105,16 @@ def make_context(
 
 
 def render_page(
-    template: str, reader: PageContext, *, status: int = 200, **fields: Any
+    template: str, context: PageContext, *, status: int = 200, **fields: Any
 ) -> Response:
     """Return the response with a page made of `template`."""
-    fields |= make_frame_fields(reader)
+    fields |= make_frame_fields(context)
     if request.method != "POST" and _CHOOSE in request.args and fields["choices"]:
         template = "languages.html"
         fields |= {"every_choice": fields["choices"], "choices": [], "choose_url": ""}
-    html = render(template, language=reader.language, **fields)
+    html = render(template, language=context.language, **fields)
     response = Response(html, status=status, content_type="text/html; charset=utf-8")
-    response.content_language.add(reader.language)
+    response.content_language.add(context.language)
     return response
 
 
@@ -123,30 +123,30 @@ def render(template: str, *, language: str, **fields: Any) -> str:
     return _make_environment(language).get_template(template).render(language=language, **fields)
 
 
-def make_public_url(path: str, reader: PageContext) -> str:
+def make_public_url(path: str, context: PageContext) -> str:
     """Return the whole address of a page, never from the Host header.
 
     A reader who has chosen another language keeps it, and whom they speak for.
     """
-    return reader.settings.public_url + path + reader.make_query()
+    return context.settings.public_url + path + context.make_query()
 
 
-def list_language_names(about: MailingListFacts | None = None) -> dict[str, str]:
+def list_language_names(list_facts: MailingListFacts | None = None) -> dict[str, str]:
     """Return each language's own name by its code, in the order of these names.
 
     Of a list that is given, those that it can be told in; there may be but one.
     """
-    offered = about.languages if about else catalogues.languages()
+    available = list_facts.languages if list_facts else catalogues.languages()
     return {
-        code: catalogues.language_name(code) for code in catalogues.languages() if code in offered
+        code: catalogues.language_name(code) for code in catalogues.languages() if code in available
     }
 
 
 def list_browser_languages() -> Iterator[str]:
     """Yield what the browser would rather read, of the languages there are, the best first."""
-    for wanted, quality in request.accept_languages:
+    for requested, quality in request.accept_languages:
         if quality:
-            yield catalogues.choose_language(wanted, otherwise="")
+            yield catalogues.choose_language(requested, otherwise="")
 
 
 STYLE = "public"
@@ -169,19 +169,19 @@ def minify_css(css: str) -> str:
     return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
 
 
-def make_frame_fields(reader: PageContext) -> dict[str, Any]:
+def make_frame_fields(context: PageContext) -> dict[str, Any]:
     """Return the template's fields for the frame of every page."""
-    about = reader.mailing_list
-    choices = _list_choices(reader)
+    list_facts = context.mailing_list
+    choices = _list_choices(context)
     return {
-        "organisation": reader.settings.organisation,
-        "privacy_url": about.privacy_url if about else "",
+        "organisation": context.settings.organisation,
+        "privacy_url": list_facts.privacy_url if list_facts else "",
         "choices": choices,
-        "choose_url": f"?{_CHOOSE}{reader.make_relative_url().replace('?', '&')}"
+        "choose_url": f"?{_CHOOSE}{context.make_relative_url().replace('?', '&')}"
         if len(choices) > _MAX_CHOICES_INLINE
         else "",
         TEXTS: get_services().texts_version,
-        "current_language": catalogues.language_name(reader.language),
+        "current_language": catalogues.language_name(context.language),
         "style": Markup(read_style(STYLE)),  # noqa: S704  our own file
         "more_style": Markup(read_style(MORE_STYLE)),  # noqa: S704
     }
@@ -192,9 +192,9 @@ def _make_query(fields: Mapping[str, str]) -> str:
     return f"?{query}" if query else ""
 
 
-def _choose_language(wanted: str, usual: str, about: MailingListFacts | None) -> str:
-    chosen = catalogues.choose_language(wanted, otherwise=usual)
-    return chosen if about is None or chosen in about.languages else usual
+def _choose_language(requested: str, default: str, list_facts: MailingListFacts | None) -> str:
+    chosen = catalogues.choose_language(requested, otherwise=default)
+    return chosen if list_facts is None or chosen in list_facts.languages else default
 
 
 _CHOOSE = "languages"
@@ -202,16 +202,16 @@ _MAX_CHOICES_INLINE = 8
 """How many languages stand above a page at most; else they have a page, which weighs less."""
 
 
-def _list_choices(reader: PageContext) -> list[LanguageChoice]:
-    names = list_language_names(reader.mailing_list)
-    if not reader.path or len(names) == 1:
+def _list_choices(context: PageContext) -> list[LanguageChoice]:
+    names = list_language_names(context.mailing_list)
+    if not context.path or len(names) == 1:
         return []
     return [
         LanguageChoice(
             code=code,
             name=name,
-            url=reader.make_relative_url(code),
-            is_current=code == reader.language,
+            url=context.make_relative_url(code),
+            is_current=code == context.language,
         )
         for code, name in names.items()
     ]

@@ -37,7 +37,7 @@ from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 from repermit.web.client_address import mask_network
 
-LONGEST_WAIT = 2.0
+MAX_WAIT = 2.0
 """Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
 
 SECONDS_LEFT = "repermit.seconds_left"
@@ -49,7 +49,7 @@ ARRIVED = "repermit.arrived"
 KEEPS_CONNECTION = "repermit.keeps_connection"
 """By which name it says that the thread keeps its connection to the database for later requests."""
 
-_LONGEST_BROWSER = 300
+_MAX_BROWSER_LENGTH = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +69,9 @@ class AppServices:
 
 
 def get_services() -> AppServices:
-    """Return the site of the request under way, with the settings that held when it began."""
-    site: AppServices = g.get("site") or current_app.extensions["repermit"]
-    return site
+    """Return the services of the current request, with the settings that held when it began."""
+    services: AppServices = g.get("services") or current_app.extensions["repermit"]
+    return services
 
 
 def get_file_settings() -> Settings:
@@ -83,7 +83,7 @@ def load_settings() -> None:
     """Take the settings as they are now, for the whole of a request that has the database open."""
     if "opened" in g:
         settings = _get_current_settings().settings()
-        g.site = replace(
+        g.services = replace(
             get_services(), settings=settings, texts_version=catalogues.get_corrections_version()
         )
 
@@ -99,7 +99,7 @@ def stamp_arrival() -> None:
     The server in front knows it, before the request waits for a thread.
     """
     g.arrived = request.environ.get(ARRIVED) or get_services().clock.now()
-    g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, LONGEST_WAIT)
+    g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, MAX_WAIT)
 
 
 def get_seconds_left() -> float:
@@ -118,7 +118,7 @@ def make_trace() -> dict[str, str]:
     """Return the request's trace: its network in part (198.51.100.0/24), and the browser's name."""
     return {
         "network": mask_network(request.remote_addr or ""),
-        "browser": request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
+        "browser": request.headers.get("User-Agent", "")[:_MAX_BROWSER_LENGTH],
     }
 
 
@@ -254,18 +254,18 @@ def write_note(write: Callable[[], object]) -> None:
         with _open_short_transaction():
             write()
         return
-    site = get_services()
+    services = get_services()
     try:
         with (
-            _allow_writes(site.database),
-            limit_lock_wait(site.database, _NOTE_TIMEOUT),
+            _allow_writes(services.database),
+            limit_lock_wait(services.database, _NOTE_TIMEOUT),
             _open_short_transaction(),
         ):
             write()
     except (DatabaseBusy, peewee.PeeweeException) as error:
         if not (is_busy(error) or is_database_unavailable(error)):
             raise
-        site.openings.postpone(write)
+        services.openings.postpone(write)
 
 
 @contextmanager

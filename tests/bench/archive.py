@@ -36,7 +36,7 @@ def main(people: int) -> None:
                 database,
                 uid=make_asked(database, mailing_list, campaign).uid,
                 answer=Answer.YES,
-                arrived=NOW,
+                arrived_at=NOW,
                 settings=settings,
                 method="page",
                 trace={"network": "198.51.100.0/24", "browser": "Firefox"},

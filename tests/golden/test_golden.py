@@ -22,7 +22,7 @@ def recorded(kept_processes: KeptProcesses) -> dict[str, str]:
     """
     with pytest.MonkeyPatch.context() as patches, kept_processes.used():
         for module in (request_context, dispatcher):
-            patches.setattr(module, "LONGEST_WAIT", 60.0)
+            patches.setattr(module, "MAX_WAIT", 60.0)
         return record()
 
 

@@ -72,7 +72,7 @@ def say_no(
         database,
         uid=contact.uid,
         answer=answer,
-        arrived=at,
+        arrived_at=at,
         settings=SETTINGS,
         method="page",
         trace={"network": "", "browser": ""},

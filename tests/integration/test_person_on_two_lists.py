@@ -71,7 +71,7 @@ def say_no(database: Database, contact: Contact, arrived: datetime = LATER) -> N
         database,
         uid=contact.uid,
         answer=Answer.NO,
-        arrived=arrived,
+        arrived_at=arrived,
         settings=make_settings(),
         method="page",
         trace={"network": "192.0.2.0/24", "browser": ""},

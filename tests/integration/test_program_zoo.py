@@ -105,7 +105,7 @@ def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
 
     pages.clock.advance(timedelta(hours=1))
     pages.openings.write(database)
-    held = click_log.count_yes_held(mailing_list)
+    held = click_log.count_held_yes(mailing_list)
     assert held == Opening.select().where(Opening.held_at.is_null(False)).count()
     # Where a program has pressed No, the Yes is asked for once more, however late it comes.
     for one in later:

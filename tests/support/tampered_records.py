@@ -160,7 +160,7 @@ def say(
     told: dict[str, Any] = {
         "uid": contact_at(name).uid,
         "answer": answer,
-        "arrived": moment,
+        "arrived_at": moment,
         "settings": settings,
         "method": "page",
         "trace": {"network": "192.0.2.0/24", "browser": "Firefox"},
@@ -168,8 +168,10 @@ def say(
     }
     first = record_answer.record_answer(database, **told)
     assert first
-    if first.mark:
-        record_answer.record_answer(database, **told, is_again=True, mark=first.mark)
+    if first.confirmation_token:
+        record_answer.record_answer(
+            database, **told, is_confirmation_page=True, confirmation_token=first.confirmation_token
+        )
 
 
 # --- Sealing anew, as whoever has the database and all keys can. ----------------------------------

@@ -66,11 +66,11 @@ def resume_campaign(slug: str) -> AnyResponse:
     """Let the campaign go on."""
 
     def act(mailing_list: MailingList) -> str:
-        site = get_services()
+        services = get_services()
         resumed = lifecycle.resume_campaign(
-            site.database,
+            services.database,
             mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             most=_MAX_MAILS_AT_ONCE,
@@ -155,18 +155,18 @@ def extend_campaign(slug: str) -> AnyResponse:
     """Move the deadline; the page again, with what was typed, if that cannot be."""
     mailing_list = find_list(slug)
     until, at, note = (request.form.get(name, "").strip() for name in ("until", "at", "note"))
-    site = get_services()
+    services = get_services()
     try:
         extended = lifecycle.extend_campaign(
-            site.database,
+            services.database,
             mailing_list,
-            deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
+            deadline=parse_when(f"{until}T{at}" if at else until, services.settings.zone),
             note=note,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             make_page_wording=partial(
-                make_unanswered_wording, settings=site.settings, now=get_arrival()
+                make_unanswered_wording, settings=services.settings, now=get_arrival()
             ),
         )
     except Refused as error:
@@ -193,14 +193,14 @@ def _describe_extension(extended: ExtendResult) -> str:
 @pages.post("/remind")
 def remind_silent(slug: str) -> AnyResponse:
     """Add a reminder; the page again, with what was typed, if that cannot be."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     typed = request.form.get("days", "").strip()
     try:
         reminder_at = add_reminder.add_reminder(
-            site.database,
+            services.database,
             mailing_list,
             days=_read_days(typed),
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             not_promised="not_promised" in request.form,
@@ -334,14 +334,14 @@ def undo_decision(slug: str, number: int) -> AnyResponse:
 
 
 def _take_back(mailing_list: MailingList, reply: DecidedReply) -> None:
-    site = get_services()
+    services = get_services()
     if reply.decision == _NO_ANSWER:
         human_replies.reopen_reply(
-            site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
+            services.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
         flash_message(gettext("The reply waits for your decision again."))
         return
-    with site.database.atomic():
+    with services.database.atomic():
         human_replies.mark_reply_undecided(mailing_list, reply.number)
         opposite = Answer.NO if reply.decision == Answer.YES else Answer.YES
         _apply_decision(mailing_list, reply, opposite)
@@ -350,21 +350,21 @@ def _take_back(mailing_list: MailingList, reply: DecidedReply) -> None:
 def _apply_decision(
     mailing_list: MailingList, reply: WaitingReply | DecidedReply, decision: str
 ) -> None:
-    site = get_services()
+    services = get_services()
     if decision == _NO_ANSWER:
         human_replies.set_reply_aside(
-            site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
+            services.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
         flash_message(gettext("Set aside: it is no answer."))
         return
     note = gettext("a reply by mail of %(moment)s", moment=format_time(reply.at))
     record_answer.record_reported_answer(
-        site.database,
+        services.database,
         mailing_list,
         reply.address,
         Answer(decision),
         note=note,
-        settings=site.settings,
+        settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
     )

@@ -115,15 +115,15 @@ def show_figures(slug: str) -> Response:
 
 def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
     """Return the page; `typed` is what was given to extend or to remind, and what was wrong."""
-    site = get_services()
+    services = get_services()
     return render_page(
         "campaign_page/show.html",
         status=status,
         is_part=False,
         extending={**_NOTHING_TYPED, **typed},
-        retention=site.settings.retention,
+        retention=services.settings.retention,
         due=list_due_erasures(mailing_list),
-        checkpoint=signed_checkpoint.make_signed_checkpoint(site.settings),
+        checkpoint=signed_checkpoint.make_signed_checkpoint(services.settings),
         **_make_changing_fields(mailing_list),
     )
 
@@ -155,12 +155,12 @@ def _make_changing_fields(mailing_list: MailingList) -> dict[str, Any]:
 
 
 def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
-    site, now = get_services(), get_arrival()
+    services, now = get_services(), get_arrival()
     campaign = latest_campaign(mailing_list)
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
     if campaign is None:
         return fields
-    figures = statistics.read_figures(mailing_list, zone=site.settings.zone, now=now)
+    figures = statistics.read_figures(mailing_list, zone=services.settings.zone, now=now)
     assert figures is not None  # noqa: S101  the list has a campaign
     sending = _measure_sending(campaign, figures)
     resolving = in_doubt.find_resolution(mailing_list)
@@ -173,7 +173,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "is_live": CampaignState(campaign.state).is_live,
         "is_over": campaign.deadline <= now,
         "is_too_late": _is_pilot_too_late(campaign),
-        "chart": draw_chart(figures.days, now=now, zone=site.settings.zone),
+        "chart": draw_chart(figures.days, now=now, zone=services.settings.zone),
         "sending": sending,
         "time_left": format_wait(sending.time_left),
         "in_words": translate_said,
@@ -186,7 +186,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "was_down": downtime.must_delay_expiry(downtime.measure_downtime(campaign, now)),
         "promise": _read_promise(campaign),
         "late_reminders": contacts_counts.count_late_reminders(campaign),
-        "reads_bounces": site.settings.bounces.protocol != "none",
+        "reads_bounces": services.settings.bounces.protocol != "none",
     }
 
 

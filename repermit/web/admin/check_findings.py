@@ -65,15 +65,15 @@ class FindingText:
 
 def check_everything(mail: bytes | None = None) -> Report:
     """Look whether a campaign would work; `mail` is a test mail as it was received."""
-    site = get_services()
+    services = get_services()
     return run.run_checks(
-        site.settings,
-        database=site.database,
+        services.settings,
+        database=services.database,
         now=get_arrival(),
         mentions_frequency=mentions_frequency,
         preview_mail=preview_mail,
         log_in=poll.log_in,
-        config_path=site.settings.path,
+        config_path=services.settings.path,
         mail=mail,
     )
 
@@ -106,7 +106,7 @@ def _sort_findings(report: Report) -> list[Finding]:
 
 
 def _describe_finding(finding: Finding) -> FindingText:
-    seen, remedy = word_finding(finding)
+    seen, remedy = make_finding_texts(finding)
     return FindingText(
         verdict=finding.verdict,
         title=describe_verdict(finding.verdict),
@@ -118,7 +118,7 @@ def _describe_finding(finding: Finding) -> FindingText:
     )
 
 
-def word_finding(finding: Finding) -> tuple[str, str]:
+def make_finding_texts(finding: Finding) -> tuple[str, str]:
     """Return a finding and its remedy, each as a sentence."""
     if finding.code == "config_organisation":
         keys = (f"organisation.{key}" for key in finding.values["keys"].split(", "))

@@ -215,7 +215,7 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
         abort(409)
     if not form.validate():
         return _render_contact(mailing_list, number, answering=form, status=422)
-    site = get_services()
+    services = get_services()
     try:
         given_at = _parse_end_of_day(form.given_on.data or "")
     except _InvalidDayError as error:
@@ -223,12 +223,12 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
         return _render_contact(mailing_list, number, answering=form, status=422)
     try:
         recorded = record_answer.record_reported_answer(
-            site.database,
+            services.database,
             mailing_list,
             contact.address,
             Answer(form.answer.data),
             note=form.note.data,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             given_by="representative" if form.representative.data else "",
@@ -259,14 +259,14 @@ def remove_contact(slug: str, number: int) -> AnyResponse:
     mailing_list, form = find_list(slug), RequestForm(request.form)
     if not form.validate():
         return _render_contact(mailing_list, number, requesting=form, status=422)
-    site = get_services()
+    services = get_services()
     try:
         admin_requests.remove_at_request(
-            site.database,
+            services.database,
             mailing_list,
             number,
             note=form.reason.data,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
         )
@@ -286,7 +286,7 @@ def download_proof(slug: str, number: int) -> AnyResponse:
     It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
     since that it was made is an entry of the record.
     """
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     contact = admin_requests.find_contact(mailing_list, number)
     try:
         known = read_checkpoint(request.form.get("checkpoint", ""))
@@ -295,20 +295,20 @@ def download_proof(slug: str, number: int) -> AnyResponse:
         return redirect_to("contact_pages.show_contact", slug=slug, number=number)
     try:
         made = make_proof.prove_contact(
-            site.database,
+            services.database,
             mailing_list,
             number,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             known=known,
-            register=describe_for_proofs(mailing_list, settings=site.settings),
+            register=describe_for_proofs(mailing_list, settings=services.settings),
         )
     except NotFound:
         abort(409)
     note_access("proved", mailing_list=mailing_list, subject=contact.subject)
     page = printable_proof.make_proof_page(
-        made.document, language=mailing_list.language, zone=site.settings.zone
+        made.document, language=mailing_list.language, zone=services.settings.zone
     )
     name = f"proof-{slug}-{number}"
     return make_zip_response(name, {f"{name}.json": made.text, f"{name}.html": page})
@@ -344,13 +344,13 @@ def add_contact(slug: str) -> AnyResponse:
 
 def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
     """Add the person of a form; returns None after an error, which the form then shows."""
-    site = get_services()
+    services = get_services()
     try:
         return admin_requests.add_contact(
-            site.database,
+            services.database,
             mailing_list,
             _read_person(form),
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
         )

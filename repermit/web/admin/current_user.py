@@ -34,9 +34,9 @@ class Visitor(UserMixin):  # type: ignore[misc]
 
 def find_user(_request: Request) -> Visitor | None:
     """Return who has the session that the cookie names, None if it names none that lasts."""
-    site = get_services()
+    services = get_services()
     login = sessions.find_session(
-        session.get(TOKEN_KEY, ""), now=get_arrival(), settings=site.settings
+        session.get(TOKEN_KEY, ""), now=get_arrival(), settings=services.settings
     )
     return None if login is None else Visitor(login)
 

@@ -73,17 +73,19 @@ class PendingDecision:
 @for_viewers
 def show() -> Response:
     """Show all lists, those with a campaign under way first."""
-    standings = sorted(
+    list_summaries = sorted(
         map(_summarise_list, _list_mailing_lists()), key=lambda summary: not summary.is_live
     )
     return render_page(
         "dashboard/show.html",
-        standings=standings,
-        waiting=[summary for standing in standings for summary in _list_pending(standing)],
+        standings=list_summaries,
+        waiting=[
+            summary for list_summary in list_summaries for summary in _list_pending(list_summary)
+        ],
         setup=list_setup_steps() if current_user.role == Role.ADMIN else [],
         in_words=translate_said,
         fault=server_faults.read_last_fault()
-        if any(summary.is_live for summary in standings)
+        if any(summary.is_live for summary in list_summaries)
         else None,
     )
 
@@ -115,25 +117,25 @@ def _count_people(mailing_list: MailingList) -> dict[Status, int]:
     return counts
 
 
-def _list_pending(standing: ListSummary) -> Iterator[PendingDecision]:
+def _list_pending(list_summary: ListSummary) -> Iterator[PendingDecision]:
     """Yield what waits on one list, the most urgent first."""
     pending = [
-        *_list_standstills(standing),
-        *_list_open_questions(standing),
-        *_list_unfinished(standing),
+        *_list_standstills(list_summary),
+        *_list_open_questions(list_summary),
+        *_list_unfinished(list_summary),
     ]
     for text, endpoint in pending:
-        yield PendingDecision(mailing_list=standing.mailing_list, text=text, endpoint=endpoint)
+        yield PendingDecision(mailing_list=list_summary.mailing_list, text=text, endpoint=endpoint)
 
 
-def _list_standstills(standing: ListSummary) -> Iterator[tuple[str, str]]:
+def _list_standstills(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield why a campaign stands still until somebody decides."""
-    campaign = standing.campaign
-    if campaign is None or not standing.is_live:
+    campaign = list_summary.campaign
+    if campaign is None or not list_summary.is_live:
         return
     if campaign.pause_reason:
         yield _explain_pause(PauseReason(campaign.pause_reason)), "campaign_page.show"
-    elif campaign.state == CampaignState.PAUSED and not standing.time_left:
+    elif campaign.state == CampaignState.PAUSED and not list_summary.time_left:
         yield (
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
             "campaign_page.show",
@@ -156,11 +158,11 @@ def _explain_pause(reason: PauseReason) -> str:
     }[reason]
 
 
-def _list_open_questions(standing: ListSummary) -> Iterator[tuple[str, str]]:
+def _list_open_questions(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield the replies to decide, and the mails in doubt."""
-    replies = human_replies.count_waiting_replies(standing.mailing_list)
-    is_decided = in_doubt.find_resolution(standing.mailing_list) is not None
-    doubts = 0 if is_decided else in_doubt.count_in_doubt(standing.mailing_list)
+    replies = human_replies.count_waiting_replies(list_summary.mailing_list)
+    is_decided = in_doubt.find_resolution(list_summary.mailing_list) is not None
+    doubts = 0 if is_decided else in_doubt.count_in_doubt(list_summary.mailing_list)
     if replies:
         said = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)
         yield said, "open_questions.show_replies"
@@ -169,9 +171,9 @@ def _list_open_questions(standing: ListSummary) -> Iterator[tuple[str, str]]:
         yield said, "open_questions.show_in_doubt"
 
 
-def _list_unfinished(standing: ListSummary) -> Iterator[tuple[str, str]]:
+def _list_unfinished(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield what was begun and not brought to its end."""
-    if handover := find_pending_handover(standing.mailing_list):
+    if handover := find_pending_handover(list_summary.mailing_list):
         said = ngettext(
             "%(staying)s stay, one is to be taken off elsewhere: hand over now.",
             "%(staying)s stay, %(count)s are to be taken off elsewhere: hand over now.",
@@ -179,18 +181,18 @@ def _list_unfinished(standing: ListSummary) -> Iterator[tuple[str, str]]:
             staying=format_number(handover.staying),
         )
         yield said, "exports.show"
-    files = Upload.select().where(Upload.list == standing.mailing_list).count()
+    files = Upload.select().where(Upload.list == list_summary.mailing_list).count()
     if files:
         yield gettext("A file was handed in and not taken in yet."), "imports.show"
-    if standing.is_prepared and not standing.is_live:
+    if list_summary.is_prepared and not list_summary.is_live:
         yield gettext("A campaign is prepared and not launched yet."), "campaign_dates.show"
-    elif standing.campaign is None and not files:
-        yield _describe_preparation(standing)
+    elif list_summary.campaign is None and not files:
+        yield _describe_preparation(list_summary)
 
 
-def _describe_preparation(standing: ListSummary) -> tuple[str, str]:
-    people = standing.counts[Status.UNCONFIRMED]
-    if not standing.total:
+def _describe_preparation(list_summary: ListSummary) -> tuple[str, str]:
+    people = list_summary.counts[Status.UNCONFIRMED]
+    if not list_summary.total:
         return gettext("Nobody is on it yet: hand in a file."), "imports.show"
     if not people:
         return gettext(

@@ -45,7 +45,7 @@ def show_forget(slug: str, number: int) -> Response:
 @pages.post("/<int:number>/forget")
 def erase_contact(slug: str, number: int) -> AnyResponse:
     """Erase somebody, if the address that was typed is theirs."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     contact = _find_contact(mailing_list, number)
     if not _matches_address(contact, request.form.get("confirm", "")):
         wrong = gettext("This is not the address above.")
@@ -53,14 +53,14 @@ def erase_contact(slug: str, number: int) -> AnyResponse:
     if request.form.get("everywhere"):
         return _erase_everywhere(mailing_list, contact)
     privacy_forget.erase_contact_by_id(
-        site.database,
+        services.database,
         mailing_list,
         number,
-        settings=site.settings,
+        settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
     )
-    uploads.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
+    uploads.forget_in_upload(mailing_list, contact.address_key, settings=services.settings)
     flash_message(
         gettext("Erased. Within a minute the files of the database hold nothing of it either.")
     )
@@ -70,20 +70,20 @@ def erase_contact(slug: str, number: int) -> AnyResponse:
 
 
 def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
-    site, key = get_services(), contact.address_key
+    services, key = get_services(), contact.address_key
     try:
         done = privacy_forget.erase_address(
-            site.database,
+            services.database,
             request.form["confirm"],
             mailing_list=None,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
         )
     except Refused as error:
         return _show_page(mailing_list, contact, status=422, wrong=make_sentence(error.said))
     for forgotten in done.lists:
-        uploads.forget_in_upload(find_list(forgotten.list), key, settings=site.settings)
+        uploads.forget_in_upload(find_list(forgotten.list), key, settings=services.settings)
     names = ", ".join(
         forgotten.list
         for forgotten in done.lists
@@ -173,22 +173,22 @@ def show_address_form(slug: str) -> Response:
 @address_pages.post("/proof")
 def download_proof(slug: str) -> Response:
     """Hand out the proof of an address, also after its erasure; that it was made is recorded."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     try:
         made = make_proof.prove_address(
-            site.database,
+            services.database,
             mailing_list,
             request.form.get("address", ""),
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            register=describe_for_proofs(mailing_list, settings=site.settings),
+            register=describe_for_proofs(mailing_list, settings=services.settings),
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
     note_access("proved", mailing_list=mailing_list, subject=made.subject)
     page = printable_proof.make_proof_page(
-        made.document, language=mailing_list.language, zone=site.settings.zone
+        made.document, language=mailing_list.language, zone=services.settings.zone
     )
     name = f"proof-{slug}"
     return make_zip_response(name, {f"{name}.json": made.text, f"{name}.html": page})
@@ -197,24 +197,24 @@ def download_proof(slug: str) -> Response:
 @address_pages.post("/forget", endpoint="forget")
 def erase_address(slug: str) -> Response:
     """Erase whatever is held of an address, on this list or on all; see `rights.forget`."""
-    mailing_list, site, given = find_list(slug), get_services(), request.form
+    mailing_list, services, given = find_list(slug), get_services(), request.form
     if not given.get("sure"):
         return _show_address_page(mailing_list, wrong=gettext("Say that you are sure."))
     try:
         key = email_address.parse(given.get("address", "")).key
         done = privacy_forget.erase_address(
-            site.database,
+            services.database,
             given["address"],
             mailing_list=None if given.get("everywhere") else mailing_list,
             suppress=bool(given.get("suppress")),
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
     for forgotten in done.lists:
-        uploads.forget_in_upload(find_list(forgotten.list), key, settings=site.settings)
+        uploads.forget_in_upload(find_list(forgotten.list), key, settings=services.settings)
     flash_unfinished_files()
     return _show_address_page(mailing_list, done=done)
 

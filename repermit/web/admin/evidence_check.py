@@ -173,13 +173,17 @@ def download_result() -> Response:
 @pages.post("/chain")
 def verify_chain() -> AnyResponse:
     """Walk the record, against a checkpoint if one is given; a long one beside the pages."""
-    site = get_services()
+    services = get_services()
     try:
         known = _read_given_checkpoint()
     except ValueError:
         return _show_page(wrong_at="chain")
     begun = chain.verify_in_process(
-        site.database, known=known, settings=site.settings, now=get_arrival(), actor=get_actor()
+        services.database,
+        known=known,
+        settings=services.settings,
+        now=get_arrival(),
+        actor=get_actor(),
     )
     if not begun:
         flash_message(gettext("The record is being checked already."), kind="warning")

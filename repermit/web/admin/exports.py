@@ -171,7 +171,7 @@ def _make_export_fields(
 @pages.post("/export")
 def download_export(slug: str) -> AnyResponse:
     """Send a file; that it was made is recorded in the evidence, and noted as a look."""
-    mailing_list, site, given = find_list(slug), get_services(), request.form
+    mailing_list, services, given = find_list(slug), get_services(), request.form
     try:
         what, form = ExportKind(given.get("what", "")), FileFormat(given.get("format", ""))
         tool = Tool(given["tool"]) if given.get("tool") else None
@@ -190,8 +190,8 @@ def download_export(slug: str) -> AnyResponse:
         exports_export.write_export,
         mailing_list,
         what,
-        database=site.database,
-        settings=site.settings,
+        database=services.database,
+        settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
         format=form,
@@ -201,7 +201,7 @@ def download_export(slug: str) -> AnyResponse:
     )
     name = "-".join(filter(None, (slug, what, tool))) + f".{form}"
     return Response(
-        stream_output(lambda out: write(out=out), database=site.database),
+        stream_output(lambda out: write(out=out), database=services.database),
         content_type=_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

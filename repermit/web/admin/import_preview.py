@@ -71,7 +71,7 @@ _MISTYPED = N_("Did you mean %(address)s?")
 _IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
 
 
-def word_fate(fate: Fate) -> str:
+def make_fate_text(fate: Fate) -> str:
     """Return the few words for a fate."""
     return gettext(_TITLES[fate])
 
@@ -115,13 +115,13 @@ def _list_reasons(sight: PreviewRow, fate: Fate) -> tuple[str, ...]:
     if fate is Fate.INVALID:
         return (make_sentence(deserialize(sight.said)),)
     if sight.other:
-        return _word_duplicate(sight.other), gettext(_MERGED) if sight.merged else ""
+        return _make_duplicate_text(sight.other), gettext(_MERGED) if sight.merged else ""
     if fate is Fate.OPTED_OUT and sight.mark:
         return (_add_quote(gettext(_MARKS[sight.mark]), sight.said),)
     return (explain_fate(fate),)
 
 
-def _word_duplicate(other: str) -> str:
+def _make_duplicate_text(other: str) -> str:
     part, _, line = other.rpartition(":")
     return gettext(_AGAIN_IN_PART, line=line, part=part) if part else gettext(_AGAIN, line=line)
 
@@ -280,7 +280,7 @@ def make_preview_fields(
         "rows": [
             (
                 row,
-                word_fate(Fate(row.fate)),
+                make_fate_text(Fate(row.fate)),
                 explain_row(row, kept.choices),
                 _can_be_left_out(row, kept.choices, doubts["doubtful"]),
             )
@@ -311,7 +311,9 @@ def _list_chips(
     look = RowFilter(to_look_at=RowsToLookAt())
     filters = [(gettext("Have a look"), sum(to_look_at.values()), look)]
     filters += [(gettext("All"), outcome["rows"], RowFilter())]
-    filters += [(word_fate(fate), outcome["fates"][fate], RowFilter(fate=fate)) for fate in _ORDER]
+    filters += [
+        (make_fate_text(fate), outcome["fates"][fate], RowFilter(fate=fate)) for fate in _ORDER
+    ]
     for title, count, one in filters:
         if count or one == RowFilter():
             is_look = one.to_look_at is not None
@@ -329,11 +331,11 @@ def _list_reason_chips(
     if len(counts) > 1:
         for reason, count in counts.items():
             one = replace(wanted, reason=None if reason == wanted.reason else reason)
-            title = _word_reason(wanted.fate, reason)
+            title = _make_reason_text(wanted.fate, reason)
             yield title, count, _make_rows_url(slug, one), reason == wanted.reason
 
 
-def _word_reason(fate: Fate | None, reason: str) -> str:
+def _make_reason_text(fate: Fate | None, reason: str) -> str:
     if fate is Fate.INVALID:
         return make_sentence(deserialize(reason))
     return gettext(_SHORT_REASONS[reason])
@@ -442,7 +444,7 @@ def _make_rows_url(slug: str, wanted: RowFilter, *, after: int | None = None) ->
 
 def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     """Return the parts of a bar of fates: key, words, count."""
-    return [(str(fate), word_fate(fate), fates[fate]) for fate in _ORDER]
+    return [(str(fate), make_fate_text(fate), fates[fate]) for fate in _ORDER]
 
 
 def make_bar_taken_in(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
@@ -509,17 +511,17 @@ def describe_refusal(refusal: RepermitError) -> str:
     """Return why something was refused, in the page's language."""
     if not isinstance(refusal, ListFileError):
         return make_sentence(refusal.said)
-    return _word_place(refusal.reason, refusal.line, refusal.expected)
+    return _make_place_text(refusal.reason, refusal.line, refusal.expected)
 
 
 def describe_place(outcome: Mapping[str, Any]) -> str:
     """Return why a file was refused, where in it, and what was expected instead."""
-    return _word_place(
+    return _make_place_text(
         deserialize(outcome["refused"]), outcome["line"], deserialize(outcome["expected"])
     )
 
 
-def _word_place(reason: LazyText, line: int, expected: LazyText) -> str:
+def _make_place_text(reason: LazyText, line: int, expected: LazyText) -> str:
     text = make_sentence(reason)
     if line:
         text = gettext("Line %(line)s: %(reason)s", line=line, reason=text)

@@ -87,23 +87,23 @@ def show_state(slug: str) -> Response:
 @takes_up_to(uploads.LARGEST + _FORM_OVERHEAD)
 def upload_file(slug: str) -> AnyResponse:
     """Keep a file, and look at it."""
-    mailing_list, site, file = find_list(slug), get_services(), request.files.get("file")
+    mailing_list, services, file = find_list(slug), get_services(), request.files.get("file")
     if file is None or not file.filename:
         return _show_page(mailing_list, status=422, wrong=gettext("Choose a file first."))
     try:
         uploads.keep_upload(
-            site.database,
+            services.database,
             mailing_list,
             file.stream,
             name=file.filename,
             user_id=import_preview.get_user_id(),
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
         )
     except RepermitError as refusal:
         return _show_page(mailing_list, status=422, wrong=import_preview.describe_refusal(refusal))
     uploads.note_upload(
-        site.database, mailing_list, "handed_in", now=get_arrival(), actor=get_actor()
+        services.database, mailing_list, "handed_in", now=get_arrival(), actor=get_actor()
     )
     return _preview_file(mailing_list, uploads.Choices())
 
@@ -175,12 +175,12 @@ def discard_file(slug: str) -> AnyResponse:
 @pages.post("/undo")
 def undo_import(slug: str) -> AnyResponse:
     """Take the last file back."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     try:
         done = imports_undo.undo_import(
-            site.database,
+            services.database,
             mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             most=_MAX_UNDONE_AT_ONCE,
@@ -229,7 +229,7 @@ def _iter_csv(rows: Iterable[PreviewRow], choices: Choices) -> Iterator[str]:
     writer.writerow(map(gettext, _REFUSED_HEADINGS))
     for row in rows:
         reason = import_preview.explain_row(row, choices)
-        fate = import_preview.word_fate(Fate(row.fate))
+        fate = import_preview.make_fate_text(Fate(row.fate))
         cells = (row.part, str(row.line), row.address, row.name, fate, reason)
         writer.writerow(map(escape_formula, cells))
         if buffer.tell() > _MAX_ROWS_AT_ONCE * 100:
@@ -271,12 +271,12 @@ def _find_shown(slug: str) -> tuple[MailingList, StoredUpload]:
 
 
 def _start_reading(mailing_list: MailingList, choices: Choices, *, takes_in: bool) -> None:
-    site = get_services()
+    services = get_services()
     read_upload.start_reading(
-        site.database,
+        services.database,
         mailing_list,
         choices=choices,
-        settings=site.settings,
+        settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
         takes_in=takes_in,

@@ -135,16 +135,16 @@ def revoke_token(token_id: int) -> AnyResponse:
 @pages.post("/webhooks")
 def add_webhook() -> Response:
     """Add a webhook, and show its secret this once."""
-    form, site = WebhookForm(request.form), get_services()
+    form, services = WebhookForm(request.form), get_services()
     if not form.validate():
         return _show_page(hooking=form, status=_WRONG)
     mailing_list = find_list(form.list.data) if form.list.data else None
     try:
         added = endpoints.add(
-            site.database,
+            services.database,
             form.url.data,
             mailing_list=mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
         )
@@ -165,9 +165,13 @@ def remove_webhook(webhook_id: int) -> AnyResponse:
 @pages.post("/webhooks/<int:webhook_id>/test")
 def test_webhook(webhook_id: int) -> AnyResponse:
     """Send a message that says nothing, and say what came of it."""
-    site = get_services()
+    services = get_services()
     reply = deliver.send_test_message(
-        site.database, webhook_id, settings=site.settings, now=get_arrival(), actor=get_actor()
+        services.database,
+        webhook_id,
+        settings=services.settings,
+        now=get_arrival(),
+        actor=get_actor(),
     )
     _flash_reply(reply)
     return redirect_to("integrations.show_deliveries", webhook_id=webhook_id)

@@ -27,7 +27,7 @@ from repermit.emails import website_notice
 from repermit.errors import Refused
 from repermit.rules.consent import Exclusion, Fate
 from repermit.web.admin.campaign_dates import Outlook, describe_deadline, list_grounds, make_outlook
-from repermit.web.admin.check_findings import describe_findings, word_finding
+from repermit.web.admin.check_findings import describe_findings, make_finding_texts
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import in_the_background
 from repermit.web.admin.rendering import (
@@ -81,18 +81,18 @@ def launch_campaign(slug: str) -> AnyResponse:
         or problems is None
         or request.form.get("version") != _make_version(mailing_list, seen.conditions, problems)
     ):
-        wrong = _word_changed()
+        wrong = _make_changed_text()
     if wrong or problems is None or not all(map(launch_refusals.is_reason, accepted.values())):
         return _show_page(
             mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
         )
-    site, conditions = get_services(), seen.conditions
+    services, conditions = get_services(), seen.conditions
     statements = read_statements(mailing_list)
     try:
         launched = campaigns_launch.launch(
-            site.database,
+            services.database,
             mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             deadline=seen.deadline,
             starts_at=seen.starts_at,
@@ -106,21 +106,21 @@ def launch_campaign(slug: str) -> AnyResponse:
             expected=seen.plan.asked,
             most=_MAX_ASKS_AT_ONCE,
             problems=[
-                LaunchProblem(code=problem.code, found=word_finding(problem)[0])
+                LaunchProblem(code=problem.code, found=make_finding_texts(problem)[0])
                 for problem in problems
             ],
             accepted=accepted,
             statements=statements,
             make_page_wording=partial(
-                make_unanswered_wording, settings=site.settings, now=get_arrival()
+                make_unanswered_wording, settings=services.settings, now=get_arrival()
             ),
             format_note=make_sentence,
             note_language=get_page_language(),
         )
     except Refused:
         # Something has changed since the page was asked for.
-        return _show_page(mailing_list, status=422, typed=typed, wrong=_word_changed())
-    campaign_draft.drop_conditions(site.database, mailing_list)
+        return _show_page(mailing_list, status=422, typed=typed, wrong=_make_changed_text())
+    campaign_draft.drop_conditions(services.database, mailing_list)
     forget_check(mailing_list)
     keep_reasons(mailing_list, get_actor(), {})
     flash_message(_describe_launch(launched))
@@ -182,7 +182,7 @@ def _read_accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> 
     return {problem.code: given.get(problem.code, "") for problem in problems}
 
 
-def _word_changed() -> str:
+def _make_changed_text() -> str:
     return gettext("Something has changed meanwhile: please look again.")
 
 
@@ -350,8 +350,8 @@ class _Check(threading.Thread):
 
 def find_launch_concerns(mailing_list: MailingList) -> tuple[Finding, ...] | None:
     """Return what a check finds not to be well, None while it runs; starts one if there is none."""
-    site = get_services()
-    about = (site.settings, mailing_lists.make_list_facts(mailing_list))
+    services = get_services()
+    about = (services.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
         check = _get_checks().get(mailing_list.slug)
         if check is None or check.about != about or get_arrival() - check.at > _CHECK_VALIDITY:
@@ -397,8 +397,8 @@ def group_by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]
 
 
 def _start_check(slug: str, about: Any) -> _Check:
-    site = get_services()
-    settings, database, now = site.settings, site.database, get_arrival()
+    services = get_services()
+    settings, database, now = services.settings, services.database, get_arrival()
 
     urls = lookup.read_list_facts(find_list(slug)).privacy_urls
 

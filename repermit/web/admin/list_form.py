@@ -21,7 +21,7 @@ from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
-from repermit.web.admin.list_translations import list_further_languages, word_no_web_address
+from repermit.web.admin.list_translations import list_further_languages, make_no_web_address_text
 from repermit.web.admin.mail_wording import flash_first_screen, flash_saved_list
 from repermit.web.admin.rendering import (
     flash_message,
@@ -92,11 +92,11 @@ def add_list() -> AnyResponse:
     slug = _read_slug(form)
     if not _validate(form) or not _check_slug_free(form, slug):
         return _show_new_page(form, status=422)
-    site = get_services()
+    services = get_services()
     mailing_lists.add_list(
-        site.database,
+        services.database,
         slug,
-        settings=site.settings,
+        settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
         **_read_fields(form),
@@ -118,14 +118,14 @@ def show_list(slug: str) -> Response:
 @pages.post("/lists/<slug>/describe")
 def save_list(slug: str) -> AnyResponse:
     """Change how a list is described."""
-    mailing_list, form, site = find_list(slug), ListForm(request.form), get_services()
+    mailing_list, form, services = find_list(slug), ListForm(request.form), get_services()
     if not _validate(form):
         return _show_page(mailing_list, form, status=422)
     try:
         changed = mailing_lists.change_list(
-            site.database,
+            services.database,
             mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             **_read_fields(form),
@@ -139,16 +139,16 @@ def save_list(slug: str) -> AnyResponse:
 @pages.post("/lists/<slug>/delete")
 def delete_list(slug: str) -> AnyResponse:
     """Delete a list that was never launched, if that was ticked as well."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     if not request.form.get("sure"):
         text = gettext("Nothing was changed: tick that you are sure, then press.")
         flash_message(text, kind="problem")
         return redirect_to("list_form.show", slug=slug)
     try:
         deletion.delete_list(
-            site.database,
+            services.database,
             mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             most=_MAX_ROWS_AT_ONCE,
@@ -178,15 +178,15 @@ def _validate(form: ListForm) -> bool:
     """Say whether the form can be saved; what stands against it is put beside its field."""
     form.validate()
     for name in mailing_lists.find_wrong_fields(**_read_fields(form)):
-        form.refuse("sender_address" if name == "sender" else name, _word_error(name))
+        form.refuse("sender_address" if name == "sender" else name, _make_error_text(name))
     if _BRACKET.search(form.sender_name.data or ""):
         form.refuse("sender_name", gettext("A name cannot have < or > in it."))
     return not form.errors
 
 
-def _word_error(name: str) -> str:
+def _make_error_text(name: str) -> str:
     return {
-        "privacy_url": word_no_web_address(),
+        "privacy_url": make_no_web_address_text(),
         "sender": gettext("No mail can come from this; write it as: news@example.org"),
     }.get(name, gettext("This cannot be used."))
 

@@ -87,7 +87,7 @@ def list_further_languages(mailing_list: MailingList) -> list[FurtherLanguage]:
     ]
 
 
-def word_no_web_address() -> str:
+def make_no_web_address_text() -> str:
     """Return the error for a text that is no web address."""
     return gettext("This is no web address; one looks like https://www.example.org/privacy")
 
@@ -108,18 +108,18 @@ def show_translation(slug: str) -> Response:
 @pages.post("", endpoint="save")
 def save_translation(slug: str) -> AnyResponse:
     """Change what readers of another language are told; left empty, they get the list's own."""
-    mailing_list, form, site = find_list(slug), TextForm(request.form), get_services()
+    mailing_list, form, services = find_list(slug), TextForm(request.form), get_services()
     language, given = _read_language(mailing_list), _read_fields(form)
     if mailing_lists.find_wrong_fields(**given):
-        form.refuse("privacy_url", word_no_web_address())
+        form.refuse("privacy_url", make_no_web_address_text())
     if form.refuse_unknown_brackets() or form.errors:
         return _show_page(mailing_list, form, status=422)
     try:
         text = list_translations.change_translation(
-            site.database,
+            services.database,
             mailing_list,
             language,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             **given,

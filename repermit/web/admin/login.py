@@ -117,14 +117,14 @@ def show_login() -> AnyResponse:
 @for_everybody
 def log_in() -> AnyResponse:
     """Try address and password."""
-    form, site = LoginForm(request.form), get_services()
+    form, services = LoginForm(request.form), get_services()
     if not form.validate():
         return render_page("login/login.html", form=form, status=_WRONG)
     tried = accounts_login.log_in(
-        site.database,
+        services.database,
         email=form.email.data,
         password=form.password.data,
-        settings=site.settings,
+        settings=services.settings,
         attempt=make_visit(),
     )
     if not tried.is_accepted:
@@ -155,14 +155,14 @@ def check_second_step() -> AnyResponse:
         return (
             redirect_home()
         )  # a locked screen wants the password, which a code does not stand for
-    form, site = CodeForm(request.form), get_services()
+    form, services = CodeForm(request.form), get_services()
     if not form.validate() or not current_user.person.has_second_step:
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.take_second_step(
-        site.database,
+        services.database,
         current_user.login,
         form.code.data,
-        settings=site.settings,
+        settings=services.settings,
         attempt=make_visit(),
     )
     if not tried.is_accepted:

@@ -71,7 +71,7 @@ def describe_length(text: str) -> str:
     return ngettext("one character", "%(count)s characters", len(text))
 
 
-def word_first_screen(mail: Mail, *, is_own: bool) -> str:
+def make_first_screen_text(mail: Mail, *, is_own: bool) -> str:
     """Return what is said if an answer is not seen at first on a phone; "" if both are.
 
     - `is_own`: the mail is in the admin's own words, rather than in the usual ones.

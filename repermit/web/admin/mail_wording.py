@@ -35,9 +35,9 @@ from repermit.web.admin.mail_frame import (
     describe_length,
     frame_flaws,
     frame_mail,
+    make_first_screen_text,
     make_warning,
     read_preheader,
-    word_first_screen,
 )
 from repermit.web.admin.rendering import (
     flash_message,
@@ -79,15 +79,15 @@ def show_wording(slug: str) -> Response:
 @pages.post("", endpoint="save")
 def save_wording(slug: str) -> AnyResponse:
     """Save the own wording; left empty, repermit's own is used."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     form = _read_form(mailing_list)
     if form.refuse_unknown_brackets():
         return _show_page(mailing_list, form, status=422)
     try:
         changed = mailing_lists.change_list(
-            site.database,
+            services.database,
             mailing_list,
-            settings=site.settings,
+            settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
             own_subject=read_text(form, "own_subject"),
@@ -125,7 +125,7 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
         mail = _preview_as_listed(mailing_list, language=language, reader_name=name)
     except RepermitError:
         return
-    if warning := word_first_screen(mail, is_own=is_own):
+    if warning := make_first_screen_text(mail, is_own=is_own):
         flash_message(warning, kind="warning")
 
 
@@ -229,15 +229,15 @@ def send_test_mail(slug: str) -> Response:
     form = _read_form(mailing_list)
     if not _validate(find_list(slug), form):
         return _show_page(mailing_list, form, status=422)
-    typed, site = find_list(slug), get_services()
+    typed, services = find_list(slug), get_services()
     fill_list(typed, form)
     try:
         mail = _make_mail(typed, form, to=current_user.email)
-        mail_server.send_one(site.settings.mail.hurried(_PATIENCE), mail)
+        mail_server.send_one(services.settings.mail.hurried(_PATIENCE), mail)
     except RepermitError as error:
         note = ("problem", _describe_failure(error))
         return _show_page(mailing_list, form, status=422, notes=[note])
-    preview.record_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
+    preview.record_test_mail(services.database, mailing_list, now=get_arrival(), actor=get_actor())
     sent = gettext(
         "Sent to %(address)s, as it stands here. Its links belong to nobody: pressing them changes "
         "nothing.",
@@ -290,7 +290,7 @@ def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     except WordingError as error:
         return [_find_field(reason) for reason in error.reasons]
     except AddressError as error:
-        return [("own_text", _word_no_sender(error))]
+        return [("own_text", _make_no_sender_text(error))]
     return []
 
 
@@ -303,7 +303,7 @@ def _find_field(reason: LazyText) -> tuple[str, str]:
     )
 
 
-def _word_no_sender(error: AddressError) -> str:
+def _make_no_sender_text(error: AddressError) -> str:
     return gettext(
         "First say in step 1 who sends it: %(reason)s.", reason=translate_said(error.reason)
     )
@@ -356,21 +356,21 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     except WordingError as error:
         return frame_flaws((form.say(make_sentence(one)) for one in error.reasons), shade=shade)
     except AddressError as error:
-        return frame_flaws([_word_no_sender(error)], shade=shade)
+        return frame_flaws([_make_no_sender_text(error)], shade=shade)
     own, widest = OwnWording(), mail
     if form.kind.data == MailKind.ASK:
         own = lookup.read_own_wording(mailing_list, form.language.data)
     if own.text:
         widest = _make_mail(mailing_list, form, reader_name=first_screen.WIDEST_NAME)
     warnings = [
-        word_first_screen(widest, is_own=bool(own.text)),
-        _word_subject(mailing_list, mail, form, own.subject),
+        make_first_screen_text(widest, is_own=bool(own.text)),
+        _make_subject_text(mailing_list, mail, form, own.subject),
     ]
     above = Markup("").join(make_warning(text, shade) for text in warnings if text)
     return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=above)
 
 
-def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm, own: str) -> str:
+def _make_subject_text(mailing_list: MailingList, mail: Mail, form: WordingForm, own: str) -> str:
     """Return what a phone does not show of a subject of one's own, or what it might; else ""."""
     if not own:
         return ""

@@ -58,14 +58,14 @@ def show(slug: str) -> Response:
 @pages.post("/")
 def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
-    mailing_list, site = find_list(slug), get_services()
-    keys = [recipient.key for recipient in list_recipients(mailing_list, site.settings)]
+    mailing_list, services = find_list(slug), get_services()
+    keys = [recipient.key for recipient in list_recipients(mailing_list, services.settings)]
     names = [*TEXTS, *(f"{key}.{name}" for key in keys for name in FIELDS)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
     given |= _read_added(keys)
     register_notes.set_notes(
-        site.database, mailing_list, given, now=get_arrival(), actor=get_actor()
+        services.database, mailing_list, given, now=get_arrival(), actor=get_actor()
     )
     flash_message(gettext("Saved."))
     return redirect_to("reports.show_register", slug=slug)

@@ -89,7 +89,7 @@ def _estimate_minutes(mailing_list: MailingList) -> int:
 @pages.post("/archive")
 def download_archive(slug: str) -> AnyResponse:
     """Send the archive of a list, however large, while it is made; that it was made is recorded."""
-    mailing_list, site = find_list(slug), get_services()
+    mailing_list, services = find_list(slug), get_services()
     if not _may_archive(mailing_list):
         flash_message(
             gettext("A campaign is under way: there is an archive once it is over."), kind="problem"
@@ -98,13 +98,13 @@ def download_archive(slug: str) -> AnyResponse:
     write = partial(
         make_archive.archive,
         mailing_list,
-        database=site.database,
-        settings=site.settings,
+        database=services.database,
+        settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
     )
     return Response(
-        stream_output(lambda out: write(out=out), database=site.database),
+        stream_output(lambda out: write(out=out), database=services.database),
         content_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{slug}.zip"'},
     )

@@ -29,7 +29,7 @@ from repermit.setting_overrides.current_settings import SETTINGS_VERSION_KEY, re
 from repermit.settings.definitions import PAGES, SETTINGS, Settings
 from repermit.settings.smtp_presets import PRESETS
 from repermit.smtp import mail_server
-from repermit.web.admin.check_findings import check_everything, group_findings, word_finding
+from repermit.web.admin.check_findings import check_everything, group_findings, make_finding_texts
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import (
@@ -184,7 +184,7 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
     elif report is None:
         flash_message(gettext("Nothing was to be changed."))
     for finding in report.findings if report else ():
-        seen, remedy = word_finding(finding)
+        seen, remedy = make_finding_texts(finding)
         said = f"{seen} {remedy}".strip().replace("`", "")
         flash_message(said, kind="done" if finding.verdict == "ok" else "warning")
 
@@ -207,13 +207,13 @@ def try_mail_server() -> Response:
 @pages.post("/test-mail")
 def send_test_mail() -> AnyResponse:
     """Send the logged-in user the mail that people on a list would get."""
-    site = get_services()
+    services = get_services()
     try:
         mailing_list = find_list(request.form.get("list", ""))
         mail = preview.preview_mail(
-            mailing_list, settings=site.settings, now=get_arrival(), to=current_user.email
+            mailing_list, settings=services.settings, now=get_arrival(), to=current_user.email
         )
-        mail_server.send_one(site.settings.mail.hurried(_CHECK_TIMEOUT), mail)
+        mail_server.send_one(services.settings.mail.hurried(_CHECK_TIMEOUT), mail)
     except NotFound:
         flash_message(gettext("Choose a list first."), kind="problem")
     except OutcomeUnknown as error:
@@ -227,7 +227,9 @@ def send_test_mail() -> AnyResponse:
             kind="problem",
         )
     else:
-        preview.record_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
+        preview.record_test_mail(
+            services.database, mailing_list, now=get_arrival(), actor=get_actor()
+        )
         said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
         flash_message(said)
     return redirect_to("settings.show_group", group="mail")

@@ -55,7 +55,7 @@ def show_suppressions(slug: str) -> Response:
 @pages.post("/export")
 def download_suppressions(slug: str) -> Response:
     """Send the fingerprints as a file; that it was made is recorded."""
-    mailing_list, site, form = find_list(slug), get_services(), request.form.get("format", "")
+    mailing_list, services, form = find_list(slug), get_services(), request.form.get("format", "")
     if form not in _TYPES:
         abort(400)
     try:
@@ -66,18 +66,18 @@ def download_suppressions(slug: str) -> Response:
 
     def write(out: BinaryIO) -> None:
         fingerprint_files.write_suppressions(
-            site.database,
+            services.database,
             mailing_list,
             out=out,
             form=form,
-            settings=site.settings,
+            settings=services.settings,
             now=now,
             actor=who,
         )
 
     name = f"{slug}-suppressions.{form}"
     return Response(
-        stream_output(write, database=site.database),
+        stream_output(write, database=services.database),
         content_type=_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
@@ -106,19 +106,19 @@ def _import_file(mailing_list: MailingList, *, is_only_looked_at: bool) -> Respo
     if file is None or not file.filename:
         return _show_page(mailing_list, wrong=gettext("Choose a file first."))
     name = uploads.plain_name(file.filename)
-    site = get_services()
+    services = get_services()
     try:
         with make_temporary_files(get_services().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / name
             file.save(path)
             result = suppression_import.import_suppressions(
-                site.database,
+                services.database,
                 mailing_list,
                 path,
                 mapping={"address": column} if column else {},
                 dry_run=is_only_looked_at,
-                settings=site.settings,
+                settings=services.settings,
                 now=get_arrival(),
                 actor=get_actor(),
             )

@@ -79,19 +79,19 @@ def contact(slug: str) -> Response:
     """Return how one address stands. A POST, so that no web server logs the address."""
     mailing_list = _find_list(slug)
     address = _read_address()
-    standing = lookup.find_address_status(
+    address_status = lookup.find_address_status(
         mailing_list, address, fingerprint_key=get_services().settings.fingerprint_key
     )
-    note_access("contact", mailing_list=mailing_list, subject=standing.subject)
+    note_access("contact", mailing_list=mailing_list, subject=address_status.subject)
     return jsonify(
         list=mailing_list.slug,
         address=address,
-        status=standing.status,
-        reason=standing.reason or None,
-        basis=standing.basis or None,
-        since=format_timestamp(standing.since) if standing.since else None,
-        suppressed=standing.is_suppressed,
-        may_be_mailed=standing.may_be_mailed,
+        status=address_status.status,
+        reason=address_status.reason or None,
+        basis=address_status.basis or None,
+        since=format_timestamp(address_status.since) if address_status.since else None,
+        suppressed=address_status.is_suppressed,
+        may_be_mailed=address_status.may_be_mailed,
     )
 
 

@@ -18,9 +18,9 @@ def show_front() -> Response:
     """Show who asks people here; it names no list, which may be a sensitive one."""
     shared = error_pages.find_shared_facts()
     wanted = (*list_browser_languages(), shared["language"], LANGUAGES[0])
-    reader = make_context(request.path, language=next(filter(None, wanted)))
+    context = make_context(request.path, language=next(filter(None, wanted)))
     template = "front_page.html" if get_services().settings.organisation.name else "not_set_up.html"
-    response = render_page(template, reader, shared_privacy_url=shared["privacy_url"])
+    response = render_page(template, context, shared_privacy_url=shared["privacy_url"])
     response.vary.add("Accept-Language")
     return response
 

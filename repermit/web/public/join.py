@@ -22,13 +22,13 @@ from repermit.web.public import page_text
 from repermit.web.public.answer import (
     make_contact_fields,
     make_list_fields,
-    make_voice,
+    make_locale,
     read_pressed_form,
     show_gone,
     show_result,
 )
 from repermit.web.rendering import (
-    ROUND,
+    CONFIRMATION_FIELD,
     PageContext,
     make_context,
     make_public_url,
@@ -59,31 +59,31 @@ def show_form(name: str) -> Response:
 @pages.post("/join/<name>")
 def take_form(name: str) -> Response:
     """Enqueue a mail to the address; the page does not tell who is on the list."""
-    site = get_services()
-    mailing_list = link_target.find_joinable_list(name, settings=site.settings)
+    services = get_services()
+    mailing_list = link_target.find_joinable_list(name, settings=services.settings)
     if mailing_list is None:
         return error_pages.show_not_found()
-    reader = _make_list_reader(mailing_list)
+    context = _make_list_reader(mailing_list)
     if wait := _take_sign_up():
-        response = render_page("too_many.html", reader, status=_TOO_MANY)
+        response = render_page("too_many.html", context, status=_TOO_MANY)
         # RFC 6585 §4, in seconds.
         response.headers["Retry-After"] = str(wait)
         return response
     try:
         join.request_sign_up(
-            site.database,
+            services.database,
             mailing_list,
             address=request.form.get("address", "") or _find_known_address(mailing_list),
             name=clean_name(request.form.get("name", "")),
-            language=reader.language,
+            language=context.language,
             now=get_arrival(),
         )
     except AddressError:
         return _show_form_page(mailing_list, status=_UNUSABLE)
     return render_page(
         "join_mail_sent.html",
-        reader,
-        **make_list_fields(contacts_lookup.read_list_facts(mailing_list), reader),
+        context,
+        **make_list_fields(contacts_lookup.read_list_facts(mailing_list), context),
     )
 
 
@@ -157,21 +157,21 @@ def take_confirmation(token: str) -> Response:
 
 def _confirm_sign_up(uid: str, token: str) -> Response:
     """Put the holder of the address on the list."""
-    site = get_services()
+    services = get_services()
     before = join.find_sign_up(uid, now=get_arrival())
     wording = _make_wording(before, token) if before else ""
     if not rendering.is_current_version():
         return show_confirmation(token)
     signed_up = before and join.confirm_sign_up(
-        site.database,
+        services.database,
         uid=uid,
-        arrived=get_arrival(),
-        settings=site.settings,
+        arrived_at=get_arrival(),
+        settings=services.settings,
         trace=make_trace(),
         page_wording=wording,
         language=_make_reader(before).language,
         given_by=_make_reader(before).given_by,
-        mark=request.form.get(ROUND, ""),
+        confirmation_token=request.form.get(CONFIRMATION_FIELD, ""),
         form=read_pressed_form(uid),
     )
     if signed_up is not None and signed_up.outcome in _ASKING_OUTCOMES:
@@ -184,12 +184,12 @@ _ASKING_OUTCOMES = frozenset({Outcome.HOLD, Outcome.ASK})
 
 def _decline_sign_up(uid: str, token: str) -> Response:
     """Decline a sign-up, or remove the contact that this link has put on the list."""
-    site = get_services()
+    services = get_services()
     signed_up = join.decline_sign_up(
-        site.database,
+        services.database,
         uid=uid,
-        arrived=get_arrival(),
-        settings=site.settings,
+        arrived_at=get_arrival(),
+        settings=services.settings,
         trace=make_trace(),
         form=read_pressed_form(uid),
     )
@@ -197,66 +197,68 @@ def _decline_sign_up(uid: str, token: str) -> Response:
         return _show_question(signed_up, token)
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _show_outcome(signed_up)
-    reader = _make_reader(signed_up)
-    fields = {"address": signed_up.address, **make_list_fields(signed_up.mailing_list, reader)}
-    if signed_up.standing is not None and signed_up.standing.status is not Status.REMOVED:
-        fields = make_contact_fields(signed_up.standing, reader)
+    context = _make_reader(signed_up)
+    fields = {"address": signed_up.address, **make_list_fields(signed_up.mailing_list, context)}
+    if signed_up.contact_state is not None and signed_up.contact_state.status is not Status.REMOVED:
+        fields = make_contact_fields(signed_up.contact_state, context)
     return render_page(
         "sign_up_declined.html",
-        reader,
-        statement=page_text.word_declined(signed_up, make_voice(reader)),
+        context,
+        statement=page_text.make_declined_statement(signed_up, make_locale(context)),
         **fields,
     )
 
 
 def _show_question(signed_up: SignUpResult, token: str) -> Response:
     """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
-    reader = _make_reader(signed_up)
+    context = _make_reader(signed_up)
     return render_page(
-        "confirm_sign_up.html", reader, **_make_confirm_fields(signed_up, reader, token)
+        "confirm_sign_up.html", context, **_make_confirm_fields(signed_up, context, token)
     )
 
 
 def _show_outcome(signed_up: SignUpResult | None) -> Response:
     """Show what became of a sign-up."""
     if signed_up is not None and signed_up.outcome is Outcome.LATE:
-        reader = _make_reader(signed_up)
+        context = _make_reader(signed_up)
         return render_page(
             "sign_up_expired.html",
-            reader,
-            **make_list_fields(signed_up.mailing_list, reader),
+            context,
+            **make_list_fields(signed_up.mailing_list, context),
         )
-    standing = signed_up.standing if signed_up else None
-    if signed_up is None or standing is None or standing.is_gone:
-        return show_gone(standing)
-    return show_result(_make_reader(signed_up), standing, signed_up.outcome)
+    contact_state = signed_up.contact_state if signed_up else None
+    if signed_up is None or contact_state is None or contact_state.is_gone:
+        return show_gone(contact_state)
+    return show_result(_make_reader(signed_up), contact_state, signed_up.outcome)
 
 
 def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response:
-    reader = _make_list_reader(mailing_list)
+    context = _make_list_reader(mailing_list)
     return render_page(
         "join.html",
-        reader,
+        context,
         status=status,
         is_unusable=status == _UNUSABLE,
         given_address=request.form.get("address", ""),
         given_name=request.form.get("name", ""),
-        **make_list_fields(contacts_lookup.read_list_facts(mailing_list), reader),
+        **make_list_fields(contacts_lookup.read_list_facts(mailing_list), context),
     )
 
 
 def _make_confirm_fields(
-    signed_up: SignUpResult, reader: PageContext, token: str
+    signed_up: SignUpResult, context: PageContext, token: str
 ) -> dict[str, Any]:
-    about, voice = signed_up.mailing_list, make_voice(reader)
+    about, locale = signed_up.mailing_list, make_locale(context)
     links = get_services().links
     return {
-        **make_list_fields(about, reader),
+        **make_list_fields(about, context),
         "address": signed_up.address,
-        "why": page_text.explain_asking_again(signed_up.signs, voice) if signed_up.mark else "",
-        "mark": signed_up.mark,
-        "labels": page_text.make_sign_up_labels(voice, sensitive=about.sensitive),
-        "confirm_url": make_public_url(f"/confirm/{token}", reader),
+        "why": page_text.explain_asking_again(signed_up.signals, locale)
+        if signed_up.confirmation_token
+        else "",
+        "mark": signed_up.confirmation_token,
+        "labels": page_text.make_sign_up_labels(locale, sensitive=about.sensitive),
+        "confirm_url": make_public_url(f"/confirm/{token}", context),
         "form_number": links.form_number(links.read("confirm", token), signed_up.form_version),
     }
 
@@ -264,13 +266,13 @@ def _make_confirm_fields(
 def _make_wording(signed_up: SignUpResult, token: str) -> str:
     """Return the text around the button as it was shown, with a mark for the address."""
     # The same text, whether or not its language had to be chosen.
-    reader = replace(_make_reader(signed_up), is_switched=False)
-    fields = {**_make_confirm_fields(signed_up, reader, token), "address": "⟦address⟧"}
+    context = replace(_make_reader(signed_up), is_switched=False)
+    fields = {**_make_confirm_fields(signed_up, context, token), "address": "⟦address⟧"}
     return render(
         "recorded_sign_up.html",
-        language=reader.language,
+        language=context.language,
         organisation=get_services().settings.organisation,
-        privacy_url=signed_up.mailing_list.in_language(reader.language).privacy_url,
+        privacy_url=signed_up.mailing_list.in_language(context.language).privacy_url,
         **fields,
     )
 

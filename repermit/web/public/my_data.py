@@ -27,10 +27,10 @@ from repermit.rules.consent import Status
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
     choose_unknown_language,
+    make_contact_context,
     make_contact_fields,
-    make_contact_reader,
     make_list_fields,
-    make_voice,
+    make_locale,
     read_pressed_form,
     show_gone,
 )
@@ -50,54 +50,56 @@ pages = Blueprint("my_data", __name__)
 @pages.get("/me/<token:token>")
 def show_in_part(token: str) -> Response:
     """Show the data that a reader of a forwarded mail may see too."""
-    standing = link_target.find_contact_state(get_services().links.read("me", token))
-    if standing is None or standing.is_gone:
-        return show_gone(standing)
-    return _show_partial_page(standing)
+    contact_state = link_target.find_contact_state(get_services().links.read("me", token))
+    if contact_state is None or contact_state.is_gone:
+        return show_gone(contact_state)
+    return _show_partial_page(contact_state)
 
 
-def _show_partial_page(standing: ContactState) -> Response:
-    reader = make_contact_reader(standing)
+def _show_partial_page(contact_state: ContactState) -> Response:
+    context = make_contact_context(contact_state)
     return render_page(
         "my_data_summary.html",
-        reader,
-        status_words=page_text.describe_status(standing, make_voice(reader)),
-        **make_contact_fields(standing, reader),
+        context,
+        status_words=page_text.describe_status(contact_state, make_locale(context)),
+        **make_contact_fields(contact_state, context),
     )
 
 
 @pages.post("/me/<token:token>")
 def take_wish(token: str) -> Response:
     """Send a link to the address itself, or take off who is not the person meant."""
-    standing = link_target.find_contact_state(get_services().links.read("me", token))
-    if standing is None or standing.is_gone:
-        return show_gone(standing)
+    contact_state = link_target.find_contact_state(get_services().links.read("me", token))
+    if contact_state is None or contact_state.is_gone:
+        return show_gone(contact_state)
     act = {"link": _send_link, "not_me": _remove_contact}.get(request.form.get("do", ""))
     if act is None:
         raise BadRequest
-    return act(standing, make_contact_reader(standing))
+    return act(contact_state, make_contact_context(contact_state))
 
 
-def _send_link(standing: ContactState, reader: PageContext) -> Response:
+def _send_link(contact_state: ContactState, context: PageContext) -> Response:
     data_links.ask_for_link(
-        get_services().database, uid=standing.uid, language=reader.language, now=get_arrival()
+        get_services().database, uid=contact_state.uid, language=context.language, now=get_arrival()
     )
-    return render_page("data_link_sent.html", reader, **make_contact_fields(standing, reader))
+    return render_page(
+        "data_link_sent.html", context, **make_contact_fields(contact_state, context)
+    )
 
 
-def _remove_contact(standing: ContactState, reader: PageContext) -> Response:
-    site = get_services()
+def _remove_contact(contact_state: ContactState, context: PageContext) -> Response:
+    services = get_services()
     is_said = not_the_person.say_not_the_person(
-        site.database,
-        uid=standing.uid,
-        settings=site.settings,
+        services.database,
+        uid=contact_state.uid,
+        settings=services.settings,
         now=get_arrival(),
         trace=make_trace(),
-        form=read_pressed_form(standing.uid),
+        form=read_pressed_form(contact_state.uid),
     )
     if not is_said:
-        return _show_partial_page(standing)
-    return render_page("not_me.html", reader, **make_contact_fields(standing, reader))
+        return _show_partial_page(contact_state)
+    return render_page("not_me.html", context, **make_contact_fields(contact_state, context))
 
 
 @pages.get("/fresh/<token:token>")
@@ -114,9 +116,9 @@ def show_fresh(token: str) -> Response:
 @pages.post("/fresh/<token:token>")
 def open_fresh(token: str) -> Response:
     """Use the link up and show everything."""
-    site = get_services()
+    services = get_services()
     opened = data_links.open_link(
-        site.database, uid=site.links.read("fresh", token), now=get_arrival()
+        services.database, uid=services.links.read("fresh", token), now=get_arrival()
     )
     return show_expired_link(_find_link("fresh", token)) if opened is None else show_held(opened)
 
@@ -135,11 +137,11 @@ def show_address(token: str) -> Response:
 @pages.post("/address/<token:token>")
 def confirm_address(token: str) -> Response:
     """Let the new address count."""
-    site = get_services()
+    services = get_services()
     moved = rectification.confirm_new_address(
-        site.database,
-        uid=site.links.read("address", token),
-        settings=site.settings,
+        services.database,
+        uid=services.links.read("address", token),
+        settings=services.settings,
         now=get_arrival(),
         trace=make_trace(),
     )
@@ -163,12 +165,12 @@ def show_expired_link(link: Link | None) -> Response:
             make_context(request.path, language=choose_unknown_language()),
             link=None,
         )
-    reader = _make_link_reader(link)
+    context = _make_link_reader(link)
     return render_page(
         "link_ended.html",
-        reader,
+        context,
         link=link,
-        me_url=make_public_url(f"/me/{get_services().links.token('me', link.uid)}", reader)
+        me_url=make_public_url(f"/me/{get_services().links.token('me', link.uid)}", context)
         if link.is_own
         else "",
     )
@@ -181,12 +183,12 @@ def _find_link(kind: Any, token: str) -> Link | None:
 
 
 def _make_link_fields(link: Link, kind: str, token: str) -> dict[str, Any]:
-    reader = _make_link_reader(link)
+    context = _make_link_reader(link)
     return {
-        **make_list_fields(link.mailing_list, reader),
+        **make_list_fields(link.mailing_list, context),
         "address": link.address,
-        "ends_at": make_voice(reader).format_time(link.ends_at),
-        "action": make_public_url(f"/{kind}/{token}", reader),
+        "ends_at": make_locale(context).format_time(link.ends_at),
+        "action": make_public_url(f"/{kind}/{token}", context),
     }
 
 
@@ -227,16 +229,16 @@ def show_held(
 ) -> Response:
     """Show everything; `said` is what was done, `wrong` what cannot be an address."""
     held = _read_held_data(opened)
-    reader = _make_reader(opened)
+    context = _make_reader(opened)
     return render_page(
         "my_data.html",
-        reader,
+        context,
         status=status,
         said=said,
         wrong=wrong,
         given=request.form.get("address", "") if wrong else "",
-        **_make_held_fields(held, reader, _list_recipients(opened)),
-        **_make_opened_fields(opened, reader),
+        **_make_held_fields(held, context, _list_recipients(opened)),
+        **_make_opened_fields(opened, context),
     )
 
 
@@ -252,21 +254,21 @@ def _correct_name(opened: OpenedLink) -> Response:
             trace=make_trace(),
         )
     )
-    gettext = make_voice(_make_reader(opened)).gettext
+    gettext = make_locale(_make_reader(opened)).gettext
     said = gettext("It is corrected.") if changed else gettext("There was nothing to correct.")
     return show_held(opened, said=said)
 
 
 def _ask_new_address(opened: OpenedLink) -> Response:
-    reader = _make_reader(opened)
-    gettext = make_voice(reader).gettext
+    context = _make_reader(opened)
+    gettext = make_locale(context).gettext
     try:
         is_asked = _require_current(
             rectification.ask_new_address(
                 get_services().database,
                 authority=opened.authority,
                 address=request.form.get("address", ""),
-                language=reader.language,
+                language=context.language,
                 now=get_arrival(),
             )
         )
@@ -276,7 +278,7 @@ def _ask_new_address(opened: OpenedLink) -> Response:
     if not is_asked:
         return show_held(opened, said=gettext("There was nothing to correct."))
     return render_page(
-        "change_address_mail_sent.html", reader, **_make_opened_fields(opened, reader)
+        "change_address_mail_sent.html", context, **_make_opened_fields(opened, context)
     )
 
 
@@ -303,35 +305,35 @@ def _download_data(opened: OpenedLink) -> Response:
 
 
 def _show_leaving(opened: OpenedLink) -> Response:
-    reader = _make_reader(opened)
+    context = _make_reader(opened)
     is_removed = Contact.get_by_id(opened.contact).status == Status.REMOVED
     return render_page(
         "delete_my_data.html",
-        reader,
+        context,
         is_removed=is_removed,
-        **_make_opened_fields(opened, reader),
+        **_make_opened_fields(opened, context),
     )
 
 
 def _erase_data(opened: OpenedLink) -> Response:
-    site = get_services()
+    services = get_services()
     key = Contact.get_by_id(opened.contact).address_key
     is_done = not_the_person.erase_own_data(
-        site.database, authority=opened.authority, settings=site.settings, now=get_arrival()
+        services.database, authority=opened.authority, settings=services.settings, now=get_arrival()
     )
     _require_current(is_done or None)
     mailing_list = find_list(opened.mailing_list.slug)
-    uploads.forget_in_upload(mailing_list, key, settings=site.settings)
-    reader = _make_reader(opened)
+    uploads.forget_in_upload(mailing_list, key, settings=services.settings)
+    context = _make_reader(opened)
     removed_at = Contact.get_by_id(opened.contact).status_at
     return render_page(
         "delete_my_data_done.html",
-        reader,
+        context,
         is_suppressed=link_target.is_suppressed(opened.uid),
         proof_until=my_data_text.format_last_day_of_proof(
-            removed_at, make_voice(reader), site.settings.retention
+            removed_at, make_locale(context), services.settings.retention
         ),
-        **make_list_fields(opened.mailing_list, reader),
+        **make_list_fields(opened.mailing_list, context),
     )
 
 
@@ -369,54 +371,54 @@ def _make_reader(opened: OpenedLink) -> PageContext:
     return make_context("", language=opened.language, mailing_list=opened.mailing_list)
 
 
-def _make_opened_fields(opened: OpenedLink, reader: PageContext) -> dict[str, Any]:
+def _make_opened_fields(opened: OpenedLink, context: PageContext) -> dict[str, Any]:
     """Return the template's fields of every page behind an opened link."""
     links = get_services().links
     return {
-        **make_list_fields(opened.mailing_list, reader),
+        **make_list_fields(opened.mailing_list, context),
         "authority": links.token("held", opened.authority),
-        "receipt_url": make_public_url(f"/receipt/{links.token('receipt', opened.uid)}", reader),
-        "acts": {act: make_public_url(f"/held/{act}", reader) for act in _ACTIONS},
-        "ends_at": make_voice(reader).format_time(opened.ends_at),
+        "receipt_url": make_public_url(f"/receipt/{links.token('receipt', opened.uid)}", context),
+        "acts": {act: make_public_url(f"/held/{act}", context) for act in _ACTIONS},
+        "ends_at": make_locale(context).format_time(opened.ends_at),
     }
 
 
-def _list_languages(held: HeldData, reader: PageContext) -> dict[str, str]:
+def _list_languages(held: HeldData, context: PageContext) -> dict[str, str]:
     """Return the languages that somebody may choose, the one that is held of them among these."""
-    offered = list_language_names(reader.mailing_list)
+    offered = list_language_names(context.mailing_list)
     kept = {**list_language_names()}.get(held.language)
     return {**offered, held.language: kept} if kept else offered
 
 
 def _make_held_fields(
-    held: HeldData, reader: PageContext, recipients: tuple[Recipient, ...]
+    held: HeldData, context: PageContext, recipients: tuple[Recipient, ...]
 ) -> dict[str, Any]:
-    voice, retention = make_voice(reader), get_services().settings.retention
+    locale, retention = make_locale(context), get_services().settings.retention
     names = {item.key: item.public_name for item in recipients}
     return {
         "held": held,
         "language_name": list_language_names().get(held.language, held.language),
-        "language_names": _list_languages(held, reader),
-        "status_words": page_text.describe_status(held, voice),
-        "status_at": voice.format_time(held.status_at),
-        "basis_words": page_text.describe_basis(held, voice),
-        "basis_at": voice.format_time(held.basis_at),
-        "since": voice.format_day(held.since),
-        "happened": my_data_text.list_history(held, voice),
-        "opened_links": my_data_text.describe_openings(held.openings, voice)
+        "language_names": _list_languages(held, context),
+        "status_words": page_text.describe_status(held, locale),
+        "status_at": locale.format_time(held.status_at),
+        "basis_words": page_text.describe_basis(held, locale),
+        "basis_at": locale.format_time(held.basis_at),
+        "since": locale.format_day(held.since),
+        "happened": my_data_text.list_history(held, locale),
+        "opened_links": my_data_text.describe_openings(held.openings, locale)
         if held.openings
         else [],
         "suppressions": [
-            my_data_text.describe_suppression(item, voice) for item in held.suppressions
+            my_data_text.describe_suppression(item, locale) for item in held.suppressions
         ],
-        "looks": [voice.format_time(at) for at, _what in held.looks],
-        "looked_at_many": voice.format_time(held.looks_at_many[-1][0])
+        "looks": [locale.format_time(at) for at, _what in held.looks],
+        "looked_at_many": locale.format_time(held.looks_at_many[-1][0])
         if held.looks_at_many
         else "",
-        "source": my_data_text.describe_source(held, voice),
-        "recipients": [my_data_text.describe_recipient(item, voice) for item in recipients],
+        "source": my_data_text.describe_source(held, locale),
+        "recipients": [my_data_text.describe_recipient(item, locale) for item in recipients],
         "handed_on": [
-            my_data_text.describe_disclosure(item, voice, names) for item in held.handed_on
+            my_data_text.describe_disclosure(item, locale, names) for item in held.handed_on
         ],
-        "terms": [my_data_text.describe_retention(item, voice, retention) for item in held.terms],
+        "terms": [my_data_text.describe_retention(item, locale, retention) for item in held.terms],
     }

@@ -34,36 +34,36 @@ class HistoryEvent:
     lines: tuple[str, ...] = ()
 
 
-def list_history(held: HeldData, voice: PageLocale) -> list[HistoryEvent]:
+def list_history(held: HeldData, locale: PageLocale) -> list[HistoryEvent]:
     """Return a contact's history, the oldest event first."""
-    events = sorted(_iter_history(held, voice), key=lambda event: event[0])
+    events = sorted(_iter_history(held, locale), key=lambda event: event[0])
     return [
-        HistoryEvent(moment=voice.format_time(at), what=what, lines=tuple(filter(None, lines)))
+        HistoryEvent(moment=locale.format_time(at), what=what, lines=tuple(filter(None, lines)))
         for at, what, lines in events
     ]
 
 
 def _iter_history(
-    held: HeldData, voice: PageLocale
+    held: HeldData, locale: PageLocale
 ) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
-    gettext = voice.gettext
+    gettext = locale.gettext
     for at, file in held.imports:
         yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
     for sign_up in held.sign_ups:
         yield sign_up.at, gettext("These mails were asked for with your address"), ()
     for letter in held.letters:
-        yield letter.at, _describe_letter(letter, voice), _describe_delivery(letter, voice)
+        yield letter.at, _describe_letter(letter, locale), _describe_delivery(letter, locale)
     for at, _answer in held.replies:
         yield at, gettext("You wrote back to us by mail; of your words nothing is kept here"), ()
     for entry in held.entries:
         # What a backup had lost is told by when it was, not by when that was put back.
         left_at = entry.consent.get("left_at")
         at = datetime.fromisoformat(left_at) if left_at else entry.at
-        yield at, _describe_entry(entry, voice), _describe_details(entry, voice)
+        yield at, _describe_entry(entry, locale), _describe_details(entry, locale)
 
 
-def _describe_letter(letter: SentMail, voice: PageLocale) -> str:
-    gettext = voice.gettext
+def _describe_letter(letter: SentMail, locale: PageLocale) -> str:
+    gettext = locale.gettext
     name = {
         "ask": gettext("the question whether we may mail you"),
         "reminder": gettext("the reminder of that question"),
@@ -82,32 +82,32 @@ def _describe_letter(letter: SentMail, voice: PageLocale) -> str:
     return text % {"mail": name}
 
 
-def _describe_delivery(letter: SentMail, voice: PageLocale) -> tuple[str, ...]:
+def _describe_delivery(letter: SentMail, locale: PageLocale) -> tuple[str, ...]:
     """Return where a mail went, if elsewhere, and what came back for it."""
-    return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, voice))
+    return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, locale))
 
 
-def _describe_bounce(letter: SentMail, voice: PageLocale) -> tuple[str, ...]:
-    gettext = voice.gettext
+def _describe_bounce(letter: SentMail, locale: PageLocale) -> tuple[str, ...]:
+    gettext = locale.gettext
     what = {
         "": "",
         "hard": gettext("It came back on %(moment)s: there is no such mailbox"),
         "soft": gettext("It came back on %(moment)s"),
         "complaint": gettext("It was reported as unwanted on %(moment)s"),
     }[letter.bounce]
-    return (what % {"moment": voice.format_time(letter.bounced_at)},)
+    return (what % {"moment": locale.format_time(letter.bounced_at)},)
 
 
-def _describe_entry(entry: EvidenceEntry, voice: PageLocale) -> str:
-    gettext = voice.gettext
+def _describe_entry(entry: EvidenceEntry, locale: PageLocale) -> str:
+    gettext = locale.gettext
     if entry.event == "removed" and entry.consent.get("method") == "not_the_person":
         return gettext("Taken off the list: somebody at this address was not the person meant")
     if entry.event == "removed" and "reason" in entry.consent:
-        return describe_removal(entry.consent["reason"], voice)
+        return describe_removal(entry.consent["reason"], locale)
     if entry.event == "confirmed" and entry.consent.get("basis") in {Basis.IMPORTED, Basis.THIN}:
         return gettext("Your earlier sign-up was taken over")
     if entry.event == "erased" and entry.consent.get("why") == "retention":
-        return _describe_end(entry, voice)
+        return _describe_end(entry, locale)
     return {
         "confirmed": gettext("Your Yes was recorded"),
         "removed": gettext("You were taken off the list"),
@@ -126,20 +126,20 @@ def _describe_entry(entry: EvidenceEntry, voice: PageLocale) -> str:
     }.get(entry.event, entry.event.replace("_", " "))
 
 
-def _describe_end(entry: EvidenceEntry, voice: PageLocale) -> str:
+def _describe_end(entry: EvidenceEntry, locale: PageLocale) -> str:
     """Describe data whose retention ended, which is no erasure of everything."""
     if entry.consent.get("parts") == ["consent"]:
-        return voice.gettext(
+        return locale.gettext(
             "The proof of what was asked and answered was deleted: its time was over"
         )
-    return voice.gettext(
+    return locale.gettext(
         "The part of your network address and the name of your browser were deleted: their time "
         "was over"
     )
 
 
-def _describe_details(entry: EvidenceEntry, voice: PageLocale) -> tuple[str, ...]:
-    gettext = voice.gettext
+def _describe_details(entry: EvidenceEntry, locale: PageLocale) -> tuple[str, ...]:
+    gettext = locale.gettext
     by = {
         "person": gettext("By you, or with a link of yours"),
         "reader": gettext("By somebody who reads the mail to this address"),
@@ -165,9 +165,9 @@ def _describe_details(entry: EvidenceEntry, voice: PageLocale) -> tuple[str, ...
     )
 
 
-def describe_openings(openings: OpeningReport, voice: PageLocale) -> list[str]:
+def describe_openings(openings: OpeningReport, locale: PageLocale) -> list[str]:
     """Describe the kept openings and presses of the links, a line each."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
     of_a_link = gettext(
         "%(link)s – opened: %(gets)s; looked up without being opened: %(heads)s; first on "
@@ -179,8 +179,8 @@ def describe_openings(openings: OpeningReport, voice: PageLocale) -> list[str]:
             "link": names[opening.link],
             "gets": opening.gets,
             "heads": opening.heads,
-            "first": voice.format_time(opening.first_at),
-            "last": voice.format_time(opening.last_at),
+            "first": locale.format_time(opening.first_at),
+            "last": locale.format_time(opening.last_at),
         }
         for opening in openings.links
     ]
@@ -198,26 +198,26 @@ def describe_openings(openings: OpeningReport, voice: PageLocale) -> list[str]:
         ),
         (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
     )
-    sentences = [text % {"moment": voice.format_time(at)} for at, text in moments if at]
+    sentences = [text % {"moment": locale.format_time(at)} for at, text in moments if at]
     is_suspect = PROGRAM_SIGNALS.intersection(openings.signs)
     suspect = [gettext("The last press looked like a program’s.")] if is_suspect else []
     return [*links, *sentences, *suspect]
 
 
-def describe_suppression(suppression: SuppressionInfo, voice: PageLocale) -> str:
+def describe_suppression(suppression: SuppressionInfo, locale: PageLocale) -> str:
     """Describe a suppression, and since when it holds."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     text = (
         gettext("This address gets no mail from any of our lists, since %(moment)s.")
         if suppression.is_for_all
         else gettext("This address gets no mail from this list, since %(moment)s.")
     )
-    return text % {"moment": voice.format_time(suppression.at)}
+    return text % {"moment": locale.format_time(suppression.at)}
 
 
-def describe_recipient(recipient: Recipient, voice: PageLocale) -> str:
+def describe_recipient(recipient: Recipient, locale: PageLocale) -> str:
     """Return who gets the data, what for, and in which country if that is known."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     what = {
         "hosting": gettext("Who keeps the server on which this stands"),
         "mail": gettext("Who carries our mails to you"),
@@ -233,7 +233,7 @@ def describe_recipient(recipient: Recipient, voice: PageLocale) -> str:
             None,
             (
                 recipient.public_name or gettext("we ourselves"),
-                voice.name_country(recipient.country),
+                locale.name_country(recipient.country),
             ),
         )
     )
@@ -244,9 +244,11 @@ def describe_recipient(recipient: Recipient, voice: PageLocale) -> str:
     return text
 
 
-def describe_disclosure(disclosure: Disclosure, voice: PageLocale, names: Mapping[str, str]) -> str:
+def describe_disclosure(
+    disclosure: Disclosure, locale: PageLocale, names: Mapping[str, str]
+) -> str:
     """Return in which file the address was, or which program was told of it, and when."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     what = {
         "keep": gettext("a file of those who may be mailed"),
         "removed": gettext("a file of those who were taken off"),
@@ -257,7 +259,7 @@ def describe_disclosure(disclosure: Disclosure, voice: PageLocale, names: Mappin
         "told": gettext("word of your answer, or that you left"),
     }[disclosure.what]
     known = {
-        "moment": voice.format_time(disclosure.at),
+        "moment": locale.format_time(disclosure.at),
         "what": what,
         "to": names.get(disclosure.to, disclosure.to),
     }
@@ -266,31 +268,31 @@ def describe_disclosure(disclosure: Disclosure, voice: PageLocale, names: Mappin
     return gettext("%(moment)s: %(what)s.") % known
 
 
-def describe_source(held: HeldData, voice: PageLocale) -> str:
+def describe_source(held: HeldData, locale: PageLocale) -> str:
     """Return where the address came from: what is known of it, and the file, with its day."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     files = (
         gettext("With the file “%(file)s”, which we took in on %(day)s.")
-        % {"file": file, "day": voice.format_day(at)}
+        % {"file": file, "day": locale.format_day(at)}
         for at, file in held.imports
     )
     said = " ".join((f"{held.source.rstrip('.')}." if held.source else "", *files)).strip()
     return said or gettext("We do not know.")
 
 
-def describe_retention(term: RetentionTerm, voice: PageLocale, retention: Retention) -> str:
+def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Retention) -> str:
     """Describe how long a kind of data is kept."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     known = {
-        "moment": voice.format_time(term.until),
-        "day": voice.format_day(term.until),
+        "moment": locale.format_time(term.until),
+        "day": locale.format_day(term.until),
         "years": retention.evidence_years,
         "days": retention.access_days,
     }
     proof = (
         gettext("The proof of what was asked and answered: until %(day)s.")
         if term.until
-        else voice.ngettext(
+        else locale.ngettext(
             "The proof of what was asked and answered: for one year after you have left the list.",
             "The proof of what was asked and answered: for %(years)s years after you have left the "
             "list.",
@@ -320,7 +322,7 @@ def describe_retention(term: RetentionTerm, voice: PageLocale, retention: Retent
             "That you do not want these mails: as long as there is this list, as a code made from "
             "your address, in which it cannot be read."
         ),
-        "looks": voice.ngettext(
+        "looks": locale.ngettext(
             "When one of us looked at your data: for one day.",
             "When one of us looked at your data: for %(days)s days.",
             retention.access_days,
@@ -334,19 +336,19 @@ def describe_retention(term: RetentionTerm, voice: PageLocale, retention: Retent
     }[term.what] % known
 
 
-def format_last_day_of_proof(removed_at: datetime, voice: PageLocale, retention: Retention) -> str:
+def format_last_day_of_proof(removed_at: datetime, locale: PageLocale, retention: Retention) -> str:
     """Return until when the proof of an erased person is kept (GDPR art. 17(3))."""
-    return voice.format_day(add_years(removed_at, retention.evidence_years))
+    return locale.format_day(add_years(removed_at, retention.evidence_years))
 
 
-def describe_recipients(slug: str, voice: PageLocale, settings: Settings) -> tuple[str, ...]:
+def describe_recipients(slug: str, locale: PageLocale, settings: Settings) -> tuple[str, ...]:
     """Return a sentence for each recipient of a list's data; none for a list that is gone.
 
     Those that the record of processing names (GDPR art. 13(1)(e) and (f), 15(1)(c)).
     """
     mailing_list = _LIST.first(slug)
     recipients = list_recipients(mailing_list, settings) if mailing_list else ()
-    return tuple(describe_recipient(one, voice) for one in recipients)
+    return tuple(describe_recipient(one, locale) for one in recipients)
 
 
 _LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

@@ -47,35 +47,43 @@ class PageLocale:
         """Return the translation in the form that a number takes."""
         return catalogues.load_translations(self.language).ngettext(one, many, count)
 
-    def format_time(self, at: datetime | None) -> str:
+    def format_time(self, fields: datetime | None) -> str:
         """Return a day and time in words, "" for None."""
-        return dates.format_local_datetime(at, language=self.language, zone=self.zone) if at else ""
+        return (
+            dates.format_local_datetime(fields, language=self.language, zone=self.zone)
+            if fields
+            else ""
+        )
 
-    def format_short_time(self, at: datetime | None) -> str:
+    def format_short_time(self, fields: datetime | None) -> str:
         """Return a day in words without its year, with the time unless it ends the day."""
         zone, language = self.zone, self.language
-        return dates.format_short_datetime(at, language=language, zone=zone) if at else ""
+        return dates.format_short_datetime(fields, language=language, zone=zone) if fields else ""
 
-    def format_day(self, at: datetime | None) -> str:
+    def format_day(self, fields: datetime | None) -> str:
         """Return a day in words, "" for None."""
-        return dates.format_local_date(at, language=self.language, zone=self.zone) if at else ""
+        return (
+            dates.format_local_date(fields, language=self.language, zone=self.zone)
+            if fields
+            else ""
+        )
 
     def name_country(self, code: str) -> str:
         """Return the name of a country by its two letters (ISO 3166); "" for ""."""
         return str(Locale(self.language).territories[code]) if code else ""
 
 
-def explain_listing(standing: ContactState, voice: PageLocale) -> str:
+def explain_listing(contact_state: ContactState, locale: PageLocale) -> str:
     """Return why an address is on the list, and since when, in a sentence (GDPR art. 14(2)(f)).
 
     Of an address that is off the list it is where it came from.
     """
-    gettext = voice.gettext
+    gettext = locale.gettext
     known = {
-        "source": standing.source.strip().rstrip("."),
-        "since": voice.format_day(standing.since),
+        "source": contact_state.source.strip().rstrip("."),
+        "since": locale.format_day(contact_state.since),
     }
-    if standing.status is Status.REMOVED:
+    if contact_state.status is Status.REMOVED:
         return f"{known['source']}." if known["source"] else gettext("We do not know.")
     if known["source"] and known["since"]:
         sentence = gettext(
@@ -94,17 +102,17 @@ def explain_listing(standing: ContactState, voice: PageLocale) -> str:
         sentence = gettext(
             "Your address is on this list. We do not know since when, or how it got there."
         )
-    if standing.is_asked and not known["source"]:
+    if contact_state.is_asked and not known["source"]:
         sentence = f"{sentence} {gettext('That is why we ask you.')}"
     return sentence % known
 
 
-def make_yes_label(voice: PageLocale, *, sensitive: bool, is_new: bool = False) -> str:
+def make_yes_label(locale: PageLocale, *, sensitive: bool, is_new: bool = False) -> str:
     """Return the label of the Yes button; `is_new` for somebody who is not on the list."""
-    gettext = voice.gettext
-    if voice.is_representative and sensitive:
+    gettext = locale.gettext
+    if locale.is_representative and sensitive:
         return gettext("Yes, as representative I explicitly consent")
-    if voice.is_representative:
+    if locale.is_representative:
         return gettext("Yes, as representative I consent")
     if sensitive:
         return gettext("Yes, I explicitly consent to these mails")
@@ -113,65 +121,65 @@ def make_yes_label(voice: PageLocale, *, sensitive: bool, is_new: bool = False) 
     return gettext("Yes, keep sending me these mails")
 
 
-def make_no_label(voice: PageLocale, *, is_new: bool = False) -> str:
+def make_no_label(locale: PageLocale, *, is_new: bool = False) -> str:
     """Return the label of the No button; `is_new` for somebody who is not on the list."""
-    if is_new and voice.is_representative:
-        return voice.gettext("No, do not send these mails")
+    if is_new and locale.is_representative:
+        return locale.gettext("No, do not send these mails")
     if is_new:
-        return voice.gettext("No, I do not want these mails")
-    if voice.is_representative:
-        return voice.gettext("No, stop sending these mails")
-    return voice.gettext("No, stop sending me these mails")
+        return locale.gettext("No, I do not want these mails")
+    if locale.is_representative:
+        return locale.gettext("No, stop sending these mails")
+    return locale.gettext("No, stop sending me these mails")
 
 
-def word_recorded_now(standing: ContactState, voice: PageLocale) -> Statement:
+def make_recorded_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
     """Return the statement after an answer that changed something."""
-    gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
-    if standing.status is Status.REMOVED:
+    gettext, fields = locale.gettext, {"moment": locale.format_time(contact_state.status_at)}
+    if contact_state.status is Status.REMOVED:
         return Statement(
             heading=gettext("Your No is recorded"),
             text=gettext(
                 "Recorded on %(moment)s. We have taken you off this list and do not ask you "
                 "again. A mail that is already on its way may still arrive."
             )
-            % at,
+            % fields,
         )
     return Statement(
         heading=gettext("Your Yes is recorded"),
         text=gettext(
             "Recorded on %(moment)s. We send you these mails until you no longer want them."
         )
-        % at,
+        % fields,
     )
 
 
-def word_recorded_earlier(standing: ContactState, voice: PageLocale) -> str:
+def make_earlier_answer_text(contact_state: ContactState, locale: PageLocale) -> str:
     """Return the sentence on an earlier answer, "" if there was none."""
-    gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
-    if standing.status is Status.REMOVED:
-        if standing.said_no:
-            return gettext("Your No was recorded on %(moment)s") % at
-        return gettext("You were taken off this list on %(moment)s") % at
-    if standing.basis in OWN_YES:
-        return gettext("Your Yes was recorded on %(moment)s") % at
+    gettext, fields = locale.gettext, {"moment": locale.format_time(contact_state.status_at)}
+    if contact_state.status is Status.REMOVED:
+        if contact_state.said_no:
+            return gettext("Your No was recorded on %(moment)s") % fields
+        return gettext("You were taken off this list on %(moment)s") % fields
+    if contact_state.basis in OWN_YES:
+        return gettext("Your Yes was recorded on %(moment)s") % fields
     return ""
 
 
-def word_present_answer(standing: ContactState, voice: PageLocale) -> str:
+def make_current_answer_text(contact_state: ContactState, locale: PageLocale) -> str:
     """Return what stands now in a few words, without a day; "" if nothing was answered."""
-    gettext = voice.gettext
-    if standing.status is Status.REMOVED:
-        if standing.said_no:
+    gettext = locale.gettext
+    if contact_state.status is Status.REMOVED:
+        if contact_state.said_no:
             return gettext("Your No is recorded")
         return gettext("You are not on this list any more")
-    if standing.basis in OWN_YES:
+    if contact_state.basis in OWN_YES:
         return gettext("Your Yes is recorded")
     return ""
 
 
-def word_not_recorded(answer: Answer, voice: PageLocale, *, takes_two_presses: bool) -> str:
+def make_not_recorded_text(answer: Answer, locale: PageLocale, *, takes_two_presses: bool) -> str:
     """Return the sentence on an answer that is not recorded until it is pressed."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     if takes_two_presses:
         return gettext("Your Yes is not recorded yet: press twice, here and on the next page.")
     return {
@@ -180,20 +188,20 @@ def word_not_recorded(answer: Answer, voice: PageLocale, *, takes_two_presses: b
     }[answer]
 
 
-def word_recorded_before(standing: ContactState, voice: PageLocale) -> Statement:
+def make_already_recorded_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
     """Return the statement after an answer that was recorded before."""
-    gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
-    if standing.status is not Status.REMOVED and standing.basis not in OWN_YES:
-        return _word_on_list(voice)
-    if standing.status is not Status.REMOVED:
+    gettext, fields = locale.gettext, {"moment": locale.format_time(contact_state.status_at)}
+    if contact_state.status is not Status.REMOVED and contact_state.basis not in OWN_YES:
+        return _make_on_list_statement(locale)
+    if contact_state.status is not Status.REMOVED:
         return Statement(
             heading=gettext("Your Yes had been recorded already"),
-            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
+            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % fields,
         )
-    if standing.said_no:
+    if contact_state.said_no:
         return Statement(
             heading=gettext("Your No had been recorded already"),
-            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
+            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % fields,
         )
     return Statement(
         heading=gettext("You are not on this list any more"),
@@ -201,64 +209,64 @@ def word_recorded_before(standing: ContactState, voice: PageLocale) -> Statement
             "You were taken off it on %(moment)s. You get no mail from it any more, and need do "
             "nothing more."
         )
-        % at,
+        % fields,
     )
 
 
-def _word_on_list(voice: PageLocale) -> Statement:
+def _make_on_list_statement(locale: PageLocale) -> Statement:
     """Return the statement for somebody who gets the mails without a Yes of ours."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     return Statement(
         heading=gettext("You are on this list already"),
         text=gettext("We send you these mails until you no longer want them. You need do nothing."),
     )
 
 
-def word_too_late(standing: ContactState, voice: PageLocale) -> Statement:
+def make_too_late_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
     """Return the statement after a Yes that came too late, and what stands instead."""
-    if standing.is_on_list:
-        return _word_on_list(voice)
+    if contact_state.is_on_list:
+        return _make_on_list_statement(locale)
     heading = (
-        voice.gettext("The time for this answer is over")
-        if standing.deadline
-        else voice.gettext("This link has expired")
+        locale.gettext("The time for this answer is over")
+        if contact_state.deadline
+        else locale.gettext("This link has expired")
     )
-    return Statement(heading=heading, text=word_time_over(standing, voice))
+    return Statement(heading=heading, text=make_time_over_text(contact_state, locale))
 
 
-def word_time_over(standing: ContactState, voice: PageLocale) -> str:
+def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
     """Return until when a Yes counted, and what stands now."""
-    gettext = voice.gettext
-    if standing.deadline is None:
+    gettext = locale.gettext
+    if contact_state.deadline is None:
         over = gettext("This link does not put you on the list any more.")
     else:
-        until = {"deadline": voice.format_time(standing.deadline)}
+        until = {"deadline": locale.format_time(contact_state.deadline)}
         over = gettext("This question could be answered until %(deadline)s.") % until
-    if earlier := word_recorded_earlier(standing, voice):
+    if earlier := make_earlier_answer_text(contact_state, locale):
         return f"{over} {earlier}."
     # While its campaign is paused nobody is taken off.
-    if standing.awaits_removal and not standing.is_paused:
+    if contact_state.awaits_removal and not contact_state.is_paused:
         stands = gettext("We had no answer from you by then, so we take you off this list.")
     else:
         stands = gettext("Nothing was recorded.")
     return f"{over} {stands}"
 
 
-def describe_status(standing: Stands, voice: PageLocale) -> str:
+def describe_status(contact_state: Stands, locale: PageLocale) -> str:
     """Return where a contact stands, in a few words."""
-    gettext = voice.gettext
-    if standing.status is Status.REMOVED:
-        return describe_removal(standing.reason, voice)
+    gettext = locale.gettext
+    if contact_state.status is Status.REMOVED:
+        return describe_removal(contact_state.reason, locale)
     return {
         Status.UNCONFIRMED: gettext("On the list, not answered yet"),
         Status.CONFIRMED: gettext("On the list"),
         Status.CUSTOMER: gettext("On the list as a customer"),
-    }[standing.status]
+    }[contact_state.status]
 
 
-def describe_removal(reason: str, voice: PageLocale) -> str:
+def describe_removal(reason: str, locale: PageLocale) -> str:
     """Return why a contact was taken off, in a few words."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     return {
         Reason.NO: gettext("Taken off the list: you answered No"),
         Reason.NO_RESPONSE: gettext("Taken off the list: we had no answer from you in time"),
@@ -269,9 +277,9 @@ def describe_removal(reason: str, voice: PageLocale) -> str:
     }[Reason(reason)]
 
 
-def describe_basis(standing: Stands, voice: PageLocale) -> str:
+def describe_basis(contact_state: Stands, locale: PageLocale) -> str:
     """Return on what ground a contact may be mailed, in a few words."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     return {
         "": gettext("None: we do not send you these mails without your Yes"),
         Basis.ANSWER: gettext("Your Yes to our question"),
@@ -281,12 +289,12 @@ def describe_basis(standing: Stands, voice: PageLocale) -> str:
         Basis.CUSTOMER: gettext(
             "You are a customer of ours, and the mails are about similar things"
         ),
-    }[standing.basis]
+    }[contact_state.basis]
 
 
-def describe_consent(state: str, voice: PageLocale, *, is_represented: bool = False) -> str:
+def describe_consent(state: str, locale: PageLocale, *, is_represented: bool = False) -> str:
     """Return a state of a consent (dpv:ConsentStatus) in a few words."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     words = {
         "dpv:ConsentRequested": gettext("We asked you by mail"),
         "dpv:ConsentGiven": gettext("You said Yes"),
@@ -308,9 +316,9 @@ NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"
 """What buttons say in the field `choice`: of whoever is asked again, and of who has signed up."""
 
 
-def explain_asking_again(signs: Collection[BotSignal], voice: PageLocale) -> str:
+def explain_asking_again(signals: Collection[BotSignal], locale: PageLocale) -> str:
     """Return why somebody is asked once more, by the sign that says most."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     reasons = {
         BotSignal.BOTH_OPENED: gettext(
             "The links for Yes and for No were opened within a minute of each other, as programs "
@@ -325,29 +333,29 @@ def explain_asking_again(signs: Collection[BotSignal], voice: PageLocale) -> str
             "been delivered."
         ),
     }
-    otherwise = gettext("The Yes before this one was not confirmed.")
-    return next((text for sign, text in reasons.items() if sign in signs), otherwise)
+    default = gettext("The Yes before this one was not confirmed.")
+    return next((text for signal, text in reasons.items() if signal in signals), default)
 
 
-def make_labels(voice: PageLocale, *, sensitive: bool, is_new: bool) -> dict[str, str]:
+def make_labels(locale: PageLocale, *, sensitive: bool, is_new: bool) -> dict[str, str]:
     """Return the labels of the three buttons, in their order; `is_new` as in `make_yes_label`.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
     which presses the first, the last, the one in colour or all of them gets through.
     """
     return {
-        NOT_ME: voice.gettext("I did not press Yes: do not count it"),
-        AGAIN: _make_again_label(voice, sensitive=sensitive, is_new=is_new),
-        NO: make_no_label(voice, is_new=is_new),
+        NOT_ME: locale.gettext("I did not press Yes: do not count it"),
+        AGAIN: _make_again_label(locale, sensitive=sensitive, is_new=is_new),
+        NO: make_no_label(locale, is_new=is_new),
     }
 
 
-def _make_again_label(voice: PageLocale, *, sensitive: bool, is_new: bool) -> str:
+def _make_again_label(locale: PageLocale, *, sensitive: bool, is_new: bool) -> str:
     """Return the label of the Yes button on the page that asks again."""
-    gettext = voice.gettext
-    if voice.is_representative and sensitive:
+    gettext = locale.gettext
+    if locale.is_representative and sensitive:
         return gettext("Yes, it was me: as representative I explicitly consent")
-    if voice.is_representative:
+    if locale.is_representative:
         return gettext("Yes, it was me: as representative I consent")
     if sensitive:
         return gettext("Yes, it was me, and I explicitly consent to these mails")
@@ -356,44 +364,44 @@ def _make_again_label(voice: PageLocale, *, sensitive: bool, is_new: bool) -> st
     return gettext("Yes, it was me: keep sending me these mails")
 
 
-def make_sign_up_labels(voice: PageLocale, *, sensitive: bool) -> dict[str, str]:
+def make_sign_up_labels(locale: PageLocale, *, sensitive: bool) -> dict[str, str]:
     """Return the labels of a sign-up's three buttons, in their order.
 
     The mail that leads to it has no other link of ours, so that nothing but what is pressed can
     tell a program: here too the Yes is neither the first nor the last, and does not stand out.
     """
     return {
-        NOT_ME: voice.gettext("I did not sign up for this"),
-        YES: make_yes_label(voice, sensitive=sensitive, is_new=True),
-        NO: make_no_label(voice, is_new=True),
+        NOT_ME: locale.gettext("I did not sign up for this"),
+        YES: make_yes_label(locale, sensitive=sensitive, is_new=True),
+        NO: make_no_label(locale, is_new=True),
     }
 
 
-def word_declined(signed_up: SignUpResult, voice: PageLocale) -> Statement:
+def make_declined_statement(signed_up: SignUpResult, locale: PageLocale) -> Statement:
     """Return the statement after a declined sign-up, also of somebody who is on the list."""
-    if signed_up.standing is not None and signed_up.standing.status is not Status.REMOVED:
+    if signed_up.contact_state is not None and signed_up.contact_state.status is not Status.REMOVED:
         return Statement(
-            heading=voice.gettext("You are on this list already"),
-            text=voice.gettext("This sign-up has changed nothing."),
+            heading=locale.gettext("You are on this list already"),
+            text=locale.gettext("This sign-up has changed nothing."),
         )
     return Statement(
-        heading=voice.gettext("No Yes is recorded"),
-        text=voice.gettext(
+        heading=locale.gettext("No Yes is recorded"),
+        text=locale.gettext(
             "You are not put on the list. If you do want these mails after all, the link in our "
             "mail works until %(moment)s."
         )
-        % {"moment": voice.format_time(signed_up.ends_at)},
+        % {"moment": locale.format_time(signed_up.ends_at)},
     )
 
 
-def word_disowned(standing: ContactState, voice: PageLocale) -> Statement:
+def make_disowned_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
     """Return the statement after the answer "I did not press Yes"."""
-    gettext = voice.gettext
+    gettext = locale.gettext
     return Statement(
         heading=gettext("No Yes is recorded"),
         text=gettext(
             "Thank you. Then a program pressed, as some mail services let theirs do. Until "
             "%(deadline)s you can still answer with the links in our mail."
         )
-        % {"deadline": voice.format_time(standing.deadline)},
+        % {"deadline": locale.format_time(contact_state.deadline)},
     )

@@ -20,10 +20,10 @@ from repermit.reports.data_recipients import describe_for_proofs
 from repermit.web import error_pages
 from repermit.web.public import page_text
 from repermit.web.public.answer import (
+    make_contact_context,
     make_contact_fields,
-    make_contact_reader,
+    make_locale,
     make_receipt_path,
-    make_voice,
     show_gone,
 )
 from repermit.web.rendering import PageContext, render_page
@@ -35,27 +35,27 @@ pages = Blueprint("receipt", __name__)
 @pages.get("/receipt/<token:token>")
 def show_receipt(token: str) -> Response:
     """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
-    site = get_services()
-    standing = link_target.find_contact_state(site.links.read("receipt", token))
-    if standing is None or standing.is_gone:
-        return show_gone(standing)
-    made = _read_receipt(standing)
+    services = get_services()
+    contact_state = link_target.find_contact_state(services.links.read("receipt", token))
+    if contact_state is None or contact_state.is_gone:
+        return show_gone(contact_state)
+    made = _read_receipt(contact_state)
     if made is None:
         return error_pages.show_not_found()
-    reader = make_contact_reader(standing)
+    context = make_contact_context(contact_state)
     return render_page(
         "receipt.html",
-        reader,
-        **_make_receipt_fields(made, standing, reader),
-        **make_contact_fields(standing, reader),
+        context,
+        **_make_receipt_fields(made, contact_state, context),
+        **make_contact_fields(contact_state, context),
     )
 
 
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
     """Send the receipt as a file."""
-    standing = link_target.find_contact_state(get_services().links.read("receipt", token))
-    made = None if standing is None or standing.is_gone else _read_receipt(standing)
+    contact_state = link_target.find_contact_state(get_services().links.read("receipt", token))
+    made = None if contact_state is None or contact_state.is_gone else _read_receipt(contact_state)
     if made is None:
         return error_pages.show_not_found()
     text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
@@ -64,33 +64,35 @@ def download_receipt(token: str) -> Response:
     return response
 
 
-def _read_receipt(standing: ContactState) -> dict[str, Any] | None:
-    site = get_services()
-    contact = Contact.get(Contact.uid == standing.uid)
-    register = describe_for_proofs(contact.list, settings=site.settings)
+def _read_receipt(contact_state: ContactState) -> dict[str, Any] | None:
+    services = get_services()
+    contact = Contact.get(Contact.uid == contact_state.uid)
+    register = describe_for_proofs(contact.list, settings=services.settings)
     return enqueue_receipt.make_receipt(
-        contact, settings=site.settings, links=site.links, register=register
+        contact, settings=services.settings, links=services.links, register=register
     )
 
 
 def _make_receipt_fields(
-    made: dict[str, Any], standing: ContactState, reader: PageContext
+    made: dict[str, Any], contact_state: ContactState, context: PageContext
 ) -> dict[str, Any]:
-    voice, record = make_voice(reader), made["consent_record"]
+    locale, record = make_locale(context), made["consent_record"]
     notice = record["processing"]["privacy_notice"]
-    path = make_receipt_path(standing)
+    path = make_receipt_path(contact_state)
     return {
         "number": made["header"]["receipt_id"],
         "events": [
             (
-                voice.format_time(datetime.fromisoformat(event["event_time"])),
+                locale.format_time(datetime.fromisoformat(event["event_time"])),
                 page_text.describe_consent(
-                    event["event_state"], voice, is_represented=event["entity_id"] == REPRESENTATIVE
+                    event["event_state"],
+                    locale,
+                    is_represented=event["entity_id"] == REPRESENTATIVE,
                 ),
             )
             for event in record["event"]
         ],
         "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
         "checkpoint": made["checkpoint"],
-        "json_url": f"{reader.settings.public_url}{path}/receipt.json",
+        "json_url": f"{context.settings.public_url}{path}/receipt.json",
     }

@@ -73,7 +73,7 @@ def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outco
     done = join.confirm_sign_up(
         database,
         uid=uid,
-        arrived=at,
+        arrived_at=at,
         settings=SETTINGS,
         trace={"network": "", "browser": ""},
         page_wording="As on the page.",
@@ -85,7 +85,7 @@ def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outco
 
 def say_no(database: Database, uid: str, *, at: datetime) -> Outcome:
     done = join.decline_sign_up(
-        database, uid=uid, arrived=at, settings=SETTINGS, trace={"network": "", "browser": ""}
+        database, uid=uid, arrived_at=at, settings=SETTINGS, trace={"network": "", "browser": ""}
     )
     assert done is not None
     return done.outcome
@@ -148,7 +148,10 @@ def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
     # A person may use the link after it, and is asked once more, since both were pressed.
     assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.HOLD
     mark = bot_detection.make_confirmation_token(SignUp.get().doubted_at)
-    assert say_yes(database, uid, at=LATER + timedelta(hours=2), mark=mark) is Outcome.CONFIRM
+    assert (
+        say_yes(database, uid, at=LATER + timedelta(hours=2), confirmation_token=mark)
+        is Outcome.CONFIRM
+    )
     assert Contact.get().basis == Basis.SIGN_UP
 
 
@@ -203,7 +206,9 @@ def test_the_record_tells_that_the_yes_was_none(
 
 def receipts_of(contact: Contact) -> list[dict[str, str]]:
     """Return the events of a contact's consent record."""
-    account = enqueue_receipt.read_account(Contact.get_by_id(contact.id), settings=SETTINGS)
+    account = enqueue_receipt.read_consent_record_input(
+        Contact.get_by_id(contact.id), settings=SETTINGS
+    )
     events: list[dict[str, str]] = consent_receipt.consent_record(account)["event"]
     return events
 
@@ -250,15 +255,15 @@ def test_two_programs_that_each_press_all_buttons_give_no_yes_in_any_order(
             at += SECOND
             mark = pages.setdefault(who, mark_on_page(uid, at))
             if what == "yes":
-                say_yes(database, uid, at=at, mark=mark)
+                say_yes(database, uid, at=at, confirmation_token=mark)
             else:
                 say_no(database, uid, at=at)
         assert Contact.select().where(Contact.status == Status.CONFIRMED).count() == 0, presses
         # What they have done costs their person one press more at most.
         at += timedelta(hours=1)
-        first = say_yes(database, uid, at=at, mark=mark_on_page(uid, at))
+        first = say_yes(database, uid, at=at, confirmation_token=mark_on_page(uid, at))
         if first is Outcome.HOLD:
-            again = say_yes(database, uid, at=at + SECOND, mark=mark_on_page(uid, at))
+            again = say_yes(database, uid, at=at + SECOND, confirmation_token=mark_on_page(uid, at))
             assert again is Outcome.CONFIRM
         with database.atomic():
             Contact.update(status="unconfirmed").execute()
@@ -273,7 +278,7 @@ def test_a_second_yes_of_the_page_before_is_asked_again(
     first = mark_on_page(uid, LATER + SECOND)
     assert say_yes(database, uid, at=LATER + 2 * SECOND) is Outcome.HOLD
     newest = mark_on_page(uid, LATER + 2 * SECOND)
-    assert say_yes(database, uid, at=LATER + 2 * SECOND, mark=first) is Outcome.HOLD
+    assert say_yes(database, uid, at=LATER + 2 * SECOND, confirmation_token=first) is Outcome.HOLD
     assert len({"", first, newest, mark_on_page(uid, LATER)}) == 4
     assert Contact.select().count() == 0
 
@@ -282,4 +287,4 @@ def mark_on_page(uid: str, at: datetime) -> str:
     """Return what the buttons of a sign-up's page send along."""
     found = join.find_sign_up(uid, now=at)
     assert found is not None
-    return found.mark
+    return found.confirmation_token

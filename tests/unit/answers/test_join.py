@@ -55,7 +55,7 @@ def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> SignU
     return join.confirm_sign_up(
         database,
         uid=uid,
-        arrived=arrived,
+        arrived_at=arrived,
         settings=make_settings(),
         trace={"network": "2001:db8::/48", "browser": "Firefox"},
         page_wording="As on the page.",
@@ -142,7 +142,7 @@ def test_what_nobody_confirmed_is_forgotten_after_a_month(
     assert SignUp.select().count() == 4
     later = NOW + timedelta(days=31)
     assert join.forget_old_sign_ups(database, now=later, should_stop=lambda: True) == 0
-    assert join.forget_old_sign_ups(database, now=later, chunk=1) == 2
+    assert join.forget_old_sign_ups(database, now=later, max_rows_per_step=1) == 2
     left = {row.address for row in SignUp.select()}
     assert left == {"kept@example.org", "new@example.org"}
     assert join.forget_old_sign_ups(database, now=later) == 0
@@ -186,8 +186,8 @@ def test_a_press_on_the_link_puts_somebody_new_on_the_list(
     assert (row.status, row.basis, row.basis_at) == (Status.CONFIRMED, Basis.SIGN_UP, LATER)
     assert (row.address, row.name, row.language) == ("anna@example.org", "Anna", "fr")
     assert (row.source, row.since) == ("votre propre inscription sur notre page", LATER)
-    assert done.standing is not None
-    assert done.standing.uid == row.uid
+    assert done.contact_state is not None
+    assert done.contact_state.uid == row.uid
     assert not list(chain.iter_chain_faults())
 
 
@@ -277,12 +277,12 @@ def test_a_name_that_is_known_stays_when_none_is_given(
 
 def test_a_link_works_once(database: Database, mailing_list: MailingList) -> None:
     made = signed_up(database, mailing_list)
-    uid = confirmed(database, made).standing.uid  # type: ignore[union-attr]
+    uid = confirmed(database, made).contact_state.uid  # type: ignore[union-attr]
     record_answer.record_answer(
         database,
         uid=uid,
         answer=Answer.NO,
-        arrived=LATER,
+        arrived_at=LATER,
         settings=make_settings(),
         method="page",
         trace={"network": "", "browser": ""},

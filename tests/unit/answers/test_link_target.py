@@ -41,21 +41,29 @@ def test_an_unknown_uid_has_no_standing(database: Database) -> None:
 
 def test_a_contact_never_asked_has_no_deadline(database: Database) -> None:
     contact = make_contact(database, make_list(database), "anna@example.org", source="counter")
-    standing = standing_of(contact)
-    assert standing.address == "a…a@example.org"
-    assert (standing.status, standing.source, standing.language) == ("unconfirmed", "counter", "nl")
-    assert (standing.campaign, standing.deadline, standing.asked_at) == (0, None, None)
-    assert not standing.is_in_time(NOW)
-    assert not standing.is_gone
+    contact_state = standing_of(contact)
+    assert contact_state.address == "a…a@example.org"
+    assert (contact_state.status, contact_state.source, contact_state.language) == (
+        "unconfirmed",
+        "counter",
+        "nl",
+    )
+    assert (contact_state.campaign, contact_state.deadline, contact_state.asked_at) == (
+        0,
+        None,
+        None,
+    )
+    assert not contact_state.is_in_time(NOW)
+    assert not contact_state.is_gone
 
 
 def test_an_asked_contact_has_its_campaigns_deadline(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list)
-    standing = standing_of(make_asked(database, mailing_list, campaign))
-    assert (standing.campaign, standing.deadline) == (campaign.id, DEADLINE)
-    assert standing.asked_at == NOW + timedelta(seconds=1)
-    assert standing.mail_wording == ""
+    contact_state = standing_of(make_asked(database, mailing_list, campaign))
+    assert (contact_state.campaign, contact_state.deadline) == (campaign.id, DEADLINE)
+    assert contact_state.asked_at == NOW + timedelta(seconds=1)
+    assert contact_state.mail_wording == ""
 
 
 @pytest.mark.parametrize(
@@ -89,8 +97,8 @@ def test_an_ask_that_did_not_leave_gives_no_moment_of_asking(database: Database)
     contact = make_contact(database, mailing_list)
     campaign = make_campaign(database, mailing_list)
     make_mail(database, campaign, contact, state=MailState.FAILED, sent_at=None)
-    standing = standing_of(contact)
-    assert (standing.deadline, standing.asked_at) == (DEADLINE, None)
+    contact_state = standing_of(contact)
+    assert (contact_state.deadline, contact_state.asked_at) == (DEADLINE, None)
 
 
 @pytest.mark.parametrize(
@@ -162,27 +170,29 @@ def test_an_erased_contact_is_gone_but_its_list_is_known(database: Database) -> 
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
         )
-    standing = standing_of(contact)
-    assert standing.is_gone
-    assert (standing.address, standing.mailing_list.slug) == ("", "news")
+    contact_state = standing_of(contact)
+    assert contact_state.is_gone
+    assert (contact_state.address, contact_state.mailing_list.slug) == ("", "news")
 
 
 def test_foreseeing_an_answer_changes_nothing(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
-    standing = standing_of(contact)
+    contact_state = standing_of(contact)
     assert (
-        link_target.predict_decision(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
+        link_target.predict_decision(contact_state, Answer.YES, arrived_at=NOW).outcome
+        is Outcome.CONFIRM
     )
     assert (
-        link_target.predict_decision(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
+        link_target.predict_decision(contact_state, Answer.YES, arrived_at=DEADLINE).outcome
+        is Outcome.LATE
     )
-    confirmed = replace(standing, status=Status.CONFIRMED, basis=Basis.ANSWER)
+    confirmed = replace(contact_state, status=Status.CONFIRMED, basis=Basis.ANSWER)
     assert (
-        link_target.predict_decision(confirmed, Answer.YES, arrived=DEADLINE).outcome
+        link_target.predict_decision(confirmed, Answer.YES, arrived_at=DEADLINE).outcome
         is Outcome.NOTHING
     )
-    assert standing_of(contact) == standing
+    assert standing_of(contact) == contact_state
 
 
 def test_a_list_is_joined_by_its_name(database: Database) -> None:

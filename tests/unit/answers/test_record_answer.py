@@ -56,7 +56,7 @@ def give(
         database,
         uid=contact.uid,
         answer=answer,
-        arrived=arrived,
+        arrived_at=arrived,
         settings=make_settings(),
         **{**values, **more},
     )
@@ -178,7 +178,14 @@ def test_a_yes_after_a_no_is_asked_for_once_more_while_the_question_is_open(
     later = SOON + timedelta(days=3)
     held = given(database, asked, Answer.YES, arrived=later)
     assert (held.outcome, held.status) == (Outcome.HOLD, Status.REMOVED)
-    again = given(database, asked, Answer.YES, arrived=later, is_again=True, mark=held.mark)
+    again = given(
+        database,
+        asked,
+        Answer.YES,
+        arrived=later,
+        is_confirmation_page=True,
+        confirmation_token=held.confirmation_token,
+    )
     assert again.status is Status.CONFIRMED
     assert Suppression.select().count() == 0
     assert events() == ["removed", "confirmed"]
@@ -191,7 +198,7 @@ def test_the_same_answer_twice_changes_nothing(
     first = given(database, asked, answer)
     second = given(database, asked, answer, arrived=SOON + timedelta(hours=1))
     assert second.outcome is Outcome.NOTHING
-    assert second.standing == first.standing
+    assert second.contact_state == first.contact_state
     assert len(events()) == 1
 
 
@@ -277,7 +284,7 @@ def test_a_tool_that_still_mails_somebody_unknown_is_noted_too(database: Databas
         database,
         uid=new_id(),
         answer=Answer.NO,
-        arrived=SOON,
+        arrived_at=SOON,
         settings=make_settings(),
         method="one_click",
         trace=TRACE,
@@ -392,7 +399,7 @@ def test_a_no_by_letter_removes(
 ) -> None:
     recorded = tell(database, mailing_list, "anna@example.org", Answer.NO)
     assert recorded.reason == Reason.NO
-    assert recorded.standing.uid == asked.uid
+    assert recorded.contact_state.uid == asked.uid
 
 
 @pytest.mark.parametrize("note", ["", "  "])

@@ -138,7 +138,7 @@ def test_an_answer_proves_what_the_privacy_statement_said(database: Database) ->
         database,
         uid=contact.uid,
         answer=Answer.YES,
-        arrived=NOW + timedelta(hours=1),
+        arrived_at=NOW + timedelta(hours=1),
         settings=make_settings(),
         method="page",
         trace={"network": "", "browser": ""},

@@ -374,7 +374,7 @@ def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
     assert newest() == ("cancelled", {"dropped": 3})
     assert Mail.select().where(Mail.state == MailState.QUEUED).count() == 3
     with database.atomic():
-        assert status_changes.drop_queued(campaign, Dropped.CANCELLED, most=1) == 1
+        assert status_changes.drop_queued(campaign, Dropped.CANCELLED, max_rows=1) == 1
     send_due.run_maintenance(database, now=NOW)
     assert {(mail.state, mail.reason) for mail in Mail.select()} == {("dropped", "cancelled")}
 

@@ -265,7 +265,7 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
         database,
         uid=contact.uid,
         answer=Answer.YES,
-        arrived=NOW,
+        arrived_at=NOW,
         settings=make_settings(),
         method="page",
         trace={"network": "", "browser": ""},

@@ -58,7 +58,7 @@ def test_a_flood_on_one_link_or_on_many_takes_no_more_than_its_room(
     database: Database, contact: Contact
 ) -> None:
     other = make_contact(database, contact.list)
-    pending = PendingOpenings(most=5, most_of_one=3)
+    pending = PendingOpenings(max_pending=5, max_per_contact=3)
     for _ in range(100):
         pending.add(contact.uid, GET)
     for _ in range(100):
@@ -138,4 +138,4 @@ def test_of_links_that_nothing_happened_to_nothing_is_kept(
     with database.atomic():
         click_log.save_link_history(contact, None, click_log.read_link_history(contact, None))
     assert Opening.select().count() == 0
-    assert click_log.read_signs(click_log.find_opening(contact)) == ()
+    assert click_log.read_signals(click_log.find_opening(contact)) == ()

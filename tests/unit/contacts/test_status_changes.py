@@ -13,7 +13,7 @@ import pytest
 from repermit import email_address
 from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
-from repermit.contacts.last_ask import Facts
+from repermit.contacts.last_ask import EvidenceFields
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.campaigns import CampaignWording, Wording
@@ -71,11 +71,11 @@ def remove(
     database: Database,
     *some: Contact,
     reason: Reason = Reason.NO,
-    facts: Mapping[int, Facts] | None = None,
+    facts: Mapping[int, EvidenceFields] | None = None,
 ) -> int:
     with database.atomic():
         return status_changes.remove_contacts(
-            some, reason=reason, act=act(), fingerprint_key=KEY, facts=facts
+            some, reason=reason, act=act(), fingerprint_key=KEY, evidence_by_id=facts
         )
 
 
@@ -211,7 +211,7 @@ def test_invariant_5_what_fails_later_undoes_the_removal(database: Database) -> 
 def test_many_are_removed_at_once_each_with_its_own_facts(database: Database) -> None:
     mailing_list = make_list(database)
     some = [make_contact(database, mailing_list) for _ in range(3)]
-    facts = {some[1].id: Facts(own={"asked_at": "then"})}
+    facts = {some[1].id: EvidenceFields(individual={"asked_at": "then"})}
     assert remove(database, *some, reason=Reason.NO_RESPONSE, facts=facts) == 3
     assert [
         {name: one.get(name) for name in ("reason", "asked_at")} for one in kept("consent")

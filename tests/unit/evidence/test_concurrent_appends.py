@@ -43,7 +43,7 @@ def work(url: str, number: int) -> None:
                 database,
                 uid=one,
                 answer=(Answer.YES, Answer.NO)[(turn + number) % 2],
-                arrived=NOW,
+                arrived_at=NOW,
                 settings=settings,
                 method="page",
                 trace={"network": "192.0.2.0/24", "browser": "x"},

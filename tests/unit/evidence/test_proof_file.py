@@ -44,7 +44,7 @@ def record(database: Database, uid: str, answer: Answer) -> None:
         database,
         uid=uid,
         answer=answer,
-        arrived=NOW + timedelta(days=1),
+        arrived_at=NOW + timedelta(days=1),
         settings=make_settings(),
         method="page",
         trace={"network": "198.51.100.0/24", "browser": "Firefox"},

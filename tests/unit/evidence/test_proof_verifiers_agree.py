@@ -137,7 +137,7 @@ def answer(database: Database, uid: str, what: Answer) -> None:
         database,
         uid=uid,
         answer=what,
-        arrived=NOW + timedelta(days=1),
+        arrived_at=NOW + timedelta(days=1),
         settings=SIGNING,
         method="page",
         trace={"network": "198.51.100.0/24", "browser": "Firefox"},

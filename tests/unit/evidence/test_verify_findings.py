@@ -17,7 +17,7 @@ from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel_campaign
 from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
-from repermit.contacts.last_ask import Facts
+from repermit.contacts.last_ask import EvidenceFields
 from repermit.db.connection import Database, run_sql
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -262,14 +262,14 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     with story.atomic():
         # As restoring a backup does of whom the journal alone knew.
         left_at = format_timestamp(left[contact_at("stil").id])
-        facts = {contact_at("stil").id: Facts({"left_at": left_at})}
+        facts = {contact_at("stil").id: EvidenceFields({"left_at": left_at})}
         status_changes.remove_contacts(
             [contact_at("stil")],
             reason=Reason.REQUEST,
             act=act,
             fingerprint_key=KEY,
-            moments=left,
-            facts=facts,
+            removed_at_by_id=left,
+            evidence_by_id=facts,
         )
         chain.append(Entry(event="restored", at=END, actor="cli:els"))
     for days in (1826 - 150, 1827):

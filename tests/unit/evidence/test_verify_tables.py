@@ -23,7 +23,7 @@ from repermit.campaigns.lifecycle import (
 from repermit.clock import format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
-from repermit.contacts.last_ask import Facts
+from repermit.contacts.last_ask import EvidenceFields
 from repermit.db.connection import Database, open_database, run_sql
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
@@ -65,7 +65,7 @@ def say(database: Database, name: str, answer: Answer) -> None:
         database,
         uid=at(name).uid,
         answer=answer,
-        arrived=LATER,
+        arrived_at=LATER,
         settings=make_settings(),
         method="page",
         trace={"network": "", "browser": ""},
@@ -489,7 +489,7 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
         with database.atomic():
             left = {at("anna").id: LATER - timedelta(days=3)}
             facts = {
-                number: Facts({"left_at": format_timestamp(moment)})
+                number: EvidenceFields({"left_at": format_timestamp(moment)})
                 for number, moment in left.items()
             }
             status_changes.remove_contacts(
@@ -497,8 +497,8 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
                 reason=Reason.WITHDRAWN,
                 act=act,
                 fingerprint_key=KEY,
-                moments=left,
-                facts=facts,
+                removed_at_by_id=left,
+                evidence_by_id=facts,
             )
         assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():

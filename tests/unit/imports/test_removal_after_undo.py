@@ -97,7 +97,7 @@ def say_no(
     database: Database, contact: Contact, answer: Answer = Answer.NO, **more: Any
 ) -> link_target.RecordedAnswer:
     page = link_target.PageShown(wording="De vraag")
-    given: dict[str, Any] = {"method": "page", "page": lambda _: page, "arrived": SOON}
+    given: dict[str, Any] = {"method": "page", "page": lambda _: page, "arrived_at": SOON}
     recorded = record_answer.record_answer(
         database,
         uid=contact.uid,
@@ -159,7 +159,7 @@ def test_a_no_holds_although_a_file_had_taken_them_off_before(
 def test_a_no_that_was_said_is_not_said_again(database: Database, anna: Contact) -> None:
     say_no(database, anna)
     entries = Evidence.select().count()
-    assert say_no(database, anna, arrived=LATER).outcome is Outcome.NOTHING
+    assert say_no(database, anna, arrived_at=LATER).outcome is Outcome.NOTHING
     assert Evidence.select().count() == entries
     assert Contact.get_by_id(anna.id).status_at == SOON
 
@@ -220,7 +220,7 @@ def test_a_no_by_mail_waits_for_the_admin(
         database, read(reply_to(ask, "Nee", sender=ANNA)), settings=SETTINGS, now=SOON
     )
     assert taken.effect is Effect.WAITING
-    say_no(database, anna, arrived=LATER)
+    say_no(database, anna, arrived_at=LATER)
     assert Reply.get().decided_at == LATER
 
 
@@ -285,7 +285,7 @@ def test_a_no_between_two_steps_of_the_undoing_holds(
 def test_a_no_at_the_very_moment_of_the_file_holds(
     database: Database, news: MailingList, anna: Contact
 ) -> None:
-    say_no(database, anna, arrived=NOW)
+    say_no(database, anna, arrived_at=NOW)
     take_back(database, news, now=LATER)
     assert on_list(news)[ANNA] == (Status.REMOVED, Reason.NO, "")
 
@@ -296,7 +296,7 @@ def test_who_came_back_and_leaves_again_is_off_by_themselves(
     assert contacts_lookup.is_off_by_file(anna)
     confirmed(database, signed_up(database, news, ANNA))
     assert not contacts_lookup.is_off_by_file(Contact.get_by_id(anna.id))
-    say_no(database, anna, arrived=LATER)
+    say_no(database, anna, arrived_at=LATER)
     assert not contacts_lookup.is_off_by_file(Contact.get_by_id(anna.id))
     assert Contact.get_by_id(anna.id).reason == Reason.WITHDRAWN
 

@@ -177,7 +177,7 @@ def test_a_no_that_was_known_before_the_file_stays_known(
 ) -> None:
     contact = make_contact(database, news, "out@example.org")
     with database.atomic():
-        status_changes.invalidate_open_forms(contact, is_no=True)
+        status_changes.invalidate_open_forms(contact, has_refused=True)
     take_in(database, news, mixed)
     take_back(database, news, now=LATER)
     assert contact_at(news, "out@example.org").status == Status.UNCONFIRMED

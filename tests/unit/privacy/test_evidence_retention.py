@@ -10,7 +10,7 @@ import pytest
 
 from repermit.clock import format_timestamp, years_before
 from repermit.contacts import click_log, erasure, status_changes
-from repermit.contacts.last_ask import Facts
+from repermit.contacts.last_ask import EvidenceFields
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Opening
@@ -178,8 +178,8 @@ def test_a_removal_that_was_noted_anew_from_a_backup_counts_from_when_it_was(
             reason=Reason.WITHDRAWN,
             act=Act(at=restored, actor="cli:els", consent={"by": "restored"}),
             fingerprint_key=KEY,
-            facts={contact.id: Facts({"left_at": format_timestamp(left)})},
-            moments={contact.id: left},
+            evidence_by_id={contact.id: EvidenceFields({"left_at": format_timestamp(left)})},
+            removed_at_by_id={contact.id: left},
         )
     ends = left.replace(year=left.year + 5)
     assert end(database, ends - INSTANT)[1] == 0

@@ -65,7 +65,7 @@ def come_back(database: Database, news: MailingList, at: datetime) -> Contact:
     join.confirm_sign_up(
         database,
         uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,
-        arrived=at,
+        arrived_at=at,
         settings=SETTINGS,
         trace={"network": "", "browser": ""},
         page_wording="As on the page.",

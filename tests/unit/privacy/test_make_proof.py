@@ -67,7 +67,7 @@ def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any =
         database,
         uid=contact.uid,
         answer=said,
-        arrived=arrived,
+        arrived_at=arrived,
         settings=make_settings(),
         method="page",
         trace={"network": "198.51.100.0/24", "browser": "Firefox"},

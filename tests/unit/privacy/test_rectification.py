@@ -369,7 +369,7 @@ def test_the_links_of_earlier_mails_keep_working(database: Database, anna: Conta
         database,
         uid=anna.uid,
         answer=Answer.NO,
-        arrived=LATER,
+        arrived_at=LATER,
         settings=SETTINGS,
         method="one_click",
         trace={"network": "", "browser": ""},
@@ -385,7 +385,7 @@ def sign_up(database: Database, mailing_list: MailingList, address: str) -> Cont
     join.confirm_sign_up(
         database,
         uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,
-        arrived=LATER,
+        arrived_at=LATER,
         settings=SETTINGS,
         trace={"network": "", "browser": ""},
         page_wording="As on the page.",

@@ -41,12 +41,12 @@ def all_of(opened: Iterable[Look]) -> Openings:
     )
 
 
-def yes_in(past: LinkHistory, *, mailed_at: datetime | None = LONG_AGO) -> tuple[BotSignal, ...]:
-    return bot_detection.detect_signals("yes", past, arrived=NOW, mailed_at=mailed_at)
+def yes_in(history: LinkHistory, *, mailed_at: datetime | None = LONG_AGO) -> tuple[BotSignal, ...]:
+    return bot_detection.detect_signals("yes", history, arrived_at=NOW, mailed_at=mailed_at)
 
 
-def no_in(past: LinkHistory, *, mailed_at: datetime | None = LONG_AGO) -> tuple[BotSignal, ...]:
-    return bot_detection.detect_signals("no", past, arrived=NOW, mailed_at=mailed_at)
+def no_in(history: LinkHistory, *, mailed_at: datetime | None = LONG_AGO) -> tuple[BotSignal, ...]:
+    return bot_detection.detect_signals("no", history, arrived_at=NOW, mailed_at=mailed_at)
 
 
 # --- What is kept of openings.
@@ -66,8 +66,8 @@ def test_openings_are_counted_by_how_they_came_with_the_first_and_the_last() -> 
     assert (found.no.gets, found.no.heads) == (1, 0)
     assert found.no.first_at == found.no.last_at == NOW + timedelta(hours=9)
     assert found.together_at is None
-    assert found.of("yes") is found.yes
-    assert found.of("no") is found.no
+    assert found.get("yes") is found.yes
+    assert found.get("no") is found.no
 
 
 @pytest.mark.parametrize(("apart", "is_together"), AROUND)
@@ -95,7 +95,7 @@ def test_however_often_links_are_opened_the_same_few_values_are_kept(
     found = all_of(opened)
     for link in bot_detection.LINKS:
         own = [(head, at) for its, head, at in opened if its == link]
-        kept = found.of(link)
+        kept = found.get(link)
         assert kept.gets + kept.heads == len(own)
         assert kept.heads == sum(head for head, _ in own)
         assert kept.first_at == min((at for _, at in own), default=None)
@@ -139,13 +139,13 @@ def test_the_other_answer_within_a_minute_is_a_sign(ago: timedelta, is_sign: boo
 
 
 @given(pasts_with_a_no(), st.integers(0, 10**9))
-def test_after_a_no_a_yes_is_suspect_however_late(past: LinkHistory, seconds: int) -> None:
+def test_after_a_no_a_yes_is_suspect_however_late(history: LinkHistory, seconds: int) -> None:
     at = NOW + timedelta(seconds=seconds)
-    found = bot_detection.detect_signals("yes", past, arrived=at, mailed_at=None)
+    found = bot_detection.detect_signals("yes", history, arrived_at=at, mailed_at=None)
     assert BotSignal.SAID_NO in found
     assert bot_detection.is_suspect(found)
     assert BotSignal.SAID_NO not in bot_detection.detect_signals(
-        "no", past, arrived=at, mailed_at=None
+        "no", history, arrived_at=at, mailed_at=None
     )
 
 
@@ -153,15 +153,15 @@ def test_after_a_no_a_yes_is_suspect_however_late(past: LinkHistory, seconds: in
 def test_who_said_not_to_have_pressed_does_not_press_within_a_minute(
     ago: timedelta, is_sign: bool
 ) -> None:
-    past = after(("yes", NOW), disowned_at=NOW - ago)
-    assert yes_in(past) == ((BotSignal.DISOWNED,) if is_sign else ())
-    assert no_in(past) == ()
+    history = after(("yes", NOW), disowned_at=NOW - ago)
+    assert yes_in(history) == ((BotSignal.DISOWNED,) if is_sign else ())
+    assert no_in(history) == ()
 
 
 def test_who_said_not_to_have_pressed_does_not_press_before_a_link_is_opened_again() -> None:
-    past = LinkHistory(disowned_at=NOW - timedelta(days=1))
-    assert yes_in(past) == (BotSignal.DISOWNED,)
-    assert yes_in(after(("yes", NOW - timedelta(days=1)), disowned_at=past.disowned_at)) == (
+    history = LinkHistory(disowned_at=NOW - timedelta(days=1))
+    assert yes_in(history) == (BotSignal.DISOWNED,)
+    assert yes_in(after(("yes", NOW - timedelta(days=1)), disowned_at=history.disowned_at)) == (
         BotSignal.DISOWNED,
     )
 
@@ -200,8 +200,8 @@ def test_nothing_speaks_against_whoever_was_never_mailed() -> None:
 
 @given(moments, moments, st.integers(0, 3))
 def test_speed_alone_is_never_suspect(opened_at: datetime, mailed_at: datetime, times: int) -> None:
-    past = LinkHistory(openings=all_of([("yes", False, opened_at)] * times))
-    found = bot_detection.detect_signals("yes", past, arrived=opened_at, mailed_at=mailed_at)
+    history = LinkHistory(openings=all_of([("yes", False, opened_at)] * times))
+    found = bot_detection.detect_signals("yes", history, arrived_at=opened_at, mailed_at=mailed_at)
     assert set(found) <= {BotSignal.SOON}
     assert not bot_detection.is_suspect(found)
 
@@ -218,25 +218,27 @@ def test_more_signs_never_make_a_press_less_suspect(found: set[BotSignal]) -> No
 # --- Once more.
 
 
-def yes(past: LinkHistory, at: datetime, *, is_again: bool = False) -> tuple[LinkHistory, bool]:
+def yes(history: LinkHistory, at: datetime, *, is_again: bool = False) -> tuple[LinkHistory, bool]:
     """Press Yes, on the newest page that asks again or on the first; return whether it counts."""
-    return pressed_yes(past, at, mark=mark_in(past) if is_again else None)
+    return pressed_yes(history, at, mark=mark_in(history) if is_again else None)
 
 
 def pressed_yes(
-    past: LinkHistory, at: datetime, *, mark: str | None = None
+    history: LinkHistory, at: datetime, *, mark: str | None = None
 ) -> tuple[LinkHistory, bool]:
     """Press Yes, on the page that asks again whose mark is given, or on the first."""
-    found = bot_detection.detect_signals("yes", past, arrived=at, mailed_at=LONG_AGO)
+    found = bot_detection.detect_signals("yes", history, arrived_at=at, mailed_at=LONG_AGO)
     is_again = mark is not None
-    if not bot_detection.is_valid_yes(past, found, is_again=is_again, mark=mark or ""):
-        return bot_detection.record_doubtful_yes(past, at=at), False
+    if not bot_detection.is_valid_yes(
+        history, found, is_confirmation_page=is_again, confirmation_token=mark or ""
+    ):
+        return bot_detection.record_doubtful_yes(history, at=at), False
     says = bot_detection.record_confirmed_yes if is_again else bot_detection.record_yes
-    return says(past, at=at), True
+    return says(history, at=at), True
 
 
-def mark_in(past: LinkHistory) -> str:
-    return bot_detection.make_confirmation_token(past.doubted_at)
+def mark_in(history: LinkHistory) -> str:
+    return bot_detection.make_confirmation_token(history.doubted_at)
 
 
 pasts = st.builds(
@@ -254,10 +256,10 @@ pasts = st.builds(
 
 @given(pasts, moments, st.integers(0, 100))
 def test_a_person_needs_one_further_press_at_most(
-    past: LinkHistory, at: datetime, seconds: int
+    history: LinkHistory, at: datetime, seconds: int
 ) -> None:
     """Whatever programs did before, and however quickly or slowly the person presses."""
-    first, is_enough = yes(past, at)
+    first, is_enough = yes(history, at)
     if not is_enough:
         _, is_enough = yes(first, at + timedelta(seconds=seconds), is_again=True)
     assert is_enough
@@ -283,18 +285,18 @@ def test_what_counts_is_in_doubt_no_more() -> None:
 
 @given(pasts, moments)
 def test_each_press_leaves_its_moment_and_ends_what_was_in_doubt_or_contradicts_it(
-    past: LinkHistory, at: datetime
+    history: LinkHistory, at: datetime
 ) -> None:
     counted, held = (
-        bot_detection.record_yes(past, at=at),
-        bot_detection.record_doubtful_yes(past, at=at),
+        bot_detection.record_yes(history, at=at),
+        bot_detection.record_doubtful_yes(history, at=at),
     )
     assert (counted.yes_at, counted.doubted_at, counted.settled_at) == (at, None, None)
     assert (held.yes_at, held.settled_at) == (at, None)
     assert counted.is_contradicted is held.is_contradicted is False
     refused, disowned = (
-        bot_detection.record_no(past, at=at),
-        bot_detection.record_disowned(past, at=at),
+        bot_detection.record_no(history, at=at),
+        bot_detection.record_disowned(history, at=at),
     )
     assert (refused.no_at, disowned.disowned_at) == (at, at)
     assert refused.is_contradicted is disowned.is_contradicted is True
@@ -364,9 +366,9 @@ def test_a_program_that_submits_each_form_once_never_gives_a_yes(
 
 @given(pasts, moments, st.permutations(("disown", "again", "no")))
 def test_whatever_is_pressed_beside_the_yes_of_a_page_it_is_none_in_the_end(
-    past: LinkHistory, at: datetime, order: list[str]
+    history: LinkHistory, at: datetime, order: list[str]
 ) -> None:
-    program = Crawled(past=bot_detection.record_doubtful_yes(past, at=at), at=at)
+    program = Crawled(past=bot_detection.record_doubtful_yes(history, at=at), at=at)
     mark = mark_in(program.past)
     for what in order:
         program.press(what, mark)
@@ -375,11 +377,12 @@ def test_whatever_is_pressed_beside_the_yes_of_a_page_it_is_none_in_the_end(
 
 @given(pasts, moments, st.text(max_size=20))
 def test_no_mark_but_that_of_the_newest_page_settles_or_takes_back(
-    past: LinkHistory, at: datetime, other: str
+    history: LinkHistory, at: datetime, other: str
 ) -> None:
-    held = bot_detection.record_doubtful_yes(past, at=at)
+    held = bot_detection.record_doubtful_yes(history, at=at)
     earlier = {
-        bot_detection.make_confirmation_token(one) for one in (past.doubted_at, past.settled_at)
+        bot_detection.make_confirmation_token(one)
+        for one in (history.doubted_at, history.settled_at)
     }
     for mark in earlier | {""} | {other} - {mark_in(held)}:
         assert not bot_detection.is_confirming_press(held, mark)
@@ -414,15 +417,15 @@ def test_a_program_that_presses_all_that_the_page_shows_is_asked_again_for_ever(
 ) -> None:
     """In whatever order, if not from the Yes on: four rounds, however long it waits in between."""
     at = NOW
-    past, is_enough = yes(after(("yes", NOW), ("no", NOW)), at)
+    history, is_enough = yes(after(("yes", NOW), ("no", NOW)), at)
     assert not is_enough
     for step, wait in enumerate(waits):
         at += timedelta(seconds=wait)
         what = order[step % 3]
         if what == "disown":
-            past = bot_detection.record_disowned(past, at=at)
+            history = bot_detection.record_disowned(history, at=at)
         elif what == "no":
-            past = bot_detection.record_no(past, at=at)
+            history = bot_detection.record_no(history, at=at)
         else:
-            past, is_enough = yes(past, at, is_again=True)
+            history, is_enough = yes(history, at, is_again=True)
             assert not is_enough

@@ -99,7 +99,7 @@ def decide(
     *,
     reason: str = "",
     basis: str = "",
-    arrived: datetime = DEADLINE - INSTANT,
+    arrived_at: datetime = DEADLINE - INSTANT,
     deadline: datetime | None = DEADLINE,
     by_file: bool = False,
 ) -> Decision:
@@ -108,7 +108,7 @@ def decide(
         status,
         reason=reason,
         basis=basis,
-        arrived=arrived,
+        arrived_at=arrived_at,
         deadline=deadline,
         by_file=by_file,
     )
@@ -119,7 +119,7 @@ def decide(
     list(zip(AROUND, [Outcome.CONFIRM, Outcome.LATE, Outcome.LATE], strict=True)),
 )
 def test_a_yes_counts_until_the_deadline(arrived: datetime, expected: Outcome) -> None:
-    assert decide(Answer.YES, Status.UNCONFIRMED, arrived=arrived) == Decision(expected)
+    assert decide(Answer.YES, Status.UNCONFIRMED, arrived_at=arrived) == Decision(expected)
 
 
 @pytest.mark.parametrize("status", [Status.CUSTOMER, Status.REMOVED])
@@ -150,7 +150,7 @@ def test_a_yes_makes_a_thin_basis_a_good_one() -> None:
 )
 def test_a_no_removes_at_any_time(status: Status, reason: Reason, arrived: datetime) -> None:
     expected = Decision(Outcome.REMOVE, reason)
-    assert decide(Answer.NO, status, arrived=arrived) == expected
+    assert decide(Answer.NO, status, arrived_at=arrived) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_no_removes_at_any_time(status: Status, reason: Reason, arrived: datet
     ],
 )
 def test_a_no_in_time_takes_the_place_of_no_response(arrived: datetime, expected: Decision) -> None:
-    found = decide(Answer.NO, Status.REMOVED, reason=Reason.NO_RESPONSE, arrived=arrived)
+    found = decide(Answer.NO, Status.REMOVED, reason=Reason.NO_RESPONSE, arrived_at=arrived)
     assert found == expected
 
 
@@ -176,7 +176,7 @@ def test_a_no_from_somebody_removed_changes_nothing(reason: Reason) -> None:
 def test_a_no_counts_also_from_who_was_taken_off_by_a_file_alone(
     reason: Reason, arrived: datetime
 ) -> None:
-    found = decide(Answer.NO, Status.REMOVED, reason=reason, arrived=arrived, by_file=True)
+    found = decide(Answer.NO, Status.REMOVED, reason=reason, arrived_at=arrived, by_file=True)
     assert found == Decision(Outcome.REMOVE, Reason.NO)
 
 
@@ -187,7 +187,7 @@ def test_a_yes_is_the_same_to_who_was_taken_off_by_a_file() -> None:
 
 def test_without_a_word_of_it_no_file_took_anybody_off() -> None:
     found = consent.decide(
-        Answer.NO, Status.REMOVED, reason="request", basis="", arrived=DEADLINE, deadline=None
+        Answer.NO, Status.REMOVED, reason="request", basis="", arrived_at=DEADLINE, deadline=None
     )
     assert found.outcome is Outcome.NOTHING
 
@@ -217,7 +217,7 @@ def test_every_answer_has_an_outcome_that_its_words_allow(
         status,
         reason=reason,
         basis=basis,
-        arrived=arrived,
+        arrived_at=arrived,
         deadline=deadline,
         by_file=by_file,
     )
@@ -245,10 +245,11 @@ def test_the_question_is_open_until_the_deadline_but_for_whoever_has_a_proof(
     status: Status, basis: str, is_late: bool
 ) -> None:
     found = [
-        consent.is_too_late(status, basis, arrived=arrived, deadline=DEADLINE) for arrived in AROUND
+        consent.is_too_late(status, basis, arrived_at=arrived, deadline=DEADLINE)
+        for arrived in AROUND
     ]
     assert found == [False, is_late, is_late]
-    assert consent.is_too_late(status, basis, arrived=DEADLINE, deadline=None) is is_late
+    assert consent.is_too_late(status, basis, arrived_at=DEADLINE, deadline=None) is is_late
 
 
 # --- Removals. ----------------------------------------------------------------------------------

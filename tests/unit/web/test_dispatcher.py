@@ -293,7 +293,7 @@ def test_a_note_about_what_is_over_keeps_no_other_from_being_written(
 
 
 def test_whoever_looks_is_refused_once_too_much_is_to_be_noted() -> None:
-    pending = PendingOpenings(most=2)
+    pending = PendingOpenings(max_pending=2)
     for _ in range(2):
         pending.postpone(int)
     with pytest.raises(DatabaseBusy):
@@ -341,10 +341,10 @@ def test_an_answer_waits_for_openings_no_longer_than_for_anything_else(
     with (
         pages.openings._writing,
         pytest.raises(DatabaseBusy),
-        pages.openings.take_openings(uid, patience=0.1),
+        pages.openings.take_openings(uid, timeout=0.1),
     ):
         pass
-    with pages.openings.take_openings(uid, patience=0.1) as seen:
+    with pages.openings.take_openings(uid, timeout=0.1) as seen:
         assert seen == ()
 
 

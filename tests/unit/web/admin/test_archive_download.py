@@ -42,7 +42,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
             database,
             uid=make_asked(database, news, campaign, address).uid,
             answer=Answer.YES,
-            arrived=NOW,
+            arrived_at=NOW,
             settings=settings,
             method="page",
             trace={"network": "198.51.100.0/24", "browser": "Firefox"},

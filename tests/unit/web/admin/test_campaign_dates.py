@@ -330,7 +330,7 @@ def test_a_finding_has_its_numbers_in_the_language_of_the_page(
     assert english in found[code].found
     for language, number in (("en", english), ("nl", dutch)):
         with pages.app.test_request_context("/admin/", headers={"Accept-Language": language}):
-            assert number in check_findings.word_finding(found[code])[0]
+            assert number in check_findings.make_finding_texts(found[code])[0]
 
 
 # --- Who, and in which language. ------------------------------------------------------------------

@@ -456,19 +456,19 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
     assert (wording.count("⟦address⟧"), wording.count("⟦reason⟧")) == (2, 1)
     assert "a…a" not in wording
-    standing = link_target.find_contact_state(asked.uid)
-    assert standing is not None
+    contact_state = link_target.find_contact_state(asked.uid)
+    assert contact_state is not None
     reason = (
         "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het erop is "
         "gekomen. Daarom vragen wij het u."
     )
-    filled = wording.replace("⟦address⟧", standing.address).replace("⟦reason⟧", reason)
+    filled = wording.replace("⟦address⟧", contact_state.address).replace("⟦reason⟧", reason)
     question, _, rest = filled.partition("<ul>\n<li>Ja, blijf")
     below, fold, folded = rest.partition("</ul>\n")[2].partition("<details>")
     assert question.strip() in page
     assert below.strip() in page
     assert (fold + folded).strip() in page
-    assert told["mail_wording"] == standing.mail_wording != ""
+    assert told["mail_wording"] == contact_state.mail_wording != ""
 
 
 @pytest.mark.parametrize("kind", ["yes", "no"])

@@ -149,7 +149,7 @@ def test_a_yes_after_both_links_were_opened_is_asked_for_once_more_and_why(
     assert "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?" in said
     assert status_of(asked) == Status.UNCONFIRMED
     assert Evidence.select().count() == 0
-    assert click_log.count_yes_held(mailing_list) == 1
+    assert click_log.count_held_yes(mailing_list) == 1
     assert Opening.get().signs == "both_opened,soon"
 
 
@@ -199,7 +199,7 @@ def test_a_person_gets_through_with_one_further_press(
     response = press(pages, asked, "again")
     assert heading_of(response) == RECORDED
     assert status_of(asked) == Status.CONFIRMED
-    assert click_log.count_yes_held(mailing_list) == 0
+    assert click_log.count_held_yes(mailing_list) == 0
     assert Opening.get().signs == ""
     told = trace()
     assert told["signs"] == [BotSignal.BOTH_OPENED, BotSignal.UNSETTLED, BotSignal.SOON]
@@ -380,7 +380,7 @@ def test_who_did_not_press_yes_leaves_nothing_recorded(
     assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
     assert "<form" not in response.text
     assert status_of(asked) == Status.UNCONFIRMED
-    assert click_log.count_yes_held(mailing_list) == 0
+    assert click_log.count_held_yes(mailing_list) == 0
     assert Evidence.select().count() == 0
     again = press(pages, asked, "again")
     assert heading_of(again) == ASKED_AGAIN
@@ -565,7 +565,7 @@ def test_at_the_deadline_a_held_yes_is_silence(
     downtime.assume_up_until(pages.database, moment=DEADLINE)
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
-    assert click_log.count_yes_held(mailing_list) == 0
+    assert click_log.count_held_yes(mailing_list) == 0
     assert list(chain.iter_chain_faults()) == []
 
 
@@ -634,10 +634,10 @@ def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
 ) -> None:
     held(pages, asked)
     pages.post("no", asked.uid)
-    assert click_log.count_yes_held(mailing_list) == 0
+    assert click_log.count_held_yes(mailing_list) == 0
     other = make_asked(pages.database, mailing_list, campaign)
     held(pages, other)
-    assert click_log.count_yes_held(mailing_list) == 1
+    assert click_log.count_held_yes(mailing_list) == 1
     with pages.database.atomic():
         status_changes.remove_contacts(
             [other],
@@ -645,7 +645,7 @@ def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
             act=status_changes.Act(at=NOW, actor="job"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert click_log.count_yes_held(mailing_list) == 0
+    assert click_log.count_held_yes(mailing_list) == 0
 
 
 def test_a_press_that_changes_nothing_is_never_asked_about(
@@ -664,11 +664,13 @@ def test_a_press_that_changes_nothing_is_never_asked_about(
 
 def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None:
     for language in catalogues.languages():
-        voice = PageLocale(language=language, zone=settings.zone)
-        told = {sign: page_text.explain_asking_again([sign], voice) for sign in BotSignal}
+        locale = PageLocale(language=language, zone=settings.zone)
+        told = {sign: page_text.explain_asking_again([sign], locale) for sign in BotSignal}
         assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
-        assert page_text.explain_asking_again(list(BotSignal), voice) == told[BotSignal.BOTH_OPENED]
+        assert (
+            page_text.explain_asking_again(list(BotSignal), locale) == told[BotSignal.BOTH_OPENED]
+        )
 
 
 # --- A No that only a file tells of.

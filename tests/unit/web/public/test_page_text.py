@@ -39,7 +39,7 @@ STANDING = ContactState(
     asked_at=NOW,
     reminded_at=None,
     mail_wording="",
-    signs=(),
+    signals=(),
 )
 
 
@@ -59,11 +59,11 @@ def voice(language: str) -> PageLocale:
 def test_why_somebody_is_on_the_list_is_told_as_far_as_it_is_known(
     source: str, since: datetime | None, said: str
 ) -> None:
-    standing = replace(STANDING, source=source, since=since)
-    told = page_text.explain_listing(standing, ENGLISH)
+    contact_state = replace(STANDING, source=source, since=since)
+    told = page_text.explain_listing(contact_state, ENGLISH)
     assert said in told
     assert ("That is why we ask you." in told) is (source == "")
-    never_asked = replace(standing, campaign=0)
+    never_asked = replace(contact_state, campaign=0)
     assert "ask" not in page_text.explain_listing(never_asked, ENGLISH)
 
 
@@ -126,8 +126,8 @@ def test_a_second_answer_is_told_what_the_first_one_did(
     status: Status, reason: str, heading: str
 ) -> None:
     basis = Basis.ANSWER if status is Status.CONFIRMED else ""
-    standing = replace(STANDING, status=status, reason=reason, basis=basis)
-    said = page_text.word_recorded_before(standing, ENGLISH)
+    contact_state = replace(STANDING, status=status, reason=reason, basis=basis)
+    said = page_text.make_already_recorded_statement(contact_state, ENGLISH)
     assert said.heading == heading
     assert "Monday 2 March 2026, 10:00" in said.text
 
@@ -150,6 +150,6 @@ def test_a_second_answer_is_told_what_the_first_one_did(
 def test_what_was_recorded_earlier_is_told_before_the_question(
     status: Status, reason: str, basis: str, said: str
 ) -> None:
-    standing = replace(STANDING, status=status, reason=reason, basis=basis)
+    contact_state = replace(STANDING, status=status, reason=reason, basis=basis)
     expected = f"{said} Monday 2 March 2026, 10:00" if said else ""
-    assert page_text.word_recorded_earlier(standing, ENGLISH) == expected
+    assert page_text.make_earlier_answer_text(contact_state, ENGLISH) == expected

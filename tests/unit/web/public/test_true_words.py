@@ -139,13 +139,13 @@ def read_every_page(pages: Pages, *, sensitive: bool, by: str) -> Iterator[Readi
             for presses in count():
                 if shown is None:
                     break
-                standing = link_target.find_contact_state(uid)
-                assert standing is not None
+                contact_state = link_target.find_contact_state(uid)
+                assert contact_state is not None
                 yield Reading(
                     name=f"{name}, {moment}, {stands}: {link}, {choice}, {presses} presses",
                     by=by,
                     words=words_of(shown),
-                    standing=standing,
+                    standing=contact_state,
                     at=at,
                 )
                 shown = _press(pages, shown, choice, query)
