@@ -83,7 +83,7 @@ class ContactState:
     - `delivery`: the evidence fields about the delivery of the ask.
     - `signals`: why the last press was suspect, empty if it was not.
     - `confirmation_token`: of the open confirmation request, "" without one.
-    - `is_off_by_file`: an import alone removed the contact, which an undo would revert.
+    - `is_off_by_file`: an import alone removed the contact, which can be undone.
     - `has_refused`: a No was given at some time, so that a Yes takes two presses.
     - `form_version`: the version of the forms that count now.
     """

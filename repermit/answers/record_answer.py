@@ -139,9 +139,9 @@ def disown_yes(
 ) -> RecordedAnswer | None:
     """Record that a contact who was asked again did not press Yes.
 
-    If `confirmation_token` is that of the page which gave the recorded Yes, that Yes is revoked and
-    the outcome is `remove`. Otherwise the outcome is what a Yes would do now. Returns None if the
-    contact is erased or unknown.
+    If `confirmation_token` is that of the page that confirmed the recorded Yes, that Yes is revoked
+    and the outcome is `remove`. Otherwise the outcome is what a Yes would do now. Returns None if
+    the contact is erased or unknown.
     """
     with database.atomic():
         contact = _lock_contact(uid)
@@ -199,8 +199,8 @@ def record_reported_answer(
 
     - `note`: how it was given.
     - `taken_by`: who received it, if not the `actor`.
-    - `given_at`: when it was given; without it, the time of the reply by mail, or `now`. A No in
-      time still replaces a `no_response`.
+    - `given_at`: when it was given; without it, the time of the reply by mail, or `now`. An answer
+      that was given in time still reverses a `no_response`.
 
     Raises AddressError, NotFound, and Refused for an empty note, a future time, or a Yes to a
     question that was not open then.

@@ -1,7 +1,7 @@
-"""How a contact's links were opened and pressed, to know a person by: what is kept, or still to be.
+"""The log of how a contact's links were opened and pressed, used to tell people from programs.
 
-It is used for nothing else (GDPR art. 5(1)(b)), goes `trace_days` later or with the person, and
-stands in no log.
+It is used for nothing else (GDPR art. 5(1)(b)), is deleted after `trace_days` or with the contact,
+and is not written to any log file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HISTORY_COLUMNS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradi
 
 @dataclass(frozen=True)
 class LinkRequest:
-    """That a link was opened, by HEAD or by GET."""
+    """One request of a link, by HEAD or by GET."""
 
     link: Link
     is_head: bool
@@ -42,7 +42,7 @@ class LinkRequest:
 
 
 def find_opening(contact: Contact) -> Opening | None:
-    """Return the row that is kept of what the links of a contact have been through, if any is."""
+    """Return the stored history of a contact's links, None without one."""
     opening: Opening | None = Opening.get_or_none(Opening.contact == contact)
     return opening
 
@@ -50,14 +50,14 @@ def find_opening(contact: Contact) -> Opening | None:
 def read_link_history(
     contact: Contact, opening: Opening | None, unsaved_requests: Iterable[LinkRequest] = ()
 ) -> LinkHistory:
-    """Return what the links of a contact have been through, by its row and what was seen since."""
+    """Return the history of a contact's links, from its row and the requests not stored yet."""
     history = LinkHistory() if opening is None else make_link_history(opening)
     openings = history.openings
     for request in unsaved_requests:
         openings = bot_detection.add_opening(
             openings, request.link, is_head=request.is_head, at=request.at
         )
-    # What a file says against them counts for as long as they are off by it, and no longer.
+    # A No from a file counts only as long as the contact is removed.
     is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
     return replace(history, openings=openings, has_refused=contact.has_refused or is_off)
 
@@ -65,10 +65,11 @@ def read_link_history(
 def save_link_history(
     contact: Contact, opening: Opening | None, history: LinkHistory, **more_columns: Any
 ) -> Opening | None:
-    """Write down what the links of a contact have been through, and return its row then.
+    """Save the history of a contact's links, and return its row.
 
-    The contact is locked; `opening` is its row, and `more_columns` are other columns of that. Of
-    links that nothing has happened to nothing is kept.
+    - `contact`: locked.
+    - `opening`: its present row, which is returned unchanged if nothing happened to the links.
+    - `more_columns`: values of further columns of the row.
     """
     values = _make_columns(history)
     moments = [value for value in values.values() if isinstance(value, datetime)]
@@ -87,7 +88,7 @@ _FIELDS = Opening._meta.sorted_fields  # noqa: SLF001  peewee's own way
 
 
 def release_held_yes(ids: Sequence[int]) -> None:
-    """Hold no Yes of these contacts any more: it counts now, or something else does."""
+    """End the holding of these contacts' Yes, as it counts now or something else does."""
     if len(ids) == 1:
         _RELEASE_ONE.execute(*ids)
     else:
@@ -104,33 +105,33 @@ _RELEASE = PreparedQuery(lambda: _make_release(Opening.contact.in_(ID_LIST)))
 
 
 def read_signals(opening: Opening | None) -> tuple[BotSignal, ...]:
-    """Return why a contact's last press was suspect, nothing if it was not."""
+    """Return why a contact's last press was suspect, empty if it was not."""
     return tuple(map(BotSignal, filter(None, opening.signs.split(",")))) if opening else ()
 
 
 def count_held_yes(mailing_list: MailingList) -> int:
-    """Count whose Yes waits for a further press; at the deadline they count as silent.
+    """Count a list's contacts whose Yes is held; at the deadline they count as silent.
 
-    Consent must be shown to be a person's own act (GDPR art. 4(11), 7(1)), and that is not.
+    A held Yes is not shown to be a person's own act (GDPR art. 4(11), 7(1)).
     """
     held_openings = Opening.select().where(Opening.list == mailing_list, SQL("held_at IS NOT NULL"))
     return int(held_openings.count())
 
 
 def count_contacts_with_openings(mailing_list: MailingList) -> int:
-    """Count of how many contacts of a list it is kept how their links were opened."""
+    """Count the contacts of a list whose link openings are stored."""
     return int(Opening.select().where(Opening.list == mailing_list).count())
 
 
 def describe_openings(openings: Openings) -> dict[str, dict[str, Any]]:
-    """Return how links were opened as JSON has it; a link that never was is left out."""
+    """Return the openings of links as JSON values, without links that were never opened."""
     return {
         link: _describe_opened(openings.get(link)) for link in LINKS if openings.get(link).last_at
     }
 
 
 def make_link_history(row: Opening) -> LinkHistory:
-    """Return the past that a row tells."""
+    """Return the link history that a row stores."""
     yes, no = (
         Opened(**{name: getattr(row, f"{link}_{name}") for name in _LINK_COLUMNS}) for link in LINKS
     )
@@ -162,7 +163,7 @@ def _make_columns(history: LinkHistory) -> dict[str, Any]:
     }
 
 
-# --- Openings, and other notes of GETs, that are not written yet: no page waits for that. ---------
+# --- Openings, and other notes of GETs, that wait to be written. ----------------------------------
 
 
 _MAX_PENDING = 20_000
@@ -173,11 +174,11 @@ _log = logging.getLogger(__name__)
 
 
 class PendingOpenings:
-    """Openings of all links of this process, and other notes, in memory until they are written.
+    """The link requests of this process, and other notes, in memory until they are written.
 
-    Whoever gets a page must not wait for a turn to write, nor could a GET take one
-    (invariant 1). A sweep writes them every second; what a kill loses is a trace. So many are
-    kept in between, of one contact and of all; what comes beyond that is not counted.
+    A page must not wait for the write lock, and a GET cannot write (invariant 1). A background
+    sweep writes them every second; a kill loses only a trace. Requests beyond `max_pending` in all
+    or `max_per_contact` are not counted.
     """
 
     def __init__(
@@ -199,18 +200,21 @@ class PendingOpenings:
                 self._count += 1
 
     def postpone(self, write: Callable[[], object]) -> None:
-        """Keep what writes a note, to be called in a transaction; DatabaseBusy if too many wait."""
+        """Postpone a function that writes a note; it is called later in a transaction.
+
+        Raises DatabaseBusy if too many are postponed.
+        """
         if len(self._postponed) >= self._max_pending:
             raise DatabaseBusy("more is to be noted than can be written")
         self._postponed.append(write)
 
     @contextmanager
     def take_openings(self, uid: str, *, timeout: float = -1) -> Iterator[tuple[LinkRequest, ...]]:
-        """Take those of one contact, to be written with a press; if that fails, they are back.
+        """Take the requests of one contact, to be saved with a press; a failure puts them back.
 
-        Raises DatabaseBusy if they cannot be had within `patience` seconds; -1 is no limit.
+        - `timeout`: raises DatabaseBusy after so many seconds; -1 for no limit.
         """
-        # What is being written at this moment is in the database afterwards.
+        # Requests that the sweep is writing now are in the database once it is done.
         if not self._writing.acquire(timeout=timeout):
             raise DatabaseBusy("what was opened is being written")
         try:
@@ -224,9 +228,9 @@ class PendingOpenings:
             raise
 
     def write(self, database: Database) -> int:
-        """Write all of them, some contacts at a time; return of how many contacts there were any.
+        """Write all requests and notes in steps; return the number of contacts with requests.
 
-        What cannot be written waits for the next time.
+        Whatever cannot be written waits for the next call.
         """
         with self._mutex:
             uids = sorted(self._by_uid)
@@ -240,7 +244,7 @@ class PendingOpenings:
     def _write_step(self, database: Database, uids: Sequence[str], size: StepSize) -> None:
         requests: dict[str, list[LinkRequest]] = {}
         try:
-            # In its turn already, so that whoever presses waits for few rows at the most.
+            # Taken with the write lock held, so that a press waits for few rows at most.
             with size.step(database), self._writing:
                 requests.update(self._pop_requests(uids))
                 _write_openings(requests)
@@ -258,7 +262,7 @@ class PendingOpenings:
                 if is_busy(error) or is_database_unavailable(error):
                     self._postponed.appendleft(write)
                     raise
-                # Such as about a session that is over: no later try does better.
+                # For example about a session that has ended: no later attempt succeeds.
                 _log.warning("a note was not written: %s", type(error).__name__)
 
     def _restore(self, requests: dict[str, list[LinkRequest]]) -> None:
@@ -274,7 +278,7 @@ class PendingOpenings:
 
 
 def _write_openings(requests: dict[str, list[LinkRequest]]) -> None:
-    """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
+    """Save these requests in the caller's transaction, except those of erased contacts."""
     query = Contact.select().where(Contact.uid.in_(list(requests)), Contact.erased_at.is_null())
     contacts = list(lock_rows(query.order_by(Contact.id)))
     rows = Opening.select().where(Opening.contact.in_([contact.id for contact in contacts]))

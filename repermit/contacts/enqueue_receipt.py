@@ -1,6 +1,6 @@
-"""The receipt of a contact's newest answer, and the mail with it that may be owed.
+"""The receipt of a contact's latest answer: its content, and the mail that carries it.
 
-What is owed is owed in the caller's transaction.
+Mails are enqueued in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ _MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 def enqueue_receipt(
     contact: Contact, mailing_list: MailingList, *, at: datetime, answer: Answer = Answer.YES
 ) -> None:
-    """Owe whoever answers the receipt by mail, if the list says so; three a day at most.
+    """Enqueue the receipt of an answer, if the list sends receipts; at most three a day.
 
-    `at` is the moment of the entry that the answer gets in the same transaction, by which the mail
-    of a Yes finds it again (see `find_receipt_entry`). Receipts of earlier answers that have not
-    left are dropped. One too many for the day leaves a day after the third last, if its answer
-    stands then, so that the last mail tells the last answer.
+    - `at`: the time of the answer's entry, which is appended in the same transaction; the mail of a
+      Yes finds the entry by it (see `find_receipt_entry`).
+
+    Unsent receipts of earlier answers are dropped. A fourth receipt is due a day after the third
+    last one, so that the last mail is about the last answer.
     """
     if not mailing_list.receipts:
         return
@@ -72,16 +73,16 @@ _INSERT_RECEIPT = PreparedQuery(
 
 
 def enqueue_no_receipt(contact: Contact, *, at: datetime) -> None:
-    """Owe whoever takes back a Yes the receipt of that No, before it is carried out.
+    """Enqueue the receipt of a No that takes back a Yes; call it before the No is applied.
 
-    A first No gets none: nothing that was told before is otherwise now.
+    A first No gets no receipt, as it contradicts no earlier one.
     """
     if contact.status == Status.CONFIRMED and contact.basis in OWN_YES:
         enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
 
 
 def has_receipt(contact: Contact) -> bool:
-    """Say whether the receipt of the Yes by which a contact is confirmed left, or may have."""
+    """Say whether the receipt of the Yes that confirmed a contact was sent, or may have been."""
     receipts = Mail.select().where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
@@ -92,7 +93,7 @@ def has_receipt(contact: Contact) -> bool:
 
 
 def _make_topic(answer: Answer, at: datetime) -> str:
-    """Return what a receipt is about; of a Yes it is the moment alone, as it always was."""
+    """Return the topic of a receipt: answer and time, for a Yes the time alone."""
     return at.isoformat() if answer is Answer.YES else f"{answer} {at.isoformat()}"
 
 
@@ -102,13 +103,13 @@ def is_receipt_of_no(mail: Mail) -> bool:
 
 
 def read_receipt(topic: str) -> tuple[Answer, datetime]:
-    """Return which answer a receipt is of, and the moment of its entry."""
+    """Return the answer that a receipt's topic names, and the time of its entry."""
     answer, _, at = topic.rpartition(" ")
     return Answer(answer or Answer.YES), datetime.fromisoformat(at)
 
 
 def drop_receipts(contact: Contact) -> None:
-    """Drop the receipts of a contact that have not left: what they tell of stands no more."""
+    """Drop a contact's receipts that are not sent yet, as their answer no longer holds."""
     Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
@@ -117,7 +118,7 @@ def drop_receipts(contact: Contact) -> None:
 
 
 def find_receipt_entry(subject: str, slug: str, at: datetime) -> int | None:
-    """Return the number of the entry of a Yes, None if there is none at that moment."""
+    """Return the sequence number of the entry of a Yes, None without one at that time."""
     entry: Evidence | None = _ENTRY.first(subject, slug, at)
     return entry.seq if entry else None
 
@@ -156,7 +157,7 @@ def make_receipt(
     links: Links,
     register: Mapping[str, Sequence[str]] = NO_REGISTER,
 ) -> dict[str, Any] | None:
-    """Return the receipt to hand to a contact; None for one who was never asked or answered."""
+    """Return the receipt for a contact, None if it was never asked and never answered."""
     account = read_consent_record_input(contact, settings=settings, register=register)
     if not consent_receipt.consent_record(account)["event"]:
         return None

@@ -1,4 +1,4 @@
-"""What the list asked people last, what their silence does, and what the evidence says of it.
+"""The latest ask of contacts: its mails, the effect of silence, and the evidence about it.
 
 Nothing here writes.
 """
@@ -42,7 +42,7 @@ _CHUNK = 500
 
 
 class CampaignMail(NamedTuple):
-    """What a removal needs to know of a mail of a campaign to a contact."""
+    """The columns of a campaign's mail that a removal needs."""
 
     campaign_id: int
     id: int
@@ -58,16 +58,16 @@ class CampaignMail(NamedTuple):
 
 
 def list_campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
-    """Return the mails that campaigns have for these contacts, those of the last campaign last."""
+    """Return the campaign mails of these contacts, those of the latest campaign last."""
     mails: list[CampaignMail] = []
     for chunk in chunks(contact_ids, _CHUNK):
         for *values, sent_at in _MAILS.raw_rows(ids=chunk):
             mails.append(CampaignMail._make((*values, sent_at and parse_timestamp(sent_at))))
-    # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
+    # Sorted here: with ORDER BY, SQLite would choose the slower index of campaigns.
     return sorted(mails)
 
 
-# By the people alone: SQLite would go through all mails of a campaign for these few.
+# By contacts alone: SQLite would scan all mails of a campaign for these few.
 _MAILS = PreparedQuery(
     lambda: (
         Mail.select(
@@ -91,12 +91,12 @@ def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, C
 def decide_verdict(
     contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
 ) -> Verdict:
-    """Decide what the deadline does to one contact at `now`."""
+    """Return what the deadline does to one contact at `now`."""
     return expiry(
         Status(contact.status),
         basis=contact.basis,
         include_thin=campaign.include_thin,
-        # What came back later has not reached anybody (invariant 4).
+        # An ask that came back later has reached nobody (invariant 4).
         accepted_at=ask.sent_at if ask.state == MailState.SENT and not ask.bounce else None,
         deadline=campaign.deadline,
         now=now,
@@ -107,7 +107,7 @@ def decide_verdict(
 def list_undecided(campaign: Campaign) -> list[int]:
     """Return the ids of the asked contacts whose question is still open, in order.
 
-    All at once: page by page, SQLite would sort the whole audience anew for every page.
+    They are read in one query: page by page, SQLite would sort the audience for every page.
     """
     rows = select_undecided(campaign).order_by(Mail.contact)
     return [contact_id for (contact_id,) in rows.iterator()]
@@ -128,7 +128,7 @@ def select_undecided(campaign: Campaign) -> Any:
 
 
 def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Counter[Verdict]:
-    """Count what the deadline does at `now` to each contact that is undecided, and lock none."""
+    """Count the verdicts on a campaign's undecided contacts at `now`, without locking them."""
     verdicts: Counter[Verdict] = Counter()
     for ids in chunks(list_undecided(campaign), chunk):
         asks = index_asks(campaign, list_campaign_mails(ids))
@@ -140,7 +140,7 @@ def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Co
 
 
 class EvidenceFields(NamedTuple):
-    """What the evidence says of somebody: what it says of many alike, and texts of their own."""
+    """Evidence fields of a contact: those shared with others, and individual ones."""
 
     shared: Mapping[str, Any] = MappingProxyType({})
     individual: Mapping[str, str] = MappingProxyType({})
@@ -148,7 +148,7 @@ class EvidenceFields(NamedTuple):
 
 @dataclass
 class LastAsk:
-    """What a contact was mailed: by which campaign last, the ask and the reminder of it."""
+    """The campaign that mailed a contact last, with its mails by kind."""
 
     campaign: int
     mails: dict[str, CampaignMail] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class LastAsk:
         return self.mails.get(MailKind.ASK)
 
     def sent_at(self, kind: str) -> str:
-        """Return when a server took the mail of a kind, "" if none did."""
+        """Return when a server accepted the mail of a kind, "" if none did."""
         mail = self.mails.get(kind)
         if mail is None or mail.sent_at is None or mail.state != MailState.SENT:
             return ""
@@ -167,15 +167,15 @@ class LastAsk:
 
     @property
     def delivery(self) -> Mapping[str, str]:
-        """Return how the ask was delivered; nothing if no server took it."""
+        """Return the delivery fields of the ask, empty if no server accepted it."""
         ask = self.ask if self.sent_at(MailKind.ASK) else None
         return describe_delivery(ask.message_id, ask.reply_code, ask.reply_status) if ask else {}
 
 
 def describe_delivery(message_id: str, code: int, status: str) -> dict[str, str]:
-    """Return what the evidence keeps of an ask that a server took, by which its log can be asked.
+    """Return the evidence fields of an accepted ask, by which the server's log can be searched.
 
-    The server's words quote addresses, so that of its reply the codes alone are kept.
+    Only the codes of the reply are stored, since its text may quote addresses.
     """
     values = {"ask_message_id": message_id} if message_id else {}
     if reply := f"{code or ''} {status}".strip():
@@ -184,9 +184,9 @@ def describe_delivery(message_id: str, code: int, status: str) -> dict[str, str]
 
 
 def find_last_asks(mails: Iterable[CampaignMail]) -> dict[int, LastAsk]:
-    """Return what the campaign that mailed each contact last has sent them, by the contact's id.
+    """Return, by contact id, the campaign that mailed the contact last, with its mails.
 
-    - `mails`: as list_campaign_mails has them.
+    - `mails`: from `list_campaign_mails`, in its order.
     """
     last_asks: dict[int, LastAsk] = {}
     for mail in mails:
@@ -200,10 +200,10 @@ def find_last_asks(mails: Iterable[CampaignMail]) -> dict[int, LastAsk]:
 def describe_last_asks(
     contacts: Sequence[Contact], last_asks: Mapping[int, LastAsk]
 ) -> dict[int, EvidenceFields]:
-    """Return, by contact id, what each was asked and in which words, as the proof of an answer has.
+    """Return, by contact id, evidence fields of what each contact was asked and in which words.
 
-    Of whom no mail was made who did not come by themselves either, it says what the list is about,
-    as what they have not seen.
+    A contact that was sent no ask and gave no Yes of its own gets the list's description, marked as
+    unseen.
     """
     wordings = _read_wordings(last_asks.values())
     unseen_list = EvidenceFields()
@@ -226,7 +226,7 @@ def describe_last_asks(
 
 
 def _read_wordings(last_asks: Iterable[LastAsk]) -> dict[int | None, Mapping[str, Any]]:
-    """Return what these asks said of the list and until when, by the number of their wording."""
+    """Return the evidence fields of these asks' wordings, with the deadline, by wording id."""
     wording_ids = {
         last_ask.ask.wording_id
         for last_ask in last_asks
@@ -256,7 +256,10 @@ _WORDINGS = PreparedQuery(
 # A wording never changes, and a hundred thousand asks have a few.
 @lru_cache(maxsize=100)
 def _read_wording(digest: str, content: str) -> Mapping[str, Any]:
-    """Return what a wording says; nobody stays on since it is of a format not known here."""
+    """Return the evidence fields of a wording, or its digest alone if its format is unknown.
+
+    An unknown format must not stop a removal.
+    """
     description: dict[str, Any] = {"mail_wording": digest}
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
         draft = read_draft(content)

@@ -1,4 +1,4 @@
-"""Looking up contacts, and making new ones."""
+"""Looking up contacts and list descriptions, and making new contacts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, Mail
 
 
 def make_undecided_condition(campaign: Campaign) -> Any:
-    """Return the rule consent.is_undecided as a condition, for contacts the campaign has asked."""
+    """Return the rule `consent.is_undecided` as an SQL condition on a campaign's contacts."""
     unconfirmed = Contact.status == Status.UNCONFIRMED
     if not campaign.include_thin:
         return unconfirmed
@@ -49,10 +49,10 @@ _CONTACTS = PreparedQuery(
 
 
 def is_off_by_file(contact: Contact) -> bool:
-    """Say whether a file alone has taken a contact off, which may be taken back."""
+    """Say whether an import alone removed a contact; such a removal can be undone."""
     if contact.status != Status.REMOVED:
         return False
-    # Named, so that the index is used that has what each file brought.
+    # The imports are named, so that the index on `imported_by` is used.
     files = Import.select(Import.id).where(Import.list == contact.list_id)
     suppressions = Suppression.select().where(
         Suppression.imported_by.in_(files), Suppression.subject == contact.subject
@@ -78,7 +78,7 @@ def is_suppressed(list_id: int, fingerprint: str) -> bool:
 
 
 def read_list_facts(mailing_list: MailingList) -> MailingListFacts:
-    """Return what a reader is told about a list, as it is now, in each language it is whole in."""
+    """Return the present description of a list, in each language in which it is complete."""
     return MailingListFacts(
         slug=mailing_list.slug,
         name=mailing_list.name,
@@ -93,9 +93,9 @@ def read_list_facts(mailing_list: MailingList) -> MailingListFacts:
 
 
 def find_missing_texts(text: ListText, mailing_list: MailingList) -> tuple[str, ...]:
-    """Return the fields without which a list is not told in a further language.
+    """Return the fields that a list's texts in a further language lack to be complete.
 
-    It may go by its own name there; how often mail comes has to be said again if it is said apart.
+    A name is optional there; the frequency is required if the list has one.
     """
     required = ("purpose", "privacy_url", *(("frequency",) if mailing_list.frequency else ()))
     return tuple(name for name in required if not getattr(text, name))
@@ -110,9 +110,9 @@ def list_translations(mailing_list: MailingList) -> list[ListText]:
 
 
 def read_own_wording(mailing_list: MailingList, language: str = "") -> OwnWording:
-    """Return the admin's own templates for the list's asks, in its own language or another.
+    """Return the admin's templates for the list's asks, in the list's language or another one.
 
-    Whoever reads another language gets repermit's wording, unless there are templates in it too.
+    They are empty in a language without templates, where repermit's wording is used.
     """
     source: MailingList | ListText = mailing_list
     if language not in {"", mailing_list.language}:
@@ -122,7 +122,7 @@ def read_own_wording(mailing_list: MailingList, language: str = "") -> OwnWordin
 
 
 def _list_words(mailing_list: MailingList) -> tuple[ListWords, ...]:
-    """Return a list's words in each language it is whole in; none if it has only its own."""
+    """Return a list's texts in each complete language; empty if there is only its own."""
     translations = [
         _make_words(text, name=text.name or mailing_list.name)
         for text in list_translations(mailing_list)
@@ -154,7 +154,7 @@ def _make_words(text: ListText | MailingList, *, name: str) -> ListWords:
 
 
 def describe_list(list_facts: MailingListFacts) -> dict[str, str | bool]:
-    """Return what of a list goes into the proof of an answer: what the person was told of it."""
+    """Return the evidence fields of a list's description, as it was shown to the contact."""
     return {
         "list_name": list_facts.name,
         "purpose": list_facts.purpose,
@@ -166,10 +166,10 @@ def describe_list(list_facts: MailingListFacts) -> dict[str, str | bool]:
 
 
 def describe_unseen_list(list_facts: MailingListFacts) -> dict[str, Any]:
-    """Return what of a list goes into the evidence about somebody whom nobody has told of it.
+    """Return the evidence fields of a list's description for a contact that was never shown it.
 
-    Such as an opt-in that was taken over: what it was given for, the file or its form says, if
-    anything does, and not what the list says today.
+    For example for an imported opt-in: it was given for what its file or form said, not for what
+    the list says today.
     """
     description = describe_list(list_facts)
     shown_names = ("list_name", "sensitive")
@@ -195,12 +195,12 @@ def make_contact(
 
 
 def select_unasked(mailing_list: MailingList) -> Any:
-    """Return a query for who could not be asked in the list's latest campaign.
+    """Return the query for contacts that could not be asked in the list's latest campaign.
 
     Rows are contacts with `mail_state`, `mail_reason`, `mail_bounce` and `reply_code` of their
-    ask; one that came back asked nobody. Whoever is still unconfirmed when a campaign has closed
-    belongs here, since silence would have removed everybody who was asked in time
-    (invariant 4). Every page, report, mail and export counts them by this.
+    ask; an ask that came back asked nobody. After a campaign has closed, every contact that is
+    still unconfirmed counts, since silence removed all that were asked in time (invariant 4).
+    Every page, report, mail and export counts by this query.
     """
     campaign = latest_campaign(mailing_list)
     if campaign is not None and campaign.state == CampaignState.CLOSED:
@@ -222,10 +222,10 @@ def select_unasked(mailing_list: MailingList) -> Any:
 
 
 def _make_still_unconfirmed_conditions(campaign: Campaign) -> tuple[Any, ...]:
-    """Return the conditions by which indexes find the few who are unconfirmed after a deadline.
+    """Return conditions by which indexes find the few unconfirmed contacts after a deadline.
 
-    As it is of everybody who is unconfirmed, their reason is "": the index has it before the
-    number. Whoever came after the campaign's people was not asked.
+    The reason of every unconfirmed contact is ""; the index has that column before the id.
+    Contacts with a higher id than the last asked one came later and were not asked.
     """
     return (
         Mail.campaign == campaign,
@@ -241,15 +241,15 @@ _IS_ASKING = SQL("kind IN ('ask', 'reminder')")
 
 
 def find_last_asked(campaign_id: int) -> int:
-    """Return the highest number of a contact that a campaign has an ask for, 0 for none."""
+    """Return the highest id of a contact that a campaign mails, 0 for none."""
     asked = Mail.select(fn.MAX(Mail.contact)).where(Mail.campaign == campaign_id, _IS_ASKING)
     return int(asked.scalar() or 0)
 
 
 def _select_failed_asks(campaign: Campaign | None) -> Any:
-    """Return the query for the mails of a campaign that were given up, or came back.
+    """Return the query for a campaign's asks that were given up, and its mails that came back.
 
-    Each by its index: by one condition SQLite would go through all mails of the campaign.
+    A union, so that each part uses its index: with one condition SQLite would scan the campaign.
     """
     mails = Mail.select(Mail.id).where(Mail.campaign == campaign)
     given_up = mails.where(Mail.kind == MailKind.ASK, Mail.state.in_(_GIVEN_UP))
@@ -260,10 +260,10 @@ _GIVEN_UP = (MailState.FAILED, MailState.IN_DOUBT, MailState.DROPPED)
 
 
 def explain_unasked(state: str, reason: str, bounce: str) -> str:
-    """Say why a contact could not be asked, by its ask's state, the reason of that, and its bounce.
+    """Return why a contact could not be asked, from its ask's state, its reason and its bounce.
 
-    What a server took may have come back later. What was sent counts as not asked if a server took
-    it less than `minimum_days` before the deadline.
+    An accepted ask may have come back later. One that was accepted less than `minimum_days` before
+    the deadline asked nobody.
     """
     if state == MailState.DROPPED:
         return reason
@@ -273,10 +273,10 @@ def explain_unasked(state: str, reason: str, bounce: str) -> str:
 
 
 UNASKED_REASONS = ("short_notice", "came_back", MailState.FAILED, MailState.IN_DOUBT, *Dropped)
-"""Everything that `explain_unasked` can say."""
+"""Everything that `explain_unasked` can return."""
 
 
-# --- How an address stands on a list, for whoever asks by the address. ----------------------------
+# --- The status of an address, and former contacts. -----------------------------------------------
 
 
 _MAILABLE = frozenset({Status.CONFIRMED, Status.CUSTOMER})
@@ -284,10 +284,12 @@ _MAILABLE = frozenset({Status.CONFIRMED, Status.CUSTOMER})
 
 @dataclass(frozen=True, kw_only=True)
 class AddressStatus:
-    """How an address stands: `status` is None where the list does not have it.
+    """The status of an address on a list.
 
-    `since` is when it became so. An address that was erased is suppressed and nothing else is known
-    of it. `subject` is "" without a contact.
+    - `status`: None if the list does not have the address.
+    - `since`: when it got this status.
+    - `is_suppressed`: all that is known of an erased address.
+    - `subject`: "" without a contact.
     """
 
     status: Status | None
@@ -299,14 +301,14 @@ class AddressStatus:
 
     @property
     def may_be_mailed(self) -> bool:
-        """Whether the newsletter may go there: there is an opt-in, or the customer basis."""
+        """Whether newsletters may be sent there: by an opt-in or on the customer basis."""
         return self.status in _MAILABLE
 
 
 def find_address_status(
     mailing_list: MailingList, text: str, *, fingerprint_key: bytes
 ) -> AddressStatus:
-    """Return how an address stands on a list; what is no address is on no list."""
+    """Return the status of an address on a list; an invalid address is on no list."""
     try:
         key = email_address.parse(text).key
     except AddressError:
@@ -319,11 +321,11 @@ def find_address_status(
 
 
 def find_current_contact(list_id: int, subject: str) -> Contact | None:
-    """Return who is held under the subject of an earlier address, or of somebody erased."""
+    """Return the contact of a subject that left an earlier address or returned after an erasure."""
     contact: Contact | None = (
         Contact.select()
         .where(
-            # By the index of subjects: `+ 0` keeps those that begin with the list from being used.
+            # `+ 0` keeps indexes on the list from being used instead of the one on subjects.
             Contact.list + 0 == list_id,
             Contact.subject == subject,
             Contact.has_predecessor,
@@ -335,7 +337,7 @@ def find_current_contact(list_id: int, subject: str) -> Contact | None:
 
 
 def list_erased_contacts(list_id: int, subject: str) -> list[Contact]:
-    """Return what somebody was each time that they were erased, the newest first."""
+    """Return the erased rows of one subject on a list, newest first."""
     rows = Contact.select().where(
         Contact.list + 0 == list_id,
         Contact.subject == subject,

@@ -1,7 +1,7 @@
-"""What changes about a contact: status, evidence, suppression and unsent mails, always together.
+"""Changes of a contact's status, always together with evidence, suppression and unsent mails.
 
-Every function here must be called inside the caller's transaction, as its last step: evidence is
-appended last.
+Call every function here inside the caller's transaction, as its last step: evidence is appended
+last.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ _CHUNK = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """Who does something to a contact, when, and what of it is kept.
+    """An act on a contact: its actor and time, and the content of its evidence.
 
-    `actor` is "person", "reader", "job", or the admin's address or name; `consent`, `person` and
-    `trace` go into the parts of the evidence, to the second of which the contact's address and name
-    are added, and the number in its links.
-    What an admin typed about one person, such as a note, belongs into `person`: it may name them.
+    - `actor`: "person", "reader", "job", or the admin's address or name.
+    - `consent`, `person`, `trace`: content of the evidence parts of these names. The contact's
+      address, name and `uid` are added to `person`. An admin's note on one person belongs into
+      `person` too, as it may name them.
     """
 
     at: datetime
@@ -77,11 +77,11 @@ class Act:
 
 
 def confirm_contact(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes) -> None:
-    """Register an opt-in: the status, its evidence, and the end of its list's suppression.
+    """Register an opt-in: set the status, append evidence, and lift the list's suppression.
 
-    A suppression for all lists stays, since a Yes for one list says nothing of the others, nor
-    of those to come. On this list it holds no more: only who is unconfirmed is asked, and an
-    import takes whoever said Yes here for one who is on the list.
+    A suppression for all lists stays, since a Yes for one list says nothing about other lists. It
+    has no effect on this list: only unconfirmed contacts are asked, and an import leaves a
+    confirmed contact on the list.
     """
     contact.status = Status.CONFIRMED
     contact.status_at = contact.basis_at = act.at
@@ -107,19 +107,22 @@ def remove_contacts(
     file: Import | None = None,
     mails: Sequence[CampaignMail] | None = None,
 ) -> int:
-    """Take contacts of one list off; return how many there were.
+    """Remove contacts of one list, with evidence and suppressions; return how many.
 
-    Each gets its status, in the database and in `contacts`, its evidence and its suppression, and
-    none of its asks or reminders leaves any more. `facts` is what the evidence says of each beside
-    the act, by id, and `moments` when each left, where that was not at the act; `moved` are those
-    that left an address alone. An act of no campaign of its own belongs to the one that asked each
-    of them last, whose report tells what became of everybody it asked, and each is told of with
-    what the list told them when it asked them, as an answer is. `file` is the import that says so,
-    where no person does: nothing of it is known of them once it is taken back. Whom a file alone
-    had taken off leaves by themselves now: taking that file back does not put them back. `mails`
-    are their list_campaign_mails, if they were read since the contacts were locked.
+    Their unsent asks and reminders are dropped.
 
-    Raises TransitionRefused, before anything is changed, where a status does not allow the reason.
+    - `contacts`: locked; they get the new status too.
+    - `evidence_by_id`: further evidence fields, by contact id.
+    - `removed_at_by_id`: removal times, where not `act.at`.
+    - `moved`: ids of contacts that left one address for another.
+    - `file`: the import that removes them, if no person did; undoing it undoes the removal.
+    - `mails`: from `list_campaign_mails`, if read since the contacts were locked.
+
+    Without `act.campaign` an entry names the campaign that mailed the contact last. Unless the act
+    is an answer, the entry describes the list as that campaign's ask did. A contact that a file
+    alone had removed stays removed when that file's import is undone.
+
+    Raises TransitionRefused, before any change, where a status does not allow the reason.
     """
     removal_times = removed_at_by_id or {}
     ids_off_by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
@@ -127,7 +130,7 @@ def remove_contacts(
     for status, basis, is_by_file in previous_states:
         require_removal(Status(status), reason, basis=basis, by_file=is_by_file)
     if ids_off_by_file:
-        # Also at an address that they have corrected since.
+        # This includes suppressions of an address that the contact has corrected since.
         subjects = [contact.subject for contact in contacts if contact.id in ids_off_by_file]
         keep_suppressions_of_subjects(contacts[0].list, subjects)
     values = {"status": Status.REMOVED, "reason": reason, "basis": "", "basis_at": None}
@@ -163,12 +166,12 @@ def remove_contacts(
     evidence, last_asks = evidence_by_id or {}, find_last_asks(mails)
     campaigns = {0, *(last_ask.campaign for last_ask in last_asks.values())}
     acts = {number: replace(act, campaign=act.campaign or number) for number in campaigns}
-    # An answer says itself what it was an answer to.
+    # The consent record of an answer has these fields already.
     last_descriptions = {} if "purpose" in act.consent else describe_last_asks(contacts, last_asks)
     forms: dict[tuple[Any, ...], PartForm] = {}
 
     def write_consent(last_ask_fields: EvidenceFields, given: EvidenceFields) -> str:
-        # Of a hundred thousand who were asked in the same words, few texts differ.
+        # Cached: a hundred thousand contacts who were asked in the same words need few forms.
         individual = {**last_ask_fields.individual, **given.individual}
         key = (id(last_ask_fields.shared), id(given.shared), *individual)
         if key not in forms:
@@ -214,14 +217,14 @@ def _prepare_removal(**more_columns: Any) -> PreparedQuery:
 
 
 _TAKE_OFF = _prepare_removal()
-# Silence and bounces are no answer: a page that was open before the deadline still counts.
+# Silence and bounces are no answers: the form of a page that was open before still counts.
 _TAKE_OFF_REFUSING = _prepare_removal(has_refused=True, form_version=Contact.form_version + 1)
 
 
 def invalidate_open_forms(contact: Contact, *, has_refused: bool = False) -> None:
-    """Let no other form that the person has open count any more; the contact is locked.
+    """Make every form that the contact has open stale; the contact is locked.
 
-    `is_no` says that No was pressed, also where that changed nothing.
+    - `has_refused`: a No was pressed, even if it changed nothing.
     """
     contact.form_version += 1
     contact.has_refused = contact.has_refused or has_refused
@@ -229,7 +232,10 @@ def invalidate_open_forms(contact: Contact, *, has_refused: bool = False) -> Non
 
 
 def mark_contact_refused(contact: Contact) -> None:
-    """Keep that a No came which changed nothing, as of whom a bounce took off; they are locked."""
+    """Set `has_refused` for a No that changes nothing else, such as one after a bounce.
+
+    The contact is locked.
+    """
     if not contact.has_refused:
         invalidate_open_forms(contact, has_refused=True)
 
@@ -260,7 +266,7 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
 
 
 def _select_mails(contact_condition: Any) -> Any:
-    # By contact alone: without statistics SQLite would go through all that is queued.
+    # By contact alone: without statistics SQLite would scan all queued mails.
     return Mail.select(Mail.id, Mail.kind, Mail.state).where(contact_condition).tuples()
 
 
@@ -275,7 +281,7 @@ def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
     dropped = (
         Mail.update(state=MailState.DROPPED, reason=reason)
         .where(
-            # PostgreSQL would read the whole table for so many that lie together.
+            # Without a range PostgreSQL would read the whole table for many adjacent ids.
             Mail.id.between(min(mail_ids), max(mail_ids)),
             Mail.id.in_(make_id_list(mail_ids)),
             Mail.state.in_(NOT_STARTED),
@@ -286,12 +292,12 @@ def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
 
 
 def drop_queued(campaign: Campaign, reason: Dropped, *, max_rows: int) -> int:
-    """Drop asks and reminders of a campaign that have not started, `most` at most; count them.
+    """Drop at most `max_rows` unstarted asks and reminders of a campaign; return how many.
 
-    Its mails to the admin and to witnesses stay: they tell of it, also once it is over.
+    Its mails to the admin and to witnesses stay, as they report on the campaign.
     """
     mails: Any = Mail.select(Mail.id).where(
-        # The kinds are named, so that the index that has them second is used to its end.
+        # The kinds are named, so that all columns of the index are used.
         Mail.campaign == campaign,
         Mail.kind.in_(ASKING_KINDS),
         Mail.state.in_(NOT_STARTED),
@@ -309,9 +315,10 @@ def make_entry(
     *,
     consent_text: str = "",
 ) -> Entry:
-    """Return the entry of an act on a contact, which says in `consent` what became of it.
+    """Return the evidence entry of an act on a contact.
 
-    - `consent_text`: the text of that part, where it is made already.
+    - `consent_values`: the outcome, for the part `consent`.
+    - `consent_text`: the whole text of that part, if it is made already.
     """
     return Entry(
         event=event,
@@ -328,7 +335,7 @@ def make_entry(
 
 
 def _make_person_part(contact: Contact) -> dict[str, str | None]:
-    """Return who it was, and what filled the wordings that this person alone saw so."""
+    """Return the part `person`: the contact's identity and its values in mails and pages."""
     part = {"address": contact.address, "name": contact.name, "link": contact.uid}
     if contact.source:
         part["source"] = contact.source
@@ -337,7 +344,7 @@ def _make_person_part(contact: Contact) -> dict[str, str | None]:
     return part
 
 
-# --- Putting people back where they stood before a Yes that was no person's. ----------------------
+# --- Undoing a sign-up whose Yes came from a program. ---------------------------------------------
 
 
 _STATUS_FIELDS = ("status", "status_at", "basis", "basis_at", "reason")
@@ -348,9 +355,9 @@ _FORMER_SUPPRESSION = "suppressed_before"
 
 
 def describe_previous_status(contact: Contact, fingerprint_key: bytes) -> dict[str, Any]:
-    """Return how a contact stands before a sign-up's Yes, for the part `consent` of its entry.
+    """Return the status of a contact before a sign-up's Yes, for the part `consent` of its entry.
 
-    The names are others than those by which an entry says how somebody stands after it.
+    The field names differ from those of the status after it.
     """
     previous_status: dict[str, Any] = {
         _FORMER_PREFIX + name: _format_value(getattr(contact, name)) for name in _STATUS_FIELDS
@@ -370,15 +377,15 @@ def describe_previous_status(contact: Contact, fingerprint_key: bytes) -> dict[s
 
 
 def describe_previous_name(contact: Contact) -> dict[str, Any]:
-    """Return what a contact is called before a sign-up's form, for the part `person`."""
+    """Return address, name and language of a contact before a sign-up, for the part `person`."""
     return {_FORMER_PREFIX + name: getattr(contact, name) for name in _NAME_FIELDS}
 
 
 def undo_sign_up(contact: Contact, *, act: Act, fingerprint_key: bytes) -> bool:
-    """Let a contact stand as before the Yes of a sign-up, by which it stands now.
+    """Undo the Yes of a sign-up that confirmed a contact; False for a contact that was new then.
 
-    Say whether it did before: of somebody new nothing is done. What the Yes changed is as it was:
-    status and basis, with their moments, name and language, the suppression, and the mails owed.
+    It restores status and basis with their times, address, name and language, the suppression, and
+    the unsent asks. Nothing is changed for a new contact.
     """
     consent_part, person_part = (
         _read_confirmation(contact, "consent"),
@@ -440,9 +447,9 @@ def _restore_suppression(
 
 
 def _requeue_asks(contact: Contact) -> None:
-    """Owe the asks that the Yes dropped, where the campaign is still sending.
+    """Queue again the asks that the Yes dropped, while their campaign is scheduled or sending.
 
-    To whom a question is open nothing else can have dropped them as answered.
+    For a contact whose question is open, nothing but that Yes can have dropped them as answered.
     """
     dropped_asks: Any = (
         Mail.select(Mail.id)

@@ -1,25 +1,25 @@
-"""The rules on who has pressed: a person, or a program that tries out the links of a mail.
+"""The rules that tell a person's press from that of a program that tries out a mail's links.
 
 Pure functions on plain values: no database, no clock, no Flask.
 
-What filters each mail for an organisation, or shows a link before it is opened, opens links too:
-all of them within seconds (support.arternal.com/en/articles/15216436), by HEAD and by GET, and
-some press what they find, as real browsers from the networks of real browsers do
+Mail filters and link previews open links too: all of them within seconds
+(support.arternal.com/en/articles/15216436), by HEAD and by GET. Some press the buttons that they
+find, with real browsers from ordinary networks
 (thenewsletterplugin.com/documentation/about-automatic-and-unwanted-unsubscribe,
 stackoverflow.com/questions/59281750). Consent is a clear act of the person, and must be shown
 to be one (GDPR art. 4(11), 7(1); EDPB 05/2020 §75). So a Yes that looks like a program's is asked
 for once more; a No counts either way, since leaving must be easy (art. 7(3)), and can be undone.
 
-Each time that a Yes is asked for again is a round, and what its page sends bears the mark of it. A
-person presses one button of that page; a program presses all, in some order. So the Yes of a round
-is one only if nothing else was pressed before it, and none any more once something else of the same
-round is pressed after it. Of an earlier round no Yes counts: it is asked for in a new one.
+Asking for a Yes again is a confirmation request; the buttons of its page send its token. A person
+presses one button of that page; a program presses all, in some order. So the Yes of a request is
+valid only if nothing else was pressed before it, and it is revoked if another button of the same
+page is pressed after it. A Yes of an earlier request does not count: it starts a new request.
 
-Between Yes and No their order decides, and no clock: once a No was given, however long ago and in
-whatever way, the next Yes is asked for once more.
+Between Yes and No their order decides, not the time between them: after a No, however long ago and
+in whatever way it was given, the next Yes is asked for once more.
 
-Only what the links of one mail went through counts: no name of a browser, which says what its
-program wants it to say, no network, no script, no cookie.
+Only the history of one contact's links counts: no browser name, which a program can choose, no
+network, no script, no cookie.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Link = Literal["yes", "no"]
 LINKS: tuple[Link, ...] = ("yes", "no")
 
 TOGETHER = timedelta(minutes=1)
-"""What happens within so long of another thing may be one visit of one program.
+"""Events that are at most this far apart may be one visit of one program.
 
-People take longer to read a page and go to another; a program that waits ten seconds on each page,
-or lets a browser load and scroll it, is through with two of them in less.
+People take longer to read a page and open another. A program that waits ten seconds on each page,
+or lets a browser load and scroll it, finishes two pages in less.
 """
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -44,14 +44,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BotSignal(StrEnum):
-    """Something that speaks for a program; the last two are no more than haste and caution.
+    """A signal that a press is a program's; the last two alone show no more than haste or a filter.
 
-    `both_opened`: the links for Yes and for No were opened together, and neither has been by itself
-    since. `both_answered`: the other answer was given together with
-    this one. `said_no`: a No was given at any time before this Yes. `disowned`: whoever was asked
-    again said not to have pressed, and has not opened a link since, or only just. `unsettled`: the
-    same visit was asked again, and pressed the first button once more. `looked_up`: the link was
-    asked for by HEAD, as no browser does for its reader. `soon`: pressed right after delivery.
+    - `both_opened`: the links for Yes and No were opened together, and no link was opened since.
+    - `both_answered`: the other answer was given together with this one.
+    - `said_no`: a No was given at some time before this Yes.
+    - `disowned`: the contact was asked again and denied the press, within the last minute or
+      without opening a link since.
+    - `unsettled`: the Yes was asked for again, and no link was opened since.
+    - `looked_up`: the link was requested by HEAD, which browsers do not use to show a page.
+    - `soon`: the press came right after delivery.
     """
 
     BOTH_OPENED = "both_opened"
@@ -66,12 +68,12 @@ class BotSignal(StrEnum):
 _WEAK = frozenset({BotSignal.LOOKED_UP, BotSignal.SOON})
 
 PROGRAM_SIGNALS = frozenset({BotSignal.BOTH_OPENED, BotSignal.BOTH_ANSWERED, BotSignal.LOOKED_UP})
-"""The signs that look like a program's; the others make a Yes be asked for again, or are haste."""
+"""The signals of a program's behaviour; the others concern earlier answers, or are haste."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """How often a link was opened, and when first and last; no more is kept, however often."""
+    """How often a link was opened, and when first and last; nothing more is stored."""
 
     gets: int = 0
     heads: int = 0
@@ -81,9 +83,9 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True)
 class Openings:
-    """How the links of a contact were opened.
+    """The openings of a contact's links.
 
-    `together_at` is when both had been opened within `TOGETHER`, the last time that this was so.
+    - `together_at`: when both links were last opened within `TOGETHER`.
     """
 
     yes: Opened = field(default_factory=Opened)
@@ -92,23 +94,26 @@ class Openings:
 
     @property
     def last_at(self) -> datetime | None:
-        """Return when either was opened last, None if neither was."""
+        """Return when either link was last opened, None if neither was."""
         return max(filter(None, (self.yes.last_at, self.no.last_at)), default=None)
 
     def get(self, link: Link) -> Opened:
-        """Return how one of the two was opened."""
+        """Return the openings of one of the two links."""
         return self.yes if link == "yes" else self.no
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkHistory:
-    """What the links of a contact have been through.
+    """The history of a contact's links: openings, presses and confirmation requests.
 
-    `yes_at` and `no_at` are when each was pressed last, `disowned_at` when somebody said not to
-    have pressed. `doubted_at` is when a Yes was last asked for again that is none yet, and
-    `is_contradicted` says whether something else was pressed since. `settled_at` is when the last
-    Yes had been asked for again that a further press then made one. No two rounds have one moment.
-    `has_refused` says that a No was recorded, by whatever way it came and however long ago.
+    - `yes_at`, `no_at`: when each was pressed last.
+    - `disowned_at`: when the contact last denied a press.
+    - `doubted_at`: when the last Yes was asked for again, if it is not confirmed yet.
+    - `is_contradicted`: another button was pressed since, so that the request is closed.
+    - `settled_at`: when the last Yes had been asked for again, if it was then confirmed.
+    - `has_refused`: a No was recorded, in whatever way and however long ago.
+
+    No two confirmation requests have the same time, which identifies them.
     """
 
     openings: Openings = field(default_factory=Openings)
@@ -122,7 +127,7 @@ class LinkHistory:
 
 
 def add_opening(before: Openings, link: Link, *, is_head: bool, at: datetime) -> Openings:
-    """Return the openings with one more, by HEAD or by GET; in whatever order they come."""
+    """Return the openings with one more request; requests may be added in any order."""
     own, other = (before.yes, before.no) if link == "yes" else (before.no, before.yes)
     changed = Opened(
         gets=own.gets + (not is_head),
@@ -141,9 +146,9 @@ def add_opening(before: Openings, link: Link, *, is_head: bool, at: datetime) ->
 def detect_signals(
     link: Link, history: LinkHistory, *, arrived_at: datetime, mailed_at: datetime | None
 ) -> tuple[BotSignal, ...]:
-    """Return what speaks for a program in a press on a link that arrived then, in their order.
+    """Return the signals that a press is a program's, in the order of `BotSignal`.
 
-    `mailed_at` is when a server took the last mail with these links, None if none did.
+    - `mailed_at`: when a server accepted the last mail with these links, None if none did.
     """
     latest = history.openings.last_at
     other_at = history.no_at if link == "yes" else history.yes_at
@@ -164,10 +169,10 @@ def detect_signals(
 
 
 def is_suspect(signals: tuple[BotSignal, ...]) -> bool:
-    """Say whether these signs together make a press a program's until a person says otherwise.
+    """Say whether these signals make a press count as a program's until it is confirmed.
 
-    Haste alone never does: some people read quickly, and some wait for a mail. Nor does a look by
-    HEAD alone, since a filter that looks may let the person on.
+    Haste alone does not: some people read quickly, and some wait for a mail. Nor does a HEAD
+    request alone, since the person may follow the filter that made it.
     """
     return any(signal not in _WEAK for signal in signals) or set(signals) >= _WEAK
 
@@ -179,9 +184,10 @@ def is_valid_yes(
     is_confirmation_page: bool,
     confirmation_token: str,
 ) -> bool:
-    """Say whether a press for Yes is one: by its round where a page asks again, else by its signs.
+    """Say whether a press on Yes is valid: by its token on a confirmation page, else by signals.
 
-    `is_again` says that it was pressed there, and `mark` is what that button sent along.
+    - `is_confirmation_page`: it was pressed on the page that asks again.
+    - `confirmation_token`: what the button of that page sent.
     """
     return (
         is_confirming_press(history, confirmation_token)
@@ -191,38 +197,37 @@ def is_valid_yes(
 
 
 def make_confirmation_token(requested_at: datetime | None) -> str:
-    """Return what the buttons of a round send along, by the moment at which it began; "" of none.
+    """Return the token that the buttons of a confirmation request send, "" for None.
 
-    In whole microseconds, written in hexadecimal: it says when a page was made, and nothing of
-    whom it was made for.
+    It is the time of the request in microseconds, in hexadecimal: it reveals nothing of the person.
     """
     return f"{(requested_at - _EPOCH) // _MICROSECOND:x}" if requested_at else ""
 
 
 def is_confirmation_open(history: LinkHistory) -> bool:
-    """Say whether a Yes was asked for again, and nothing else was pressed since."""
+    """Say whether a Yes was asked for again, and no other button was pressed since."""
     return history.doubted_at is not None and not history.is_contradicted
 
 
 def find_open_confirmation_token(history: LinkHistory) -> str:
-    """Return the mark of the round in which a Yes is asked for again, "" if none is."""
+    """Return the token of the open confirmation request, "" without one."""
     return make_confirmation_token(history.doubted_at) if is_confirmation_open(history) else ""
 
 
 def is_confirming_press(history: LinkHistory, confirmation_token: str) -> bool:
-    """Say whether the button that a page shows to whoever is asked again makes the Yes one.
+    """Say whether a press confirms the Yes that was asked for again.
 
-    It does as the first that is pressed in the newest round, whatever spoke against it before, so
-    that a person needs one more press.
+    The first press on the newest request does, whatever signals there were before, so that a person
+    needs only one more press.
     """
     return bool(confirmation_token) and confirmation_token == find_open_confirmation_token(history)
 
 
 def revokes_yes(history: LinkHistory, confirmation_token: str) -> bool:
-    """Say whether another button of a round means that the Yes which the round made was none.
+    """Say whether another button of a confirmed request is pressed, which revokes its Yes.
 
-    A person who has pressed one button of a page has left that page; what presses a second one of
-    it is a program, or somebody who has gone back in order to say so.
+    A press loads a new page. So the second button is pressed by a program, or by a person who went
+    back to deny the first press.
     """
     return history.settled_at is not None and confirmation_token == make_confirmation_token(
         history.settled_at
@@ -230,7 +235,7 @@ def revokes_yes(history: LinkHistory, confirmation_token: str) -> bool:
 
 
 def record_doubtful_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
-    """Return the past with a Yes that has to be asked for again, in a round of its own."""
+    """Return the history with a Yes that is asked for again, by a new confirmation request."""
     before = max(filter(None, (history.doubted_at, history.settled_at)), default=None)
     requested_at = at if before is None else max(at, before + _MICROSECOND)
     return replace(
@@ -239,30 +244,30 @@ def record_doubtful_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
 
 
 def record_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
-    """Return the past with a Yes that counts at once; nothing is in doubt any more."""
+    """Return the history with a Yes that is valid at once; any open request is closed."""
     return replace(history, yes_at=at, doubted_at=None, is_contradicted=False, settled_at=None)
 
 
 def record_confirmed_yes(history: LinkHistory, *, at: datetime) -> LinkHistory:
-    """Return the past with a Yes that counts since it was asked for again."""
+    """Return the history with a Yes that was asked for again and is now confirmed."""
     return replace(record_yes(history, at=at), settled_at=history.doubted_at)
 
 
 def record_no(history: LinkHistory, *, at: datetime) -> LinkHistory:
-    """Return the past with a No."""
+    """Return the history with a No; any open request is closed."""
     return replace(history, no_at=at, is_contradicted=True)
 
 
 def record_disowned(history: LinkHistory, *, at: datetime) -> LinkHistory:
-    """Return the past with somebody who says not to have pressed Yes."""
+    """Return the history with the statement that the contact did not press Yes."""
     return replace(history, disowned_at=at, is_contradicted=True)
 
 
 def _is_within(at: datetime | None, other: datetime) -> bool:
-    """Say whether there is a moment, and it lies within `TOGETHER` of another one."""
+    """Say whether `at` is given and within `TOGETHER` of the other time."""
     return at is not None and abs(other - at) <= TOGETHER
 
 
 def _is_not_after(at: datetime | None, other: datetime | None) -> bool:
-    """Say whether there is the other moment, and none after it."""
+    """Say whether `other` is given and `at` is not later."""
     return other is not None and (at is None or at <= other)

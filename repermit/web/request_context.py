@@ -1,6 +1,6 @@
-"""The request under way: what it works with, its moment and trace, and its connection.
+"""The context of the current request: services, arrival time, trace and database connection.
 
-Each thread that serves requests has one connection to the database; a GET's cannot write.
+Each thread that serves requests has one database connection, which is read-only except for POST.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from repermit.signed_links import Links
 from repermit.web.client_address import mask_network
 
 MAX_WAIT = 2.0
-"""Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
+"""Seconds that a request may wait to record an answer; then the person is asked to press again."""
 
 SECONDS_LEFT = "repermit.seconds_left"
-"""By which name the environment of a request says how many of these there are left."""
+"""The key of the WSGI environment for the remaining seconds of `MAX_WAIT`."""
 
 ARRIVED = "repermit.arrived"
-"""By which name it says when the last byte of a request came, aware UTC."""
+"""The key of the WSGI environment for the time of the request's last byte, aware UTC."""
 
 KEEPS_CONNECTION = "repermit.keeps_connection"
-"""By which name it says that the thread keeps its connection to the database for later requests."""
+"""The key of the WSGI environment that says that the thread keeps its database connection."""
 
 _MAX_BROWSER_LENGTH = 300
 
@@ -56,8 +56,8 @@ _MAX_BROWSER_LENGTH = 300
 class AppServices:
     """Settings, clock, database and links of the application, and openings to be written.
 
-    `texts_version` names the state of the corrected texts when the request began, "" for none. If
-    one is corrected while a page is made, the Yes of that page is asked for again.
+    - `texts_version`: the version of the corrected texts when the request began, "" for none. If a
+      text is corrected while a page is made, the Yes of that page is asked for again.
     """
 
     settings: Settings
@@ -69,7 +69,7 @@ class AppServices:
 
 
 def get_services() -> AppServices:
-    """Return the services of the current request, with the settings that held when it began."""
+    """Return the services of the current request, with the settings of its beginning."""
     services: AppServices = g.get("services") or current_app.extensions["repermit"]
     return services
 
@@ -80,7 +80,7 @@ def get_file_settings() -> Settings:
 
 
 def load_settings() -> None:
-    """Take the settings as they are now, for the whole of a request that has the database open."""
+    """Fix the present settings for the whole request, if it has the database open."""
     if "opened" in g:
         settings = _get_current_settings().settings()
         g.services = replace(
@@ -94,16 +94,16 @@ def _get_current_settings() -> CurrentSettings:
 
 
 def stamp_arrival() -> None:
-    """Note when the request arrived, before anything could make it wait (invariant 10).
+    """Store when the request arrived, before anything can make it wait (invariant 10).
 
-    The server in front knows it, before the request waits for a thread.
+    The WSGI server takes this time before the request waits for a thread.
     """
     g.arrived = request.environ.get(ARRIVED) or get_services().clock.now()
     g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, MAX_WAIT)
 
 
 def get_seconds_left() -> float:
-    """Return how long the request under way may still wait for its turn to write; 0 if no more."""
+    """Return the seconds that the current request may still wait for the write lock, at least 0."""
     seconds: float = g.waits_until - time.monotonic()
     return max(seconds, 0.0)
 
@@ -115,7 +115,7 @@ def get_arrival() -> datetime:
 
 
 def make_trace() -> dict[str, str]:
-    """Return the request's trace: its network in part (198.51.100.0/24), and the browser's name."""
+    """Return the request's trace: truncated network (198.51.100.0/24) and browser name."""
     return {
         "network": mask_network(request.remote_addr or ""),
         "browser": request.headers.get("User-Agent", "")[:_MAX_BROWSER_LENGTH],
@@ -123,17 +123,17 @@ def make_trace() -> dict[str, str]:
 
 
 def count_forwarded() -> int:
-    """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
+    """Return the number of addresses in X-Forwarded-For: each proxy on the way adds one."""
     named = request.headers.get("X-Forwarded-For", "").split(",")
     return sum(1 for address in named if address.strip())
 
 
-# --- Its connection to the database. --------------------------------------------------------------
+# --- The database connection of the request. ------------------------------------------------------
 
 
-# For what a GET notes beside the page: as long as others hold the database for a step, or so.
+# For a note of a GET: about as long as a step of others holds the database.
 _NOTE_TIMEOUT = 0.05
-# For reading the words that refuse a request whose seconds are over.
+# For reading the texts of the page that refuses a request after its timeout.
 _MIN_TIMEOUT = 0.1
 
 _ENDPOINTS_WITHOUT_DATABASE = ("health_and_metrics.healthz", "front_page.show_robots")
@@ -146,10 +146,10 @@ _log = logging.getLogger(__name__)
 
 
 def open_connection() -> None:
-    """Open the database for this request; for anything but a POST, for reading alone.
+    """Open the database for this request, read-only for every method but POST.
 
-    Mail scanners open every link, so that a GET that writes would answer for people. The
-    database itself refuses it (invariant 1).
+    Mail scanners open every link, so a GET that writes would answer for people. The database itself
+    refuses such a write (invariant 1).
     """
     if request.endpoint in _ENDPOINTS_WITHOUT_DATABASE:
         return
@@ -160,19 +160,18 @@ def open_connection() -> None:
 
 
 def limit_wait() -> None:
-    """Wait for what others hold in the database for no longer than is left."""
+    """Limit waiting for database locks to the remaining seconds of the request."""
     if "opened" not in g:
         return
     seconds = max(get_seconds_left(), _MIN_TIMEOUT)
-    g.patience = ExitStack()
-    g.patience.enter_context(limit_lock_wait(get_services().database, seconds))
+    g.lock_limit = ExitStack()
+    g.lock_limit.enter_context(limit_lock_wait(get_services().database, seconds))
 
 
 def reconnect(database: Database) -> bool:
-    """Open the database for this thread unless it is; False if it was, and can be used.
+    """Open the database for this thread; False if it was open already and can be used.
 
-    A connection that was kept may be to a server that has been started anew since, or to a file
-    in whose place there is another.
+    The server of a kept connection may have been restarted, or its file replaced by another.
     """
     if not database.is_closed() and not _is_alive(database):
         _drop_connection(database)
@@ -191,13 +190,13 @@ def _is_alive(database: Database) -> bool:
 
 
 def refuse_late() -> None:
-    """Refuse what has waited for too long, or would; raises DatabaseBusy."""
+    """Raise DatabaseBusy if the request has no seconds left."""
     if get_seconds_left() <= 0:
         raise DatabaseBusy("more is sent than can be served")
 
 
 def close_connection(_error: BaseException | None = None) -> None:
-    """Close what `open_connection` opened; leave alone what was open before."""
+    """Close the connection that `open_connection` opened, not one that was open before."""
     opened = g.pop("opened", None)
     if opened is None:
         return
@@ -209,13 +208,13 @@ def close_connection(_error: BaseException | None = None) -> None:
         if opened and not request.environ.get(KEEPS_CONNECTION):
             database.close()
     except peewee.PeeweeException as error:
-        # The response is made already, and the next request gets a connection of its own.
+        # The response is made already, and the next request opens a new connection.
         _log.warning("a connection to the database was lost: %s", type(error).__name__)
         _drop_connection(database)
 
 
 def _drop_connection(database: Database) -> None:
-    """Forget this thread's connection, whatever state it is in."""
+    """Discard this thread's connection, in whatever state it is."""
     connection: Any = None if database.is_closed() else database.connection()  # type: ignore[no-untyped-call]
     database.dispose()
     if connection:
@@ -223,10 +222,10 @@ def _drop_connection(database: Database) -> None:
 
 
 def note_commit() -> None:
-    """Note that from now on something may have been recorded for the request under way.
+    """Mark that the current request may have recorded something from now on.
 
-    What else it does may wait for as long as in any other program: whoever is told to press again
-    must have nothing recorded.
+    This ends the limit on lock waits: a person who is asked to press again must have nothing
+    recorded.
     """
     if has_request_context() and not g.get("is_noting"):
         g.was_recorded_before, g.may_be_recorded = may_have_committed(), True
@@ -234,21 +233,21 @@ def note_commit() -> None:
 
 
 def note_failed_commit(error: peewee.PeeweeException) -> None:
-    """Note that the commit under way has recorded nothing, where its error is certain of that."""
+    """Unmark a commit that failed, if its error shows for certain that nothing was recorded."""
     if has_request_context() and not g.get("is_noting") and is_rolled_back(error):
         g.may_be_recorded = g.was_recorded_before
 
 
 def may_have_committed() -> bool:
-    """Say whether something of this request may stand in the database."""
+    """Say whether this request may have written something to the database."""
     return bool(g.get("may_be_recorded"))
 
 
 def write_note(write: Callable[[], object]) -> None:
-    """Note that somebody looks, in a transaction of its own, in a GET too.
+    """Write a note about the request itself in a separate transaction, in a GET too.
 
-    For what tells of the looking alone: never for anything of a person, a list or a campaign. A GET
-    waits for nobody who writes: what cannot be noted at once is noted once it can be.
+    It is only for records of access, never for data of a person, a list or a campaign. A GET does
+    not wait for writers: a note that cannot be written at once is postponed.
     """
     if request.method == "POST":
         with _open_short_transaction():
@@ -288,9 +287,9 @@ def _allow_writes(database: Database) -> Iterator[None]:
 
 
 def _end_wait_limit() -> None:
-    patience: ExitStack | None = g.pop("patience", None)
-    if patience:
-        patience.close()
+    lock_limit: ExitStack | None = g.pop("lock_limit", None)
+    if lock_limit:
+        lock_limit.close()
 
 
 def _set_read_only(database: Database, switch: str) -> None:
@@ -299,7 +298,7 @@ def _set_read_only(database: Database, switch: str) -> None:
 
 
 def record_refused_attempt(kind: SecurityEventKind, *, actor: str = "") -> None:
-    """Note that this request was refused, unless the same was noted just now."""
+    """Record that this request was refused, unless the same was recorded just now."""
     network, now = mask_network(request.remote_addr or ""), get_arrival()
     if audit_log.should_record_security_event(kind, actor=actor, network=network, now=now):
         write_note(
