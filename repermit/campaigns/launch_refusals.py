@@ -39,7 +39,7 @@ from repermit.rules.consent import (
     Fate,
     Reason,
 )
-from repermit.rules.deadlines_and_reminders import LONGEST_PERIOD, latest_ask
+from repermit.rules.deadlines_and_reminders import MAX_PERIOD, latest_ask
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
 # --- A launch in spite of what the check found. ---------------------------------------------------
@@ -400,7 +400,7 @@ def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Itera
             days=days,
             earliest=to_local_time(times.last_ask_at + timedelta(days=days), settings),
         )
-    elif times.deadline - LONGEST_PERIOD > max(now, times.last_ask_at):
+    elif times.deadline - MAX_PERIOD > max(now, times.last_ask_at):
         yield LazyText(
             "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
             "year right?",

@@ -45,7 +45,7 @@ from repermit.rules.consent import (
     MailState,
     require_campaign,
 )
-from repermit.rules.deadlines_and_reminders import LONGEST_PERIOD, latest_ask
+from repermit.rules.deadlines_and_reminders import MAX_PERIOD, latest_ask
 from repermit.settings.definitions import Settings
 
 # --- What every act on a campaign begins and ends with. -------------------------------------------
@@ -168,7 +168,9 @@ def resume_campaign(
         with foreground_lock(database, JobKind.END_PILOT):
             run_steps(
                 database,
-                lambda limit: circuit_breaker.release_pilot_asks(campaign, now=now, most=limit) > 0,
+                lambda limit: (
+                    circuit_breaker.release_pilot_asks(campaign, now=now, max_rows=limit) > 0
+                ),
                 max_rows=most,
             )
     return ResumeResult(
@@ -342,7 +344,7 @@ def _refuse_deadline(
             "a deadline only moves later: it is %(deadline)s",
             deadline=earlier.astimezone(settings.zone),
         )
-    if deadline - LONGEST_PERIOD > max(earlier, now):
+    if deadline - MAX_PERIOD > max(earlier, now):
         raise Refused(
             "a deadline moves by a year at most, and %(deadline)s is more: is its year right?",
             deadline=deadline.astimezone(settings.zone),

@@ -1,4 +1,4 @@
-"""Pausing campaigns by themselves: for bounces, for complaints, and at the end of a pilot."""
+"""Automatic pauses of campaigns: for bounces, for complaints, and at the end of a pilot."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from repermit.rules.consent import (
 )
 
 AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
-"""When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""
+"""The due time of an ask that waits for the end of a pilot; `resume` sets the real one."""
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
 _STARTED = (CampaignState.SENDING, CampaignState.PAUSED)
 _UNDERWAY = (MailState.CLAIMED, MailState.STARTED)
-# What a server says of the mail or its reader, not of itself or of the sender.
+# Refusals that concern the mail or its recipient, not the server or the sender.
 _REFUSAL_REASONS = ("recipient", "message")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MailOutcomes:
-    """What has become of a campaign's asks and reminders; `sent` counts the refused ones too."""
+    """Counts of a campaign's asks and reminders; `sent` includes the refused ones."""
 
     sent: int
     bounced: int
@@ -47,7 +47,7 @@ class MailOutcomes:
 
 
 def count_mail_outcomes(campaign: Campaign) -> MailOutcomes:
-    """Count what the brake looks at, since the launch."""
+    """Return the counts that the circuit breaker uses, since the launch."""
     counts = count_mails(campaign=campaign)
     sent = refused = bounced = complaints = 0
     for mails, count in counts.items():
@@ -63,9 +63,9 @@ def count_mail_outcomes(campaign: Campaign) -> MailOutcomes:
 def trip_circuit_breaker(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:
     """Pause a campaign that has too many bounces or any complaint; return why, or None.
 
-    What the admin knew of at the last `resume` after such a pause is not counted again, and after
-    the deadline nothing is left to stop. Must be called in a transaction of its own, after the one
-    that wrote the bounce down: it locks the campaign, which comes before the contacts.
+    Bounces before the last `resume` after such a pause are not counted again. After the deadline
+    there is nothing left to pause. Call it in a separate transaction after the one that recorded
+    the bounce: it locks the campaign, which comes before the contacts in the lock order.
     """
     campaign = _lock_campaign(campaign_id)
     if now >= campaign.deadline:
@@ -83,16 +83,16 @@ def trip_circuit_breaker(campaign_id: int, *, percent: int, now: datetime) -> Pa
 
 
 def pause_automatically(campaign_id: int, reason: PauseReason, *, now: datetime) -> bool:
-    """Pause a campaign for a reason that the admin is told by mail; False if it was not to be.
+    """Pause a campaign and enqueue a notice with the reason; False if nothing was changed.
 
-    A campaign that is paused already stays so, but a brake takes the place of another reason, so
-    that nobody lets it go on without knowing. Must be called inside the caller's transaction.
+    On a campaign that is paused already, a circuit-breaker reason replaces another one, so that
+    nobody resumes without knowing it. Call it inside the caller's transaction.
     """
     return _pause_campaign(_lock_campaign(campaign_id), reason, now, {})
 
 
 def finish_pilots(database: Database, *, now: datetime) -> int:
-    """Pause the campaigns whose pilot is through; return how many there were."""
+    """Pause the campaigns whose pilot is finished; return how many."""
     finished = 0
     for campaign in list(
         Campaign.select().where(Campaign.pilot > 0, Campaign.state == CampaignState.SENDING)
@@ -105,9 +105,9 @@ def finish_pilots(database: Database, *, now: datetime) -> int:
 
 
 def reset_circuit_breaker(campaign: Campaign) -> dict[str, int]:
-    """Note on a campaign (not saved) what the admin knows of who lets it go on; return the counts.
+    """Set the counts on a campaign (not saved) from which the breaker counts on; return them.
 
-    Nothing if it was not a brake that stopped it.
+    The admin who resumes knows these bounces. Returns {} if the breaker did not pause the campaign.
     """
     if campaign.pause_reason not in BREAKER_REASONS:
         return {}
@@ -119,10 +119,10 @@ def reset_circuit_breaker(campaign: Campaign) -> dict[str, int]:
 
 
 def end_pilot(campaign: Campaign) -> int:
-    """Note on a campaign (not saved) that its pilot is over; return how many asks waited for it.
+    """End the pilot of a campaign (not saved); return how many asks waited for its end.
 
-    None while the pilot is still under way, as when the admin had paused in the middle of it. The
-    asks themselves are released by `release_pilot_asks`, once this is saved.
+    Returns 0 while the pilot is under way, as when the admin paused during it. The asks are
+    released by `release_pilot_asks`, once the campaign is saved.
     """
     is_through = campaign.pause_reason == PauseReason.PILOT or not _is_pilot_under_way(campaign)
     if not campaign.pilot or not is_through:
@@ -132,13 +132,13 @@ def end_pilot(campaign: Campaign) -> int:
         count_mails(campaign=campaign),
         lambda mails: mails.kind is MailKind.ASK and mails.state is MailState.QUEUED,
     )
-    # The others are the few of the pilot itself that were put off.
+    # The other queued asks are the few of the pilot itself that were postponed.
     return queued - int(_select_queued_asks(campaign).where(Mail.due_at < AFTER_PILOT).count())
 
 
-def release_pilot_asks(campaign: Campaign, *, now: datetime, most: int) -> int:
-    """Make asks due that waited for a pilot which is over, so many at most; return how many."""
-    waiting_asks = _select_queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(most)
+def release_pilot_asks(campaign: Campaign, *, now: datetime, max_rows: int) -> int:
+    """Make at most `max_rows` asks due that waited for the end of a pilot; return how many."""
+    waiting_asks = _select_queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(max_rows)
     mail_ids = [number for (number,) in waiting_asks.tuples()]
     if not mail_ids:
         return 0
@@ -155,18 +155,18 @@ def release_pilot_asks(campaign: Campaign, *, now: datetime, most: int) -> int:
 
 
 def release_ended_pilots(database: Database, *, now: datetime) -> None:
-    """Make all asks due that still wait for a pilot which is over, as after a kill."""
+    """Make all asks due that still wait for an ended pilot, as after a killed process."""
     for campaign in list(
         Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_STARTED))
     ):
-        # Nothing is locked where nobody waits, as almost always.
+        # Almost always no ask waits, and nothing is locked.
         if _select_queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
             with background_lock(database, JobKind.END_PILOT) as should_stop:
                 run_steps(database, partial(_release_step, campaign, now), should_stop=should_stop)
 
 
 def _release_step(campaign: Campaign, now: datetime, limit: int) -> bool:
-    return release_pilot_asks(campaign, now=now, most=limit) > 0
+    return release_pilot_asks(campaign, now=now, max_rows=limit) > 0
 
 
 def _select_queued_asks(campaign: Campaign) -> Any:
@@ -208,7 +208,7 @@ def _pause_campaign(
 
 
 def _is_pilot_under_way(campaign: Campaign) -> bool:
-    """Say whether an ask that did not wait for the pilot has still to be settled."""
+    """Say whether an ask of the pilot itself is still queued or being sent."""
     asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
     under_way = asks.where(Mail.state.in_(_UNDERWAY))
     queued = asks.where(Mail.state == MailState.QUEUED, Mail.due_at < AFTER_PILOT)

@@ -1,7 +1,6 @@
-"""How many contacts and mails there are, from the counts that the database keeps.
+"""Counts of contacts and mails, from the count tables of the database.
 
-Nothing here looks at the rows that are counted. Who comes with a file is counted once all of it is
-taken in.
+Nothing here reads the counted rows. Contacts of an import are counted once all of it is imported.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from repermit.rules.consent import Dropped, MailKind, MailState, Status
 
 
 class ContactGroup(NamedTuple):
-    """What contacts that are counted together have in common."""
+    """The columns by which contacts are counted."""
 
     status: Status
     reason: str
@@ -29,7 +28,7 @@ class ContactGroup(NamedTuple):
 
 
 class StoredFieldCounts(NamedTuple):
-    """Of how many contacts of a list an address, a name and a source are held."""
+    """The number of contacts of a list with an address, a name and a source stored."""
 
     addresses: int
     names: int
@@ -37,7 +36,7 @@ class StoredFieldCounts(NamedTuple):
 
 
 class MailGroup(NamedTuple):
-    """What mails that are counted together have in common; `campaign` is 0 for those of none."""
+    """The columns by which mails are counted; `campaign` is 0 for mails without one."""
 
     campaign: int
     kind: MailKind
@@ -48,7 +47,7 @@ class MailGroup(NamedTuple):
 
 def count_contact_groups(mailing_list: MailingList | None = None) -> Counter[ContactGroup]:
     """Count the contacts of a list, or of all."""
-    conditions: list[Any] = [_make_whole_condition(ContactCount)]
+    conditions: list[Any] = [_make_complete_condition(ContactCount)]
     if mailing_list is not None:
         conditions.append(ContactCount.list_id == mailing_list.id)
     rows = _iter_sums(ContactCount, ContactGroup._fields, conditions)
@@ -63,8 +62,8 @@ def count_contact_groups(mailing_list: MailingList | None = None) -> Counter[Con
 def count_contacts(mailing_list: MailingList) -> Counter[tuple[Status, str]]:
     """Count the contacts of a list by status and reason."""
     counts: Counter[tuple[Status, str]] = Counter()
-    for people, count in count_contact_groups(mailing_list).items():
-        counts[people.status, people.reason] += count
+    for group, count in count_contact_groups(mailing_list).items():
+        counts[group.status, group.reason] += count
     return counts
 
 
@@ -94,10 +93,10 @@ def count_late_reminders(campaign: Campaign) -> int:
 
 
 def count_stored_fields(mailing_list: MailingList) -> StoredFieldCounts:
-    """Count of how many contacts of a list what is held."""
+    """Count how many contacts of a list have an address, a name and a source stored."""
     held_counts = StoredFieldCounts(0, 0, 0)
     names = ("addressed", "named", "sourced")
-    conditions = (HeldCount.list_id == mailing_list.id, _make_whole_condition(HeldCount))
+    conditions = (HeldCount.list_id == mailing_list.id, _make_complete_condition(HeldCount))
     for *marks, count in _iter_sums(HeldCount, names, conditions):
         held_counts = StoredFieldCounts(
             *(sum_ + mark * count for sum_, mark in zip(held_counts, marks, strict=True))
@@ -106,24 +105,24 @@ def count_stored_fields(mailing_list: MailingList) -> StoredFieldCounts:
 
 
 def count_erased(mailing_list: MailingList) -> int:
-    """Count who was taken off and is erased: nobody else has no address."""
+    """Count the erased contacts of a list, the only ones without an address."""
     conditions = (
         HeldCount.list_id == mailing_list.id,
         HeldCount.addressed == 0,
-        _make_whole_condition(HeldCount),
+        _make_complete_condition(HeldCount),
     )
     return sum(count for _, count in _iter_sums(HeldCount, ("addressed",), conditions))
 
 
 def count_suppressions(mailing_list: MailingList) -> Counter[tuple[str, bool]]:
-    """Count the suppressions of a list alone by their reason, and whether a file brought them."""
+    """Count a list's suppressions, not those for all lists, by reason and whether imported."""
     conditions = (SuppressionCount.list_id == mailing_list.id,)
     rows = _iter_sums(SuppressionCount, ("reason", "imported"), conditions)
     return Counter({(reason, bool(imported)): count for reason, imported, count in rows})
 
 
 def has_suppressions(list_id: int) -> bool:
-    """Say whether any address at all is suppressed for this list, or for all."""
+    """Say whether any address is suppressed for this list or for all lists."""
     list_condition = SuppressionCount.list_id.in_((list_id, 0))
     return bool(
         SuppressionCount.select().where(SuppressionCount.count != 0, list_condition).exists()
@@ -131,24 +130,24 @@ def has_suppressions(list_id: int) -> bool:
 
 
 def has_contacts_from_elsewhere(list_id: int, import_id: int) -> bool:
-    """Say whether anybody may be on a list whom that import has not brought."""
+    """Say whether a list may have contacts that did not come from this import."""
     other = (ContactCount.list_id == list_id) & (ContactCount.import_id != import_id)
     return bool(ContactCount.select().where(ContactCount.count != 0, other).exists())
 
 
 def sum_mails(counts: Counter[MailGroup], matches: Callable[[MailGroup], bool]) -> int:
-    """Return how many mails there are of which something holds."""
+    """Return the number of mails in the groups that match."""
     return sum(count for mails, count in counts.items() if matches(mails))
 
 
-def _make_whole_condition(table: Any) -> Any:
-    """Return the condition under which the file that brought contacts is taken in whole."""
+def _make_complete_condition(table: Any) -> Any:
+    """Return the SQL condition that the import of the counted contacts is complete."""
     return table.import_id.not_in(select_targets(TaskKind.IMPORT))
 
 
 def _iter_sums(table: Any, names: tuple[str, ...], conditions: Any) -> Iterator[tuple[Any, ...]]:
     columns = [getattr(table, name) for name in names]
-    # Written by the triggers alone, a count is never below zero.
+    # Only triggers write the counts, and no sum is below zero.
     count = fn.SUM(table.count).cast("BIGINT")
     rows = table.select(*columns, count).where(table.count != 0, *conditions)
     yield from rows.group_by(*columns).having(count > 0).tuples()

@@ -20,6 +20,7 @@ from repermit.evidence.consent_receipt import NO_REGISTER, ConsentRecordInput
 from repermit.rules.consent import (
     NOT_STARTED,
     OWN_YES,
+    POSSIBLY_SENT,
     Answer,
     Dropped,
     MailKind,
@@ -29,8 +30,6 @@ from repermit.rules.consent import (
 from repermit.rules.requested_mails_per_day import find_next_mail_time
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
-
-_MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
 def enqueue_receipt(
@@ -49,7 +48,7 @@ def enqueue_receipt(
     receipts = _RECEIPTS.rows(contact)
     if any(mail.state in NOT_STARTED for mail in receipts):
         drop_receipts(contact)
-    due_times = [mail.due_at for mail in receipts if mail.state in _MAY_HAVE_LEFT]
+    due_times = [mail.due_at for mail in receipts if mail.state in POSSIBLY_SENT]
     due_at = find_next_mail_time(due_times, now=at)
     _INSERT_RECEIPT.execute(
         mailing_list.id, contact.id, format_timestamp(due_at), _make_topic(answer, at)
@@ -87,7 +86,7 @@ def has_receipt(contact: Contact) -> bool:
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
         Mail.topic == _make_topic(Answer.YES, contact.status_at),
-        Mail.state.in_(_MAY_HAVE_LEFT),
+        Mail.state.in_(POSSIBLY_SENT),
     )
     return bool(receipts.exists())
 

@@ -1,6 +1,6 @@
-"""Erasing contacts: what is held of them goes, a suppression and pseudonymous evidence stay.
+"""Erasing contacts: their data is deleted; a suppression and pseudonymous evidence stay.
 
-Must be called inside the caller's transaction, as its last step: evidence is appended last.
+Call it inside the caller's transaction, as its last step: evidence is appended last.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _PARTS = ("person", "trace")
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionCounts:
-    """What was deleted: of how many contacts, and how much.
+    """The counts of what an erasure deleted.
 
-    `removed` is how many of them were still on the list; `entries` how many entries of the evidence
-    name nobody any more.
+    - `contacts`: erased contacts; `removed` of these were still on the list.
+    - `unsent`: dropped asks and reminders.
+    - `entries`: evidence entries whose personal parts were erased.
     """
 
     contacts: int
@@ -41,18 +42,18 @@ class DeletionCounts:
 
 
 def erase_contact(contact: Contact, *, act: Act, fingerprint_key: bytes) -> DeletionCounts:
-    """Delete what is held about a contact (GDPR art. 17); see erase_contacts."""
+    """Erase the data of one contact (GDPR art. 17); see `erase_contacts`."""
     return erase_contacts([contact], act=act, fingerprint_key=fingerprint_key)
 
 
 def erase_contacts(
     contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes
 ) -> DeletionCounts:
-    """Delete what is held about contacts of one list, one at least, whose rows are locked.
+    """Erase the data of contacts of one list; at least one, and all locked.
 
-    Status, reason and dates stay, so that counts add up; a suppression and pseudonymous evidence
-    stay, so that the erasure itself is kept to. Who was still on the list is removed first, for
-    `request`. Each gets an entry `erased` of their own, which is a part of their proof.
+    Status, reason and dates stay, so that counts add up. A suppression and pseudonymous evidence
+    stay, so that the contacts are not asked again. Contacts that are still on the list are removed
+    first, with the reason `request`. Each contact gets an entry `erased`, a part of its proof.
     """
     present_contacts = [contact for contact in contacts if contact.status != Status.REMOVED]
     unsent = drop_unsent(present_contacts, Dropped.SUPPRESSED)
@@ -103,17 +104,17 @@ def erase_contacts(
 
 
 def delete_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
-    """Delete the sign-ups of these addresses on a list, and the mails that were owed for them.
+    """Delete the sign-ups of these addresses on a list, with their mails; return how many.
 
-    Returns how many there were. The journal learns which, so that no backup brings them back.
+    The journal records them, so that no backup brings them back.
     """
-    # By the index of addresses: `+ 0` keeps that of lists from being used.
+    # `+ 0` keeps the index on lists from being used instead of the one on addresses.
     conditions = (SignUp.list + 0 == list_id, SignUp.address_key.in_(make_value_list(address_keys)))
     return _delete_sign_ups(*conditions)
 
 
 def delete_restored_sign_ups(uids: Sequence[str]) -> None:
-    """Delete the sign-ups of these names, which a backup brought back."""
+    """Delete the sign-ups of these uids, which a backup brought back."""
     _delete_sign_ups(SignUp.uid.in_(uids))
 
 
@@ -126,7 +127,9 @@ def _delete_sign_ups(*conditions: Any) -> int:
     return len(uids)
 
 
-def _make_entry(contact: Contact, slug: str, seqs: Sequence[int], whose: str, act: Act) -> Entry:
+def _make_entry(
+    contact: Contact, slug: str, seqs: Sequence[int], fingerprint: str, act: Act
+) -> Entry:
     """Return the entry of an erasure; `whose` is the fingerprint by which the proof is found."""
     return Entry(
         event="erased",
@@ -135,5 +138,5 @@ def _make_entry(contact: Contact, slug: str, seqs: Sequence[int], whose: str, ac
         list=slug,
         campaign=act.campaign,
         subject=contact.subject,
-        consent={"seqs": seqs, "parts": _PARTS, "whose": whose, **act.consent},
+        consent={"seqs": seqs, "parts": _PARTS, "whose": fingerprint, **act.consent},
     )

@@ -1,4 +1,4 @@
-"""One contact's whole history: how it came, what was sent, what came back, what was decided.
+"""The history of one contact: its arrival, mails, bounces, replies and evidence entries.
 
 Nothing here writes.
 """
@@ -31,11 +31,11 @@ _SHOWN_KEYS = (
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryEvent:
-    """Something that happened to a contact.
+    """An event in the history of a contact.
 
-    `what` is `imported`, `signed_up`, `mail_<state>`, `bounced`, `replied`, or an event of the
-    evidence, whose number and actor are given then. `facts` are words and codes of its own; of an
-    erasure that was only a part whose time was over, which part has `ended`.
+    - `what`: `imported`, `signed_up`, `mail_<state>`, `bounced`, `replied`, or an evidence event.
+    - `seq`, `actor`: set for an evidence event.
+    - `facts`: details; for a part that was erased when its retention ended, its name as `ended`.
     """
 
     at: datetime
@@ -46,7 +46,7 @@ class HistoryEvent:
 
 
 def read_history(contact: Contact) -> tuple[HistoryEvent, ...]:
-    """Return what happened to a contact, the oldest first."""
+    """Return the events of a contact, the oldest first."""
     events = (
         *_iter_arrivals(contact),
         *_iter_mails(contact),
@@ -78,7 +78,7 @@ def _iter_mails(contact: Contact) -> Iterator[HistoryEvent]:
 
 
 def _find_due_time(mail: Mail) -> datetime:
-    """Return when a mail is due that was not tried; of one that waits for a pilot, since when."""
+    """Return the due time of an unsent mail; if it waits for a pilot, the launch time."""
     campaign = mail.campaign
     at: datetime = mail.due_at
     return campaign.launched_at if campaign is not None and at >= AFTER_PILOT else at

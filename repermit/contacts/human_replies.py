@@ -1,6 +1,6 @@
-"""What people wrote back by mail, and waits for the admin's decision.
+"""Replies by mail that wait for the admin's decision.
 
-Nothing of their text is kept.
+Their text is not stored.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ from repermit.rules.consent import Answer, Status
 
 STOP = "stop"
 PROPOSALS = {"yes": Answer.YES, "no": Answer.NO, STOP: Answer.NO}
-"""The answer that each proposal comes to, if the admin agrees."""
+"""The answer that is recorded for each proposal if the admin agrees."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingReply:
-    """A reply that the admin has still to decide on, and the number of its contact.
+    """A reply that waits for the admin's decision.
 
-    `proposed` is "yes", "no", "stop" if it asks to be mailed no more without a plain No, or "" if
-    it is unclear, or not from the asked address. `digest` names the message in the mailbox.
+    - `proposed`: "yes", "no", "stop" (a request for no more mail that is not a plain No), or "" if
+      it is unclear or not from the asked address.
+    - `number`, `contact`: the ids of the reply and of its contact.
+    - `digest`: identifies the message in the mailbox.
     """
 
     address: str
@@ -46,9 +48,10 @@ class WaitingReply:
 
 @dataclass(frozen=True, kw_only=True)
 class DecidedReply:
-    """A reply that an admin has decided on: "yes", "no" or "none", and may still take back.
+    """A reply that an admin has decided on and can still change.
 
-    A Yes or No stays in the record; it is taken back by its opposite, also an entry.
+    - `decision`: "yes", "no" or "none". A Yes or No stays in the evidence and is changed by the
+      opposite answer, which is another entry.
     """
 
     address: str
@@ -62,10 +65,11 @@ class DecidedReply:
 def save_reply(
     contact: Contact, *, digest: str, proposed: str, at: datetime, decided_at: datetime | None
 ) -> bool:
-    """Note that a person wrote back; False if this very message was noted before.
+    """Save a reply by mail; return False if the same message was saved before.
 
-    `digest` names the message, `at` is when it arrived; `decided_at` is set for one that says
-    what is known.
+    - `digest`: identifies the message.
+    - `at`: when it arrived.
+    - `decided_at`: set for a reply that changes nothing, which does not wait.
     """
     is_known = Reply.select().where(Reply.message_digest == digest).exists()
     Reply.insert(
@@ -80,7 +84,7 @@ def save_reply(
 
 
 def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
-    """Return the replies to the list's latest campaign that wait, in the order of their coming."""
+    """Return the waiting replies to the list's latest campaign, the oldest first."""
     columns = (Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
     rows = _select_waiting(mailing_list, *columns, Reply.message_digest)
     return tuple(
@@ -99,7 +103,7 @@ def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
 
 
 def count_waiting_replies(mailing_list: MailingList) -> int:
-    """Return how many replies to the list's latest campaign wait."""
+    """Return the number of waiting replies to the list's latest campaign."""
     return int(_select_waiting(mailing_list, Reply.id).count())
 
 
@@ -119,11 +123,10 @@ def _select_waiting(mailing_list: MailingList, *columns: Any) -> Any:
 _DECISIONS = {"confirmed": "yes", "removed": "no", "reply_set_aside": "none"}
 
 
-def list_decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedReply, ...]:
-    """Return the replies to the latest campaign that an admin decided on last, the newest first.
+def list_decided_replies(mailing_list: MailingList, *, limit: int) -> tuple[DecidedReply, ...]:
+    """Return the replies to the latest campaign that an admin decided on, the latest first.
 
-    Only those whose contact stands as that decision left it: a press of the person's own since
-    then is theirs.
+    Replies are left out whose contact has changed since, for example by its own press.
     """
     campaign = latest_campaign(mailing_list)
     if campaign is None:
@@ -152,7 +155,7 @@ def list_decided_replies(mailing_list: MailingList, *, most: int) -> tuple[Decid
             Contact.erased_at.is_null(),
         )
         .order_by(Reply.decided_at.desc(), Reply.id.desc())
-        .limit(most)
+        .limit(limit)
         .dicts()
     )
     return tuple(
@@ -173,33 +176,33 @@ def list_decided_replies(mailing_list: MailingList, *, most: int) -> tuple[Decid
 def reopen_reply(
     database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
 ) -> None:
-    """Let a reply wait again that was set aside, which is an entry of its own. Raises NotFound."""
+    """Make a reply wait again that was set aside, and append an entry. Raises NotFound."""
     with database.atomic():
         contact = mark_reply_undecided(mailing_list, number)
         _append_entry("reply_reopened", mailing_list, contact, now=now, actor=actor)
 
 
 def mark_reply_undecided(mailing_list: MailingList, number: int) -> Contact:
-    """Let a decided reply wait, in the caller's transaction; return its contact.
+    """Make a decided reply wait again, in the caller's transaction; return its contact.
 
-    Raises NotFound, also where it waits already.
+    Raises NotFound, also if it waits already.
     """
-    found: Reply | None = Reply.get_or_none(
+    reply: Reply | None = Reply.get_or_none(
         Reply.list == mailing_list, Reply.id == number, Reply.decided_at.is_null(is_null=False)
     )
-    if found is None:
+    if reply is None:
         raise NotFound("there is no such reply to %(list)s", list=mailing_list.slug)
     Reply.update(decided_at=None).where(Reply.id == number).execute()
-    contact: Contact = found.contact
+    contact: Contact = reply.contact
     return contact
 
 
 def set_reply_aside(
     database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
 ) -> None:
-    """Decide that a reply is no answer: a question, or thanks. Raises NotFound.
+    """Decide that a reply is no answer, such as a question or thanks. Raises NotFound.
 
-    If somebody has decided on it already, that stands.
+    An earlier decision on it stays.
     """
     with database.atomic():
         reply: Reply | None = Reply.get_or_none(Reply.list == mailing_list, Reply.id == number)
@@ -223,8 +226,8 @@ def _append_entry(
 
 
 def find_reply_time(contact: Contact, answer: Answer) -> datetime | None:
-    """Return when a reply arrived that may be this answer and that nobody has decided on."""
-    proposals = ["", *(proposal for proposal, its in PROPOSALS.items() if its is answer)]
+    """Return when the first undecided reply arrived that may be this answer, None without one."""
+    proposals = ["", *(proposal for proposal, meaning in PROPOSALS.items() if meaning is answer)]
     reply: Reply | None = (
         Reply.select()
         .where(Reply.contact == contact, Reply.decided_at.is_null(), Reply.proposed.in_(proposals))
@@ -248,5 +251,5 @@ _SETTLE = PreparedQuery(
 
 
 def delete_replies(contact_ids: Sequence[int]) -> int:
-    """Delete that contacts ever wrote back; return how many replies there were."""
+    """Delete the stored replies of contacts; return how many."""
     return int(Reply.delete().where(Reply.contact.in_(make_id_list(contact_ids))).execute())

@@ -5,18 +5,20 @@ from __future__ import annotations
 from repermit.rules.consent import PauseReason
 
 FIRST_SENT = 100
-"""How many mails a server must have decided on before a share of bounces says anything."""
+"""The number of accepted or refused mails from which on the share of bounces counts."""
 
 BREAKER_REASONS = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
 
 
 def decide_pause(sent: int, bounced: int, complaints: int, *, percent: int) -> PauseReason | None:
-    """Say why a campaign must stop by itself, or None if it may go on.
+    """Return why a campaign must pause automatically, or None if it may go on.
 
-    `sent` counts the mails that a server has decided on, `bounced` those of them that it refused or
-    that came back later. A share of bounces is what mailbox providers know a bought or forgotten
-    list by; `percent` 0 looks at complaints alone. Who complains was mailed against their will, and
-    one such person is enough to look again (GDPR art. 21(3)).
+    - `sent`: mails that a server accepted or refused.
+    - `bounced`: of these, the mails that were refused or came back later.
+    - `percent`: the limit of their share, 0 for none.
+
+    Mailbox providers recognise a bought or forgotten list by its share of bounces. One complaint is
+    enough: that person was mailed against their will (GDPR art. 21(3)).
     """
     if complaints > 0:
         return PauseReason.COMPLAINT
@@ -26,8 +28,8 @@ def decide_pause(sent: int, bounced: int, complaints: int, *, percent: int) -> P
 
 
 def replaces_reason(reason: PauseReason, present: str) -> bool:
-    """Say whether a reason takes the place of the one for which a campaign is paused already.
+    """Say whether a pause reason replaces the present one.
 
-    The breaker's replace any other, "" too, so that nobody resumes without knowing of it.
+    A circuit-breaker reason replaces any other, "" too, so that nobody resumes without knowing it.
     """
     return reason in BREAKER_REASONS and present not in BREAKER_REASONS

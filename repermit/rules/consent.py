@@ -14,7 +14,7 @@ from repermit.i18n.lazy_text import LazyText
 
 
 class Status(StrEnum):
-    """Where a contact stands."""
+    """The status of a contact."""
 
     UNCONFIRMED = "unconfirmed"
     CONFIRMED = "confirmed"
@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a contact was taken off."""
+    """The reason why a contact was removed."""
 
     NO = "no"
     NO_RESPONSE = "no_response"
@@ -38,21 +38,21 @@ LEFT_ELSEWHERE = {
     "cleaned": Reason.BOUNCE,
     "complained": Reason.COMPLAINT,
 }
-"""What a file says of who had left elsewhere, and for what that takes them off here.
+"""Removal reasons by the statuses that other tools' files give to former contacts.
 
-The suppression of somebody who was never on the list keeps the file's word as its reason.
+The suppression of an address that was never on the list has the file's status as its reason.
 """
 
 
 ANSWERED_NO = frozenset({Reason.NO, Reason.WITHDRAWN})
-"""The removals by a No that the person answered."""
+"""The reasons of a removal by the contact's own No."""
 
 REFUSALS = ANSWERED_NO | {Reason.COMPLAINT, Reason.REQUEST}
-"""The removals that are a person's No, in whatever way it came; after one a Yes is asked twice."""
+"""The reasons that are a refusal in some form; a later Yes is asked for twice."""
 
 
 class Basis(StrEnum):
-    """On what ground a confirmed or customer contact may be mailed.
+    """The ground on which a confirmed or customer contact may be mailed.
 
     `imported` is a sign-up by the person that another tool recorded, with the wording of its
     form; `thin` is the same without the wording (EDPB 05/2020 §108: the controller must be able
@@ -71,7 +71,7 @@ OWN_YES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
 class Fate(StrEnum):
-    """What becomes of a row of an imported file, the order of strength first to last."""
+    """The fate of a row of an imported file, the strongest first."""
 
     INVALID = "invalid"
     SUPPRESSED = "suppressed"
@@ -84,7 +84,7 @@ class Fate(StrEnum):
 
 
 class CampaignState(StrEnum):
-    """Where a campaign stands."""
+    """The state of a campaign."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"
@@ -106,7 +106,7 @@ LIVE_STATES = frozenset(
 
 
 class MailKind(StrEnum):
-    """What a mail is for."""
+    """The kind of a mail."""
 
     ASK = "ask"
     REMINDER = "reminder"
@@ -116,11 +116,11 @@ class MailKind(StrEnum):
 
 
 ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
-"""Kinds that nobody has asked for, to whom invariant 3 applies."""
+"""The kinds of unrequested mail, to which invariant 3 applies."""
 
 
 class MailState(StrEnum):
-    """How far a mail has come."""
+    """The state of a mail."""
 
     QUEUED = "queued"
     CLAIMED = "claimed"
@@ -135,14 +135,17 @@ NOT_STARTED = (MailState.QUEUED, MailState.CLAIMED)
 """The states of a mail that may still be dropped."""
 
 UNSETTLED = (*NOT_STARTED, MailState.STARTED)
-"""The states of a mail that has yet to leave or is on its way."""
+"""The states of a mail that is queued or being sent."""
+
+POSSIBLY_SENT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
+"""The states of a mail that was sent, or may have been."""
 
 
 class PauseReason(StrEnum):
-    """Why a campaign paused by itself; what the admin paused has none.
+    """The reason of an automatic pause; a pause by the admin has none.
 
-    `restored`: the database was put back to what it was before, and does not know what was sent
-    and answered since. A mail that is in doubt for this has the same word as its reason.
+    - `restored`: a backup was restored, which lacks what was sent and answered after it. Mails that
+      are in doubt because of it have the same word as their reason.
     """
 
     PILOT = "pilot"
@@ -152,7 +155,7 @@ class PauseReason(StrEnum):
 
 
 class BounceKind(StrEnum):
-    """What came back for a mail that a server had accepted."""
+    """The kind of message that came back for an accepted mail."""
 
     HARD = "hard"
     SOFT = "soft"
@@ -160,14 +163,14 @@ class BounceKind(StrEnum):
 
 
 class Answer(StrEnum):
-    """What a person says."""
+    """The answer of a person."""
 
     YES = "yes"
     NO = "no"
 
 
 class Exclusion(StrEnum):
-    """Why a contact is left out of a campaign's audience."""
+    """The reason why a contact is not in a campaign's audience."""
 
     CONFIRMED = "confirmed"
     CUSTOMER = "customer"
@@ -179,11 +182,11 @@ class Exclusion(StrEnum):
 def exclusion(
     status: Status, basis: str, *, suppressed: bool, asked_before: bool, include_thin: bool
 ) -> Exclusion | None:
-    """Say why a contact may not be asked, or None if it may.
+    """Return why a contact may not be asked, or None if it may.
 
-    Who objected or withdrew is not asked again (GDPR art. 21(3), art. 7(3)); who has been asked
-    is not asked twice (ICO on Honda, 2017: an asking is itself a mail that needs a ground). The
-    admin may choose to ask those whose proof is thin too.
+    A person who objected or withdrew is not asked again (GDPR art. 21(3), art. 7(3)). Nobody is
+    asked twice (ICO on Honda, 2017: an ask is itself a mail that needs a ground). The admin may
+    choose to ask contacts with a thin proof too.
     """
     if status is Status.REMOVED:
         return Exclusion.REMOVED
@@ -193,17 +196,17 @@ def exclusion(
         return Exclusion.CUSTOMER
     if status is Status.CONFIRMED and not (include_thin and basis == Basis.THIN):
         return Exclusion.CONFIRMED
-    # Last, so that whoever said Yes to an earlier asking counts as confirmed.
+    # Last, so that a contact that said Yes to an earlier ask counts as confirmed.
     if asked_before:
         return Exclusion.ASKED_BEFORE
     return None
 
 
 class Outcome(StrEnum):
-    """What an answer does.
+    """The outcome of an answer.
 
-    `hold` is a Yes that may be a program's, and is asked for once more. `ask` is a press of which
-    nothing is recorded, since its page was used or is out of date: the question is shown again.
+    - `hold`: a Yes that may be a program's, which is asked for once more.
+    - `ask`: a press that is not recorded since its form is stale; the question is shown again.
     """
 
     CONFIRM = "confirm"
@@ -215,12 +218,12 @@ class Outcome(StrEnum):
 
 
 CHANGING_OUTCOMES = (Outcome.CONFIRM, Outcome.REMOVE)
-"""What an answer does that changes where its person stands."""
+"""The outcomes that change the contact's status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an answer does; `reason` is set for a removal."""
+    """The effect of an answer; `reason` is set for a removal."""
 
     outcome: Outcome
     reason: Reason | None = None
@@ -243,11 +246,12 @@ def decide(
 ) -> Decision:
     """Decide what an answer does to a contact.
 
-    `arrived` and `deadline` are aware; the deadline is None if the contact was never in a
-    campaign. `by_file` says that a file alone has taken the contact off. A No counts for ever,
-    since withdrawing must be as easy as consenting (GDPR art. 7(3)). A Yes counts if it arrived
-    before the deadline, whatever was answered earlier; after it, a Yes needs a fresh sign-up, since
-    the question that it answers is no longer open.
+    - `arrived_at`, `deadline`: aware; no deadline if the contact was never in a campaign.
+    - `by_file`: an import alone removed the contact.
+
+    A No always counts, since withdrawing must be as easy as consenting (GDPR art. 7(3)). A Yes
+    counts if it arrived before the deadline, whatever was answered earlier. After it, the question
+    is no longer open, and a Yes needs a new sign-up.
     """
     if answer is Answer.NO:
         in_time = deadline is not None and arrived_at < deadline
@@ -262,13 +266,13 @@ def decide(
 def is_too_late(
     status: Status, basis: str, *, arrived_at: datetime, deadline: datetime | None
 ) -> bool:
-    """Say whether a Yes that arrives then would answer a question that is open no longer."""
+    """Say whether a Yes that arrives at `arrived_at` answers a question that is closed."""
     is_open = deadline is not None and arrived_at < deadline
     return not is_open and not _is_confirmed_for_good(status, basis)
 
 
 def _is_confirmed_for_good(status: Status, basis: str) -> bool:
-    """Say whether an opt-in is registered that can be shown, to which a Yes adds nothing."""
+    """Say whether a provable opt-in is registered, to which a Yes adds nothing."""
     return status is Status.CONFIRMED and basis != Basis.THIN
 
 
@@ -277,46 +281,47 @@ def _decide_no(status: Status, reason: str, *, in_time: bool, by_file: bool) -> 
         return Decision(Outcome.REMOVE, Reason.NO)
     if status is not Status.REMOVED:
         return Decision(Outcome.REMOVE, Reason.WITHDRAWN)
-    # The sweep was first, but the answer had arrived in time: the person did answer. And what a
-    # file has said may be taken back, the person's own objection may not (GDPR art. 21(3)).
+    # The sweep came first, but the answer had arrived in time. And a file's removal can be undone,
+    # which the person's own objection must survive (GDPR art. 21(3)).
     if by_file or (reason == Reason.NO_RESPONSE and in_time):
         return Decision(Outcome.REMOVE, Reason.NO)
     return _NOTHING
 
 
 def may_leave(status: Status, *, by_file: bool) -> bool:
-    """Say whether a complaint, or that somebody asked for it, takes a contact off.
+    """Say whether a complaint or a request removes a contact.
 
-    It does whoever is on the list, and also whom a file alone has taken off (`by_file`): the file
-    may be taken back, and must not put back who has objected since (GDPR art. 21(3)).
+    - `by_file`: an import alone removed it. It is removed again, as undoing the import must not
+      restore a contact that has objected since (GDPR art. 21(3)).
     """
     return by_file or status is not Status.REMOVED
 
 
 def is_undecided(status: Status, basis: str, *, include_thin: bool) -> bool:
-    """Say whether what a campaign has asked a contact is still open.
+    """Say whether a campaign's question to a contact is still open.
 
-    With `include_thin` it asks those too whose proof is thin, in the same words as everybody: an
-    opt-in that cannot be shown is none (EDPB 05/2020 §108). SQL has the same of many contacts:
-    contacts/lookup.py: make_undecided_condition, and the start of a mail in sending/send_step.py.
+    - `include_thin`: the campaign asks contacts with a thin proof too, as an opt-in that cannot be
+      shown is none (EDPB 05/2020 §108).
+
+    The same rule in SQL: `make_undecided_condition` in contacts/lookup.py, and the start of a mail
+    in sending/send_step.py.
     """
     is_thin = status is Status.CONFIRMED and basis == Basis.THIN
     return status is Status.UNCONFIRMED or (include_thin and is_thin)
 
 
 _OWN = frozenset({Reason.COMPLAINT, Reason.REQUEST})
-"""What takes off also whom a file alone has taken off; a No does too, from whatever is removed."""
+"""The reasons that also remove a contact that an import alone removed; a No does so too."""
 
 
 def require_removal(
     status: Status, reason: Reason, *, basis: str = "", by_file: bool = False
 ) -> None:
-    """Refuse a removal that the words do not allow; `basis` is the contact's.
+    """Raise TransitionRefused if a contact cannot be removed for this reason.
 
-    Raises TransitionRefused: silence ends only what was never confirmed, or not so that it could
-    be shown; a No before a Yes is `no` and after it `withdrawn`. What was taken for silence may
-    prove to be an answer or a bounce, and whom a file alone has taken off (`by_file`) may leave by
-    themselves; see may_leave.
+    Silence removes only contacts without a provable opt-in. A No before a Yes is `no`, and after it
+    `withdrawn`. A contact removed for silence may prove to have answered or bounced. A contact that
+    an import alone removed (`by_file`) may still leave by itself; see `may_leave`.
     """
     if reason in _OWN and may_leave(status, by_file=by_file):
         return
@@ -338,11 +343,12 @@ def require_removal(
 
 
 def is_unreached(status: Status, *, reason: str, basis: str, include_thin: bool) -> bool:
-    """Say whether "no such mailbox" takes a contact off.
+    """Say whether "no such mailbox" removes a contact.
 
-    It does where an answer was still owed, and also where the lack of one was taken for silence:
-    the question never arrived. Whoever has answered is left as they are, since a mailbox that is
-    gone takes no consent back; `include_thin` is as it was when they were asked.
+    It does while the question is open, and after a removal for silence, as the question never
+    arrived. A contact that has answered stays, since a missing mailbox withdraws no consent.
+
+    - `include_thin`: that of the campaign that asked the contact.
     """
     if status is Status.REMOVED:
         return reason == Reason.NO_RESPONSE
@@ -351,7 +357,7 @@ def is_unreached(status: Status, *, reason: str, basis: str, include_thin: bool)
 
 
 def fate(*, opted_out: bool, proven: bool, customer: bool, role: bool) -> Fate:
-    """Decide the fate of a valid row by itself: the strongest of what it says wins."""
+    """Return the fate of a valid row by itself: the strongest of its statements wins."""
     if opted_out:
         return Fate.OPTED_OUT
     if proven:
@@ -386,15 +392,15 @@ UNATTESTED = LazyText(
     "--map customer= says it is not",
     code="unattested",
 )
-"""What is said where customers come without the attestation that their basis needs."""
+"""The refusal of customers without the attestation that their basis needs."""
 
 
 def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
-    """Refuse the customer basis where its conditions do not hold.
+    """Raise Refused where the conditions of the customer basis do not hold.
 
-    Directive 2002/58/EC art. 13(2) and Telecommunicatiewet 11.7(4): sold to, by this
-    organisation, told and offered a way out at collection, similar products. GDPR art. 6 is not
-    asked for beside them (CJEU C-654/23, Inteligo Media). Raises Refused.
+    Directive 2002/58/EC art. 13(2) and Telecommunicatiewet 11.7(4): a sale by this organisation,
+    information and a way to object at collection, and similar products. GDPR art. 6 is not required
+    in addition (CJEU C-654/23, Inteligo Media).
     """
     if sensitive:
         raise Refused(
@@ -418,9 +424,9 @@ _ALLOWED = {
 
 
 def require_campaign(state: CampaignState, act: str) -> None:
-    """Refuse an act that a campaign's state does not allow.
+    """Raise TransitionRefused if a campaign's state does not allow an act.
 
-    `act` is "pause", "resume", "cancel", "extend", "remind" or "close". Raises TransitionRefused.
+    - `act`: "pause", "resume", "cancel", "extend", "remind" or "close".
     """
     if state not in _ALLOWED[act]:
         raise TransitionRefused(
@@ -432,7 +438,7 @@ def require_campaign(state: CampaignState, act: str) -> None:
 
 
 class Dropped(StrEnum):
-    """Why a mail that was owed is not sent."""
+    """The reason why a mail was dropped."""
 
     ANSWERED = "answered"
     SUPPRESSED = "suppressed"

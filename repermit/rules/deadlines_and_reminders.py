@@ -65,11 +65,11 @@ def expiry(
     return Verdict.EXPIRE
 
 
-LONGEST_PERIOD = timedelta(days=366)
+MAX_PERIOD = timedelta(days=366)
 """How long after the last ask a deadline may be, and how far it may be moved at a time: whoever has
 not answered by then will not, and may not be mailed meanwhile. A later one is a slip."""
 
-_USUAL_PERIOD = timedelta(days=28)
+_DEFAULT_PERIOD = timedelta(days=28)
 _TWO_WEEKS = timedelta(days=14)
 
 
@@ -78,5 +78,5 @@ def suggest_period(minimum_days: int) -> timedelta:
 
     A deadline is at the end of its day, so a day less than a launch takes is the most.
     """
-    period = max(_USUAL_PERIOD, timedelta(days=minimum_days) + _TWO_WEEKS)
-    return min(period, LONGEST_PERIOD - timedelta(days=1))
+    period = max(_DEFAULT_PERIOD, timedelta(days=minimum_days) + _TWO_WEEKS)
+    return min(period, MAX_PERIOD - timedelta(days=1))

@@ -277,7 +277,7 @@ def show_replies(slug: str) -> Response:
         excerpts=excerpts,
         is_read=is_read,
         can_read=poll.can_read(account),
-        decided=human_replies.list_decided_replies(mailing_list, most=_MAX_DECIDED),
+        decided=human_replies.list_decided_replies(mailing_list, limit=_MAX_DECIDED),
         wrong=wrong,
     )
 
@@ -318,7 +318,7 @@ def undo_decision(slug: str, number: int) -> AnyResponse:
     reply = next(
         (
             reply
-            for reply in human_replies.list_decided_replies(mailing_list, most=_MAX_DECIDED)
+            for reply in human_replies.list_decided_replies(mailing_list, limit=_MAX_DECIDED)
             if (reply.number, reply.decision) == (number, decision)
         ),
         None,

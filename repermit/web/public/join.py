@@ -63,7 +63,7 @@ def take_form(name: str) -> Response:
     mailing_list = link_target.find_joinable_list(name, settings=services.settings)
     if mailing_list is None:
         return error_pages.show_not_found()
-    context = _make_list_reader(mailing_list)
+    context = _make_list_context(mailing_list)
     if wait := _take_sign_up():
         response = render_page("too_many.html", context, status=_TOO_MANY)
         # RFC 6585 §4, in seconds.
@@ -129,8 +129,8 @@ def _get_network(address: str) -> str:
 
 def _take_sign_up() -> int:
     """Return for how many seconds nobody more may sign up from the network that asks."""
-    kept: SignUpLimits = current_app.extensions["repermit.sign_ups"]
-    return kept.take_sign_up(read_route(request.environ), now=get_arrival())
+    limits: SignUpLimits = current_app.extensions["repermit.sign_ups"]
+    return limits.take_sign_up(read_route(request.environ), now=get_arrival())
 
 
 @pages.get("/confirm/<token:token>")
@@ -169,8 +169,8 @@ def _confirm_sign_up(uid: str, token: str) -> Response:
         settings=services.settings,
         trace=make_trace(),
         page_wording=wording,
-        language=_make_reader(before).language,
-        given_by=_make_reader(before).given_by,
+        language=_make_context(before).language,
+        given_by=_make_context(before).given_by,
         confirmation_token=request.form.get(CONFIRMATION_FIELD, ""),
         form=read_pressed_form(uid),
     )
@@ -197,7 +197,7 @@ def _decline_sign_up(uid: str, token: str) -> Response:
         return _show_question(signed_up, token)
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _show_outcome(signed_up)
-    context = _make_reader(signed_up)
+    context = _make_context(signed_up)
     fields = {"address": signed_up.address, **make_list_fields(signed_up.mailing_list, context)}
     if signed_up.contact_state is not None and signed_up.contact_state.status is not Status.REMOVED:
         fields = make_contact_fields(signed_up.contact_state, context)
@@ -211,7 +211,7 @@ def _decline_sign_up(uid: str, token: str) -> Response:
 
 def _show_question(signed_up: SignUpResult, token: str) -> Response:
     """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
-    context = _make_reader(signed_up)
+    context = _make_context(signed_up)
     return render_page(
         "confirm_sign_up.html", context, **_make_confirm_fields(signed_up, context, token)
     )
@@ -220,7 +220,7 @@ def _show_question(signed_up: SignUpResult, token: str) -> Response:
 def _show_outcome(signed_up: SignUpResult | None) -> Response:
     """Show what became of a sign-up."""
     if signed_up is not None and signed_up.outcome is Outcome.LATE:
-        context = _make_reader(signed_up)
+        context = _make_context(signed_up)
         return render_page(
             "sign_up_expired.html",
             context,
@@ -229,11 +229,11 @@ def _show_outcome(signed_up: SignUpResult | None) -> Response:
     contact_state = signed_up.contact_state if signed_up else None
     if signed_up is None or contact_state is None or contact_state.is_gone:
         return show_gone(contact_state)
-    return show_result(_make_reader(signed_up), contact_state, signed_up.outcome)
+    return show_result(_make_context(signed_up), contact_state, signed_up.outcome)
 
 
 def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response:
-    context = _make_list_reader(mailing_list)
+    context = _make_list_context(mailing_list)
     return render_page(
         "join.html",
         context,
@@ -248,16 +248,16 @@ def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response
 def _make_confirm_fields(
     signed_up: SignUpResult, context: PageContext, token: str
 ) -> dict[str, Any]:
-    about, locale = signed_up.mailing_list, make_locale(context)
+    list_facts, locale = signed_up.mailing_list, make_locale(context)
     links = get_services().links
     return {
-        **make_list_fields(about, context),
+        **make_list_fields(list_facts, context),
         "address": signed_up.address,
         "why": page_text.explain_asking_again(signed_up.signals, locale)
         if signed_up.confirmation_token
         else "",
         "mark": signed_up.confirmation_token,
-        "labels": page_text.make_sign_up_labels(locale, sensitive=about.sensitive),
+        "labels": page_text.make_sign_up_labels(locale, sensitive=list_facts.sensitive),
         "confirm_url": make_public_url(f"/confirm/{token}", context),
         "form_number": links.form_number(links.read("confirm", token), signed_up.form_version),
     }
@@ -266,7 +266,7 @@ def _make_confirm_fields(
 def _make_wording(signed_up: SignUpResult, token: str) -> str:
     """Return the text around the button as it was shown, with a mark for the address."""
     # The same text, whether or not its language had to be chosen.
-    context = replace(_make_reader(signed_up), is_switched=False)
+    context = replace(_make_context(signed_up), is_switched=False)
     fields = {**_make_confirm_fields(signed_up, context, token), "address": "⟦address⟧"}
     return render(
         "recorded_sign_up.html",
@@ -277,13 +277,13 @@ def _make_wording(signed_up: SignUpResult, token: str) -> str:
     )
 
 
-def _make_reader(signed_up: SignUpResult) -> PageContext:
+def _make_context(signed_up: SignUpResult) -> PageContext:
     return make_context(
         request.path, language=signed_up.language, mailing_list=signed_up.mailing_list
     )
 
 
-def _make_list_reader(mailing_list: MailingList) -> PageContext:
+def _make_list_context(mailing_list: MailingList) -> PageContext:
     return make_context(
         request.path,
         language=mailing_list.language,

@@ -109,7 +109,7 @@ def show_fresh(token: str) -> Response:
     if link is None or link.state != "good":
         return show_expired_link(link)
     return render_page(
-        "open_data_link.html", _make_link_reader(link), **_make_link_fields(link, "fresh", token)
+        "open_data_link.html", _make_link_context(link), **_make_link_fields(link, "fresh", token)
     )
 
 
@@ -130,7 +130,7 @@ def show_address(token: str) -> Response:
     if link is None or link.state != "good":
         return show_expired_link(link)
     return render_page(
-        "change_address.html", _make_link_reader(link), **_make_link_fields(link, "address", token)
+        "change_address.html", _make_link_context(link), **_make_link_fields(link, "address", token)
     )
 
 
@@ -149,7 +149,7 @@ def confirm_address(token: str) -> Response:
         return show_expired_link(moved.link if moved else None)
     template = "address_changed.html" if moved.outcome == "moved" else "address_in_use.html"
     return render_page(
-        template, _make_link_reader(moved.link), **_make_link_fields(moved.link, "address", token)
+        template, _make_link_context(moved.link), **_make_link_fields(moved.link, "address", token)
     )
 
 
@@ -165,7 +165,7 @@ def show_expired_link(link: Link | None) -> Response:
             make_context(request.path, language=choose_unknown_language()),
             link=None,
         )
-    context = _make_link_reader(link)
+    context = _make_link_context(link)
     return render_page(
         "link_ended.html",
         context,
@@ -183,7 +183,7 @@ def _find_link(kind: Any, token: str) -> Link | None:
 
 
 def _make_link_fields(link: Link, kind: str, token: str) -> dict[str, Any]:
-    context = _make_link_reader(link)
+    context = _make_link_context(link)
     return {
         **make_list_fields(link.mailing_list, context),
         "address": link.address,
@@ -192,7 +192,7 @@ def _make_link_fields(link: Link, kind: str, token: str) -> dict[str, Any]:
     }
 
 
-def _make_link_reader(link: Link) -> PageContext:
+def _make_link_context(link: Link) -> PageContext:
     return make_context(request.path, language=link.language, mailing_list=link.mailing_list)
 
 
@@ -229,7 +229,7 @@ def show_held(
 ) -> Response:
     """Show everything; `said` is what was done, `wrong` what cannot be an address."""
     held = _read_held_data(opened)
-    context = _make_reader(opened)
+    context = _make_context(opened)
     return render_page(
         "my_data.html",
         context,
@@ -254,13 +254,13 @@ def _correct_name(opened: OpenedLink) -> Response:
             trace=make_trace(),
         )
     )
-    gettext = make_locale(_make_reader(opened)).gettext
+    gettext = make_locale(_make_context(opened)).gettext
     said = gettext("It is corrected.") if changed else gettext("There was nothing to correct.")
     return show_held(opened, said=said)
 
 
 def _ask_new_address(opened: OpenedLink) -> Response:
-    context = _make_reader(opened)
+    context = _make_context(opened)
     gettext = make_locale(context).gettext
     try:
         is_asked = _require_current(
@@ -305,7 +305,7 @@ def _download_data(opened: OpenedLink) -> Response:
 
 
 def _show_leaving(opened: OpenedLink) -> Response:
-    context = _make_reader(opened)
+    context = _make_context(opened)
     is_removed = Contact.get_by_id(opened.contact).status == Status.REMOVED
     return render_page(
         "delete_my_data.html",
@@ -324,7 +324,7 @@ def _erase_data(opened: OpenedLink) -> Response:
     _require_current(is_done or None)
     mailing_list = find_list(opened.mailing_list.slug)
     uploads.forget_in_upload(mailing_list, key, settings=services.settings)
-    context = _make_reader(opened)
+    context = _make_context(opened)
     removed_at = Contact.get_by_id(opened.contact).status_at
     return render_page(
         "delete_my_data_done.html",
@@ -367,7 +367,7 @@ def _list_recipients(opened: OpenedLink) -> tuple[Recipient, ...]:
     return list_recipients(find_list(opened.mailing_list.slug), get_services().settings)
 
 
-def _make_reader(opened: OpenedLink) -> PageContext:
+def _make_context(opened: OpenedLink) -> PageContext:
     return make_context("", language=opened.language, mailing_list=opened.mailing_list)
 
 
@@ -385,9 +385,9 @@ def _make_opened_fields(opened: OpenedLink, context: PageContext) -> dict[str, A
 
 def _list_languages(held: HeldData, context: PageContext) -> dict[str, str]:
     """Return the languages that somebody may choose, the one that is held of them among these."""
-    offered = list_language_names(context.mailing_list)
-    kept = {**list_language_names()}.get(held.language)
-    return {**offered, held.language: kept} if kept else offered
+    available = list_language_names(context.mailing_list)
+    stored_name = {**list_language_names()}.get(held.language)
+    return {**available, held.language: stored_name} if stored_name else available
 
 
 def _make_held_fields(

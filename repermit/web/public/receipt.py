@@ -39,14 +39,14 @@ def show_receipt(token: str) -> Response:
     contact_state = link_target.find_contact_state(services.links.read("receipt", token))
     if contact_state is None or contact_state.is_gone:
         return show_gone(contact_state)
-    made = _read_receipt(contact_state)
-    if made is None:
+    receipt = _read_receipt(contact_state)
+    if receipt is None:
         return error_pages.show_not_found()
     context = make_contact_context(contact_state)
     return render_page(
         "receipt.html",
         context,
-        **_make_receipt_fields(made, contact_state, context),
+        **_make_receipt_fields(receipt, contact_state, context),
         **make_contact_fields(contact_state, context),
     )
 
@@ -55,10 +55,12 @@ def show_receipt(token: str) -> Response:
 def download_receipt(token: str) -> Response:
     """Send the receipt as a file."""
     contact_state = link_target.find_contact_state(get_services().links.read("receipt", token))
-    made = None if contact_state is None or contact_state.is_gone else _read_receipt(contact_state)
-    if made is None:
+    receipt = (
+        None if contact_state is None or contact_state.is_gone else _read_receipt(contact_state)
+    )
+    if receipt is None:
         return error_pages.show_not_found()
-    text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(receipt, ensure_ascii=False, indent=1) + "\n"
     response = Response(text, content_type="application/json; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename="receipt.json")
     return response
@@ -74,13 +76,13 @@ def _read_receipt(contact_state: ContactState) -> dict[str, Any] | None:
 
 
 def _make_receipt_fields(
-    made: dict[str, Any], contact_state: ContactState, context: PageContext
+    receipt: dict[str, Any], contact_state: ContactState, context: PageContext
 ) -> dict[str, Any]:
-    locale, record = make_locale(context), made["consent_record"]
+    locale, record = make_locale(context), receipt["consent_record"]
     notice = record["processing"]["privacy_notice"]
     path = make_receipt_path(contact_state)
     return {
-        "number": made["header"]["receipt_id"],
+        "number": receipt["header"]["receipt_id"],
         "events": [
             (
                 locale.format_time(datetime.fromisoformat(event["event_time"])),
@@ -93,6 +95,6 @@ def _make_receipt_fields(
             for event in record["event"]
         ],
         "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
-        "checkpoint": made["checkpoint"],
+        "checkpoint": receipt["checkpoint"],
         "json_url": f"{context.settings.public_url}{path}/receipt.json",
     }

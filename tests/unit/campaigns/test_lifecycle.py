@@ -229,7 +229,7 @@ def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
     assert (resumed.let_go, waiting.count()) == (3, 3)
     assert newest() == ("resumed", {"after": "pilot", "let_go": 3})
     with database.atomic():
-        assert circuit_breaker.release_pilot_asks(campaign, now=SOON, most=1) == 1
+        assert circuit_breaker.release_pilot_asks(campaign, now=SOON, max_rows=1) == 1
     send_due.run_maintenance(database, now=SOON)
     due = [mail.due_at for mail in Mail.select().where(Mail.state == MailState.QUEUED)]
     assert sorted(due) == [SOON, SOON, SOON, LATER]
