@@ -1,4 +1,7 @@
-"""Which thread serves a request, and which page's turn it is: who reads waits for no writer."""
+"""Dispatching requests to threads and limiting concurrent answers, so that reads wait for no write.
+
+A POST that cannot be served in time is refused.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,23 @@ from repermit.web.request_context import (
     get_seconds_left,
 )
 
-# What a thread records within the patience at the least, as long as nothing was measured.
+# The number of answers that a thread is assumed to record within MAX_WAIT before any measurement.
 _FIRST_QUEUE_LIMIT = 16
 
-# Whatever stands before it, such as a path that all pages are under.
+# Found anywhere in the path, as all pages may be below a prefix.
 _ADMIN = "/admin/"
 
 
 class Dispatcher:
-    """Three groups of as many threads: for POSTs, which write, for other requests, and for admins.
+    """Three groups of threads, equally many: for POSTs, for other requests, and for admins.
 
-    Admins have files sent and received, and other servers tried, for as long as that takes; nobody
-    who answers waits for one of their threads. A POST for which more are waiting than can be
-    recorded within the patience is refused at once, by a thread of those that read. By `now` each
-    request is stamped before it waits for a thread. With `close`, called in each thread when it
-    ends, threads keep their connection to the database from one request to the next.
+    Admins upload, download and test other servers for as long as that takes; no answer waits for
+    one of their threads. A POST is refused at once, by a reading thread, if more POSTs wait than
+    can be recorded within `MAX_WAIT`.
+
+    - `now`: the clock that stamps each request before it waits for a thread.
+    - `close`: called in each thread when it ends; with it, threads keep their database connection
+      from one request to the next.
     """
 
     def __init__(
@@ -59,11 +64,11 @@ class Dispatcher:
         self._queued_since: float | None = None
 
     def add_task(self, channel: HTTPChannel) -> None:
-        """Have the next request of a connection served."""
+        """Queue the next request of a connection for a thread of its group."""
         request, now = channel.requests[0], time.monotonic()
         channel.arrived = self._now and self._now()
         channel.refused_at = now + MAX_WAIT
-        # What is no request has neither command nor path.
+        # An invalid request has neither command nor path.
         if not request.error and _ADMIN in f"{request.path}/":
             group = self._admins
         elif request.error or request.command != "POST":
@@ -77,22 +82,22 @@ class Dispatcher:
         group.add_task(channel)
 
     def note_recorded(self) -> None:
-        """Note that a POST was answered, and not told to come again."""
+        """Count a POST that was answered other than by 503."""
         with self._lock:
             self._recorded_at.append(time.monotonic())
 
     def shutdown(self) -> None:
-        """Stop all threads, after what they are at."""
+        """Stop all threads after their current requests."""
         for group in self._groups:
             group.set_thread_count(0)
         for group in self._groups:
             group.shutdown()
 
     def _is_full(self, now: float) -> bool:
-        """Say whether more POSTs wait for a thread than can be recorded within the patience.
+        """Say whether more POSTs wait for a thread than can be recorded within `MAX_WAIT`.
 
-        That is as many as were recorded within the last so many seconds, if some have waited all
-        that time; before, nobody knows what can be done.
+        The measure is the number recorded within the last `MAX_WAIT` seconds, once POSTs have been
+        queued all that time; before, an assumed number.
         """
         queued = len(self._writers.queue)
         with self._lock:
@@ -124,7 +129,7 @@ class _Threads(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 
 class Task(WSGITask):  # type: ignore[misc]
-    """Tells the application how long it may wait, and its dispatcher what came of that."""
+    """A request that has its remaining seconds, and reports its result to the dispatcher."""
 
     def execute(self) -> None:
         """Have the application answer."""
@@ -133,7 +138,7 @@ class Task(WSGITask):  # type: ignore[misc]
             self.channel.server.task_dispatcher.note_recorded()
 
     def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the request's arrival and the seconds that are left."""
+        """Return the WSGI environment, with the request's arrival and its remaining seconds."""
         environ: dict[str, Any] = super().get_environment()
         environ[ARRIVED] = self.channel.arrived
         environ[KEEPS_CONNECTION] = self.channel.server.task_dispatcher.keeps_connections
@@ -141,7 +146,7 @@ class Task(WSGITask):  # type: ignore[misc]
         return environ
 
 
-# --- One page behind the links of a mail is made at a time, and one answer recorded. --------------
+# --- Locks: one answer page is rendered at a time, and one answer recorded. -----------------------
 
 
 _ANSWER_BLUEPRINT = "answer"
@@ -149,9 +154,9 @@ _ANSWERS_AT_ONCE_ON_POSTGRESQL = 2
 
 
 class AnswerLocks:
-    """The turns of one application: for POSTs, which may wait for the database, and for GETs.
+    """The locks of one application: for POSTs, which may wait for the database, and for GETs.
 
-    Other pages, such as the admin's, may take longer, and take none.
+    Other pages, such as the admin's, may take longer and use no lock.
     """
 
     def __init__(self, database: Database) -> None:
@@ -164,7 +169,7 @@ class AnswerLocks:
 
 
 def acquire_answer_lock() -> None:
-    """Wait until this request's turn has come; raises DatabaseBusy."""
+    """Acquire the lock of this request, if it is for an answer page; raises DatabaseBusy."""
     if request.blueprint != _ANSWER_BLUEPRINT:
         return
     locks: AnswerLocks = current_app.extensions["repermit.turns"]
@@ -175,7 +180,7 @@ def acquire_answer_lock() -> None:
 
 
 def release_answer_lock(_error: BaseException | None = None) -> None:
-    """Let the next one begin."""
+    """Release the lock of this request."""
     lock: threading.Semaphore | None = g.pop("turn", None)
     if lock:
         lock.release()

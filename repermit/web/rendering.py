@@ -1,6 +1,6 @@
-"""Making a page of a template, in the reader's language.
+"""Rendering public pages from templates, in the reader's language.
 
-The style stands in the page, so that a page is one request.
+The style sheet is part of the page, so that a page is one request.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 NUMBER = "number"
-"""What each form for an answer sends along: its number, good for one press."""
+"""The field of every answer form with its number, which is valid for one press."""
 
 CONFIRMATION_FIELD = "round"
-"""What buttons and links of a page that asks again send along: its mark."""
+"""The field by which a page that asks again sends its confirmation token."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """Whom a page is for: the language it is in, and the list it is about, if it is about one.
+    """The data that a page needs to be rendered.
 
-    `settings` are those that hold while the page is made.
-
-    Whoever opens a page says in its address that they speak for somebody too young or under
-    guardianship, so that the page can ask them in these words.
-
-    `path` is the page's own address below `public_url`, "" for a page that nobody can get once
-    more, and which has no other languages therefore. `mark` is that of the round in which they are
-    asked again, which the same page needs in another language.
+    - `settings`: those of the current request.
+    - `path`: the path below `public_url`; "" for a page that cannot be requested again, which
+      therefore offers no other languages.
+    - `mailing_list`: the list that the page is about, if any.
+    - `is_switched`: the reader chose another language than the known one.
+    - `is_representative`: the URL says that the reader speaks for a child or a person under
+      guardianship; the page then addresses a representative.
+    - `confirmation_token`: of the page that asks again, for its links to other languages.
     """
 
     settings: Settings
@@ -59,7 +59,7 @@ class PageContext:
 
     @property
     def given_by(self) -> Giver:
-        """Return who gives an answer that is sent from their page."""
+        """Return the giver of an answer that is sent from this page."""
         return REPRESENTATIVE if self.is_representative else ""
 
     def make_query(self) -> str:
@@ -67,7 +67,7 @@ class PageContext:
         return _make_query(self._chosen(""))
 
     def make_relative_url(self, language: str = "") -> str:
-        """Return the relative address of the same page in another language, "" for it as it is."""
+        """Return the relative URL of the same page, in another language if one is given."""
         return _make_query({**self._chosen(language), CONFIRMATION_FIELD: self.confirmation_token})
 
     def _chosen(self, language: str) -> dict[str, str]:
@@ -77,7 +77,7 @@ class PageContext:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageChoice:
-    """One language that a page can be read in; `url` is relative, since it stands there often."""
+    """A language in which a page is available; `url` is relative to keep pages small."""
 
     code: str
     name: str
@@ -88,9 +88,9 @@ class LanguageChoice:
 def make_context(
     path: str, *, language: str, mailing_list: MailingListFacts | None = None
 ) -> PageContext:
-    """Return the reader of a page; `?lang=` goes before the language that is known of them.
+    """Return the context of a page; `?lang=` overrides `language`.
 
-    A list is read in a language that it can be told in, and in no other.
+    A page about a list is only available in the languages of the list's texts.
     """
     requested = request.args.get("lang", "")
     chosen = _choose_language(requested, language, mailing_list)
@@ -107,7 +107,7 @@ def make_context(
 def render_page(
     template: str, context: PageContext, *, status: int = 200, **fields: Any
 ) -> Response:
-    """Return the response with a page made of `template`."""
+    """Return the response with the rendered template."""
     fields |= make_frame_fields(context)
     if request.method != "POST" and _CHOOSE in request.args and fields["choices"]:
         template = "languages.html"
@@ -119,22 +119,22 @@ def render_page(
 
 
 def render(template: str, *, language: str, **fields: Any) -> str:
-    """Return a template filled in; everything is escaped that is not Markup."""
+    """Return the rendered template; everything but Markup is escaped."""
     return _make_environment(language).get_template(template).render(language=language, **fields)
 
 
 def make_public_url(path: str, context: PageContext) -> str:
-    """Return the whole address of a page, never from the Host header.
+    """Return the absolute URL of a page, never from the Host header.
 
-    A reader who has chosen another language keeps it, and whom they speak for.
+    It keeps the reader's choice of language and of speaking as a representative.
     """
     return context.settings.public_url + path + context.make_query()
 
 
 def list_language_names(list_facts: MailingListFacts | None = None) -> dict[str, str]:
-    """Return each language's own name by its code, in the order of these names.
+    """Return the languages' own names by code, in the order of these names.
 
-    Of a list that is given, those that it can be told in; there may be but one.
+    - `list_facts`: limits them to the languages of this list's texts, at least one.
     """
     available = list_facts.languages if list_facts else catalogues.languages()
     return {
@@ -143,27 +143,27 @@ def list_language_names(list_facts: MailingListFacts | None = None) -> dict[str,
 
 
 def list_browser_languages() -> Iterator[str]:
-    """Yield what the browser would rather read, of the languages there are, the best first."""
+    """Yield the available languages that the browser accepts, the preferred first."""
     for requested, quality in request.accept_languages:
         if quality:
             yield catalogues.choose_language(requested, otherwise="")
 
 
 STYLE = "public"
-"""The style sheet that stands in all public pages."""
+"""The style sheet of all public pages."""
 
 MORE_STYLE = "public-forms-data-print"
-"""The style sheet that pages have too which show a form or data, or are printed."""
+"""The additional style sheet for forms, data and print."""
 
 
 @cache
 def read_style(name: str) -> str:
-    """Return a style sheet that stands in public pages."""
+    """Return a style sheet of public pages, minified."""
     return minify_css((find_asset("static") / f"{name}.css").read_text("utf-8"))
 
 
 def minify_css(css: str) -> str:
-    """Return a style sheet of ours without what only those need who read it."""
+    """Return a style sheet without comments and unneeded white space."""
     text = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
@@ -199,7 +199,7 @@ def _choose_language(requested: str, default: str, list_facts: MailingListFacts 
 
 _CHOOSE = "languages"
 _MAX_CHOICES_INLINE = 8
-"""How many languages stand above a page at most; else they have a page, which weighs less."""
+"""The most languages that a page lists itself; more are listed on a separate page."""
 
 
 def _list_choices(context: PageContext) -> list[LanguageChoice]:
@@ -222,16 +222,16 @@ def _make_environment(language: str) -> Environment:
     return template_engine.make_environment("public", language)
 
 
-# --- In which words a page was shown, known again when a Yes comes from it. -----------------------
+# --- The version of the texts that a page was shown with. -----------------------------------------
 
 
 TEXTS = "texts"
-"""What the forms for a Yes send along: the version of the texts, if any was ever corrected."""
+"""The field of forms for a Yes with the version of the texts, if any was ever corrected."""
 
 
 def is_current_version() -> bool:
-    """Say whether the page that sent a Yes was in the words that hold at this moment.
+    """Say whether the page that sent a Yes had the current texts.
 
-    Asked once the text of the page is made that is kept, since no later correction is in that then.
+    Call it after the wording to be stored is rendered, so that no later correction is in that.
     """
     return request.form.get(TEXTS, "") == read_versions()[TEXTS_VERSION_KEY]

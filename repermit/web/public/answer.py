@@ -83,7 +83,7 @@ def _show_question_page(
     ):
         return _show_ask_again(contact_state, confirmation_token)
     fields = make_contact_fields(contact_state, context)
-    # Asked for once more, since a No came before it.
+    # After a No, a Yes is asked for once more.
     fields["takes_two_presses"] = answer is Answer.YES and contact_state.has_refused
     return render_page(
         "question.html",
@@ -104,7 +104,7 @@ def take_answer(word: str, token: str) -> Response:
     uid = services.links.read(answer.value, token)
     is_one_click = request.form.get("List-Unsubscribe") == "One-Click"
     if is_one_click and answer is Answer.YES:
-        # A program that asks for the opposite, at the wrong address: no act of a person.
+        # A program posts the opposite to the wrong URL: no act of a person.
         raise BadRequest
     choice = request.form.get("choice", "") if answer is Answer.YES else ""
     confirmation_token = request.form.get(CONFIRMATION_FIELD, "")
@@ -151,7 +151,7 @@ def take_answer(word: str, token: str) -> Response:
 
 
 class _WordsChanged(Exception):
-    """A Yes comes from a page in other words than it is in now."""
+    """A Yes comes from a page whose texts have changed since."""
 
     def __init__(self, contact_state: ContactState) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class _WordsChanged(Exception):
 def _describe_page(
     contact_state: ContactState, *, answer: Answer, is_confirmation_page: bool, was_shown: bool
 ) -> PageShown:
-    """Return the page that a contact of this standing was shown, or would have been.
+    """Return the page that a contact in this state was shown, or would have been.
 
     Raises _WordsChanged.
     """
@@ -178,7 +178,7 @@ def _describe_page(
         raise _WordsChanged(contact_state)
     return PageShown(
         wording=wording,
-        # A mail program speaks for the person alone, whatever its address says.
+        # A mail program answers for the contact alone, whatever its URL says.
         language=context.language if was_shown else "",
         given_by=context.given_by if was_shown else "",
         was_shown=was_shown,
@@ -191,9 +191,9 @@ def read_pressed_form(uid: str) -> Form:
 
 
 def _answer_one_click(uid: str) -> Response:
-    """Answer a mail program; `check`, which has the link of nobody, is told how it came here too.
+    """Return the response to a mail program; for `check`, with the number of proxies on the way.
 
-    It named no address of another, so that each that is named was put there on the way.
+    `check` uses the link `NOBODY` and sends no X-Forwarded-For, so proxies added every address.
     """
     response = Response("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
     if uid == NOBODY:
@@ -203,7 +203,7 @@ def _answer_one_click(uid: str) -> Response:
 
 
 def _show_ask_again(contact_state: ContactState, confirmation_token: str) -> Response:
-    """Ask for a Yes once more that may be a program's, and say why."""
+    """Show the page that asks again for a Yes that may be a program's, and says why."""
     context = replace(make_contact_context(contact_state), confirmation_token=confirmation_token)
     fields = make_contact_fields(contact_state, context) | _make_ask_again_fields(
         contact_state, context
@@ -240,7 +240,7 @@ def _take_disowned(uid: str, confirmation_token: str) -> Response:
     contact_state, context = recorded.contact_state, make_contact_context(recorded.contact_state)
     may_answer = recorded.outcome in CHANGING_OUTCOMES and contact_state.is_in_time(get_arrival())
     if not may_answer:
-        # What is taken back is no No of theirs.
+        # A revoked Yes is no No of the contact.
         is_off = recorded.outcome is Outcome.REMOVE
         return show_result(context, contact_state, Outcome.NOTHING if is_off else recorded.outcome)
     return render_page(
@@ -252,12 +252,12 @@ def _take_disowned(uid: str, confirmation_token: str) -> Response:
 
 
 def make_receipt_path(contact_state: ContactState) -> str:
-    """Return where a contact's receipt is, below `public_url`."""
+    """Return the path of a contact's receipt, below `public_url`."""
     return f"/receipt/{get_services().links.token('receipt', contact_state.uid)}"
 
 
 def make_locale(context: PageContext) -> PageLocale:
-    """Return in which words a reader is spoken to."""
+    """Return the locale of a page."""
     return PageLocale(
         language=context.language,
         zone=context.settings.zone,
@@ -266,7 +266,7 @@ def make_locale(context: PageContext) -> PageLocale:
 
 
 def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict[str, Any]:
-    """Return the template's fields about a list and about what is kept."""
+    """Return the template's fields about a list and the retention of data."""
     settings, list_facts = context.settings, list_facts.in_language(context.language)
     other_context = replace(context, is_representative=not context.is_representative)
     return {
@@ -274,7 +274,7 @@ def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict
         "purpose": list_facts.purpose,
         "frequency": list_facts.frequency,
         "sensitive": list_facts.sensitive,
-        # Of somebody who is not asked: who signs up, or a link that leads to nobody any more.
+        # For a reader who is not asked: at a sign-up, or by the link of an erased contact.
         "is_asked": False,
         "is_customer": False,
         "asking_ground": list_facts.asking_ground,
@@ -283,7 +283,7 @@ def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict
         "sender": sender_identity.choose_sender_name(list_facts, settings.organisation)
         or settings.organisation.name,
         "is_representative": context.is_representative,
-        # On a page that has no query else, "?" alone leads to it without one.
+        # "?" alone leads to the page without a query.
         "other_giver_url": other_context.make_relative_url() or "?",
         "retention": settings.retention,
         "join_url": make_public_url(
@@ -343,9 +343,9 @@ def _make_common_fields(
 
 
 def show_result(context: PageContext, contact_state: ContactState, outcome: Outcome) -> Response:
-    """Show what became of an answer, and how to change it: by the question, or by signing up.
+    """Show the result of an answer, and how to change it: by the question, or by signing up.
 
-    No button gives the opposite answer at once: a program presses whatever stands on a page.
+    No button gives the opposite answer at once, as a program presses every button of a page.
     """
     fields = make_contact_fields(contact_state, context)
     is_late, is_removed = outcome is Outcome.LATE, fields["is_removed"]
@@ -364,7 +364,7 @@ def show_result(context: PageContext, contact_state: ContactState, outcome: Outc
         if has_receipt
         else "",
         is_late=is_late,
-        # Only a Yes is late: after a No one press more must not bring mail (invariant 15).
+        # Only a Yes is late: after a No, one more press must not bring mail (invariant 15).
         has_form=is_late and not contact_state.is_on_list,
         is_doubted=bool(contact_state.signals),
         is_recorded=contact_state.said_no or has_receipt or outcome in CHANGING_OUTCOMES,
@@ -374,9 +374,9 @@ def show_result(context: PageContext, contact_state: ContactState, outcome: Outc
 
 
 def make_unanswered_wording(draft: Draft, *, settings: Settings, now: datetime) -> str:
-    """Return the text of the page behind an ask's links, as it is until something is pressed.
+    """Return the text of the page behind an ask's links before any answer.
 
-    It is kept at launch, as proof of what whoever answers nothing could have read.
+    It is stored at launch, as proof of what contacts who do not answer could read.
     """
     contact_state = ContactState(
         uid="",
@@ -391,7 +391,7 @@ def make_unanswered_wording(draft: Draft, *, settings: Settings, now: datetime) 
         since=None,
         is_gone=False,
         mailing_list=draft.mailing_list,
-        # What is asked by a campaign, and was sent in time.
+        # As if asked by a campaign and sent in time.
         campaign=1,
         asked_at=now,
         reminded_at=None,
@@ -412,10 +412,10 @@ def _make_wording(
     moment: datetime,
     is_confirmation_page: bool,
 ) -> str:
-    """Return the text around the button as it was shown, with marks for what is personal.
+    """Return the text around the button as it was shown, with placeholders for personal data.
 
-    It is kept as proof of what was asked (GDPR art. 7(1)), and must hold nobody's data, since a
-    wording is kept once for all and is not erased with a person.
+    It is stored as proof of the question (GDPR art. 7(1)). It must hold no personal data, since one
+    wording is stored for all and not erased with a contact.
     """
     fields = {"why": "", **_make_common_fields(contact_state, context, moment=moment)}
     if is_confirmation_page:
@@ -432,19 +432,19 @@ def _make_wording(
 
 @lru_cache(maxsize=256)
 def _render_wording(_version: str, labels: tuple[tuple[Answer, str], ...], **fields: Any) -> str:
-    """Return such a text, which most people were shown alike; `_version` is that of our texts."""
+    """Return such a text, cached, as most are alike; `_version` is that of the texts."""
     personal = {"address": "⟦address⟧", "reason": "⟦reason⟧"}
     return render("recorded_question.html", labels=dict(labels), **personal, **fields)
 
 
 def make_contact_context(contact_state: ContactState) -> PageContext:
-    """Return the reader of a contact's page."""
+    """Return the context of a contact's page."""
     list_facts = contact_state.mailing_list
     return make_context(request.path, language=contact_state.language, mailing_list=list_facts)
 
 
 def show_gone(contact_state: ContactState | None) -> Response:
-    """Say that a person is erased, and what stays of them; offer to sign up."""
+    """Show that a contact is erased, and which data stay; offer to sign up."""
     list_facts = contact_state.mailing_list if contact_state else _find_only_list()
     context = make_context(
         request.path, language=choose_unknown_language(list_facts), mailing_list=list_facts
@@ -464,10 +464,10 @@ def show_gone(contact_state: ContactState | None) -> Response:
 
 
 def choose_unknown_language(list_facts: MailingListFacts | None = None) -> str:
-    """Return the language of a page of whose reader nothing is known, or nothing any more.
+    """Return the language of a page for an unknown or erased contact.
 
-    It is the one that the browser would rather read, of those of the list `about` or of the only
-    list there is; else that list's own.
+    It is the browser's preferred one among those of the given list, or of the only list there is;
+    otherwise that list's own.
     """
     list_facts = list_facts or _find_only_list()
     available = list_language_names(list_facts)
@@ -478,6 +478,6 @@ def choose_unknown_language(list_facts: MailingListFacts | None = None) -> str:
 
 
 def _find_only_list() -> MailingListFacts | None:
-    """Return the list, if there is but one: which one a vanished contact was on, nobody knows."""
+    """Return the list if there is only one; the list of an unknown contact is not known."""
     lists = list(MailingList.select().limit(2))
     return contacts_lookup.read_list_facts(lists[0]) if len(lists) == 1 else None

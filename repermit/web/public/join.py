@@ -88,7 +88,7 @@ def take_form(name: str) -> Response:
 
 
 def _find_known_address(mailing_list: MailingList) -> str:
-    """Return the address of whoever signs up from the page of a link of theirs; "" for others."""
+    """Return the address of the contact whose link the form came from; "" without one."""
     try:
         uid = get_services().links.read("yes", request.form.get("link", ""))
     except LinkError:
@@ -98,10 +98,10 @@ def _find_known_address(mailing_list: MailingList) -> str:
 
 
 class SignUpLimits:
-    """How many may sign up from one network: twenty at once, and twenty an hour.
+    """The rate limits of sign-ups from one network: twenty at once, and twenty an hour.
 
-    Each of them sends a mail to an address that anybody can have typed. A relay that may be the
-    client itself, with an address of its own invention, brings three times as many.
+    Each sign-up sends a mail to an address that anybody can have typed. For a relay that may be the
+    client itself, with an invented client address, the limits are three times as high.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class SignUpLimits:
         )
 
     def take_sign_up(self, route: Route, *, now: datetime) -> int:
-        """Take one sign-up; return 0, or how many seconds to wait if there is none left."""
+        """Count one sign-up; return 0, or the seconds to wait if the limit is reached."""
         waits = (
             self._clients.take_request(_get_network(route.client), now=now),
             *(
@@ -128,14 +128,14 @@ def _get_network(address: str) -> str:
 
 
 def _take_sign_up() -> int:
-    """Return for how many seconds nobody more may sign up from the network that asks."""
+    """Count one sign-up of the request's network; return the seconds to wait, or 0."""
     limits: SignUpLimits = current_app.extensions["repermit.sign_ups"]
     return limits.take_sign_up(read_route(request.environ), now=get_arrival())
 
 
 @pages.get("/confirm/<token:token>")
 def show_confirmation(token: str) -> Response:
-    """Show what the press on the button will do; nothing is recorded by a GET."""
+    """Show the question of the sign-up mail; a GET records nothing."""
     uid = get_services().links.read("confirm", token)
     signed_up = join.find_sign_up(uid, now=get_arrival())
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
@@ -210,7 +210,7 @@ def _decline_sign_up(uid: str, token: str) -> Response:
 
 
 def _show_question(signed_up: SignUpResult, token: str) -> Response:
-    """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
+    """Show the question of a sign-up; if a Yes may be a program's, ask again and say why."""
     context = _make_context(signed_up)
     return render_page(
         "confirm_sign_up.html", context, **_make_confirm_fields(signed_up, context, token)
@@ -218,7 +218,7 @@ def _show_question(signed_up: SignUpResult, token: str) -> Response:
 
 
 def _show_outcome(signed_up: SignUpResult | None) -> Response:
-    """Show what became of a sign-up."""
+    """Show the result of a sign-up."""
     if signed_up is not None and signed_up.outcome is Outcome.LATE:
         context = _make_context(signed_up)
         return render_page(
@@ -264,7 +264,7 @@ def _make_confirm_fields(
 
 
 def _make_wording(signed_up: SignUpResult, token: str) -> str:
-    """Return the text around the button as it was shown, with a mark for the address."""
+    """Return the text around the button as it was shown, with a placeholder for the address."""
     # The same text, whether or not its language had to be chosen.
     context = replace(_make_context(signed_up), is_switched=False)
     fields = {**_make_confirm_fields(signed_up, context, token), "address": "⟦address⟧"}

@@ -68,7 +68,7 @@ def _show_partial_page(contact_state: ContactState) -> Response:
 
 @pages.post("/me/<token:token>")
 def take_wish(token: str) -> Response:
-    """Send a link to the address itself, or take off who is not the person meant."""
+    """Send a link to the address itself, or remove it for a reader who is not the contact."""
     contact_state = link_target.find_contact_state(get_services().links.read("me", token))
     if contact_state is None or contact_state.is_gone:
         return show_gone(contact_state)
@@ -154,10 +154,10 @@ def confirm_address(token: str) -> Response:
 
 
 def show_expired_link(link: Link | None) -> Response:
-    """Say that a link was used or its hour is over; of one that is forgotten nothing is known.
+    """Show that a link was used or has expired; None is a link that is deleted already.
 
-    Whoever reads an address that is not the contact's, such as a mistyped one, gets no link to the
-    contact's page.
+    A link that went to another address than the contact's, such as a mistyped one, leads to no page
+    of the contact.
     """
     if link is None:
         return render_page(
@@ -210,7 +210,7 @@ _UNUSABLE = 422
 
 @opened_link_pages.post(f"/held/<any({', '.join(_ACTIONS)}):act>")
 def act_on_held(act: str) -> Response:
-    """Do what a button of these pages says, as long as the hour lasts."""
+    """Perform the act of a button on these pages, until the link expires."""
     token = request.form.get("authority", "")
     authority = get_services().links.read("held", token)
     opened = _require_current(data_links.find_access(authority, now=get_arrival()))
@@ -227,7 +227,7 @@ def act_on_held(act: str) -> Response:
 def show_held(
     opened: OpenedLink, *, said: str = "", wrong: str = "", status: int = 200
 ) -> Response:
-    """Show everything; `said` is what was done, `wrong` what cannot be an address."""
+    """Show all stored data; `said` is the confirmation, `wrong` an invalid address."""
     held = _read_held_data(opened)
     context = _make_context(opened)
     return render_page(
@@ -338,7 +338,7 @@ def _erase_data(opened: OpenedLink) -> Response:
 
 
 class _ExpiredError(Exception):
-    """The hour is over, or its person was erased, be it between two steps of one request."""
+    """The link has expired, or its contact was erased, even during the request."""
 
 
 @opened_link_pages.app_errorhandler(_ExpiredError)
@@ -349,7 +349,7 @@ def _show_expired(_error: _ExpiredError) -> Response:
 
 
 def _require_current(current: _Found | None) -> _Found:
-    """Return a value that is there, or end the request with the page of an expired link."""
+    """Return a value that is not None; otherwise end the request with the expired-link page."""
     if current is None:
         raise _ExpiredError
     return current
@@ -384,7 +384,7 @@ def _make_opened_fields(opened: OpenedLink, context: PageContext) -> dict[str, A
 
 
 def _list_languages(held: HeldData, context: PageContext) -> dict[str, str]:
-    """Return the languages that somebody may choose, the one that is held of them among these."""
+    """Return the languages to choose from, including the contact's stored one."""
     available = list_language_names(context.mailing_list)
     stored_name = {**list_language_names()}.get(held.language)
     return {**available, held.language: stored_name} if stored_name else available

@@ -1,4 +1,4 @@
-"""What pages say of each thing that is held about a person, in the reader's language."""
+"""The texts of public pages about a contact's stored data, in the reader's language."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from repermit.web.public.page_text import PageLocale, describe_removal
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryEvent:
-    """Something that happened: when, what, and further lines about it."""
+    """An event with its time, its text and further lines."""
 
     moment: str
     what: str
@@ -83,7 +83,7 @@ def _describe_letter(letter: SentMail, locale: PageLocale) -> str:
 
 
 def _describe_delivery(letter: SentMail, locale: PageLocale) -> tuple[str, ...]:
-    """Return where a mail went, if elsewhere, and what came back for it."""
+    """Return lines on the mail's address, if it was another one, and on its bounce."""
     return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, locale))
 
 
@@ -127,7 +127,7 @@ def _describe_entry(entry: EvidenceEntry, locale: PageLocale) -> str:
 
 
 def _describe_end(entry: EvidenceEntry, locale: PageLocale) -> str:
-    """Describe data whose retention ended, which is no erasure of everything."""
+    """Describe the end of the retention of some data, which is not an erasure of everything."""
     if entry.consent.get("parts") == ["consent"]:
         return locale.gettext(
             "The proof of what was asked and answered was deleted: its time was over"
@@ -166,7 +166,7 @@ def _describe_details(entry: EvidenceEntry, locale: PageLocale) -> tuple[str, ..
 
 
 def describe_openings(openings: OpeningReport, locale: PageLocale) -> list[str]:
-    """Describe the kept openings and presses of the links, a line each."""
+    """Return a line for each stored opening and press of the links."""
     gettext = locale.gettext
     names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
     of_a_link = gettext(
@@ -216,7 +216,7 @@ def describe_suppression(suppression: SuppressionInfo, locale: PageLocale) -> st
 
 
 def describe_recipient(recipient: Recipient, locale: PageLocale) -> str:
-    """Return who gets the data, what for, and in which country if that is known."""
+    """Return a recipient of the data, the purpose, and the country if it is known."""
     gettext = locale.gettext
     what = {
         "hosting": gettext("Who keeps the server on which this stands"),
@@ -247,7 +247,7 @@ def describe_recipient(recipient: Recipient, locale: PageLocale) -> str:
 def describe_disclosure(
     disclosure: Disclosure, locale: PageLocale, names: Mapping[str, str]
 ) -> str:
-    """Return in which file the address was, or which program was told of it, and when."""
+    """Return the file that had the address, or the program that got it, and when."""
     gettext = locale.gettext
     what = {
         "keep": gettext("a file of those who may be mailed"),
@@ -269,7 +269,7 @@ def describe_disclosure(
 
 
 def describe_source(held: HeldData, locale: PageLocale) -> str:
-    """Return where the address came from: what is known of it, and the file, with its day."""
+    """Return the source of the address: what is known of it, and the file with its day."""
     gettext = locale.gettext
     files = (
         gettext("With the file “%(file)s”, which we took in on %(day)s.")
@@ -281,7 +281,7 @@ def describe_source(held: HeldData, locale: PageLocale) -> str:
 
 
 def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Retention) -> str:
-    """Describe how long a kind of data is kept."""
+    """Describe the retention of a kind of data."""
     gettext = locale.gettext
     known = {
         "moment": locale.format_time(term.until),
@@ -337,12 +337,12 @@ def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Reten
 
 
 def format_last_day_of_proof(removed_at: datetime, locale: PageLocale, retention: Retention) -> str:
-    """Return until when the proof of an erased person is kept (GDPR art. 17(3))."""
+    """Return the last day of the proof of an erased contact (GDPR art. 17(3))."""
     return locale.format_day(add_years(removed_at, retention.evidence_years))
 
 
 def describe_recipients(slug: str, locale: PageLocale, settings: Settings) -> tuple[str, ...]:
-    """Return a sentence for each recipient of a list's data; none for a list that is gone.
+    """Return a sentence for each recipient of a list's data; none for a deleted list.
 
     Those that the record of processing names (GDPR art. 13(1)(e) and (f), 15(1)(c)).
     """

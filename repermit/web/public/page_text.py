@@ -1,6 +1,6 @@
-"""What the pages say about a contact, in the reader's language.
+"""The texts of public pages about a contact, in the reader's language.
 
-Pure.
+Pure functions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class PageLocale:
-    """A language, the zone that times are told in, and whether a representative is spoken to."""
+    """The locale of a page: language, time zone, and whether it addresses a representative."""
 
     language: str
     zone: ZoneInfo
@@ -74,9 +74,9 @@ class PageLocale:
 
 
 def explain_listing(contact_state: ContactState, locale: PageLocale) -> str:
-    """Return why an address is on the list, and since when, in a sentence (GDPR art. 14(2)(f)).
+    """Return the text on why and since when an address is on the list (GDPR art. 14(2)(f)).
 
-    Of an address that is off the list it is where it came from.
+    For an address that is off the list it is only the source of the address.
     """
     gettext = locale.gettext
     known = {
@@ -166,7 +166,7 @@ def make_earlier_answer_text(contact_state: ContactState, locale: PageLocale) ->
 
 
 def make_current_answer_text(contact_state: ContactState, locale: PageLocale) -> str:
-    """Return what stands now in a few words, without a day; "" if nothing was answered."""
+    """Return a short text on the current answer, without its day; "" without an answer."""
     gettext = locale.gettext
     if contact_state.status is Status.REMOVED:
         if contact_state.said_no:
@@ -214,7 +214,7 @@ def make_already_recorded_statement(contact_state: ContactState, locale: PageLoc
 
 
 def _make_on_list_statement(locale: PageLocale) -> Statement:
-    """Return the statement for somebody who gets the mails without a Yes of ours."""
+    """Return the statement for a contact that gets the mails without a Yes given here."""
     gettext = locale.gettext
     return Statement(
         heading=gettext("You are on this list already"),
@@ -223,7 +223,7 @@ def _make_on_list_statement(locale: PageLocale) -> Statement:
 
 
 def make_too_late_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
-    """Return the statement after a Yes that came too late, and what stands instead."""
+    """Return the statement after a Yes that came too late."""
     if contact_state.is_on_list:
         return _make_on_list_statement(locale)
     heading = (
@@ -235,7 +235,7 @@ def make_too_late_statement(contact_state: ContactState, locale: PageLocale) -> 
 
 
 def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
-    """Return until when a Yes counted, and what stands now."""
+    """Return the text on until when a Yes counted, and what holds now."""
     gettext = locale.gettext
     if contact_state.deadline is None:
         over = gettext("This link does not put you on the list any more.")
@@ -244,7 +244,7 @@ def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
         over = gettext("This question could be answered until %(deadline)s.") % until
     if earlier := make_earlier_answer_text(contact_state, locale):
         return f"{over} {earlier}."
-    # While its campaign is paused nobody is taken off.
+    # While the campaign is paused nobody is removed.
     if contact_state.awaits_removal and not contact_state.is_paused:
         stands = gettext("We had no answer from you by then, so we take you off this list.")
     else:
@@ -253,7 +253,7 @@ def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
 
 
 def describe_status(contact_state: Stands, locale: PageLocale) -> str:
-    """Return where a contact stands, in a few words."""
+    """Return the status of a contact in a few words."""
     gettext = locale.gettext
     if contact_state.status is Status.REMOVED:
         return describe_removal(contact_state.reason, locale)
@@ -265,7 +265,7 @@ def describe_status(contact_state: Stands, locale: PageLocale) -> str:
 
 
 def describe_removal(reason: str, locale: PageLocale) -> str:
-    """Return why a contact was taken off, in a few words."""
+    """Return the reason of a removal in a few words."""
     gettext = locale.gettext
     return {
         Reason.NO: gettext("Taken off the list: you answered No"),
@@ -278,7 +278,7 @@ def describe_removal(reason: str, locale: PageLocale) -> str:
 
 
 def describe_basis(contact_state: Stands, locale: PageLocale) -> str:
-    """Return on what ground a contact may be mailed, in a few words."""
+    """Return the ground on which a contact may be mailed, in a few words."""
     gettext = locale.gettext
     return {
         "": gettext("None: we do not send you these mails without your Yes"),
@@ -309,15 +309,15 @@ def describe_consent(state: str, locale: PageLocale, *, is_represented: bool = F
     return gettext("%(what)s (by your legal representative)") % {"what": words}
 
 
-# --- What the page says that asks for a Yes once more. --------------------------------------------
+# --- The page that asks for a Yes again, and the sign-up page. ------------------------------------
 
 
 NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"
-"""What buttons say in the field `choice`: of whoever is asked again, and of who has signed up."""
+"""The values of the field `choice` on the page that asks again and on the sign-up page."""
 
 
 def explain_asking_again(signals: Collection[BotSignal], locale: PageLocale) -> str:
-    """Return why somebody is asked once more, by the sign that says most."""
+    """Return why a Yes is asked for again, by the most telling signal."""
     gettext = locale.gettext
     reasons = {
         BotSignal.BOTH_OPENED: gettext(
@@ -340,8 +340,8 @@ def explain_asking_again(signals: Collection[BotSignal], locale: PageLocale) -> 
 def make_labels(locale: PageLocale, *, sensitive: bool, is_new: bool) -> dict[str, str]:
     """Return the labels of the three buttons, in their order; `is_new` as in `make_yes_label`.
 
-    None of them stands out, and the Yes is neither the first nor the last, so that no program
-    which presses the first, the last, the one in colour or all of them gets through.
+    None is emphasised, and the Yes is neither the first nor the last: a program that presses the
+    first, the last, the coloured one or all of them does not give a Yes.
     """
     return {
         NOT_ME: locale.gettext("I did not press Yes: do not count it"),
@@ -367,8 +367,8 @@ def _make_again_label(locale: PageLocale, *, sensitive: bool, is_new: bool) -> s
 def make_sign_up_labels(locale: PageLocale, *, sensitive: bool) -> dict[str, str]:
     """Return the labels of a sign-up's three buttons, in their order.
 
-    The mail that leads to it has no other link of ours, so that nothing but what is pressed can
-    tell a program: here too the Yes is neither the first nor the last, and does not stand out.
+    The mail that leads to the page has no other such link, so only the pressed button can show a
+    program. Here too the Yes is neither the first nor the last, and is not emphasised.
     """
     return {
         NOT_ME: locale.gettext("I did not sign up for this"),
@@ -378,7 +378,7 @@ def make_sign_up_labels(locale: PageLocale, *, sensitive: bool) -> dict[str, str
 
 
 def make_declined_statement(signed_up: SignUpResult, locale: PageLocale) -> Statement:
-    """Return the statement after a declined sign-up, also of somebody who is on the list."""
+    """Return the statement after a declined sign-up, also for a contact on the list."""
     if signed_up.contact_state is not None and signed_up.contact_state.status is not Status.REMOVED:
         return Statement(
             heading=locale.gettext("You are on this list already"),
