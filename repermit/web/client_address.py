@@ -86,7 +86,7 @@ class Route:
 class ReadClientAddress:
     """Put the client's address into REMOTE_ADDR, as so many trusted web servers in front tell it.
 
-    What is no IP address is not believed: the nearest address that is known stands for it.
+    An invalid IP address is not trusted: the nearest known address is used instead.
     """
 
     def __init__(self, inner: WSGIApplication, *, trusted: int) -> None:
@@ -121,7 +121,7 @@ def is_local_address(address: str) -> bool:
 
 
 def mask_network(address: str) -> str:
-    """Return the network of an IP address, /24 or /48, so that no household stands in it."""
+    """Return the network of an IP address, /24 or /48, so that it identifies no household."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

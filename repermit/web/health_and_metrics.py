@@ -63,7 +63,7 @@ def metrics() -> Response:
 
 
 class MetricsCache:
-    """The counts, made anew only after a while, so that asking often costs little."""
+    """The counts, cached for a while, so that frequent requests cost little."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -48,7 +48,7 @@ _PERMISSIONS = ", ".join(f"{feature}=()" for feature in _DISABLED_FEATURES)
 def add_headers(response: Response) -> Response:
     """Add what tells the browser to do nothing but show the page and send its form.
 
-    What a page has said of itself stays: an admin's page has styles and a script in files.
+    Headers that a page has set stay: an admin page has styles and a script in files.
     """
     response.headers.setdefault("Content-Security-Policy", _make_content_policy())
     for name, value in make_usual_headers(get_services().settings):

@@ -181,7 +181,7 @@ DETAIL_FORMATTERS: Mapping[str, Any] = {
     "scope_in_words": describe_scope,
     "moment_kept": format_kept_time,
 }
-"""What the page puts details into words by."""
+"""The texts by which the page describes details."""
 
 
 # --- What the acts and looks of the log are called, and who is behind an actor's name. ------------
@@ -260,7 +260,7 @@ CONTACT_ACTS: Mapping[str, str] = {
     "corrected": N_("corrected what is held about them"),
     "erased": N_("had erased what was held about them"),
 }
-"""Events that read otherwise when whom they are about did them: nobody confirms somebody else."""
+"""Events with another text if the contact did them itself: nobody confirms somebody else."""
 
 ACCESSES: Mapping[str, str] = {
     "contacts": N_("looked at the contacts"),

@@ -174,7 +174,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class ConditionsForm(Form):
-    """What a campaign is launched with, each as it was typed."""
+    """The conditions of a launch, as they were typed."""
 
     until = StringField(N_("Last day to answer"))
     until_time = StringField(N_("Time; empty for the end of that day"))
@@ -394,14 +394,14 @@ _MAIL = "mail_wording.show"
 
 @dataclass(frozen=True, kw_only=True)
 class Obstacle:
-    """One thing that stands against a launch, and the endpoint of the page where it is mended."""
+    """An obstacle to a launch, and the endpoint of the page where it is resolved."""
 
     text: str
     endpoint: str
 
 
 def list_obstacles(plan: Plan, attest: str) -> list[Obstacle]:
-    """Return everything that stands against a launch, in the order of the checks."""
+    """Return all obstacles to a launch, in the order of the checks."""
     lacks = campaign_draft.check_attestation(attest)
     return [_make_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
 

@@ -1,4 +1,4 @@
-"""One page a campaign: how it stands, what waits for the admin, and what they may do about it.
+"""The page of a campaign: its state, the pending decisions, and the possible actions.
 
 Counts only; addresses stand elsewhere.
 """
@@ -61,7 +61,7 @@ class SendSpeed:
         self._lock = threading.Lock()
 
     def measure(self, campaign: int, *, sent: int, now: datetime) -> float | None:
-        """Return how many leave in a second by now; None for a first look, or a standstill."""
+        """Return the mails sent per second; None at the first look or if none are sent."""
         with self._lock:
             looks = [
                 sample for sample in self._looks.get(campaign, []) if sample.at >= now - _LONGEST
@@ -95,7 +95,7 @@ _NOTHING_TYPED = dict.fromkeys(("until", "at", "note", "wrong", "days", "reminde
 @pages.get("/")
 @for_viewers
 def show(slug: str) -> Response:
-    """Show how the list's latest campaign stands."""
+    """Show the state of the list's latest campaign."""
     return render_campaign(find_list(slug))
 
 

@@ -1,4 +1,4 @@
-"""What a check found, in the page's language: what is wrong first, what is well last."""
+"""The findings of a check, in the page's language: problems first, good findings last."""
 
 from __future__ import annotations
 

@@ -364,7 +364,7 @@ def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
 
 
 class _InvalidDayError(Exception):
-    """What was typed is no day that has been."""
+    """The typed text is not a day in the past."""
 
 
 def _read_person(form: AddForm) -> NewContact:

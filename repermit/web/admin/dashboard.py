@@ -1,4 +1,4 @@
-"""The first page: every list with how it stands, and what waits for somebody to decide.
+"""The dashboard: every list with its state, and the pending decisions.
 
 Counts only; a viewer sees it too.
 """
@@ -40,7 +40,7 @@ pages = Blueprint("dashboard", __name__, url_prefix="/admin")
 
 @dataclass(frozen=True, kw_only=True)
 class ListSummary:
-    """How one list stands; `counts` are its people by status, `time_left` until the deadline."""
+    """The state of a list: `counts` of contacts by status, `time_left` until the deadline."""
 
     mailing_list: MailingList
     campaign: Campaign | None
@@ -129,7 +129,7 @@ def _list_pending(list_summary: ListSummary) -> Iterator[PendingDecision]:
 
 
 def _list_standstills(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
-    """Yield why a campaign stands still until somebody decides."""
+    """Yield the reasons why a campaign waits for a decision."""
     campaign = list_summary.campaign
     if campaign is None or not list_summary.is_live:
         return

@@ -107,7 +107,7 @@ def flash_unfinished_files() -> None:
 
 
 def _flash_user(key: str) -> None:
-    """Say where else here the address stands, if somebody logs in with it."""
+    """Flash a note if a user logs in with this address."""
     if privacy_forget.is_address_of_user(key):
         said = gettext(
             "Somebody also logs in here with this address. Under Users you can remove them, which "

@@ -1,4 +1,4 @@
-"""What all forms of the admin's pages share: texts in the page's language.
+"""The common part of all admin forms: texts in the page's language.
 
 Forms prove that they are ours by the guard, so that these are plain forms without a token of their
 own.
@@ -52,7 +52,7 @@ class Form(wtforms.Form):  # type: ignore[misc]
             field.label.text = gettext(field.label.text)
 
     def validate(self, extra_validators: Mapping[str, Sequence[Any]] | None = None) -> bool:
-        """Say whether all is as it should be; what is not stands at its field."""
+        """Say whether the form is valid; errors are added to their fields."""
         is_valid: bool = super().validate(extra_validators)
         for field in self:
             field.errors = [gettext(str(error)) for error in field.errors]

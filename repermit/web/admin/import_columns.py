@@ -13,7 +13,7 @@ from repermit.imports.readers.rows import FilePreview
 from repermit.web.admin.rendering import gettext
 
 MAX_COLUMNS = 200
-"""How many columns are shown; what could be of use stands within them."""
+"""The number of columns that are shown, which include all that could be useful."""
 
 _EXAMPLES = 3
 _WORDS = {

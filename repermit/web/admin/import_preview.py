@@ -1,4 +1,4 @@
-"""What the page of a file shows of it, and what its form says: how it is to be read."""
+"""The preview of an import, and the form that says how to read its file."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _read_columns(kept: StoredUpload) -> list[import_columns.ShownColumn]:
 def validate_choices(
     form: ReadingForm, choices: Choices, kept: StoredUpload, mailing_list: MailingList
 ) -> bool:
-    """Say whether the file can be taken in; what stands against it is an error of its field."""
+    """Say whether the file can be imported; obstacles are errors of their fields."""
     outcome = kept.task.result or {}
     if choices.customers and mailing_list.sensitive:
         form.refuse(

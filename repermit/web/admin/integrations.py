@@ -1,4 +1,4 @@
-"""Connections: the tokens of programs that ask, and the webhooks of those that are told."""
+"""Integrations: the tokens of API clients, and the webhooks."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def _flash_reply(reply: Reply) -> None:
 
 @pages.get("/webhooks/<int:webhook_id>/")
 def show_deliveries(webhook_id: int) -> Response:
-    """Show what a webhook was told, the newest first."""
+    """Show the deliveries of a webhook, the newest first."""
     hook, before = _find_webhook(webhook_id), parse_number(request.args.get("before", ""))
     deliveries = endpoints.list_deliveries(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
     return render_page(
@@ -207,7 +207,7 @@ def show_deliveries(webhook_id: int) -> Response:
 
 @pages.post("/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/again")
 def redeliver_event(webhook_id: int, delivery_id: int) -> AnyResponse:
-    """Have a webhook told once more."""
+    """Queue a delivery of a webhook again."""
     try:
         endpoints.redeliver(
             get_services().database, delivery_id, now=get_arrival(), actor=get_actor()

@@ -1,4 +1,4 @@
-"""Step 5 of a campaign: who will be asked and who not, what stands against it, and the launch."""
+"""Step 5 of a campaign: its audience, the obstacles to a launch, and the launch."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ def is_checking(mailing_list: MailingList) -> bool:
 
 
 def forget_check(mailing_list: MailingList) -> None:
-    """Have the next page check anew."""
+    """Make the next page run the checks again."""
     _get_checks().pop(mailing_list.slug, None)
 
 

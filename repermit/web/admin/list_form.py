@@ -47,7 +47,7 @@ _TEXTS = ("name", "purpose", "frequency", "privacy_url", "language")
 
 
 class ListForm(Form):
-    """What a list is, as its readers will read it."""
+    """The form for a list's description, as its readers see it."""
 
     name = StringField(N_("Name of the list"), [DataRequired(N_("Please fill this in."))])
     purpose = TextAreaField(N_("What will people get?"))
@@ -175,7 +175,7 @@ def _read_fields(form: ListForm) -> Any:
 
 
 def _validate(form: ListForm) -> bool:
-    """Say whether the form can be saved; what stands against it is put beside its field."""
+    """Say whether the form can be saved; errors are added to their fields."""
     form.validate()
     for name in mailing_lists.find_wrong_fields(**_read_fields(form)):
         form.refuse("sender_address" if name == "sender" else name, _make_error_text(name))

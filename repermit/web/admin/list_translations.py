@@ -37,7 +37,7 @@ pages = Blueprint("list_translations", __name__, url_prefix="/admin/lists/<slug>
 
 
 class TextForm(OwnWordingForm):
-    """What readers of one language more are told of a list."""
+    """The form for a list's description in another language."""
 
     name = StringField(N_("Name of the list"))
     purpose = TextAreaField(N_("What will people get?"))
@@ -107,7 +107,7 @@ def show_translation(slug: str) -> Response:
 
 @pages.post("", endpoint="save")
 def save_translation(slug: str) -> AnyResponse:
-    """Change what readers of another language are told; left empty, they get the list's own."""
+    """Change the list's texts in another language; without any, its readers get the list's own."""
     mailing_list, form, services = find_list(slug), TextForm(request.form), get_services()
     language, given = _read_language(mailing_list), _read_fields(form)
     if mailing_lists.find_wrong_fields(**given):
@@ -212,7 +212,7 @@ def _show_page(
 
 
 def _render_samples(mailing_list: MailingList, text: ListText) -> dict[str, str]:
-    """Return what stands in a mail of this language, as if it were the list's own."""
+    """Return the content of a mail in this language, as if it were the list's own."""
     sampled = find_list(mailing_list.slug)
     for name in ("language", "name", "purpose", "frequency", "privacy_url"):
         setattr(sampled, name, getattr(text, name) or getattr(sampled, name))

@@ -96,7 +96,7 @@ def make_first_screen_text(mail: Mail, *, is_own: bool) -> str:
 
 
 def make_warning(text: str, shade: str) -> Markup:
-    """Return a warning as it stands above the mail."""
+    """Return a warning to show above the mail."""
     paper, ink, _ = _COLOURS[shade]
     style = (
         f"background:{paper};color:{ink};border-left:4px solid #c2410c;margin:10px 20px;"

@@ -273,7 +273,7 @@ def _name_view(form: WordingForm) -> str | None:
 
 
 def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
-    """Say whether the wording may be used; what stands against it is put beside its field."""
+    """Say whether the wording may be used; errors are added to their fields."""
     fill_list(mailing_list, form)
     if form.refuse_unknown_brackets():
         return False

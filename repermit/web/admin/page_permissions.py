@@ -14,7 +14,7 @@ MAX_FORM_SIZE = 256 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class PagePermissions:
-    """Whom a page is for (nothing said: for admins who have logged in), and what it takes."""
+    """Who may see a page (by default admins who are logged in), and how large a body it takes."""
 
     for_everybody: bool = False
     for_the_half_logged_in: bool = False

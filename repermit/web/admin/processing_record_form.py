@@ -1,4 +1,4 @@
-"""What only the organisation knows for its record of processing, filled in."""
+"""The form for what only the organisation knows of its record of processing."""
 
 from __future__ import annotations
 

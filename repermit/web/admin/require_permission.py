@@ -43,7 +43,7 @@ def set_up_login(app: Flask) -> None:
 
 
 def install_guard(app: Flask) -> None:
-    """Check the permission of every page below /admin/, in whichever module it stands."""
+    """Check the permission of every page below /admin/, in any module."""
     app.before_request(_check_request)
 
 

@@ -1,4 +1,4 @@
-"""What use cases say, in the page's language.
+"""Texts for the results of use cases, in the page's language.
 
 A sentence that has a code says on the command line how it is mended there; here stands what pages
 say instead. All others are translated as they are.
@@ -182,7 +182,7 @@ OWN_TEXTS: Mapping[str, str] = {
         "was given for."
     ),
 }
-"""What pages say in words of their own, by the codes of what use cases say."""
+"""Texts that pages use instead of those of the use cases, by code."""
 
 _STATES = {
     CampaignState.DRAFT: N_("is being prepared"),
@@ -213,7 +213,7 @@ def make_sentence(said: str) -> str:
 
 
 def _format_value(value: Value) -> str:
-    """Return a value as it stands in a sentence of the page."""
+    """Return a value as text for a sentence of the page."""
     if isinstance(value, LazyJoin):
         return value.by.join(map(_format_value, value.parts))
     if isinstance(value, datetime):
@@ -296,7 +296,7 @@ ASKING_GROUNDS: Mapping[str, str] = {
     "public_task": N_("A task in the public interest (GDPR art. 6(1)(e))"),
     "earlier_consent": N_("The consent that they gave before (GDPR art. 6(1)(a))"),
 }
-"""What an AskingGround is called, which one chooses by."""
+"""The names of the asking grounds, for the choice in a form."""
 
 SPECIAL_GROUNDS: Mapping[str, str] = {
     "explicit_consent": N_("The explicit consent that they gave before (GDPR art. 9(2)(a))"),
@@ -305,4 +305,4 @@ SPECIAL_GROUNDS: Mapping[str, str] = {
         "(GDPR art. 9(2)(d))"
     ),
 }
-"""What a SpecialGround is called."""
+"""The names of the special grounds."""

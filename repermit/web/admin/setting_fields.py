@@ -43,9 +43,9 @@ def describe_value(setting: Setting, value: Any) -> str:
 
 
 def _hide_password(url: str) -> str:
-    """Return where the database is, without what stands before or behind its name."""
+    """Return the URL of the database without user, password and query."""
     parts = urlsplit(url)
-    if not parts.netloc:  # Put together anew it would lose slashes.
+    if not parts.netloc:  # Reassembled, it would lose slashes.
         return url.partition("?")[0]
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
@@ -55,7 +55,7 @@ def _hide_password(url: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptSecret:
-    """What is told of a secret that is kept in the database; `opens`: its key is still there."""
+    """The state of a secret that is stored in the database; `opens`: its key is available."""
 
     at: datetime
     who: str

@@ -78,7 +78,7 @@ def show() -> Response:
 
 @pages.get("/installation")
 def show_installation() -> Response:
-    """Show what stands in config.toml alone, and why it does."""
+    """Show the settings that only config.toml has, and why."""
     settings = get_services().settings
     return render_page(
         "settings/installation.html",

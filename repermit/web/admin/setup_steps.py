@@ -1,4 +1,4 @@
-"""What an installation needs before its first list: who asks, and through which mail server."""
+"""The setup before the first list: the organisation and the mail server."""
 
 from __future__ import annotations
 

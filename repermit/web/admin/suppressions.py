@@ -27,7 +27,7 @@ from repermit.web.request_context import get_arrival, get_services
 pages = Blueprint("suppressions", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
 MAX_FILE_SIZE = 5_000_000
-"""Bytes of a file: whoever hands it in waits for the page until all of it is taken in."""
+"""The maximum size of a file in bytes; the page waits until all of it is imported."""
 
 _FORM_OVERHEAD = 64 * 1024
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}

@@ -1,4 +1,4 @@
-"""Who may log in, and as what: adding, inviting, changing, removing."""
+"""The users and their roles: adding, inviting, changing, removing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _KEPT_FIELDS = ("role", "renews_second_step")
 
 
 class UserForm(ConfirmationForm):
-    """Whom to add, and as what; for an admin the password is asked for."""
+    """The form for a new user and role; adding an admin requires the password."""
 
     email = EmailField(
         N_("E-mail address"),

@@ -273,7 +273,7 @@ def _name_fields(text: str) -> str:
 
 
 def list_labels(language: str) -> Mapping[str, str]:
-    """Return what stands in brackets for each field, in a language of the pages."""
+    """Return the placeholder in brackets of each field, in a language of the pages."""
     translate = catalogues.load_translations(language).gettext
     return {field: translate(label) for field, label in _LABELS.items()}
 
