@@ -143,7 +143,7 @@ def _import_file(
             now=context.now,
             actor=context.actor,
             consent_text=None if consent_text is None else read_consent_text(consent_text),
-            tell=_Progress(file.name).print_progress,
+            on_progress=_Progress(file.name).print_progress,
             **options,
         )
     if as_json:

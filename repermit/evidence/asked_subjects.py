@@ -1,4 +1,4 @@
-"""Whom a campaign asks, as its launch fixes it: the numbers of these people, in their order."""
+"""The subjects that a campaign asks, fixed at launch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repermit.db.models.mails import Mail
 
 
 def read_asked_subjects(campaign_id: int) -> Iterator[str]:
-    """Yield the numbers of the people who have an ask of a campaign, sorted, in a transaction."""
+    """Yield the subjects that have an ask of a campaign, sorted; needs a transaction."""
     order = Contact.subject.collate('"C"') if is_postgresql(proxy.obj) else Contact.subject
     query: Any = (
         Contact.select(Contact.subject)
@@ -25,7 +25,7 @@ def read_asked_subjects(campaign_id: int) -> Iterator[str]:
 
 
 def digest_subjects(subjects: Iterable[str]) -> str:
-    """Return what the entry of a launch says of whom it asks; they come sorted."""
+    """Return the SHA-256 that a launch's entry holds of its subjects, which must be sorted."""
     digest = hashlib.sha256()
     for subject in subjects:
         digest.update(f"{subject}\n".encode())

@@ -1,4 +1,4 @@
-"""What is written: entries at the end of the chain, with its tree, wordings, and erased parts."""
+"""Writing the chain: appending entries with the tree, storing wordings, erasing parts."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ _SALT_BYTES = 16
 _CHUNK = 500
 
 KEPT_LEVEL = 6
-"""From this level on, of 64 leaves each, perfect subtrees are kept."""
+"""Perfect subtrees of this level (64 leaves) and above are stored."""
 
 
 def append(*entries: Entry) -> int:
     """Append entries and return the sequence number of the last.
 
-    Must be the last step of the transaction that the caller has open, since it takes the lock of
-    the chain's head.
+    Must be the last step of the caller's transaction, since it locks the chain's head.
     """
     head = lock_head()
     seq: int = head.seq
@@ -46,12 +45,12 @@ def append(*entries: Entry) -> int:
     parts: list[Sequence[Any]] = []
     for entry in entries:
         seq += 1
-        row, its_parts = _rows(seq, entry)
-        its_leaf = compute_leaf(row)
-        previous = row["hash"] = compute_chain_hash(previous, its_leaf)
-        nodes += frontier.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL)
+        row, part_rows = _rows(seq, entry)
+        leaf = compute_leaf(row)
+        previous = row["hash"] = compute_chain_hash(previous, leaf)
+        nodes += frontier.add(bytes.fromhex(leaf), min_level=KEPT_LEVEL)
         rows.append(row.values())
-        parts.extend(its_parts)
+        parts.extend(part_rows)
     Evidence.insert_rows(_ENTRY, rows)
     EvidencePart.insert_rows(_PART, parts)
     store_tree(frontier, nodes, seq, previous)
@@ -59,7 +58,7 @@ def append(*entries: Entry) -> int:
 
 
 def lock_head() -> EvidenceHead:
-    """Return the chain's head, locked until the transaction ends, so that nobody else appends."""
+    """Return the chain's head, locked until the transaction ends, so that others cannot append."""
     head: EvidenceHead = _HEAD.first()
     return head
 
@@ -70,23 +69,23 @@ _HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))
 def read_frontier(head: EvidenceHead) -> Frontier:
     """Return the frontier that the head holds.
 
-    Where somebody has damaged it, zeros stand for what cannot be read: answers must go on being
-    taken, and the damage is for `verify` to find.
+    Hashes that are damaged are replaced by zeros, so that answers are still recorded; `verify`
+    reports the damage.
     """
-    kept = parse_hashes(head.frontier)
+    hashes = parse_hashes(head.frontier)
     size = max(head.seq, 0)
-    wanted = size.bit_count()
-    return Frontier(size, [*kept, *[bytes(SIZE)] * wanted][:wanted])
+    count = size.bit_count()
+    return Frontier(size, [*hashes, *[bytes(SIZE)] * count][:count])
 
 
 def parse_hashes(frontier: str) -> list[bytes]:
-    """Return the hashes that a frontier consists of, as far as they can be read."""
+    """Return the readable hashes of a stored frontier."""
     return [bytes.fromhex(digest) for digest in re.findall(r"[0-9a-f]{64}", frontier)]
 
 
 def store_tree(frontier: Frontier, nodes: Sequence[Node], seq: int, head_hash: str) -> None:
     """Store the newest entry as the head, with the tree and the subtrees that were completed."""
-    # Nothing that stands there already, whoever wrote it, may hold up an answer.
+    # A node that somebody has inserted there must not make recording an answer fail.
     EvidenceNode.insert_rows(
         _NODE,
         [(node.level, node.place, node.hash.hex()) for node in nodes],
@@ -113,7 +112,7 @@ def store_wording(content: str) -> str:
 
 
 def digest_wording(content: str) -> str:
-    """Return by which digest a text is kept: SHA-256 in hex."""
+    """Return the digest under which a text is stored: SHA-256 in hex."""
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -123,11 +122,10 @@ _KEEP_WORDING = PreparedQuery(
 
 
 def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:
-    """Delete these parts of all a person's entries; return the sequence numbers they had.
+    """Delete parts of all entries of a person; return the sequence numbers of these entries.
 
-    The caller appends the `erased` entry that names them, in the same transaction. What such an
-    entry itself says stays: it holds nothing personal, and without it the chain would miss what
-    it excuses.
+    The caller appends the `erased` entry that names them, in the same transaction. The parts of
+    `erased` entries stay: they hold nothing personal, and account for the missing parts.
     """
     return erase_parts_by_subject([subject], parts)[subject]
 
@@ -135,9 +133,9 @@ def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:
 def erase_parts_by_subject(
     subjects: Sequence[str], parts: Sequence[str], *, slug: str | None = None
 ) -> dict[str, list[int]]:
-    """Delete these parts of several people's entries; return their numbers, by subject.
+    """Delete parts of the entries of several people; return the entries' numbers, by subject.
 
-    As `erase_parts` does for one, but of the entries on one list if `slug` names it.
+    - `slug`: limits this to the entries on one list; see also `erase_parts`.
     """
     rows: Any = (
         EvidencePart.select(Evidence.subject, EvidencePart.id, EvidencePart.seq)
@@ -155,10 +153,10 @@ def erase_parts_by_subject(
     for subject, number, seq in rows:
         seqs[subject].add(seq)
         ids.append(number)
-    for some in chunks(ids, _CHUNK):
-        EvidencePart.delete().where(EvidencePart.id.in_(make_id_list(some))).execute()
+    for batch in chunks(ids, _CHUNK):
+        EvidencePart.delete().where(EvidencePart.id.in_(make_id_list(batch))).execute()
     request_wiping()
-    return {subject: sorted(found) for subject, found in seqs.items()}
+    return {subject: sorted(numbers) for subject, numbers in seqs.items()}
 
 
 _ENTRY = Evidence._meta.sorted_fields  # noqa: SLF001  peewee's own way
@@ -166,9 +164,9 @@ _PART = (EvidencePart.seq, EvidencePart.part, EvidencePart.salt, EvidencePart.js
 
 
 def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
-    """Return an entry but for its hash, and the values of its parts, as the database keeps them.
+    """Return the row of an entry, without its hash, and the rows of its parts.
 
-    In the order of the columns.
+    Their values are in the order of the columns.
     """
     row: dict[str, Any] = {
         "seq": seq,

@@ -1,7 +1,7 @@
-"""Entries as the database has them: the chain, some thousands at a time, and those of one person.
+"""Reading entries from the database: the whole chain in batches, and the entries of one person.
 
-Values come as they are stored, whatever somebody has made of them, so that nothing that was
-tampered with ends in anything but its name.
+Values are returned exactly as stored, so that verification can report a value that was tampered
+with instead of failing on it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COLUMNS = tuple(getattr(Evidence, name) for name in _NAMES)
 _PART = (EvidencePart.seq, EvidencePart.part, EvidencePart.salt, EvidencePart.json)
 
 STEP = 2_000
-"""So many entries are read at a time: with more, Python looks longer for what it can throw away."""
+"""The number of entries in a batch; with more, Python's garbage collector takes longer."""
 
 
 class EntryPart(NamedTuple):
@@ -38,7 +38,7 @@ class EntryPart(NamedTuple):
 
 
 def read_rows(first: int, last: int) -> list[dict[str, Any]]:
-    """Return the entries from one number to another, both included, in their order."""
+    """Return the rows of the entries from `first` to `last`, both included, in their order."""
     return [dict(zip(_NAMES, row, strict=True)) for row in _BETWEEN.raw_rows(first, last)]
 
 
@@ -55,21 +55,24 @@ _BETWEEN = PreparedQuery(
 def iter_row_batches(
     *, after: int | None = None, step: int = STEP
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield the entries behind a number, None for all that there are, some at a time."""
+    """Yield the rows of the entries in batches of `step`.
+
+    - `after`: yields the entries behind this number; None for all entries.
+    """
     query = Evidence.select(*_COLUMNS).limit(step)
-    while found := _rows(query if after is None else query.where(Evidence.seq > after)):
-        yield found
-        after = found[-1]["seq"]
+    while rows := _rows(query if after is None else query.where(Evidence.seq > after)):
+        yield rows
+        after = rows[-1]["seq"]
 
 
 def iter_rows(*, after: int) -> Iterator[dict[str, Any]]:
-    """Yield the entries behind a number one by one, the first few quickly."""
+    """Yield the rows of the entries behind a number one by one, the first few quickly."""
     for step in (4, 100):
-        found = next(iter_row_batches(after=after, step=step), [])
-        yield from found
-        if len(found) < step:
+        rows = next(iter_row_batches(after=after, step=step), [])
+        yield from rows
+        if len(rows) < step:
             return
-        after = found[-1]["seq"]
+        after = rows[-1]["seq"]
     yield from chain.from_iterable(iter_row_batches(after=after))
 
 
@@ -79,9 +82,9 @@ def _rows(query: Any) -> list[dict[str, Any]]:
 
 
 def read_parts(after: int | None, until: int | None) -> list[EntryPart]:
-    """Return the parts of the entries behind a number and up to another, in their order.
+    """Return the parts of the entries behind `after`, up to and with `until`, in their order.
 
-    None is for no bound.
+    None means no bound.
     """
     query = EvidencePart.select(*_PART)
     if after is not None:
@@ -92,13 +95,13 @@ def read_parts(after: int | None, until: int | None) -> list[EntryPart]:
 
 
 def fetch_rows(query: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of a query as they are stored, whatever somebody has made of them."""
+    """Return the rows of a query exactly as they are stored, without converting values."""
     rows: list[tuple[Any, ...]] = proxy.obj.execute(query).fetchall()
     return rows
 
 
 def select_parts(*columns: Any, text: Any, part: str = "consent") -> Any:
-    """Return a query of the parts of one name in whose JSON a text stands, with their entries."""
+    """Return a query for the parts of one name whose JSON contains a text, with their entries."""
     return (
         EvidencePart.select(*columns)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
@@ -107,9 +110,9 @@ def select_parts(*columns: Any, text: Any, part: str = "consent") -> Any:
 
 
 def read_consent(parts: Mapping[str, EntryPart]) -> dict[str, Any] | None:
-    """Return the content of an entry's part `consent`, None if it is not held or not readable.
+    """Return the content of an entry's part `consent`; None if it is missing or not readable.
 
-    One that is not readable was altered, which is a fault of its own.
+    A part that is not readable was altered, which verification reports as a fault of its own.
     """
     part = parts.get("consent")
     if part is None:
@@ -122,7 +125,7 @@ def read_consent(parts: Mapping[str, EntryPart]) -> dict[str, Any] | None:
 
 
 def read_consents(seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return the parts `consent` of entries that are held, by the number of each."""
+    """Return the contents of the stored parts `consent` of entries, by the number of each entry."""
     parts: Any = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
         EvidencePart.seq.in_(make_id_list(seqs)), EvidencePart.part == "consent"
     )
@@ -130,7 +133,7 @@ def read_consents(seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
 
 
 def leaf_of(row: Mapping[str, Any]) -> str | None:
-    """Return the leaf of an entry that was read; None if it cannot be any entry's."""
+    """Return the leaf of a row that was read; None if the row cannot be an entry."""
     try:
         return compute_leaf(row)
     except (TypeError, ValueError, AttributeError):
@@ -140,9 +143,9 @@ def leaf_of(row: Mapping[str, Any]) -> str | None:
 def read_entries_with_parts(
     subject: str, slug: str, *, parts: Iterable[str] = PARTS
 ) -> list[tuple[Evidence, dict[str, dict[str, Any]]]]:
-    """Return a person's entries on a list, the oldest first, each with its parts that are held.
+    """Return a person's entries on a list, the oldest first, each with its stored parts.
 
-    - `parts`: the names of those that are read.
+    - `parts`: the names of the parts to read.
     """
     is_own = (Evidence.subject == subject) & (Evidence.list == slug)
     query: Any = (
@@ -165,18 +168,21 @@ _CHUNK = 500
 
 
 def read_entries_of_subject(subject: str, slug: str) -> list[dict[str, Any]]:
-    """Return a person's entries on a list, the oldest first, as JSON has them.
+    """Return a person's entries on a list, the oldest first, in the form that a proof has.
 
-    Each is {"entry": its ten fields, "parts": {name: {"salt", "content"}}}; a part that was erased
-    is not there. Erasures on another list stand among them too if they say why a part is gone.
+    - Each entry is {"entry": its ten fields, "parts": {name: {"salt", "content"}}}.
+    - A part that was erased is missing.
+    - An erasure on another list is included if it says why a part of these entries is gone.
     """
     return read_entries_by_subject([subject], slug)[subject]
 
 
 def read_entries_by_subject(subjects: Sequence[str], slug: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the same for each of some people at once, by subject; they are some hundreds at most.
+    """Return the entries of several people on a list, by subject, in one query.
 
-    Who has no entries has an empty list.
+    - `subjects`: some hundreds at most.
+    - Each value has the form of `read_entries_of_subject`; it is empty for a subject without
+      entries.
     """
     own = (Evidence.list == slug) | (Evidence.event == "erased")
     query = (
@@ -184,15 +190,20 @@ def read_entries_by_subject(subjects: Sequence[str], slug: str) -> dict[str, lis
         .where(Evidence.subject.in_(make_value_list(subjects)), own)
         .order_by(Evidence.seq)
     )
-    found: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
-    for one in _with_parts(list(query)):
-        found[one["entry"]["subject"]].append(one)
-    return {subject: _without_others(entries, slug) for subject, entries in found.items()}
+    entries_by_subject: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
+    for entry in _with_parts(list(query)):
+        entries_by_subject[entry["entry"]["subject"]].append(entry)
+    return {
+        subject: _without_others(entries, slug) for subject, entries in entries_by_subject.items()
+    }
 
 
 def read_campaign_entries(numbers: Iterable[int], slug: str) -> list[dict[str, Any]]:
-    """Return by which entries campaigns of a list were launched and extended, likewise."""
-    # About nobody, so that the index of subjects finds them among a million answers.
+    """Return the entries of the launches and extensions of a list's campaigns.
+
+    They have the form of `read_entries_of_subject`.
+    """
+    # Without a subject, so that the index of subjects finds them among a million answers.
     query = Evidence.select().where(
         Evidence.subject == "",
         Evidence.campaign.in_(make_id_list(numbers)),
@@ -203,64 +214,74 @@ def read_campaign_entries(numbers: Iterable[int], slug: str) -> list[dict[str, A
 
 
 def has_newer_entries(subjects: Sequence[str], seq: int) -> bool:
-    """Say whether any entry behind a number is about one of some people."""
+    """Say whether any entry behind number `seq` is about one of these subjects."""
     about = Evidence.subject.in_(make_value_list(subjects))
     return bool(Evidence.select(Evidence.seq).where(Evidence.seq > seq, about).exists())
 
 
 def _without_others(entries: list[dict[str, Any]], slug: str) -> list[dict[str, Any]]:
-    """Leave out what was erased of somebody on another list alone."""
-    own = {one["entry"]["seq"] for one in entries if one["entry"]["list"] == slug}
-    return [one for one in entries if one["entry"]["seq"] in own or not own.isdisjoint(_gone(one))]
+    """Leave out erasures that concern another list alone."""
+    own_seqs = {item["entry"]["seq"] for item in entries if item["entry"]["list"] == slug}
+    return [
+        item
+        for item in entries
+        if item["entry"]["seq"] in own_seqs or not own_seqs.isdisjoint(_gone(item))
+    ]
 
 
-def _gone(erased: dict[str, Any]) -> Sequence[int]:
-    """Return the entries of which an erasure says that a part is gone."""
-    told: Sequence[int] = erased["parts"].get("consent", {}).get("content", {}).get("seqs", ())
-    return told
+def _gone(erasure: dict[str, Any]) -> Sequence[int]:
+    """Return the numbers of the entries whose parts an erasure deleted."""
+    seqs: Sequence[int] = erasure["parts"].get("consent", {}).get("content", {}).get("seqs", ())
+    return seqs
 
 
 def find_subjects_of_other_lists(subjects: Sequence[str], slug: str) -> set[str]:
-    """Return those of whom the record tells on other lists and not on this one.
+    """Return the subjects that have entries on other lists but none on this one.
 
-    What happens to them here belongs under another subject: each list has its own record of them.
+    Entries on this list need another subject, as each list has its own record of a person.
     """
     query: Any = Evidence.select(Evidence.subject, Evidence.list).distinct()
-    found = set(query.where(Evidence.subject.in_(make_value_list(subjects))).tuples())
-    return {subject for subject, _ in found if (subject, slug) not in found}
+    pairs = set(query.where(Evidence.subject.in_(make_value_list(subjects))).tuples())
+    return {subject for subject, _ in pairs if (subject, slug) not in pairs}
 
 
 def read_entries(first: int, last: int) -> list[dict[str, Any]]:
-    """Return the entries from one number to another, both included, likewise."""
+    """Return the entries from `first` to `last`, both included.
+
+    They have the form of `read_entries_of_subject`.
+    """
     query = Evidence.select().where(Evidence.seq >= first, Evidence.seq <= last)
     return _with_parts(list(query.order_by(Evidence.seq)))
 
 
 def read_entry(seq: int) -> dict[str, Any]:
-    """Return one entry likewise."""
-    (found,) = _with_parts([Evidence.get_by_id(seq)])
-    return found
+    """Return one entry in the form of `read_entries_of_subject`."""
+    (entry,) = _with_parts([Evidence.get_by_id(seq)])
+    return entry
 
 
 def read_previous_hash(seq: int) -> str:
-    """Return the chain's hash before an entry; zeros before the first."""
+    """Return the hash of the entry before `seq`; zeros before the first entry."""
     before: Evidence | None = Evidence.get_or_none(Evidence.seq == seq - 1)
     return before.hash if before else NOTHING_BEFORE
 
 
 def read_wordings(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Return the wordings that entries name, by their digests."""
+    """Return the wordings that entries refer to, by their digests."""
     digests = sorted(digests_named(entries))
-    found: dict[str, str] = {}
-    for some in chunks(digests, _CHUNK):
-        found |= {one.digest: one.content for one in Wording.select().where(Wording.digest << some)}
-    return found
+    wordings: dict[str, str] = {}
+    for batch in chunks(digests, _CHUNK):
+        wordings |= {
+            wording.digest: wording.content
+            for wording in Wording.select().where(Wording.digest << batch)
+        }
+    return wordings
 
 
 def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
     parts: dict[int, dict[str, Any]] = {row.seq: {} for row in rows}
-    for some in chunks(list(parts), _CHUNK):
-        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(make_id_list(some)))):
+    for batch in chunks(list(parts), _CHUNK):
+        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(make_id_list(batch)))):
             content = json.loads(part.json)
             parts[part.seq][part.part] = {"salt": part.salt, "content": content}
     return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]

@@ -1,4 +1,4 @@
-"""Mails with a checkpoint to the people whom the admin names, so that others hold it too."""
+"""Mails with a checkpoint to the witnesses in the settings, so that others have copies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _UNDELIVERED_STATES = (MailState.QUEUED, MailState.FAILED, MailState.DROPPED)
 
 @dataclass(frozen=True)
 class WitnessTopic:
-    """What such a mail is about: the last entry of its checkpoint, and whom it goes to.
+    """The topic of a mail with a checkpoint: the checkpoint's last entry, and the recipient.
 
-    - `witness`: a digest, so that an address which is named no more gets nothing any more.
-    - `occasion`: on which a program cosigned that checkpoint before the mail was owed, or "".
+    - `witness`: a digest of the address; an address that left the settings gets no more mails.
+    - `occasion`: the occasion on which a program had cosigned that checkpoint; "" if none had.
     """
 
     seq: int
@@ -35,12 +35,12 @@ class WitnessTopic:
 
     @property
     def topic(self) -> str:
-        """Return it as the topic of a mail."""
+        """Return the text that a mail stores as its topic."""
         return f"{_TOPIC} {self.seq} {self.witness} {self.occasion}".rstrip()
 
     @classmethod
     def read(cls, topic: str) -> WitnessTopic | None:
-        """Return what a mail's topic says; None if it is about something else."""
+        """Read a mail's topic; None if it is of another kind."""
         kind, _, rest = topic.partition(" ")
         if kind != _TOPIC:
             return None
@@ -48,8 +48,10 @@ class WitnessTopic:
         return cls(int(seq), witness, *occasion)
 
     def find_address(self, witnesses: Sequence[str]) -> str | None:
-        """Return the address that this goes to, None if it is not among the witnesses any more."""
-        return next((one for one in witnesses if _witness_id(one) == self.witness), None)
+        """Return the recipient's address; None if it is no longer a witness."""
+        return next(
+            (address for address in witnesses if _witness_id(address) == self.witness), None
+        )
 
 
 def _witness_id(address: str) -> str:
@@ -57,42 +59,42 @@ def _witness_id(address: str) -> str:
 
 
 def enqueue_checkpoint_mails(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Enqueue a mail to each witness if occasions have come; return how many mails there are.
+    """Enqueue a mail to each witness if there are new occasions; return the number of mails.
 
-    On those on which a timestamp is owed. The checkpoint is the newest that a program has cosigned
-    if it has one for each of them, else that of now. Safe to run in several processes at once.
+    The occasions are those of timestamps. The checkpoint is the newest cosigned one if each
+    occasion has one, otherwise the present one. Safe to run in several processes at once.
     """
     witnesses = list(dict.fromkeys(settings.evidence.witnesses))
-    new = find_new_occasions(settings, now, prefix=_PREFIX) if witnesses else []
-    if not new:
+    new_occasions = find_new_occasions(settings, now, prefix=_PREFIX) if witnesses else []
+    if not new_occasions:
         return 0
     with database.atomic():
-        claimed = claim_occasions(new, now, prefix=_PREFIX)
+        claimed = claim_occasions(new_occasions, now, prefix=_PREFIX)
         # Another process may have been quicker.
         if not claimed:
             return 0
         cosigned = [
-            (point.seq, occasion)
+            (checkpoint.seq, occasion)
             for occasion, _ in claimed
-            if (point := cosigned_checkpoints.read_occasion(occasion))
+            if (checkpoint := cosigned_checkpoints.read_occasion(occasion))
         ]
         is_cosigned = len(cosigned) == len(claimed)
         seq, occasion = max(cosigned) if is_cosigned else (stored_tree.checkpoint().seq, "")
         campaign = claimed[0][1]
-        for one in witnesses:
-            topic = WitnessTopic(seq, _witness_id(one), occasion).topic
+        for witness in witnesses:
+            topic = WitnessTopic(seq, _witness_id(witness), occasion).topic
             enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
     return len(witnesses)
 
 
 def find_unreached(witnesses: Sequence[str]) -> list[str]:
-    """Return the witnesses whom the last mail that was tried has not reached.
+    """Return the witnesses whose last attempted mail failed.
 
-    It was refused, came back, or waits after a refusal.
+    It was rejected, bounced, or waits for another try after a rejection.
     """
     if not witnesses:
         return []
-    # By campaigns, since that is how mails are found.
+    # By campaigns, since mails are indexed by them.
     mails = Mail.select().where(
         Mail.campaign.in_(Campaign.select(Campaign.id)),
         Mail.kind == MailKind.NOTICE,
@@ -105,7 +107,7 @@ def find_unreached(witnesses: Sequence[str]) -> list[str]:
         if topic and (address := topic.find_address(witnesses)):
             last[address] = mail
     return [
-        one
-        for one in witnesses
-        if (mail := last.get(one)) and (mail.bounce or mail.state in _UNDELIVERED_STATES)
+        witness
+        for witness in witnesses
+        if (mail := last.get(witness)) and (mail.bounce or mail.state in _UNDELIVERED_STATES)
     ]

@@ -1,8 +1,8 @@
 """The occasions on which a checkpoint is stamped, cosigned and mailed to witnesses.
 
-At launch, on each day while a campaign runs, at its deadline, and when it is closed or cancelled;
-in the week after that also on the day after each on which the record has grown, as by papers and
-exports.
+They are the launch of a campaign, each day while it runs, its deadline, and its closing or
+cancellation. In the week after that, also the day after each day on which the record has grown, for
+example by papers and exports.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from repermit.db.models.evidence import Evidence
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 
-# What is older than the installation's timestamps, or came with a restored database, is left alone.
-_STILL_OWED = timedelta(days=7)
+# Older occasions, from before the installation had timestamps or from a restored database, count no
+# more.
+_MAX_AGE = timedelta(days=7)
 _RUNNING = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.OPEN)
 
 
 def find_new_occasions(
     settings: Settings, now: datetime, *, prefix: str
 ) -> list[tuple[str, Campaign]]:
-    """Return the occasions of the last days of which no key of `meta` with this prefix tells.
+    """Return the recent occasions that are not yet claimed under this prefix.
 
-    On each a checkpoint is handed out. In their order, each with its campaign, a day with one of
-    those that ran on it.
+    Each is (occasion, campaign), sorted by occasion; a day comes with one of the campaigns that ran
+    on it.
     """
     occasions = dict(_occasions(settings, now))
     keys = [f"{prefix}{occasion}" for occasion in occasions]
@@ -43,18 +44,18 @@ def find_new_occasions(
 def claim_occasions(
     occasions: Iterable[tuple[str, Campaign]], now: datetime, *, prefix: str
 ) -> list[tuple[str, Campaign]]:
-    """Note occasions in `meta`, in the caller's transaction; return those that nobody else has."""
-    return [one for one in occasions if claim(f"{prefix}{one[0]}", now)]
+    """Claim occasions in `meta`, in the caller's transaction; return those not claimed before."""
+    return [item for item in occasions if claim(f"{prefix}{item[0]}", now)]
 
 
 def claim(key: str, now: datetime) -> bool:
-    """Note a key in `meta`, in the caller's transaction; say whether nobody else has."""
-    made = Meta.insert(key=key, value=format_timestamp(now)).on_conflict_ignore()
-    return bool(made.as_rowcount().execute())
+    """Claim a key of `meta`, in the caller's transaction; say whether it was not claimed before."""
+    insert = Meta.insert(key=key, value=format_timestamp(now)).on_conflict_ignore()
+    return bool(insert.as_rowcount().execute())
 
 
 def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:
-    since = now - _STILL_OWED
+    since = now - _MAX_AGE
     campaigns = Campaign.select().where(
         Campaign.state.in_(_RUNNING) | (Campaign.launched_at > since) | (Campaign.closed_at > since)
     )
@@ -75,7 +76,7 @@ def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaig
 
 
 def _find_day_of_growth(since: datetime, settings: Settings, now: datetime) -> date | None:
-    """Return the day of the newest entry if that was made after `since` and before today."""
+    """Return the day of the newest entry if it is after `since` and before today."""
     newest = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
     if newest is None or newest.at <= since:
         return None

@@ -14,19 +14,20 @@ from typing import Any, Final
 from repermit.settings.definitions import Organisation, Retention
 
 RECORD_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#record"
-"""The profile whose fields it has all of.
+"""The profile of a record, all of whose fields it has.
 
-That for the GDPR (record-eu-gdpr) also wants the processing locations and geographic restrictions
-of each purpose (guide §7.2): these the record of processing activities has (art. 30(1)(e)), as the
-organisation fills it in and changes it, and no evidence of what a person was told.
+The profile for the GDPR (record-eu-gdpr) also needs the processing locations and geographic
+restrictions of each purpose (guide §7.2). They are in the record of processing activities (art.
+30(1)(e)), which the organisation fills in and changes; they are no evidence of what a person was
+told.
 """
 
 NO_REGISTER: Mapping[str, Sequence[str]] = {"storage_locations": (), "recipients": ()}
-"""Of which nothing has been said: the privacy notice says it, or nobody does."""
+"""Without entries in the record of processing; the privacy notice may name them."""
 
 _CONTROLLER = "controller"
 _AUTHORITY = "authority"
-# GDPR art. 77(1), for whom the controller has named none.
+# GDPR art. 77(1), for a controller that has named no authority.
 _ANY_AUTHORITY = "the supervisory authority of the country where the person lives"
 _ITS_ADDRESS = "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"
 _FOR_CUSTOMERS = "Directive 2002/58/EC art. 13(2)"
@@ -43,13 +44,13 @@ _ALWAYS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentRecordInput:
-    """What a consent record is made from: one person's entries on a list, and the controller.
+    """The input of a consent record: one person's entries on a list, and the controller.
 
     - `entries`: the oldest first.
     - `controller`: the fields of the organisation.
-    - `retention`: how long each part is stored, see `describe_retention`.
-    - `register`: the places and recipients that the record of processing names, see `NO_REGISTER`;
-      None for a proof from before it was part of one.
+    - `retention`: how long each kind of data is stored, see `describe_retention`.
+    - `register`: the places and recipients in the record of processing, see `NO_REGISTER`; None for
+      a proof from before proofs had them.
     """
 
     list: str
@@ -61,39 +62,43 @@ class ConsentRecordInput:
 
     @property
     def terms(self) -> Mapping[str, Any]:
-        """Return what the person was told when they last answered, or before that.
+        """Return what the person was told when they last said Yes, otherwise in their last entry.
 
-        Of whom nothing shows that anybody told them of the list, that is what the list was then,
-        under `unseen`.
+        If nothing shows that the person was told about the list, return the list's data at that
+        time under `unseen`.
         """
-        told = [one.told for one in self.entries if "purpose" in one.told]
-        unseen = [one.told for one in self.entries if "unseen" in one.told]
-        consents = [one.told for one in self.entries if one.event == "confirmed" and one.told]
-        return (consents or told or unseen or [{}])[-1]
+        shown = [entry.consent for entry in self.entries if "purpose" in entry.consent]
+        unseen = [entry.consent for entry in self.entries if "unseen" in entry.consent]
+        own_yes = [
+            entry.consent for entry in self.entries if entry.event == "confirmed" and entry.consent
+        ]
+        return (own_yes or shown or unseen or [{}])[-1]
 
     @property
     def basis(self) -> str:
-        """Return the basis of the terms; where they tell none, as a No, the last that was told."""
-        told = (self.terms, *(one.told for one in reversed(self.entries)))
-        return str(next((one["basis"] for one in told if "basis" in one), ""))
+        """Return the basis in the terms; without one, as after a No, the last one recorded."""
+        contents = (self.terms, *(content.consent for content in reversed(self.entries)))
+        return str(next((content["basis"] for content in contents if "basis" in content), ""))
 
 
-def consent_record(account: ConsentRecordInput) -> dict[str, Any]:
-    """Return one person's consent record; the same account always gives the same record."""
+def consent_record(record_input: ConsentRecordInput) -> dict[str, Any]:
+    """Return one person's consent record; the same input always gives the same record."""
     return {
         "header": {
             "schema_version": RECORD_SCHEMA,
-            "record_id": stable_id("record", account.list, account.subject),
-            "pii_principal_id": account.subject,
+            "record_id": stable_id("record", record_input.list, record_input.subject),
+            "pii_principal_id": record_input.subject,
         },
-        "processing": _processing(account),
-        "party": [*_parties(account), *_representatives(account)],
-        "event": make_events(account.entries, principal=account.subject, controller=_CONTROLLER),
+        "processing": _processing(record_input),
+        "party": [*_parties(record_input), *_representatives(record_input)],
+        "event": make_events(
+            record_input.entries, principal=record_input.subject, controller=_CONTROLLER
+        ),
     }
 
 
 def describe_retention(retention: Retention) -> dict[str, str]:
-    """Return how long what is kept, as durations of ISO 8601 where they are known."""
+    """Return how long each kind of data is stored, as ISO 8601 durations where they are known."""
     return {
         "pii": "until consent is withdrawn",
         "proof": f"P{retention.evidence_years}Y",
@@ -102,21 +107,21 @@ def describe_retention(retention: Retention) -> dict[str, str]:
 
 
 def describe_controller(organisation: Organisation) -> dict[str, str]:
-    """Return what a record says of the organisation."""
+    """Return the fields of the organisation that a record shows, without empty ones."""
     return {name: value for name, value in vars(organisation).items() if value}
 
 
 def stable_id(*words: str) -> str:
-    """Return an identifier of the form that TS 27560 §6.3.3.3 recommends (UUID, version 4).
+    """Return an identifier in the form that TS 27560 §6.3.3.3 recommends (UUID, version 4).
 
-    It is drawn from the words, so that the same record is called the same each time.
+    It is derived from the words, so that the same record always has the same identifier.
     """
     digest = hashlib.sha256("\0".join(words).encode()).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
-def _processing(account: ConsentRecordInput) -> dict[str, Any]:
-    terms = account.terms
+def _processing(record_input: ConsentRecordInput) -> dict[str, Any]:
+    terms = record_input.terms
     is_sensitive = bool(terms.get("sensitive"))
     return {
         "privacy_notice": _notice(terms),
@@ -126,40 +131,42 @@ def _processing(account: ConsentRecordInput) -> dict[str, Any]:
                 "purpose": _purpose(terms),
                 "purpose_type": "dpv:DirectMarketing",
                 "service": " — ".join(
-                    filter(None, (terms.get("list_name", account.list), terms.get("frequency")))
+                    filter(
+                        None, (terms.get("list_name", record_input.list), terms.get("frequency"))
+                    )
                 ),
-                "lawful_basis": _lawful_basis(account, is_sensitive=is_sensitive),
+                "lawful_basis": _lawful_basis(record_input, is_sensitive=is_sensitive),
                 "pii_information": _personal_data(is_sensitive=is_sensitive),
                 "pii_controllers": [_CONTROLLER],
                 "collection_method": _collected(terms),
                 "processing_method": "dpv:Use: mailing what the purpose says to the address",
-                "storage_locations": _registered(account, "storage_locations"),
-                "retention_period": dict(account.retention),
+                "storage_locations": _registered(record_input, "storage_locations"),
+                "retention_period": dict(record_input.retention),
                 "jurisdiction": "loc:EU",
-                "recipient_third_parties": _registered(account, "recipients"),
+                "recipient_third_parties": _registered(record_input, "recipients"),
                 "withdrawal_method": _ALWAYS,
                 "privacy_rights": _RIGHTS,
-                **({"authority_party": _AUTHORITY} if _has_authority(account) else {}),
+                **({"authority_party": _AUTHORITY} if _has_authority(record_input) else {}),
             }
         ],
     }
 
 
-def _registered(account: ConsentRecordInput, name: str) -> list[str]:
-    """Return what the record of processing says, or else where it stands."""
-    return list((account.register or NO_REGISTER)[name]) or [_ELSEWHERE]
+def _registered(record_input: ConsentRecordInput, name: str) -> list[str]:
+    """Return what the record of processing says, or a reference to the privacy notice."""
+    return list((record_input.register or NO_REGISTER)[name]) or [_ELSEWHERE]
 
 
-def _has_authority(account: ConsentRecordInput) -> bool:
-    return account.register is not None or bool(account.controller.get("authority"))
+def _has_authority(record_input: ConsentRecordInput) -> bool:
+    return record_input.register is not None or bool(record_input.controller.get("authority"))
 
 
 def _purpose(terms: Mapping[str, Any]) -> str:
-    """Return what the person was told that it is for, or that nothing shows what that was.
+    """Return the purpose that the person was told, or that nothing shows which it was.
 
-    What the list says at the time of an import is no purpose that anybody has agreed to elsewhere
-    before (GDPR art. 6(1)(a): "for one or more specific purposes"). Who is on the list as a
-    customer has not agreed to any: the purpose is the controller's own.
+    The list's purpose at an import is not one that the person agreed to elsewhere before (GDPR art.
+    6(1)(a): "for one or more specific purposes"). A customer has agreed to no purpose: it is the
+    controller's own.
     """
     unseen = terms.get("unseen")
     if not unseen:
@@ -171,9 +178,9 @@ def _purpose(terms: Mapping[str, Any]) -> str:
 
 
 def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
-    """Return where the notice stands: its address, and the digests of mail and page as shown.
+    """Return the notice's address, and the digests of the mail and pages as shown.
 
-    `shown` is false where nothing says that the person was shown it.
+    `shown` is false if nothing says that the person saw the notice.
     """
     shown = {
         "mail": terms.get("mail_wording", ""),
@@ -187,15 +194,15 @@ def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
     }
 
 
-def _lawful_basis(account: ConsentRecordInput, *, is_sensitive: bool) -> list[str]:
-    """Return the ground on which the mails are sent, in the vocabulary's terms for the GDPR.
+def _lawful_basis(record_input: ConsentRecordInput, *, is_sensitive: bool) -> list[str]:
+    """Return the legal basis of the mails, in the vocabulary's terms for the GDPR.
 
-    That for customers is no ground of the GDPR, and none is needed beside it (CJEU C-654/23);
-    proofs from before said art. 6(1)(f).
+    The basis for customers is not in the GDPR, and none is needed beside it (CJEU C-654/23);
+    earlier proofs said art. 6(1)(f).
     """
-    if account.register is None and account.terms.get("basis") == "customer":
+    if record_input.register is None and record_input.terms.get("basis") == "customer":
         return ["eu-gdpr:A6-1-f"]
-    if account.register is not None and account.basis == "customer":
+    if record_input.register is not None and record_input.basis == "customer":
         return [_FOR_CUSTOMERS]
     if is_sensitive:
         return ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
@@ -207,7 +214,7 @@ def _personal_data(*, is_sensitive: bool) -> list[dict[str, Any]]:
         {
             "pii_type": kind,
             "pii_optional": optional,
-            # What tells is the list that somebody is on, and with it each of these.
+            # Being on the list is what is sensitive, and each of these shows it.
             "sensitive_pii_category": is_sensitive,
             "special_pii_category": is_sensitive,
         }
@@ -225,9 +232,9 @@ def _collected(terms: Mapping[str, Any]) -> str:
     }.get(terms.get("method", ""), f"taken over from another tool: {terms.get('method')}")
 
 
-def _parties(account: ConsentRecordInput) -> list[dict[str, str]]:
+def _parties(record_input: ConsentRecordInput) -> list[dict[str, str]]:
     """Return the parties (TS 27560 §6.3.6): the controller, its officer, the authority."""
-    controller = account.controller
+    controller = record_input.controller
     parties = [
         {
             "party_id": _CONTROLLER,
@@ -251,15 +258,15 @@ def _parties(account: ConsentRecordInput) -> list[dict[str, str]]:
             _other(_AUTHORITY, authority, "dpv:DataProtectionAuthority", url or authority)
             | _known(party_url=url)
         )
-    elif _has_authority(account):
-        made = _other(_AUTHORITY, _ANY_AUTHORITY, "dpv:DataProtectionAuthority", _ITS_ADDRESS)
-        parties.append(made | _known(party_url=_ITS_ADDRESS))
+    elif _has_authority(record_input):
+        party = _other(_AUTHORITY, _ANY_AUTHORITY, "dpv:DataProtectionAuthority", _ITS_ADDRESS)
+        parties.append(party | _known(party_url=_ITS_ADDRESS))
     return parties
 
 
-def _representatives(account: ConsentRecordInput) -> list[dict[str, str]]:
-    """Return the party that answered for the person; who it was nobody asked and nobody knows."""
-    if not any(one.is_by_representative for one in account.entries):
+def _representatives(record_input: ConsentRecordInput) -> list[dict[str, str]]:
+    """Return the party that answered for the person, without a name, which is not recorded."""
+    if not any(entry.is_by_representative for entry in record_input.entries):
         return []
     name = "whoever said to be the legal representative of the person"
     return [_other(REPRESENTATIVE, name, "dpv:GuardianOfDataSubject", "through the person")]
@@ -280,26 +287,28 @@ def _known(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-# --- The receipt: the record as it is handed to the person (ISO/IEC TS 27560:2023 §6.4). ----------
+# --- The receipt: the record in the form for the person (ISO/IEC TS 27560:2023 §6.4). -------------
 
 
 RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
 
 
 def receipt(
-    account: ConsentRecordInput, *, withdrawal_url: str, checkpoint: Mapping[str, Any]
+    record_input: ConsentRecordInput, *, withdrawal_url: str, checkpoint: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the receipt of the person's newest entry.
 
-    `withdrawal_url` is the person's own link for No, one press; `checkpoint` says where the record
-    stood, so that whoever keeps the receipt can tell later whether it was rewritten.
+    - `withdrawal_url`: the person's own link for No, which takes one press.
+    - `checkpoint`: the checkpoint at that time, which later shows whether the record was rewritten.
     """
-    record = consent_record(account)
+    record = consent_record(record_input)
     newest = record["event"][-1]
     return {
         "header": {
             "schema_version": RECEIPT_SCHEMA,
-            "receipt_id": stable_id("receipt", account.list, account.subject, newest["event_time"]),
+            "receipt_id": stable_id(
+                "receipt", record_input.list, record_input.subject, newest["event_time"]
+            ),
         },
         "consent_record": record,
         "withdrawal": {
@@ -310,7 +319,7 @@ def receipt(
     }
 
 
-# --- What became of a consent and when, in the states of the Data Privacy Vocabulary. -------------
+# --- The events of a consent, in the states of the Data Privacy Vocabulary. -----------------------
 
 
 REQUESTED = "dpv:ConsentRequested"
@@ -326,52 +335,57 @@ _TAKING_BACK = frozenset({"import_undone", "erased"})
 _BY_THE_PERSON = frozenset({"no", "withdrawn", "request", "complaint"})
 
 NOT_THE_PERSON = "not_the_person"
-"""The method of a removal since a reader of the mail said not to be the person meant."""
+"""The method of a removal after a reader of the mail said not to be the person meant."""
 
 NOT_PRESSED, BOTH_PRESSED = "not_pressed", "both_pressed"
-"""The methods of a removal since a Yes was no person's: whoever was asked again said not to have
-pressed it, or pressed Yes and No of the page that asked."""
+"""The methods of a removal after a Yes that came from a program.
+
+When asked again, the reader said not to have pressed it, or both Yes and No were pressed.
+"""
 
 TAKEN_BACK = frozenset({NOT_PRESSED, BOTH_PRESSED})
 
 SIGN_UP_UNDONE: Final = "sign_up_undone"
-"""The event by which somebody stands again as before the Yes of a sign-up that was no person's."""
+"""The event that restores the status from before the Yes of a sign-up that came from a program."""
 
 REPRESENTATIVE: Final = "representative"
-"""Who gave an answer for somebody too young or under guardianship (GDPR art. 8(1); the Dutch UAVG,
-art. 5): what an entry says of it under `given_by`, and what a record calls that party."""
+"""The value of `given_by` and the party id of a legal representative.
+
+For somebody too young or under guardianship (GDPR art. 8(1); the Dutch UAVG, art. 5).
+"""
 
 _DECISIONS = frozenset({"removed", "confirmed", SIGN_UP_UNDONE})
 
 ABOUT_AN_ASK = frozenset({"confirmed", "removed"})
-"""Events that say with `asked_at` which ask was answered, or met with silence."""
+"""Events whose `asked_at` says which ask was answered or not answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedEntry:
-    """One entry of the evidence, as far as a record tells it.
+    """The fields of an evidence entry that a consent record needs.
 
-    `at` is RFC 3339. `told` is the entry's part `consent`, empty where that is held no longer.
+    - `at`: RFC 3339.
+    - `consent`: the entry's part `consent`, empty if it was erased.
     """
 
     at: str
     event: str
-    told: Mapping[str, Any]
+    consent: Mapping[str, Any]
 
     @property
     def is_by_representative(self) -> bool:
-        """Whether somebody said of themselves that they answer as the legal representative."""
-        return bool(self.told.get("given_by") == REPRESENTATIVE)
+        """Whether the answer was given by somebody who claims to be the legal representative."""
+        return bool(self.consent.get("given_by") == REPRESENTATIVE)
 
     @property
     def happened_at(self) -> str:
-        """When it happened: an answer when it arrived, an earlier sign-up when it was made.
+        """When it happened: the arrival of an answer, or the time of an earlier sign-up.
 
-        A removal that was lost with a database, and noted again when its backup was put back, when
-        the person left.
+        For a removal that was lost with a database and repeated after a restore: when the person
+        left.
         """
-        # What another tool's file says of a sign-up has its time under "at".
-        known = (self.told.get(name) for name in ("arrived_at", "left_at", "basis_at", "at"))
+        # A sign-up in another tool's file has its time under "at".
+        known = (self.consent.get(name) for name in ("arrived_at", "left_at", "basis_at", "at"))
         return next(filter(None, known), self.at)
 
 
@@ -380,108 +394,111 @@ def make_events(
 ) -> list[dict[str, str]]:
     """Return the events of a record (TS 27560 §6.3.7), the oldest first.
 
-    `event_state` is a dpv:ConsentStatus, `event_type` the kind of consent in question: explicit
-    where the list is sensitive (GDPR art. 9(2)(a)), expressed otherwise. `entity_id` is whose act
-    it was: the person's, their representative's, or the controller's.
+    - `event_state`: a dpv:ConsentStatus.
+    - `event_type`: the kind of consent, explicit if the list is sensitive (GDPR art. 9(2)(a)),
+      otherwise expressed.
+    - `entity_id`: the party that acted: the person, their representative or the controller.
     """
     events: list[dict[str, str]] = []
-    all_said = tuple(entries)
+    all_entries = tuple(entries)
     asked: set[str] = set()
-    # The state that the last decision left: being asked (again) changes nothing of it.
+    # The state after the last decision; another ask does not change it.
     decided = ""
     last_claim: Mapping[str, Any] = {}
-    for said, is_none in zip(all_said, find_revoked_yes(all_said), strict=True):
-        asked_at = said.told.get("asked_at", "") if said.event in ABOUT_AN_ASK else ""
+    for entry, is_revoked in zip(all_entries, find_revoked_yes(all_entries), strict=True):
+        asked_at = entry.consent.get("asked_at", "") if entry.event in ABOUT_AN_ASK else ""
         if asked_at and asked_at not in asked:
             asked.add(asked_at)
-            until = said.told.get("deadline") or "none"
+            until = entry.consent.get("deadline") or "none"
             events.append(
-                _event(said, at=asked_at, state=REQUESTED, entity=controller, validity=until)
+                _event(entry, at=asked_at, state=REQUESTED, entity=controller, validity=until)
             )
-        state = _state_after(said, decided) or _undone(said, last_claim, decided)
-        # A Yes that was no person's is no consent, and was none before that was known.
-        if state and not is_none:
-            own = REPRESENTATIVE if said.is_by_representative else principal
-            entity = own if _is_by_the_person(said) else controller
+        state = _state_after(entry, decided) or _undone(entry, last_claim, decided)
+        # A Yes from a program is no consent, and was none before that was known.
+        if state and not is_revoked:
+            person = REPRESENTATIVE if entry.is_by_representative else principal
+            entity = person if _is_by_the_person(entry) else controller
             validity = "until withdrawn" if state in _HOLDS else "none"
             events.append(
-                _event(said, at=said.happened_at, state=state, entity=entity, validity=validity)
+                _event(entry, at=entry.happened_at, state=state, entity=entity, validity=validity)
             )
             decided = state
-        if said.event == "confirmed":
-            last_claim = said.told
+        if entry.event == "confirmed":
+            last_claim = entry.consent
     return events
 
 
 def find_revoked_yes(entries: Sequence[RecordedEntry]) -> list[bool]:
-    """Say of each entry whether it is of a Yes of which the next decision says that it was none."""
-    found = []
-    is_none_before = False
-    for said in reversed(entries):
-        found.append(is_none_before and said.event == "confirmed")
-        if said.event in _DECISIONS:
-            is_none_before = said.event == SIGN_UP_UNDONE or said.told.get("method") in TAKEN_BACK
-    return found[::-1]
+    """Return, for each entry, whether a later decision says that this Yes was not the person's."""
+    is_revoked = []
+    is_next_revoking = False
+    for entry in reversed(entries):
+        is_revoked.append(is_next_revoking and entry.event == "confirmed")
+        if entry.event in _DECISIONS:
+            is_next_revoking = (
+                entry.event == SIGN_UP_UNDONE or entry.consent.get("method") in TAKEN_BACK
+            )
+    return is_revoked[::-1]
 
 
 def get_latest_state(events: Sequence[Mapping[str, str]]) -> str:
-    """Return the state in which the last of some events left a consent; "" without any."""
+    """Return the consent's state after the last event; "" without events."""
     return events[-1]["event_state"] if events else ""
 
 
-def _state_after(said: RecordedEntry, before: str) -> str:
-    """Return the state after an entry, "" for one that says nothing about consent."""
-    if said.event == "confirmed":
+def _state_after(entry: RecordedEntry, before: str) -> str:
+    """Return the state after an entry; "" if the entry does not change it."""
+    if entry.event == "confirmed":
         return RENEWED if before in _HOLDS else GIVEN
-    if said.event == "opted_out":
+    if entry.event == "opted_out":
         return REFUSED
-    if said.event != "removed":
+    if entry.event != "removed":
         return ""
-    reason, holds = said.told.get("reason", ""), before in _HOLDS
-    if not _is_by_the_person(said):
+    reason, holds = entry.consent.get("reason", ""), before in _HOLDS
+    if not _is_by_the_person(entry):
         return REVOKED if holds and reason else UNKNOWN
-    # One withdraws as a customer too, say, who never had to consent.
+    # A customer withdraws, too, without ever having consented.
     return WITHDRAWN if holds or reason == "withdrawn" else REFUSED
 
 
-def _undone(said: RecordedEntry, last_claim: Mapping[str, Any], before: str) -> str:
-    """Return the state after a file was taken back, "" unless a consent stood on what it said.
+def _undone(entry: RecordedEntry, last_claim: Mapping[str, Any], before: str) -> str:
+    """Return the state after an import was undone; "" unless the consent came from that import.
 
-    Who still stands as confirmed does so on what was said before the file. Where the entry's part
-    is held no longer, neither is that of what the file claimed.
+    A contact that is still confirmed was so before the import. If the entry's part was erased, so
+    was the part with what the import claimed.
     """
-    if before not in _HOLDS or said.event not in _TAKING_BACK:
+    if before not in _HOLDS or entry.event not in _TAKING_BACK:
         return ""
-    if said.event == "erased" and "imported_at" not in said.told:
+    if entry.event == "erased" and "imported_at" not in entry.consent:
         return ""
-    if said.told.get("status") == "confirmed":
+    if entry.consent.get("status") == "confirmed":
         return ""
-    return "" if not said.told and last_claim else REVOKED
+    return "" if not entry.consent and last_claim else REVOKED
 
 
-def _is_by_the_person(said: RecordedEntry) -> bool:
-    """Say whether an entry is of the person's own act.
+def _is_by_the_person(entry: RecordedEntry) -> bool:
+    """Say whether an entry records an act of the person.
 
-    Who is not the person meant can neither refuse nor withdraw for whoever is, and what pressed a
-    button neither: it is the controller who no longer relies on what was said before.
+    A reader who is not the person meant, or a program, can neither refuse nor withdraw for the
+    person: there, the controller no longer relies on the earlier answer.
     """
-    if said.event != "removed":
-        return said.event not in _TAKING_BACK
-    reason = said.told.get("reason")
-    if said.told.get("method") in {NOT_THE_PERSON, *TAKEN_BACK}:
+    if entry.event != "removed":
+        return entry.event not in _TAKING_BACK
+    reason = entry.consent.get("reason")
+    if entry.consent.get("method") in {NOT_THE_PERSON, *TAKEN_BACK}:
         return False
-    # A journal, or another system's suppressions, say that it was asked for, and not by whom.
-    return reason in _BY_THE_PERSON and not (reason == "request" and "by" in said.told)
+    # A journal, or another system's suppressions, do not say whether the person asked for it.
+    return reason in _BY_THE_PERSON and not (reason == "request" and "by" in entry.consent)
 
 
 def _event(
-    said: RecordedEntry, *, at: str, state: str, entity: str, validity: str
+    entry: RecordedEntry, *, at: str, state: str, entity: str, validity: str
 ) -> dict[str, str]:
     explicit = "dpv:ExplicitlyExpressedConsent"
     return {
         "event_time": at,
         "validity_duration": validity,
         "entity_id": entity,
-        "event_type": explicit if said.told.get("sensitive") else "dpv:ExpressedConsent",
+        "event_type": explicit if entry.consent.get("sensitive") else "dpv:ExpressedConsent",
         "event_state": state,
     }

@@ -1,4 +1,4 @@
-"""Asking a witness to cosign checkpoints, and asking again (https://c2sp.org/tlog-witness)."""
+"""Requesting cosignatures from a witness, with retries (https://c2sp.org/tlog-witness)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.checkpoint_occasions import find_new_occasions
 from repermit.evidence.cosigned_checkpoints import (
-    KEPT,
+    KEY_PREFIX,
     keep_note,
     note_problem,
     read_kept,
@@ -28,7 +28,7 @@ from repermit.evidence.signed_note import Note, WitnessKey
 from repermit.evidence.stored_tree import MerkleProofs
 from repermit.settings.definitions import Settings
 
-_REST = timedelta(minutes=10)
+_RETRY_DELAY = timedelta(minutes=10)
 _LARGEST = 100_000
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,17})\n")
 
@@ -36,17 +36,17 @@ _log = logging.getLogger(__name__)
 
 
 def request_cosignatures(database: Database, *, settings: Settings, clock: Clock) -> int:
-    """Have the checkpoint of now cosigned if an occasion has come; return for how many it was.
+    """Have the present checkpoint cosigned if there are new occasions; return their number.
 
-    On the occasions on which a timestamp is owed. What fails is tried again ten minutes later, over
-    the checkpoint of then. Any number of processes may do this at once.
+    The occasions are those of timestamps. A failed request is tried again ten minutes later, over
+    the checkpoint at that time. Any number of processes may run this at once.
     """
     now, witness = clock.now(), witness_of(settings)
     if witness is None or settings.evidence_key is None:
         return 0
-    occasions = find_new_occasions(settings, now, prefix=KEPT)
+    occasions = find_new_occasions(settings, now, prefix=KEY_PREFIX)
     problem = read_problem()
-    if not occasions or (problem and now < problem.at + _REST):
+    if not occasions or (problem and now < problem.at + _RETRY_DELAY):
         return 0
     try:
         note = _request(
@@ -55,52 +55,61 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
             signed_checkpoint.make_signed_checkpoint(settings),
         )
     except (requests.RequestException, ValueError, Refused) as error:
-        told = describe_failure(error)
-        _log.warning("no cosignature: %s", told)
+        reason = describe_failure(error)
+        _log.warning("no cosignature: %s", reason)
         with database.atomic():
-            note_problem(told, now=now)
+            note_problem(reason, now=now)
         return 0
     with database.atomic():
         keep_note(note, [occasion for occasion, _ in occasions])
     return len(occasions)
 
 
-def _request(url: str, witness: WitnessKey, point: Checkpoint) -> str:
+def _request(url: str, witness: WitnessKey, checkpoint: Checkpoint) -> str:
     """Return the note of a checkpoint with the witness's cosignature; raises ValueError.
 
-    The witness must be told how its newest checkpoint of ours goes on; it says which that is.
+    The request must prove consistency with the newest checkpoint that the witness knows; its reply
+    (409) says which that is.
     """
-    known = max((one.seq for one in read_kept()), default=0)
-    status, reply = _post(url, point, known)
+    known_seq = max((one.seq for one in read_kept()), default=0)
+    status, reply = _post(url, checkpoint, known_seq)
     if status == requests.codes.conflict:
         size = _SIZE.fullmatch(reply)
-        if not size or int(size[1]) > point.seq:
+        if not size or int(size[1]) > checkpoint.seq:
             raise ValueError("the witness knows more entries than there are")
-        status, reply = _post(url, point, int(size[1]))
+        status, reply = _post(url, checkpoint, int(size[1]))
     if status != requests.codes.ok:
         raise ValueError(f"the witness answers {status}")
-    note = point.note + _select_lines(point.note, reply, witness)
+    note = checkpoint.note + _select_lines(checkpoint.note, reply, witness)
     if not Note.read(note).signers([witness]):
         raise ValueError("the witness has not signed with the key in the settings")
     return note
 
 
 def _select_lines(note: str, reply: str, witness: WitnessKey) -> str:
-    """Return the lines of a reply that name the witness's key: others' are ignored."""
+    """Return the lines of a reply that name the witness's key; other lines are ignored."""
     text = Note.read(note).text
     lines = reply.splitlines(keepends=True)
     signatures = Note.read(f"{text}\n{reply}").signatures
     named = zip(lines, signatures, strict=True)
-    return "".join(line for line, one in named if (one.name, one.id) == (witness.name, witness.id))
+    return "".join(
+        line
+        for line, signature in named
+        if (signature.name, signature.id) == (witness.name, witness.id)
+    )
 
 
-def _post(url: str, point: Checkpoint, old: int) -> tuple[int, str]:
-    """Post a checkpoint with what shows that it goes on from an old size; return the answer."""
-    path = MerkleProofs(point).from_earlier(stored_tree.checkpoint_at(old)) if old else ()
-    lines = [f"old {old}", *(base64.b64encode(bytes.fromhex(one)).decode() for one in path), ""]
-    body = "".join(f"{line}\n" for line in lines) + point.note
+def _post(url: str, checkpoint: Checkpoint, old: int) -> tuple[int, str]:
+    """Post a checkpoint with its consistency proof from `old` entries; return status and reply."""
+    path = MerkleProofs(checkpoint).prove_consistency(stored_tree.checkpoint_at(old)) if old else ()
+    lines = [
+        f"old {old}",
+        *(base64.b64encode(bytes.fromhex(digest)).decode() for digest in path),
+        "",
+    ]
+    body = "".join(f"{line}\n" for line in lines) + checkpoint.note
     address = f"{url.rstrip('/')}/add-checkpoint"
-    status, reply = post(address, body.encode(), headers={}, most=_LARGEST)
+    status, reply = post(address, body.encode(), headers={}, max_bytes=_LARGEST)
     if len(reply) > _LARGEST:
         raise ValueError("the witness answers without end")
     return status, reply.decode()

@@ -1,4 +1,4 @@
-"""Entries and checkpoints: what the chain takes in, what is told of it, who acts."""
+"""Entries and checkpoints: their fields, canonical text, digests, event names and actors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from typing import Any
 class Entry:
     """One entry to append.
 
-    `list` is the slug; `actor` is "person", "reader" (of the mail to an address, who is not the
-    person meant), "job", or who acted. The parts are what JSON can hold; an empty part is not
-    written. `texts` are canonical texts that stand for parts, by name, as a PartForm makes them.
+    - `list`: the slug of the list.
+    - `actor`: "person", "reader" (somebody who reads the mail to an address, but is not the person
+      meant), "job", or the name of the user or login that acted.
+    - `consent`, `person`, `trace`: the parts, which JSON can hold; an empty part is not written.
+    - `texts`: canonical texts used in place of parts, by name, as a PartForm makes them.
     """
 
     event: str
@@ -37,11 +39,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What fixes the whole chain up to an entry; kept elsewhere, it shows a cut or rewritten tail.
+    """A commitment to the whole chain up to an entry; a copy elsewhere reveals a rewritten chain.
 
-    `seq` is the entry's number, which is how many there are; `hash` is its hash, and `root` that of
-    the RFC 9162 Merkle tree over all leaves up to it, both in hex. `note` is the same as a signed
-    note, "" for one that is not signed; two are equal whoever signed them.
+    - `seq`: the entry's number, which is also the number of entries.
+    - `hash`: the entry's hash, in hex.
+    - `root`: the root of the RFC 9162 Merkle tree over all leaves up to the entry, in hex.
+    - `note`: the checkpoint as a signed note, "" if it is not signed; equality ignores it.
     """
 
     seq: int
@@ -50,24 +53,24 @@ class Checkpoint:
     note: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it; there is a `note` only if it is signed."""
+        """Return the checkpoint as a JSON document, which has a `note` only if it is signed."""
         return {name: value for name, value in asdict(self).items() if name != "note" or value}
 
     @classmethod
     def from_json(cls, document: Any) -> Checkpoint:
-        """Read it from such a document, or from one that holds it under the key `checkpoint`.
+        """Read a checkpoint from its JSON document, or from one with it under the key `checkpoint`.
 
         Raises ValueError.
         """
-        found = document.get("checkpoint", document) if isinstance(document, dict) else None
-        if not isinstance(found, dict) or not _is_checkpoint(found):
+        holder = document.get("checkpoint", document) if isinstance(document, dict) else None
+        if not isinstance(holder, dict) or not _is_checkpoint(holder):
             raise ValueError("there is no checkpoint in it: seq, hash and root")
-        return cls(seq=found["seq"], hash=found["hash"], root=found["root"])
+        return cls(seq=holder["seq"], hash=holder["hash"], root=holder["root"])
 
 
-def _is_checkpoint(found: Mapping[str, Any]) -> bool:
-    seq = found.get("seq")
-    hashes = (found.get("hash"), found.get("root"))
+def _is_checkpoint(document: Mapping[str, Any]) -> bool:
+    seq = document.get("seq")
+    hashes = (document.get("hash"), document.get("root"))
     return type(seq) is int and seq >= 0 and all(map(is_hash, hashes))
 
 
@@ -75,10 +78,10 @@ def _is_checkpoint(found: Mapping[str, Any]) -> bool:
 
 
 PARTS = ("consent", "person", "trace")
-"""The parts of an entry: what was agreed, who it was, and how the answer reached us."""
+"""The parts of an entry: what was agreed, by which person, and how the answer arrived."""
 
 NOTHING_BEFORE = "0" * 64
-"""What stands for the previous hash in front of the first entry."""
+"""The previous hash of the first entry."""
 
 
 def canonical(value: Any) -> str:
@@ -92,9 +95,10 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class PartForm:
-    """Makes the texts of parts that have all in common but some texts, each as `canonical` has it.
+    """Makes the canonical texts of parts that differ in a few texts only.
 
-    - `common`: what all of them say, by name; `names`: what the texts are called.
+    - `common`: the fields that all these parts share.
+    - `names`: the names of the fields that differ, whose values are texts.
     """
 
     def __init__(self, common: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -103,29 +107,29 @@ class PartForm:
         self._text = text.replace("%", "%%").replace(_quoted(_MARK), "%s")
 
     def fill(self, texts: Mapping[str, str]) -> str:
-        """Return the text of a part."""
+        """Return the canonical text of a part with these texts."""
         return self._text % tuple([_quoted(texts[name]) for name in self._names])
 
 
 _MARK = secrets.token_hex(16)
-"""What no part says, since nobody knows it."""
+"""A random text that no part contains."""
 
 
 def is_hash(value: object) -> bool:
-    """Say whether this is a SHA-256 in hex."""
+    """Say whether a value is a SHA-256 in hex."""
     return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def compute_leaf(row: Mapping[str, Any]) -> str:
     """Return the SHA-256 of an entry's canonical JSON, in hex.
 
-    Its moment may be text already, as SQLite keeps it. Raises TypeError, ValueError or
-    AttributeError for what is no entry's.
+    - `row`: its `at` may be text already, as SQLite stores it.
+    - Raises TypeError, ValueError or AttributeError for a row that cannot be an entry.
     """
     at = row["at"]
     if not isinstance(at, str):
         at = at.astimezone(UTC).isoformat(timespec="microseconds")
-    # What `canonical` makes of it, which takes three times as long: a million are verified.
+    # The same text as `canonical` makes, in a third of the time: a million entries are verified.
     text = (
         f'{{"actor":{_quoted(row["actor"])},"at":{_quoted(at)},"campaign":{row["campaign"]:d},'
         f'"consent":{_quoted(row["consent"])},"event":{_quoted(row["event"])},'
@@ -140,9 +144,9 @@ def compute_part_digest(salt: str, text: str) -> str:
     return hashlib.sha256(bytes.fromhex(salt) + text.encode()).hexdigest()
 
 
-def compute_chain_hash(previous: str, its_leaf: str) -> str:
+def compute_chain_hash(previous: str, leaf: str) -> str:
     """Return an entry's hash: SHA-256 of the previous entry's hash and its own leaf, in hex."""
-    return hashlib.sha256(bytes.fromhex(previous) + bytes.fromhex(its_leaf)).hexdigest()
+    return hashlib.sha256(bytes.fromhex(previous) + bytes.fromhex(leaf)).hexdigest()
 
 
 # --- The names of all events that entries of the record may have. ---------------------------------
@@ -231,14 +235,14 @@ _KIND = "cli:"
 
 
 def actor_of_login(uid: int) -> str:
-    """Return how records name whoever has this login."""
+    """Return the name that records use for a login of this machine."""
     return f"{_KIND}{uid}"
 
 
 def login_name(actor: str) -> str:
-    """Return what this machine calls whoever acted: the number where it knows no name for it.
+    """Return the login name of an actor; its number if this machine has no name for it.
 
-    In some containers it knows none; records of another machine, or older ones, may have a name.
+    Some containers have no names; records of another machine, or older records, may have a name.
     """
     number = actor.removeprefix(_KIND)
     try:

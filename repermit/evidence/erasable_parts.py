@@ -1,4 +1,4 @@
-"""Personal parts of entries: erasing them, and whether they are what their digests say."""
+"""Personal parts of entries: checking their digests, and whether erasures were allowed."""
 
 from __future__ import annotations
 
@@ -27,47 +27,47 @@ _SALT = re.compile(r"[0-9a-f]{32}")
 
 
 class PartBatch:
-    """The parts of a run of entries, read at once; `erased` counts those that an erasure took."""
+    """The parts of a batch of entries, read at once; `erased` counts the parts that were erased."""
 
     def __init__(
         self, rows: Sequence[Mapping[str, Any]], *, after: int | None, erasures: Erasures
     ) -> None:
         self.parts = read_parts(after, rows[-1]["seq"])
-        self._kept: dict[int, dict[str, EntryPart]] = defaultdict(dict)
+        self._stored_parts: dict[int, dict[str, EntryPart]] = defaultdict(dict)
         for part in self.parts:
-            self._kept[part.seq][part.part] = part
+            self._stored_parts[part.seq][part.part] = part
         self.erased = 0
         self._excused = erasures.excused(list(self._gone(rows)))
 
     def _gone(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str, str]]:
         for row in rows:
-            kept = self._kept.get(row["seq"], {})
+            stored = self._stored_parts.get(row["seq"], {})
             for name in PARTS:
-                if row[name] and name not in kept:
+                if row[name] and name not in stored:
                     yield row["seq"], name, row["subject"]
 
-    def of(self, seq: int) -> Mapping[str, EntryPart]:
-        """Return the parts of an entry, by their names."""
-        return self._kept.get(seq, {})
+    def get_parts(self, seq: int) -> Mapping[str, EntryPart]:
+        """Return the stored parts of an entry, by their names."""
+        return self._stored_parts.get(seq, {})
 
     def has_named_parts(self, row: Mapping[str, Any]) -> bool:
-        """Say whether an entry has just the parts that it names; nearly all of a million have."""
-        kept = self._kept.get(row["seq"], {})
+        """Say quickly whether an entry has exactly the parts that it names; nearly all have."""
+        stored = self._stored_parts.get(row["seq"], {})
         count = 0
         for name in PARTS:
             if digest := row[name]:
-                part = kept.get(name)
+                part = stored.get(name)
                 if part is None or digest_of(part) != digest:
                     return False
                 count += 1
-        return count == len(kept)
+        return count == len(stored)
 
     def faults(self, row: Mapping[str, Any]) -> Iterator[Fault]:
-        """Yield what is wrong with an entry's parts."""
+        """Yield the faults of an entry's parts."""
         seq = row["seq"]
-        kept = self._kept.get(seq, {})
+        stored = self._stored_parts.get(seq, {})
         for name in PARTS:
-            part = kept.get(name)
+            part = stored.get(name)
             if part is None:
                 if row[name] and (seq, name) not in self._excused:
                     yield Fault(seq, How.PART_MISSING, name)
@@ -76,24 +76,24 @@ class PartBatch:
                 yield Fault(seq, How.PART_INSERTED, name)
             elif digest_of(part) != row[name]:
                 yield _wrong(part, row[name])
-        for name in kept.keys() - _NAMES:
+        for name in stored.keys() - _NAMES:
             yield Fault(seq, How.PART_INSERTED, name)
 
 
 def digest_of(part: EntryPart) -> str:
-    """Return a part's digest, "" if it can have none."""
-    # In any other form the digest is the same, and whoever is handed a proof refuses it.
+    """Return a part's digest; "" if its salt is malformed."""
+    # Another form of the salt can give the same digest, but a proof with it would be refused.
     return compute_part_digest(part.salt, part.json) if _SALT.fullmatch(part.salt) else ""
 
 
 def find_orphaned_parts(after: int) -> Iterator[Fault]:
-    """Yield a fault for each part behind the last entry."""
+    """Yield a fault for each part whose number is behind the last entry."""
     for part in read_parts(after, None):
         yield Fault(part.seq, How.PART_INSERTED, f"{part.part}, and there is no such entry")
 
 
 def _wrong(part: EntryPart, expected: str) -> Fault:
-    """Say where a part that is not an entry's own comes from."""
+    """Return the fault of a part that does not match its digest: altered, or of another entry."""
     digest = digest_of(part)
     column = getattr(Evidence, part.part)
     owner = Evidence.select(Evidence.seq).where(column == digest).first() if digest else None
@@ -110,7 +110,7 @@ def _stored(seq: int, name: str) -> list[EntryPart]:
     return [part for part in read_parts(seq - 1, seq) if part.part == name]
 
 
-# --- What excuses a part that is gone: a later `erased` entry that names it, and may. -------------
+# --- Whether a later `erased` entry accounts for a missing part. ----------------------------------
 
 
 _CHUNK = 500
@@ -118,10 +118,13 @@ _BY_TIME = ("consent", "trace")
 
 
 class Erasures:
-    """The `erased` entries, read as far as something is gone."""
+    """The `erased` entries, read only where parts are missing."""
 
     def excused(self, gone: Sequence[tuple[int, str, str]]) -> set[tuple[int, str]]:
-        """Return (seq, part) of those that are accounted for, of (seq, part, subject)."""
+        """Return the missing parts that an erasure accounts for.
+
+        - `gone`: (seq, part, subject) of the missing parts; the result has (seq, part).
+        """
         own = _of_people({subject for _, _, subject in gone if subject})
         return {
             (seq, name)
@@ -139,7 +142,7 @@ class Erasures:
 
 
 def read_erased_fingerprint(subject: str, slug: str) -> str:
-    """Return the fingerprint of what somebody's address was when last erased on a list, else ""."""
+    """Return the fingerprint of the address last erased of a subject on a list; "" if none."""
     query: Any = (
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
@@ -166,7 +169,7 @@ def _of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
 
 
 def _erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
-    """Return the `erased` entries of which these hold: subject, number and content."""
+    """Return the `erased` entries that meet conditions, as (subject, number, content)."""
     query: Any = (
         EvidencePart.select(Evidence.subject, Evidence.seq, EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
@@ -177,7 +180,7 @@ def _erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
 
 
 def _read_erasure(text: str, seq: int) -> Iterator[tuple[str, list[int]]]:
-    """Yield the kinds of parts that an erasure names, each with the earlier entries it is about."""
+    """Yield the kinds of parts that an erasure names, each with the numbers of earlier entries."""
     try:
         content = json.loads(text)
         earlier = [number for number in content["seqs"] if number < seq]
@@ -188,11 +191,11 @@ def _read_erasure(text: str, seq: int) -> Iterator[tuple[str, list[int]]]:
         yield name, earlier
 
 
-# --- Whether proofs were erased by the retention job alone, and not before their time. ------------
+# --- Whether proofs were erased by the retention job only, and not too early. ---------------------
 
 
 TERMS_TOLD_SINCE = "terms_told_since"
-"""The fact under which a database keeps after which entry erasures of proofs tell their term."""
+"""The key of `meta` for the entry after which erasures of proofs state their retention period."""
 
 _JOB = "job"
 _STATUS_EVENTS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
@@ -203,7 +206,7 @@ _Person = tuple[str, str]
 
 
 class _Erasure(NamedTuple):
-    """An entry `erased` that names proofs; `years` is the term in it, None if it has none."""
+    """An entry `erased` that names proofs; `years` is its retention period, None without one."""
 
     seq: int
     at: datetime
@@ -215,7 +218,7 @@ class _Erasure(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """An entry about somebody; `consent` is that part of it where it took a file back."""
+    """An entry about a person; `consent` is filled only for an entry that undid an import."""
 
     seq: int
     at: datetime
@@ -224,12 +227,12 @@ class _Entry:
 
     @property
     def takes_back(self) -> bool:
-        """Say whether it took a file back that had claimed something of this person."""
+        """Say whether the entry undid an import that had claimed something about this person."""
         return self.event == "import_undone" or "imported_at" in self.consent
 
 
 def find_premature_erasures() -> Iterator[Fault]:
-    """Yield the entries that erased proofs which they may not, or not yet."""
+    """Yield faults for entries that erased proofs without permission or too early."""
     since = Meta.read_number(TERMS_TOLD_SINCE) or 0
     restored = {parse_timestamp(at) for at in _moments_of("restored")}
     erasures: list[_Erasure] = []
@@ -269,7 +272,10 @@ def _moments_of(event: str) -> Iterable[Any]:
 
 
 def _owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
-    """Return whose proofs each erasure names; earlier versions named those of many at once."""
+    """Return the people whose proofs each erasure names.
+
+    Earlier versions named the proofs of many people in one entry.
+    """
     owners = {
         erasure.seq: {(erasure.subject, erasure.slug)} if erasure.subject else set()
         for erasure in erasures
@@ -285,7 +291,7 @@ def _owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
 
 
 def _entries_about(people: Iterable[_Person]) -> dict[_Person, list[_Entry]]:
-    """Return the entries about these people, oldest first."""
+    """Return the entries about people, by person, the oldest first."""
     entries: dict[_Person, list[_Entry]] = {}
     for subjects in chunks(sorted({subject for subject, _ in people}), _CHUNK):
         rows: Any = (
@@ -314,11 +320,11 @@ def _entries_about(people: Iterable[_Person]) -> dict[_Person, list[_Entry]]:
 
 
 def _is_over(entries: Iterable[_Entry], erasure: _Erasure, restored: Iterable[datetime]) -> bool:
-    """Say whether the time of the proofs was over that an erasure names of a person."""
+    """Say whether the retention period of a person's erased proofs was over at the erasure."""
     earlier = [entry for entry in entries if entry.seq < erasure.seq]
     statuses = [entry for entry in earlier if entry.event in _STATUS_EVENTS]
     last = statuses[-1] if statuses else None
-    # Who was taken off anew by restoring had left earlier, as their proof told.
+    # A removal that a restore repeated had happened earlier, as the erased proof showed.
     if last and last.event == "removed" and (last.at in restored or _is_due(last.at, erasure)):
         return True
     named = [entry for entry in earlier if entry.seq in set(erasure.seqs)]
@@ -326,12 +332,12 @@ def _is_over(entries: Iterable[_Entry], erasure: _Erasure, restored: Iterable[da
     return all(any(_is_claim_of(entry, undoing) for undoing in undoings) for entry in named)
 
 
-def _is_due(moment: datetime, erasure: _Erasure) -> bool:
-    return erasure.years is None or moment <= years_before(erasure.at, erasure.years)
+def _is_due(timestamp: datetime, erasure: _Erasure) -> bool:
+    return erasure.years is None or timestamp <= years_before(erasure.at, erasure.years)
 
 
 def _is_claim_of(entry: _Entry, undoing: _Entry) -> bool:
-    """Say whether an entry has what a file claimed that another entry took back."""
+    """Say whether an entry holds the claim of the import that another entry undid."""
     # What that entry said itself may have ended since.
     imported_at = "" if undoing.event == "erased" else undoing.consent.get("imported_at", "")
     return entry.at == parse_timestamp(imported_at) if imported_at else entry.seq <= undoing.seq

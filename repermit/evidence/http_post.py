@@ -8,18 +8,21 @@ from contextlib import closing
 import requests
 
 LONGEST_PROBLEM = 200
-"""How many signs of what went wrong are kept."""
+"""The number of characters of a failure that are stored."""
 
 _SECONDS = 15.0
 
 
-def post(url: str, octets: bytes, *, headers: Mapping[str, str], most: int) -> tuple[int, bytes]:
-    """Post octets; return the status and the reply, of which one octet more than `most` is read.
+def post(
+    url: str, octets: bytes, *, headers: Mapping[str, str], max_bytes: int
+) -> tuple[int, bytes]:
+    """Post bytes; return the status and the reply.
 
-    Raises requests.RequestException.
+    - `max_bytes`: one byte more than this is read, so that the caller can tell a longer reply.
+    - Raises requests.RequestException.
     """
     with requests.Session() as session:
-        # A proxy of the environment, or a login in a file of its user, is nobody's wish here.
+        # A proxy of the environment, or a login in the user's files, is not wanted here.
         session.trust_env = False
         with closing(
             session.post(
@@ -31,13 +34,13 @@ def post(url: str, octets: bytes, *, headers: Mapping[str, str], most: int) -> t
                 stream=True,
             )
         ) as response:
-            return response.status_code, response.raw.read(most + 1, decode_content=True)
+            return response.status_code, response.raw.read(max_bytes + 1, decode_content=True)
 
 
 def describe_failure(error: Exception) -> str:
-    """Return what went wrong, cut to what is kept; of requests' own words the kind alone.
+    """Return a failure as a text of limited length; for an error of requests, only its class.
 
-    All else that they say is the address.
+    The rest of its text is the address.
     """
-    told = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
-    return told[:LONGEST_PROBLEM]
+    reason = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
+    return reason[:LONGEST_PROBLEM]

@@ -1,7 +1,7 @@
-"""The Merkle tree of RFC 9162 §2.1: root, growth, paths to a leaf and from an older root. Pure.
+"""The Merkle tree of RFC 9162 §2.1: root, growth, inclusion and consistency proofs. Pure.
 
-A leaf of the tree is the leaf of an entry, 32 bytes; places count from 0, so entry `seq` stands at
-place `seq - 1`. Hashes are bytes here, and hex everywhere else.
+A leaf of the tree is the leaf of an entry, 32 bytes. Places count from 0, so entry `seq` has place
+`seq - 1`. Hashes are bytes here, and hex everywhere else.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from itertools import pairwise
 from typing import NamedTuple
 
 SIZE = 32
-"""Octets of a hash."""
+"""The number of bytes of a hash."""
 
 EMPTY_ROOT = hashlib.sha256().hexdigest()
 """The root of a tree without leaves, in hex."""
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """Return the hash of a leaf; its prefix tells it from a node's."""
+    """Return the hash of a leaf; its prefix keeps it different from the hash of any node."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Return the hash of a node."""
+    """Return the hash of a node with these two children."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 class Node(NamedTuple):
-    """A perfect subtree: the 2^level leaves from place · 2^level on."""
+    """A perfect subtree: the 2^level leaves that begin at leaf place · 2^level."""
 
     level: int
     place: int
@@ -38,7 +38,7 @@ class Node(NamedTuple):
 
 
 class Range(NamedTuple):
-    """The leaves from `start` up to `end`, without it."""
+    """The leaves from `start` up to, but not including, `end`."""
 
     start: int
     end: int
@@ -46,27 +46,27 @@ class Range(NamedTuple):
 
 @dataclass
 class Frontier:
-    """The perfect subtrees of which a tree of `size` leaves consists, the largest first.
+    """The roots of the perfect subtrees that make up a tree of `size` leaves, the largest first.
 
-    They are all that is needed to let it grow (a "compact range"), one for each 1 in the binary
-    form of its size.
+    Nothing else is needed to append leaves (a "compact range"). There is one root for each 1 in the
+    binary form of the size.
     """
 
     size: int = 0
     hashes: list[bytes] = field(default_factory=list)
 
-    def add(self, leaf: bytes, *, least: int = 1) -> list[Node]:
+    def add(self, leaf: bytes, *, min_level: int = 1) -> list[Node]:
         """Append a leaf; return the perfect subtrees that it completes, the smallest first.
 
-        But for those below the level `least`.
+        - `min_level`: leaves out subtrees below this level.
         """
-        level, place, found = 0, self.size, leaf_hash(leaf)
+        level, place, node = 0, self.size, leaf_hash(leaf)
         completed = []
         while place & 1:
-            level, place, found = level + 1, place >> 1, node_hash(self.hashes.pop(), found)
-            if level >= least:
-                completed.append(Node(level, place, found))
-        self.hashes.append(found)
+            level, place, node = level + 1, place >> 1, node_hash(self.hashes.pop(), node)
+            if level >= min_level:
+                completed.append(Node(level, place, node))
+        self.hashes.append(node)
         self.size += 1
         return completed
 
@@ -76,7 +76,7 @@ class Frontier:
 
 
 def compute_root(leaves: Iterable[bytes]) -> bytes:
-    """Return the root of the tree over these leaves."""
+    """Return the root of the tree over leaves."""
     frontier = Frontier()
     for leaf in leaves:
         frontier.add(leaf)
@@ -93,16 +93,16 @@ def combine_hashes(hashes: Sequence[bytes]) -> bytes:
     """Return the root over neighbouring perfect subtrees, the largest first."""
     if not hashes:
         return bytes.fromhex(EMPTY_ROOT)
-    *others, found = hashes
+    *others, combined = hashes
     for left in reversed(others):
-        found = node_hash(left, found)
-    return found
+        combined = node_hash(left, combined)
+    return combined
 
 
 def split_into_perfect_subtrees(leaves: Range) -> list[Range]:
-    """Return the perfect subtrees that make up a subtree of a tree, from left to right.
+    """Return the perfect subtrees that make up a range of leaves, from left to right.
 
-    A subtree begins at a multiple of the largest of them.
+    - `leaves`: begins at a multiple of the size of the largest of these subtrees.
     """
     width = leaves.end - leaves.start
     sizes = [1 << level for level in reversed(range(width.bit_length())) if width >> level & 1]
@@ -113,69 +113,69 @@ def split_into_perfect_subtrees(leaves: Range) -> list[Range]:
 
 
 def list_inclusion_path(place: int, size: int) -> list[Range]:
-    """Return the subtrees whose roots are the path from a leaf to the root, the nearest first.
+    """Return the subtrees whose roots are the inclusion path of a leaf, the nearest first.
 
     RFC 9162 §2.1.3.1. `place` must lie in a tree of `size` leaves.
     """
-    found: list[Range] = []
+    path: list[Range] = []
     start, end = 0, size
     while end - start > 1:
         middle = start + (1 << (end - start - 1).bit_length() - 1)
         if place < middle:
-            found.append(Range(middle, end))
+            path.append(Range(middle, end))
             end = middle
         else:
-            found.append(Range(start, middle))
+            path.append(Range(start, middle))
             start = middle
-    return found[::-1]
+    return path[::-1]
 
 
 def verify_inclusion(
     root: bytes, leaf: bytes, place: int, size: int, path: Sequence[bytes]
 ) -> bool:
-    """Say whether a path proves that a leaf stands at a place of the tree with this root.
+    """Say whether a path proves that the tree with this root has a leaf at a place.
 
     RFC 9162 §2.1.3.2.
     """
     if not 0 <= place < size:
         return False
-    index, last, found = place, size - 1, leaf_hash(leaf)
+    index, last, computed = place, size - 1, leaf_hash(leaf)
     for sibling in path:
         if last == 0:
             return False
         if index & 1 or index == last:
-            found = node_hash(sibling, found)
+            computed = node_hash(sibling, computed)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            found = node_hash(found, sibling)
+            computed = node_hash(computed, sibling)
         index, last = index >> 1, last >> 1
-    return last == 0 and found == root
+    return last == 0 and computed == root
 
 
 def list_consistency_path(first: int, size: int) -> list[Range]:
-    """Return the subtrees whose roots show that a tree goes on from its first `first` leaves.
+    """Return the subtrees whose roots prove that a tree extends its first `first` leaves.
 
-    RFC 9162 §2.1.4.1, in its order. `first` must be one at least, and `size` no fewer.
+    RFC 9162 §2.1.4.1, in its order. `first` is at least 1 and at most `size`.
     """
-    found: list[Range] = []
+    path: list[Range] = []
     start, end = 0, size
     while first < end:
         middle = start + (1 << (end - start - 1).bit_length() - 1)
         if first <= middle:
-            found.append(Range(middle, end))
+            path.append(Range(middle, end))
             end = middle
         else:
-            found.append(Range(start, middle))
+            path.append(Range(start, middle))
             start = middle
-    # What is the whole of the older tree needs no telling: its root is known.
-    return [*([Range(start, end)] if start else []), *found[::-1]]
+    # A subtree that is the whole older tree is left out: the verifier knows its root.
+    return [*([Range(start, end)] if start else []), *path[::-1]]
 
 
 def verify_consistency(
     root: bytes, size: int, path: Sequence[bytes], *, older: bytes, first: int
 ) -> bool:
-    """Say whether a path proves that a tree goes on from the older root over `first` leaves.
+    """Say whether a path proves that a tree extends the one with root `older`, of `first` leaves.
 
     RFC 9162 §2.1.4.2.
     """
@@ -187,15 +187,15 @@ def verify_consistency(
         index, last = index >> 1, last >> 1
     if not steps:
         return False
-    was = found = steps[0]
+    old_root = new_root = steps[0]
     for sibling in steps[1:]:
         if last == 0:
             return False
         if index & 1 or index == last:
-            was, found = node_hash(sibling, was), node_hash(sibling, found)
+            old_root, new_root = node_hash(sibling, old_root), node_hash(sibling, new_root)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            found = node_hash(found, sibling)
+            new_root = node_hash(new_root, sibling)
         index, last = index >> 1, last >> 1
-    return last == 0 and was == older and found == root
+    return last == 0 and old_root == older and new_root == root

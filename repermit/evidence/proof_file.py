@@ -1,4 +1,4 @@
-"""A proof of what one person said: how it is put together. Pure."""
+"""Composing a proof of what one person said, and unpacking it from a ZIP. Pure."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from repermit.evidence.entries import canonical, compute_part_digest
 FORMAT = "repermit-proof/1"
 
 SIGNED_FORMAT = "repermit-proof/2"
-"""The same with what others can check: a signature, timestamps, cosigned checkpoints."""
+"""The format with evidence of third parties: a signature, timestamps, cosigned checkpoints."""
 
 LARGEST = 50_000_000
-"""Octets that a proof may have; one of a person who answered ten times has some 200,000."""
+"""The maximum bytes of a proof; one of a person who answered ten times has some 200,000."""
 
 DEADLINE_NAMES = {"launched": "deadline", "extended": "to"}
-"""What a proof tells of a campaign: entries that name nobody, and where each has its deadline."""
+"""The campaign events in a proof, and the field of each that holds the deadline."""
 
 WORDINGS = (
     *("mail_wording", "page_wording", "link_page_wording", "wording", "attest"),
     "privacy_wording",
 )
-"""Under which names a part `consent` holds the digest of a wording."""
+"""The names in a part `consent` that hold the digest of a wording."""
 
 
 def statement_of(
@@ -46,13 +46,13 @@ def statement_of(
     register: Mapping[str, Sequence[str]] | None = None,
     campaign_entries: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return what a proof claims; its consent record is made from all the rest.
+    """Return the statement of a proof; its consent record is made from all other fields.
 
-    - `register`: None only for a proof from before there was one.
-    - `campaign_entries`: how the campaigns of `entries` were launched and extended. Empty where
-      there were none, and for a proof from before December 2026.
+    - `register`: None only for a proof from before proofs had it.
+    - `campaign_entries`: the launches and extensions of the campaigns of `entries`. Empty without
+      campaigns, and for a proof from before December 2026.
     """
-    claimed = {
+    statement = {
         "list": slug,
         "subject": subject,
         "named": dict(named),
@@ -62,51 +62,51 @@ def statement_of(
         "wordings": dict(wordings),
     }
     if register is not None:
-        claimed["register"] = {name: list(texts) for name, texts in register.items()}
+        statement["register"] = {name: list(texts) for name, texts in register.items()}
     if campaign_entries:
-        claimed["campaign_entries"] = list(campaign_entries)
-    return {**claimed, "record": consent_record(_account(claimed))}
+        statement["campaign_entries"] = list(campaign_entries)
+    return {**statement, "record": consent_record(_account(statement))}
 
 
 def digest_of(statement: Mapping[str, Any]) -> str:
-    """Return the digest of what a proof claims, which its own entry holds."""
+    """Return the digest of a statement, which the proof's own entry holds."""
     return hashlib.sha256(canonical(statement).encode()).hexdigest()
 
 
 def digest_address(address_key: str, salt: str) -> dict[str, str]:
-    """Return the digest by which whoever knows the address can tell whose a proof is."""
+    """Return a salted digest of an address, for somebody who knows the address to recognise."""
     return {"salt": salt, "digest": compute_part_digest(salt, address_key)}
 
 
 def as_text(document: Mapping[str, Any]) -> str:
-    """Return a proof as its file has it."""
+    """Return a proof as the text of its file."""
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def told_by(entries: Iterable[Mapping[str, Any]]) -> tuple[RecordedEntry, ...]:
-    """Return entries as far as a consent record tells them."""
+    """Return the fields of entries that a consent record needs."""
     return tuple(
         RecordedEntry(
-            at=one["entry"]["at"],
-            event=one["entry"]["event"],
-            told=_without_nulls(one["parts"].get("consent", {}).get("content", {})),
+            at=item["entry"]["at"],
+            event=item["entry"]["event"],
+            consent=_without_nulls(item["parts"].get("consent", {}).get("content", {})),
         )
-        for one in entries
+        for item in entries
     )
 
 
 def _without_nulls(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a content in which what is null is absent, and under `unseen` too."""
-    told = {name: value for name, value in content.items() if value is not None}
-    if isinstance(unseen := told.get("unseen"), dict):
-        told["unseen"] = _without_nulls(unseen)
-    return told
+    """Return a content without null values, also without those under `unseen`."""
+    present = {name: value for name, value in content.items() if value is not None}
+    if isinstance(unseen := present.get("unseen"), dict):
+        present["unseen"] = _without_nulls(unseen)
+    return present
 
 
 def digests_named(entries: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Return the digests of the wordings that entries name."""
-    told = [said.told for said in told_by(entries)]
-    return {part[name] for part in told for name in WORDINGS if part.get(name)}
+    """Return the digests of the wordings that entries refer to."""
+    contents = [entry.consent for entry in told_by(entries)]
+    return {part[name] for part in contents for name in WORDINGS if part.get(name)}
 
 
 def _account(statement: Mapping[str, Any]) -> ConsentRecordInput:
@@ -125,51 +125,51 @@ def _account(statement: Mapping[str, Any]) -> ConsentRecordInput:
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _IS_ENCRYPTED = 0x1
-# What zipfile says of a file that is cut off, altered, or made to harm.
+# The errors of zipfile for a file that is cut off, altered, or malicious.
 _BROKEN = (
     BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, OverflowError,
     NotImplementedError,
 )  # fmt: skip
 
 
-def proof_in(octets: bytes, *, most: int) -> bytes:
-    """Return the one proof in a ZIP, and anything else as it is.
+def proof_in(octets: bytes, *, max_bytes: int) -> bytes:
+    """Return the one proof in a ZIP; return other bytes unchanged.
 
-    No more than `most` octets are unpacked, whatever the ZIP says of itself. Raises Refused.
+    - `max_bytes`: no more is unpacked, whatever size the ZIP claims. Raises Refused.
     """
-    if len(octets) > most or not octets.startswith(_ZIP):
+    if len(octets) > max_bytes or not octets.startswith(_ZIP):
         return octets
     try:
         with ZipFile(io.BytesIO(octets)) as archive:
-            return _unpacked(archive, _proof_of(archive), most)
+            return _unpacked(archive, _proof_of(archive), max_bytes)
     except _BROKEN:
         raise Refused("the ZIP is broken: it cannot be unpacked") from None
 
 
 def _proof_of(archive: ZipFile) -> ZipInfo:
-    found = [one for one in archive.infolist() if _is_proof(one)]
-    if not found:
+    proofs = [member for member in archive.infolist() if _is_proof(member)]
+    if not proofs:
         raise Refused("there is no proof in the ZIP, whose name would end in .json")
-    if len(found) > 1:
+    if len(proofs) > 1:
         raise Refused("there is more than one proof in the ZIP: unpack it, and take one of them")
-    return found[0]
+    return proofs[0]
 
 
 def _is_proof(member: ZipInfo) -> bool:
-    """Say whether this may be a proof; macOS adds a hidden twin to each file."""
+    """Say whether a member may be a proof; macOS adds a hidden twin to each file."""
     name = PurePosixPath(member.filename)
     is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
     return name.suffix.lower() == ".json" and not is_hidden
 
 
-def _unpacked(archive: ZipFile, member: ZipInfo, most: int) -> bytes:
+def _unpacked(archive: ZipFile, member: ZipInfo, max_bytes: int) -> bytes:
     if member.flag_bits & _IS_ENCRYPTED:
         raise Refused("the ZIP is protected by a password: unpack it first")
-    # Of the others zipfile unpacks all that it has read, however much that becomes.
+    # With other methods, zipfile unpacks everything that it has read, without a limit.
     if member.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
         raise Refused("the ZIP is packed in an unusual way: unpack it first")
     with archive.open(member) as stream:
-        unpacked = stream.read(most + 1)
-    if len(unpacked) > most:
-        raise Refused("unpacked, it has more than %(most)s octets", most=most)
+        unpacked = stream.read(max_bytes + 1)
+    if len(unpacked) > max_bytes:
+        raise Refused("unpacked, it has more than %(most)s octets", most=max_bytes)
     return unpacked

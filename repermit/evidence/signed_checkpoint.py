@@ -1,4 +1,4 @@
-"""Checkpoints as signed notes (https://c2sp.org/tlog-checkpoint), and reading what was kept."""
+"""Checkpoints as signed notes (https://c2sp.org/tlog-checkpoint), and reading stored copies."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _LINES = 4
 
 
 def get_origin(settings: Settings) -> str:
-    """Return the name of this record, which its key has too: `public_url` without its scheme."""
+    """Return the origin (name) of this record and its key: `public_url` without its scheme."""
     parts = urlsplit(settings.public_url)
-    # What a key's name may not have (C2SP signed-note): blanks and "+".
+    # A key's name may not have blanks or "+" (C2SP signed-note).
     return quote(f"{parts.netloc}{parts.path}", safe="/:[]@%~!$&'()*,;=")
 
 
 def get_public_key(settings: Settings) -> PublicKey | None:
-    """Return the public half of the key that signs here, None if the settings have none."""
+    """Return the public half of the key in the settings; None without a key."""
     if settings.evidence_key is None:
         return None
     return signed_note.public_key(get_origin(settings), settings.evidence_key)
 
 
 def make_checkpoint_text(checkpoint: Checkpoint, origin: str) -> str:
-    """Return a checkpoint as the text that is signed."""
+    """Return the text of a checkpoint, which is what is signed."""
     root = base64.b64encode(bytes.fromhex(checkpoint.root)).decode()
     return f"{origin}\n{checkpoint.seq}\n{root}\n{_CHAIN}{checkpoint.hash}\n"
 
 
 def sign(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
-    """Return a checkpoint with its signed note; as it is where the settings have no key."""
+    """Return a checkpoint with its signed note; unchanged if the settings have no key."""
     if settings.evidence_key is None:
         return checkpoint
     origin = get_origin(settings)
@@ -53,38 +53,38 @@ def sign(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
 
 
 def make_signed_checkpoint(settings: Settings) -> Checkpoint:
-    """Return what fixes the record as it is now, signed if the settings have a key."""
+    """Return the checkpoint of the record as it is now, signed if the settings have a key."""
     return sign(stored_tree.checkpoint(), settings)
 
 
 def note_text(checkpoint: Checkpoint, settings: Settings) -> str:
-    """Return the note of a checkpoint, where there is no key the text that would be signed."""
+    """Return the signed note of a checkpoint; without a key, the text that would be signed."""
     return sign(checkpoint, settings).note or make_checkpoint_text(checkpoint, get_origin(settings))
 
 
 def read_note(note: str) -> Checkpoint:
-    """Read a checkpoint from its note, whose signatures are not checked; raises ValueError."""
+    """Read a checkpoint from its note without checking signatures; raises ValueError."""
     return replace(read_text(Note.read(note).text), note=note)
 
 
 def read_text(text: str) -> Checkpoint:
-    """Read a checkpoint from the text that was signed, or would be; raises ValueError."""
+    """Read a checkpoint from the text of a note, without signatures; raises ValueError."""
     lines = text.split("\n")
     if len(lines) != _LINES + 1:
         raise ValueError("a note, but of no checkpoint of repermit's")
     origin, size, root, chain, _ = lines
-    its_hash = chain.removeprefix(_CHAIN)
+    chain_hash = chain.removeprefix(_CHAIN)
     octets = base64.b64decode(root, validate=True)
-    if not (_SIZE.fullmatch(size) and _HASH.fullmatch(its_hash) and len(octets) == _ROOT_BYTES):
+    if not (_SIZE.fullmatch(size) and _HASH.fullmatch(chain_hash) and len(octets) == _ROOT_BYTES):
         raise ValueError("a note, but of no checkpoint of repermit's")
-    found = Checkpoint(seq=int(size), hash=its_hash, root=octets.hex())
-    if not origin or min(origin) < " " or make_checkpoint_text(found, origin) != text:
+    checkpoint = Checkpoint(seq=int(size), hash=chain_hash, root=octets.hex())
+    if not origin or min(origin) < " " or make_checkpoint_text(checkpoint, origin) != text:
         raise ValueError("a note, but of no checkpoint of repermit's")
-    return found
+    return checkpoint
 
 
 def read_stamped(text: str) -> Checkpoint:
-    """Read the checkpoint that a timestamp is of: a signed note, or the text of an unsigned one.
+    """Read the checkpoint of a timestamp: a signed note, or the text of an unsigned checkpoint.
 
     Raises ValueError.
     """
@@ -92,9 +92,9 @@ def read_stamped(text: str) -> Checkpoint:
 
 
 def read_kept(text: str) -> Checkpoint:
-    """Read a checkpoint that somebody kept: a signed note, or JSON of ours that holds one.
+    """Read a checkpoint that somebody stored: a signed note, or JSON of repermit that holds one.
 
-    Raises ValueError, also where the note in JSON is of another checkpoint than that.
+    Raises ValueError, also if a note in the JSON is of another checkpoint.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if not text.lstrip().startswith(("{", "[")):
@@ -106,28 +106,28 @@ def read_kept(text: str) -> Checkpoint:
 
 
 def _ended(note: str) -> str:
-    """Return a note as it was: who copies one loses the line breaks around it."""
+    """Return a note with its final line break, which is easily lost in copying."""
     return f"{note.strip()}\n"
 
 
 def _read_json(text: str) -> Checkpoint:
-    # Whoever types what stands in a receipt by mail types capitals in groups, which a note cannot
-    # stand.
+    # A checkpoint that is typed from a receipt by mail may have capitals and blanks, which a note
+    # may not have.
     typed = text.lower().replace(" ", "")
-    found, document = Checkpoint.from_json(json.loads(typed)), json.loads(text)
+    checkpoint, document = Checkpoint.from_json(json.loads(typed)), json.loads(text)
     holder = document.get("checkpoint", document)
     note = holder.get("note")
     if not note:
-        return found
-    if not isinstance(note, str) or read_note(note) != found:
+        return checkpoint
+    if not isinstance(note, str) or read_note(note) != checkpoint:
         raise ValueError("its note is of another checkpoint")
-    return replace(found, note=note)
+    return replace(checkpoint, note=note)
 
 
 def signers(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> list[PublicKey]:
-    """Return those of some keys that signed a checkpoint.
+    """Return the keys, of those given, that signed a checkpoint.
 
-    Raises ValueError where a signature names one of these keys and is not by it, or the note is of
+    Raises ValueError if a signature names one of these keys and is not by it, or if the note is of
     another checkpoint.
     """
     if not checkpoint.note:

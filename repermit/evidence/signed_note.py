@@ -47,23 +47,23 @@ class PublicKey:
 
     def __str__(self) -> str:
         """Return it as a C2SP verifier key: name+id+base64(kind of signature ‖ public key)."""
-        told = base64.b64encode(self.KIND + self.public).decode()
-        return f"{self.name}+{self.id.hex()}+{told}"
+        encoded = base64.b64encode(self.KIND + self.public).decode()
+        return f"{self.name}+{self.id.hex()}+{encoded}"
 
     @classmethod
     def read(cls, text: str) -> Self:
         """Read a verifier key; raises ValueError for another text."""
-        found = _VERIFIER_KEY.fullmatch(text)
-        if not found:
+        match = _VERIFIER_KEY.fullmatch(text)
+        if not match:
             raise ValueError("no verifier key: name+id+base64")
-        name, its_id, told = found.groups()
-        octets = base64.b64decode(told, validate=True)
+        name, key_id_hex, encoded = match.groups()
+        octets = base64.b64decode(encoded, validate=True)
         key = cls(name, octets[1:])
         # Of several base64 texts that mean the same octets only one is right.
         is_whole = len(key.public) == _KEY_BYTES and octets[:1] == cls.KIND
         y = int.from_bytes(key.public, "little") & (2**255 - 1)
         is_whole = is_whole and y < _PRIME and y not in _Y_OF_SMALL_ORDER
-        if not is_whole or key.id.hex() != its_id or str(key) != text:
+        if not is_whole or key.id.hex() != key_id_hex or str(key) != text:
             raise ValueError("a verifier key whose parts do not belong together")
         return key
 
@@ -127,8 +127,8 @@ def sign_note(text: str, *, name: str, seed: bytes) -> str:
     Ed25519 is deterministic: the same text gives the same note.
     """
     signature = Ed25519PrivateKey.from_private_bytes(seed).sign(text.encode())
-    told = base64.b64encode(public_key(name, seed).id + signature).decode()
-    return f"{text}\n{_MARK}{name} {told}\n"
+    encoded = base64.b64encode(public_key(name, seed).id + signature).decode()
+    return f"{text}\n{_MARK}{name} {encoded}\n"
 
 
 @dataclass(frozen=True)
@@ -164,19 +164,23 @@ class Note:
         return [key for key in keys if self._is_signed_by(key)]
 
     def _is_signed_by(self, key: PublicKey) -> bool:
-        own = [one for one in self.signatures if (one.name, one.id) == (key.name, key.id)]
-        if not all(key.is_by(one.octets, self.text) for one in own):
+        own_signatures = [
+            signature
+            for signature in self.signatures
+            if (signature.name, signature.id) == (key.name, key.id)
+        ]
+        if not all(key.is_by(signature.octets, self.text) for signature in own_signatures):
             raise ValueError("a signature is not by the key that it names")
-        return bool(own)
+        return bool(own_signatures)
 
 
 def _signature(line: str) -> Signature:
-    name, _, told = line.removeprefix(_MARK).partition(" ")
+    name, _, encoded = line.removeprefix(_MARK).partition(" ")
     try:
-        octets = base64.b64decode(told, validate=True)
+        octets = base64.b64decode(encoded, validate=True)
     except ValueError:
         octets = b""
-    is_whole = len(octets) > _ID_BYTES and base64.b64encode(octets).decode() == told
+    is_whole = len(octets) > _ID_BYTES and base64.b64encode(octets).decode() == encoded
     if not line.startswith(_MARK) or not name or "+" in name or not is_whole:
         raise ValueError("no signature line")
     return Signature(name, octets[:_ID_BYTES], octets[_ID_BYTES:])

@@ -1,8 +1,8 @@
-"""The Merkle tree over the chain's leaves, as the database keeps it.
+"""The Merkle tree over the chain's leaves, as the database stores it, and proofs from it.
 
-The head holds the frontier, by which the tree grows, and the root; the larger perfect subtrees are
-kept too, so that a path to one leaf among a million takes two short runs of entries and a handful
-of nodes.
+The head holds the root and the frontier, to which leaves are appended. The larger perfect subtrees
+are stored too, so that a proof for one leaf among a million reads two short runs of entries and a
+few nodes.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from repermit.evidence.merkle import (
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.i18n.lazy_text import LazyText
 
-# Of those that were read last, some hundred kilobytes.
-_RUNS = 64
+# The blocks of leaves that are cached: some hundred kilobytes.
+_CACHED_BLOCKS = 64
 
 
 def checkpoint() -> Checkpoint:
-    """Return what fixes the chain as it is now, to be kept elsewhere."""
+    """Return the checkpoint of the chain as it is now."""
     head = EvidenceHead.get()
     return Checkpoint(seq=head.seq, hash=head.hash, root=head.root)
 
 
 def checkpoint_at(seq: int) -> Checkpoint:
-    """Return the checkpoint as it was right after an entry; raises Refused if the tree has gaps."""
+    """Return the checkpoint right after an entry; raises Refused if the tree has gaps."""
     parts = split_into_perfect_subtrees(Range(0, seq))
     known = _hashes_of(parts)
     row: Evidence | None = Evidence.get_or_none(Evidence.seq == seq)
@@ -61,29 +61,29 @@ GAPS = LazyText(
 )
 
 
-def is_of_record(point: Checkpoint) -> bool:
-    """Say whether the record, or its beginning, is the one that a checkpoint was taken of."""
-    if point.seq == 0:
+def is_of_record(checkpoint: Checkpoint) -> bool:
+    """Say whether a checkpoint was taken of this record, now or earlier."""
+    if checkpoint.seq == 0:
         return True
     try:
-        return checkpoint_at(point.seq) == point
+        return checkpoint_at(checkpoint.seq) == checkpoint
     except Refused:
         return False
 
 
 class MerkleProofs:
-    """The paths of many entries to one checkpoint: what was read for one serves its neighbours."""
+    """Merkle proofs for many entries under one checkpoint, which share what they read."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._leaves = lru_cache(_RUNS)(self._read_leaves)
+        self._leaves = lru_cache(_CACHED_BLOCKS)(self._read_leaves)
         # A sixty-fourth of the entries at most, and as many again above them.
         self._large: dict[Range, bytes] = {}
 
-    def path(self, seq: int) -> tuple[str, ...]:
-        """Return the path (RFC 9162 §2.1.3) from an entry's leaf to the checkpoint's root, in hex.
+    def prove_inclusion(self, seq: int) -> tuple[str, ...]:
+        """Return the inclusion proof of an entry (RFC 9162 §2.1.3), a path of hashes in hex.
 
-        Raises Refused if the checkpoint does not reach to that entry, or the tree has gaps.
+        Raises Refused if the entry is newer than the checkpoint, or the tree has gaps.
         """
         size = self._checkpoint.seq
         if not 1 <= seq <= size:
@@ -94,81 +94,83 @@ class MerkleProofs:
             )
         return self._hashes(list_inclusion_path(seq - 1, size))
 
-    def from_earlier(self, known: Checkpoint) -> tuple[str, ...]:
-        """Return what shows that the record goes on from an earlier checkpoint (RFC 9162 §2.1.4).
+    def prove_consistency(self, earlier: Checkpoint) -> tuple[str, ...]:
+        """Return the proof that the record extends an earlier checkpoint (RFC 9162 §2.1.4), in hex.
 
-        Raises Refused if it does not, or that checkpoint is of no entry yet.
+        Raises Refused if it does not, or if that checkpoint is of the empty record.
         """
-        if not 1 <= known.seq <= self._checkpoint.seq or checkpoint_at(known.seq) != known:
+        if not 1 <= earlier.seq <= self._checkpoint.seq or checkpoint_at(earlier.seq) != earlier:
             raise Refused(
                 "the record does not go on from that checkpoint, at entry %(seq)s; see "
                 "`repermit verify --checkpoint FILE`",
                 code="not_gone_on",
-                seq=known.seq,
+                seq=earlier.seq,
             )
-        return self._hashes(list_consistency_path(known.seq, self._checkpoint.seq))
+        return self._hashes(list_consistency_path(earlier.seq, self._checkpoint.seq))
 
     def _hashes(self, ranges: Sequence[Range]) -> tuple[str, ...]:
-        parts = [split_into_perfect_subtrees(one) for one in ranges]
-        self._learn([part for some in parts for part in some if not _is_small(part)])
-        return tuple(combine_hashes([self._hash(part) for part in some]).hex() for some in parts)
+        parts = [split_into_perfect_subtrees(subtree) for subtree in ranges]
+        self._learn([part for subparts in parts for part in subparts if not _is_small(part)])
+        return tuple(
+            combine_hashes([self._hash(part) for part in subparts]).hex() for subparts in parts
+        )
 
     def _learn(self, parts: Sequence[Range]) -> None:
         missing = [part for part in parts if part not in self._large]
         self._large |= _kept(missing)
 
     def _hash(self, part: Range) -> bytes:
-        """Return the hash of a perfect subtree; raises Refused where it cannot be known."""
+        """Return the hash of a perfect subtree; raises Refused if entries or nodes are missing."""
         if not _is_small(part):
-            found = self._large.get(part)
+            digest = self._large.get(part)
         else:
-            run, place = divmod(part.start, 1 << KEPT_LEVEL)
-            leaves = self._leaves(run)[place : place + part.end - part.start]
-            read = [one for one in leaves if one]
-            found = compute_root(read) if len(read) == part.end - part.start else None
-        if found is None:
+            block, place = divmod(part.start, 1 << KEPT_LEVEL)
+            leaves = self._leaves(block)[place : place + part.end - part.start]
+            readable = [leaf for leaf in leaves if leaf]
+            digest = compute_root(readable) if len(readable) == part.end - part.start else None
+        if digest is None:
             raise Refused(GAPS)
-        return found
+        return digest
 
-    def _read_leaves(self, run: int) -> list[bytes | None]:
-        """Return the leaves of an aligned run, as far as the checkpoint reaches; None for gaps."""
-        first = (run << KEPT_LEVEL) + 1
+    def _read_leaves(self, block: int) -> list[bytes | None]:
+        """Return the leaves of an aligned block, up to the checkpoint; None for a missing entry."""
+        first = (block << KEPT_LEVEL) + 1
         last = min(first + (1 << KEPT_LEVEL) - 1, self._checkpoint.seq)
         leaves = {row["seq"]: leaf_of(row) for row in read_rows(first, last)}
-        found = (leaves.get(seq) for seq in range(first, last + 1))
-        return [bytes.fromhex(one) if one else None for one in found]
+        in_order = (leaves.get(seq) for seq in range(first, last + 1))
+        return [bytes.fromhex(leaf) if leaf else None for leaf in in_order]
 
 
 def verify_inclusion_proof(
     leaf: str, seq: int, path: Sequence[str], checkpoint: Checkpoint
 ) -> bool:
-    """Say whether a path proves that an entry with this leaf stands under a checkpoint's root.
+    """Say whether a path proves that a checkpoint covers an entry with this leaf.
 
-    Pure; what is no hex of the right length proves nothing.
+    Pure. False if any value is not a SHA-256 in hex.
     """
     texts = (leaf, checkpoint.root, *path)
     if not all(map(is_hash, texts)):
         return False
-    its_leaf, root, *steps = map(bytes.fromhex, texts)
-    return verify_inclusion(root, its_leaf, seq - 1, checkpoint.seq, steps)
+    leaf_bytes, root, *steps = map(bytes.fromhex, texts)
+    return verify_inclusion(root, leaf_bytes, seq - 1, checkpoint.seq, steps)
 
 
-def make_consistency_proof(known: Checkpoint, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what shows a third party that one checkpoint goes on from an earlier one.
+def make_consistency_proof(earlier: Checkpoint, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the document that proves to a third party that a checkpoint extends an earlier one.
 
-    Raises Refused as `Paths.from_earlier` does.
+    Raises Refused as `MerkleProofs.prove_consistency` does.
     """
-    path = MerkleProofs(checkpoint).from_earlier(known)
-    return {"earlier": {"seq": known.seq, "root": known.root}, "path": list(path)}
+    path = MerkleProofs(checkpoint).prove_consistency(earlier)
+    return {"earlier": {"seq": earlier.seq, "root": earlier.root}, "path": list(path)}
 
 
-def verify_consistency_proof(shown: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
-    """Say whether a proof of `make_consistency_proof` shows that a checkpoint extends an earlier.
+def verify_consistency_proof(consistency: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
+    """Say whether a document of `make_consistency_proof` proves that a checkpoint extends another.
 
-    Pure. Raises what a document of another form raises.
+    Pure. Raises KeyError, TypeError or ValueError for a document of another form.
     """
-    seq, path = shown["earlier"]["seq"], shown["path"]
-    texts = (shown["earlier"]["root"], *path, checkpoint.root)
+    seq, path = consistency["earlier"]["seq"], consistency["path"]
+    texts = (consistency["earlier"]["root"], *path, checkpoint.root)
     if not (type(seq) is int and isinstance(path, list) and all(map(is_hash, texts))):
         return False
     older, *steps, root = map(bytes.fromhex, texts)
@@ -176,7 +178,7 @@ def verify_consistency_proof(shown: Mapping[str, Any], checkpoint: Checkpoint) -
 
 
 def _hashes_of(parts: Sequence[Range]) -> dict[Range, bytes]:
-    """Return the hashes of perfect subtrees: the large ones as kept, the small ones made anew."""
+    """Return the hashes of perfect subtrees: large ones as stored, small ones computed."""
     small = list(filter(_is_small, parts))
     large = [part for part in parts if part not in small]
     return _kept(large) | _made(small)
@@ -187,18 +189,20 @@ def _is_small(part: Range) -> bool:
 
 
 def _kept(parts: Sequence[Range]) -> dict[Range, bytes]:
-    wanted = {locate_node(part): part for part in parts}
-    found = _nodes(len(wanted)).rows(*chain.from_iterable(wanted)) if wanted else ()
+    part_by_node = {locate_node(part): part for part in parts}
+    rows = (
+        _nodes(len(part_by_node)).rows(*chain.from_iterable(part_by_node)) if part_by_node else ()
+    )
     return {
-        wanted[node.level, node.place]: bytes.fromhex(node.hash)
-        for node in found
+        part_by_node[node.level, node.place]: bytes.fromhex(node.hash)
+        for node in rows
         if is_hash(node.hash)
     }
 
 
 @cache
 def _nodes(count: int) -> PreparedQuery:
-    """Return the query for so many nodes, by the level and place of each."""
+    """Return the query for `count` nodes, by the level and place of each."""
 
     def compose(*places: Any) -> Any:
         one_by_one = zip(places[::2], places[1::2], strict=True)
@@ -212,52 +216,52 @@ def _nodes(count: int) -> PreparedQuery:
 
 
 def _made(parts: Sequence[Range]) -> dict[Range, bytes]:
-    """Make small subtrees from their entries; those of one path lie in two short runs at most."""
-    made: dict[Range, bytes] = {}
+    """Compute small subtrees from their entries; a path needs two short runs of them at most."""
+    digests: dict[Range, bytes] = {}
     for part in parts:
         leaves = [leaf_of(row) for row in read_rows(part.start + 1, part.end)]
-        read = [bytes.fromhex(one) for one in leaves if one]
-        if len(read) == part.end - part.start:
-            made[part] = compute_root(read)
-    return made
+        readable = [bytes.fromhex(leaf) for leaf in leaves if leaf]
+        if len(readable) == part.end - part.start:
+            digests[part] = compute_root(readable)
+    return digests
 
 
-# --- Whether the Merkle tree that is kept is the one that the entries make. -----------------------
+# --- Whether the stored Merkle tree is the one that the entries make. -----------------------------
 
 
 class StoredTree:
-    """The tree as it is kept, beside the one that the entries make while they are walked."""
+    """The stored tree, compared with the tree that is computed while the entries are read."""
 
     def __init__(self, head: EvidenceHead) -> None:
         self._head = head
         query: Any = EvidenceNode.select(EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
         self._nodes: dict[tuple[int, int], str] = {
-            (level, place): kept for level, place, kept in query.tuples()
+            (level, place): digest for level, place, digest in query.tuples()
         }
-        kept = read_frontier(head)
-        self._roots = dict(zip(map(locate_node, _parts(kept.size)), kept.hashes, strict=True))
+        digest = read_frontier(head)
+        self._roots = dict(zip(map(locate_node, _parts(digest.size)), digest.hashes, strict=True))
         self._last = next(reversed(parse_hashes(head.frontier)), None)
         self._made = Frontier()
 
     def root(self) -> str:
-        """Return the root over the entries so far, in hex."""
+        """Return the computed root over the entries so far, in hex."""
         return self._made.root().hex()
 
-    def add(self, its_leaf: str) -> Fault | None:
-        """Add an entry's leaf; return what is wrong with the tree up to there."""
+    def add(self, leaf: str) -> Fault | None:
+        """Add an entry's leaf; return the first fault of the stored tree up to there."""
         hashes = self._made.hashes
-        # The first is the quick way to say no.
+        # The first comparison is fast and nearly always false.
         if hashes and hashes[-1] == self._last and self._is_complete():
             what = "the Merkle tree knows nothing of it"
             return Fault(self._made.size + 1, How.INSERTED, what)
-        for node in self._made.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL):
-            kept = self._nodes.get((node.level, node.place))
-            if kept != node.hash.hex():
-                return self._wrong(node, kept)
+        for node in self._made.add(bytes.fromhex(leaf), min_level=KEPT_LEVEL):
+            stored = self._nodes.get((node.level, node.place))
+            if stored != node.hash.hex():
+                return self._wrong(node, stored)
         return None
 
     def end(self) -> Fault | None:
-        """Return what is wrong with the tree now that all entries are in it."""
+        """Return the first fault of the stored tree once all entries were added."""
         frontier = b"".join(self._made.hashes).hex()
         if (self._head.frontier, self._head.root) == (frontier, self.root()):
             return self._beyond()
@@ -271,7 +275,7 @@ class StoredTree:
         return Fault(part.start + 1, How.TREE, "the frontier")
 
     def matches(self) -> bool:
-        """Say whether the root that is kept is that of the entries."""
+        """Say whether the stored root is that of the entries."""
         return self._head.root == self.root()
 
     def _is_complete(self) -> bool:
@@ -279,29 +283,29 @@ class StoredTree:
         made = b"".join(self._made.hashes).hex()
         return self._head.frontier == made and self._head.root == self.root()
 
-    def _wrong(self, node: Node, kept: str | None) -> Fault:
+    def _wrong(self, node: Node, stored: str | None) -> Fault:
         first = (node.place << node.level) + 1
-        if kept is None:
+        if stored is None:
             return Fault(first, How.TREE, "a subtree is missing")
         # The subtrees in a larger one hold, so it must have been altered itself.
-        if node.level == KEPT_LEVEL and self._is_vouched_for(node, kept):
+        if node.level == KEPT_LEVEL and self._is_vouched_for(node, stored):
             return _rewritten(first, first - 1 + (1 << node.level))
         return Fault(first, How.TREE, "a subtree")
 
-    def _is_vouched_for(self, node: Node, kept: str) -> bool:
-        """Say whether what stands above a subtree was built over it as it is kept."""
+    def _is_vouched_for(self, node: Node, stored: str) -> bool:
+        """Say whether the node above a subtree was computed from the subtree as it is stored."""
         above = self._nodes.get((node.level + 1, node.place >> 1))
         if above is None:
             root = self._roots.get((node.level, node.place))
-            return root is not None and root.hex() == kept
+            return root is not None and root.hex() == stored
         pair = (self._nodes.get((node.level, node.place & ~1 | side), "") for side in (0, 1))
         try:
-            return combine_hashes([bytes.fromhex(one) for one in pair]).hex() == above
+            return combine_hashes([bytes.fromhex(digest) for digest in pair]).hex() == above
         except ValueError:
             return False
 
     def _beyond(self) -> Fault | None:
-        """Return the first subtree over entries that there are not."""
+        """Return a fault for the first stored subtree over entries that do not exist."""
         size = self._made.size
         beyond = [place << level for level, place in self._nodes if (place + 1) << level > size]
         if not beyond:
@@ -309,7 +313,7 @@ class StoredTree:
         return Fault(min(beyond) + 1, How.TREE, "a subtree over entries that there are not")
 
     def _first_difference(self) -> Range:
-        """Return the first part of the frontier that is not as it is kept."""
+        """Return the first part of the frontier that differs from the stored one."""
         parts = zip(_parts(self._made.size), self._made.hashes, strict=True)
         differ = (part for part, made in parts if self._roots.get(locate_node(part)) != made)
         return next(differ, Range(self._made.size, self._made.size))

@@ -1,4 +1,4 @@
-"""Asking an authority for the timestamps that are owed (RFC 3161 §3.4, by HTTP)."""
+"""Requesting the pending timestamps from an authority (RFC 3161 §3.4, by HTTP)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from repermit.evidence import timestamp_authority, timestamp_token, timestamps
 from repermit.evidence.http_post import LONGEST_PROBLEM, describe_failure, post
 from repermit.settings.definitions import Settings
 
-_FIRST_REST = timedelta(minutes=1)
-_LONGEST_REST = timedelta(hours=1)
-_MOST_DOUBLED = 6
+_INITIAL_BACKOFF = timedelta(minutes=1)
+_MAX_BACKOFF = timedelta(hours=1)
+_MAX_DOUBLINGS = 6
 _HEADERS = {
     "Content-Type": "application/timestamp-query",
     "Accept": "application/timestamp-reply",
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RequestCounts:
-    """How many timestamps came, and how many are tried again later."""
+    """The number of timestamps received, and of requests to be tried again."""
 
-    came: int = 0
+    received: int = 0
     failed: int = 0
 
 
@@ -43,9 +43,10 @@ def request_timestamps(
     clock: Clock,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RequestCounts:
-    """Ask for each timestamp that is owed and whose time has come; what fails is tried again.
+    """Request the pending timestamps that are due; failed ones are tried again later.
 
-    After a minute at first, after an hour at most. Any number of processes may do this at once.
+    The delay begins with a minute and doubles up to an hour. Any number of processes may run this
+    at once.
     """
     if not settings.evidence.timestamp_url:
         return RequestCounts()
@@ -54,7 +55,7 @@ def request_timestamps(
     except (ValueError, OSError):
         _log.warning("no timestamps: evidence.timestamp_ca_file cannot be read")
         return RequestCounts()
-    came = failed = 0
+    received = failed = 0
     for row in timestamps.list_pending():
         if should_stop():
             break
@@ -62,17 +63,17 @@ def request_timestamps(
         if row.next_at > now or not _claim(database, row, now):
             continue
         url = settings.evidence.timestamp_url
-        is_there = _request(database, row, url, authorities, now)
-        came, failed = came + is_there, failed + (not is_there)
-    return RequestCounts(came, failed)
+        is_received = _request(database, row, url, authorities, now)
+        received, failed = received + is_received, failed + (not is_received)
+    return RequestCounts(received, failed)
 
 
 def _claim(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:
-    """Put the next try off, so that nobody else asks meanwhile; say whether that was ours to do."""
-    rest = min(_FIRST_REST * 2 ** min(row.attempts, _MOST_DOUBLED), _LONGEST_REST)
+    """Claim a timestamp by delaying its next try; return whether this process got it."""
+    backoff = min(_INITIAL_BACKOFF * 2 ** min(row.attempts, _MAX_DOUBLINGS), _MAX_BACKOFF)
     with database.atomic():
         return bool(
-            EvidenceTimestamp.update(next_at=now + rest, attempts=row.attempts + 1)
+            EvidenceTimestamp.update(next_at=now + backoff, attempts=row.attempts + 1)
             .where(
                 EvidenceTimestamp.id == row.id,
                 EvidenceTimestamp.reply == "",
@@ -89,17 +90,17 @@ def _request(
     authorities: Sequence[x509.Certificate],
     now: datetime,
 ) -> bool:
-    asked = timestamp_token.make_request(row.note)
+    request = timestamp_token.make_request(row.note)
     try:
-        reply = _post(url, asked.octets)
+        reply = _post(url, request.octets)
         token = timestamp_token.read_token(
-            reply, row.note, authorities=authorities, nonce=asked.nonce
+            reply, row.note, authorities=authorities, nonce=request.nonce
         )
     except (requests.RequestException, ValueError) as error:
-        told = describe_failure(error)
-        _log.warning("no timestamp (%s): %s", row.occasion.partition(" ")[0], told)
+        reason = describe_failure(error)
+        _log.warning("no timestamp (%s): %s", row.occasion.partition(" ")[0], reason)
         with database.atomic():
-            _keep(row, problem=told)
+            _keep(row, problem=reason)
         return False
     vouching = timestamp_authority.find_vouching(reply, row.note, authorities)
     with database.atomic():
@@ -121,7 +122,7 @@ def _keep(row: EvidenceTimestamp, **values: object) -> None:
 
 
 def _post(url: str, octets: bytes) -> bytes:
-    status, reply = post(url, octets, headers=_HEADERS, most=timestamp_token.LARGEST)
+    status, reply = post(url, octets, headers=_HEADERS, max_bytes=timestamp_token.LARGEST)
     if status != requests.codes.ok:
         raise ValueError(f"the authority answers {status}")
     return reply

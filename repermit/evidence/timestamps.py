@@ -1,4 +1,4 @@
-"""Timestamps over checkpoints: owing one, what was kept, and which of them a proof shows."""
+"""Timestamps over checkpoints: enqueueing one, those stored, and which of them a proof shows."""
 
 from __future__ import annotations
 
@@ -19,106 +19,111 @@ from repermit.evidence.signed_checkpoint import read_stamped
 from repermit.evidence.stored_tree import MerkleProofs
 from repermit.settings.definitions import Settings
 
-# --- When one is owed. ----------------------------------------------------------------------------
+# --- Enqueueing. ----------------------------------------------------------------------------------
 
-_OWED = "timestamp "
+_ENQUEUED_PREFIX = "timestamp "
 
 
 def enqueue_timestamps(database: Database, *, settings: Settings, now: datetime) -> bool:
-    """Owe a timestamp over the checkpoint of now if occasions have come; say whether any have.
+    """Enqueue a timestamp over the present checkpoint if there are new occasions; say whether.
 
-    One serves all that have come at once. Nothing is owed twice, however many processes do this at
-    once.
+    One timestamp serves all new occasions. None is enqueued twice, however many processes run this
+    at once.
     """
     if not settings.evidence.timestamp_url:
         return False
-    new = find_new_occasions(settings, now, prefix=_OWED)
-    if not new:
+    new_occasions = find_new_occasions(settings, now, prefix=_ENQUEUED_PREFIX)
+    if not new_occasions:
         return False
     with database.atomic():
-        claimed = {occasion for occasion, _ in claim_occasions(new, now, prefix=_OWED)}
-        # Before one served several, each had a row and no key of `meta`.
-        own = EvidenceTimestamp.occasion
-        claimed -= {row.occasion for row in EvidenceTimestamp.select(own).where(own << claimed)}
+        claimed = {
+            occasion for occasion, _ in claim_occasions(new_occasions, now, prefix=_ENQUEUED_PREFIX)
+        }
+        # In earlier versions each occasion had a row, and no key in `meta`.
+        column = EvidenceTimestamp.occasion
+        claimed -= {
+            row.occasion for row in EvidenceTimestamp.select(column).where(column << claimed)
+        }
         if not claimed:
             return False
-        point = signed_checkpoint.make_signed_checkpoint(settings)
+        checkpoint = signed_checkpoint.make_signed_checkpoint(settings)
         EvidenceTimestamp.create(
             occasion=min(claimed),
             due_at=now,
             next_at=now,
-            seq=point.seq,
-            note=signed_checkpoint.note_text(point, settings),
+            seq=checkpoint.seq,
+            note=signed_checkpoint.note_text(checkpoint, settings),
         )
         return True
 
 
-# --- What was kept. -------------------------------------------------------------------------------
+# --- Stored timestamps. ---------------------------------------------------------------------------
 
 
 def list_pending() -> list[EvidenceTimestamp]:
-    """Return the timestamps that are owed and have not come yet, the oldest first."""
+    """Return the timestamps that are enqueued and not received yet, the oldest first."""
     query = EvidenceTimestamp.select().where(EvidenceTimestamp.reply == "")
     return list(query.order_by(EvidenceTimestamp.id))
 
 
 def list_received() -> list[EvidenceTimestamp]:
-    """Return the timestamps that have come, by the entry of their checkpoint, without texts."""
+    """Return the received timestamps, sorted by their checkpoint's entry, without their texts."""
     model = EvidenceTimestamp
     query = model.select(model.id, model.seq, model.stamped_at).where(model.reply != "")
     return list(query.order_by(model.seq, model.id))
 
 
-# --- Which of them a proof shows. -----------------------------------------------------------------
+# --- The timestamps that a proof shows. -----------------------------------------------------------
 
 
 class Timestamps:
-    """The timestamps that have come, for the proofs under one checkpoint."""
+    """The received timestamps, for the proofs under one checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, paths: MerkleProofs) -> None:
         self._paths = paths
-        # Of several over one checkpoint the first that came.
-        self._numbers = {
+        # Of several over one checkpoint, the first that was received.
+        self._ids = {
             row.seq: row.id for row in reversed(list_received()) if row.seq <= checkpoint.seq
         }
-        self._seqs = sorted(self._numbers)
+        self._seqs = sorted(self._ids)
         self._show = cache(self._make)
 
-    def of(self, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return, for each entry of a proof, the first timestamp over a checkpoint that has it.
+    def list_covering(self, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return, for each entry of a proof, the first timestamp over a checkpoint that covers it.
 
-        Each is {"note": the text that is stamped, "path": how the proof's checkpoint goes on from
-        that, "reply": the authority's reply (DER) in base64}, by its entry and none twice.
+        Each is {"note": the stamped text, "path": the consistency proof from that checkpoint to the
+        proof's, "reply": the authority's reply (DER) in base64}. Sorted by entry, without
+        duplicates.
         """
         seqs = find_first_covering(self._seqs, entries)
-        return [shown for seq in seqs if (shown := self._show(seq))]
+        return [timestamp for seq in seqs if (timestamp := self._show(seq))]
 
     def _make(self, seq: int) -> dict[str, Any] | None:
-        """Return what a proof shows of a timestamp, None if the record does not go on from it."""
-        row = EvidenceTimestamp.get_by_id(self._numbers[seq])
+        """Return a timestamp as a proof shows it; None if the record does not extend it."""
+        row = EvidenceTimestamp.get_by_id(self._ids[seq])
         try:
-            path = self._paths.from_earlier(read_stamped(row.note))
+            path = self._paths.prove_consistency(read_stamped(row.note))
         except (Refused, ValueError):
             return None
         return {"note": row.note, "path": list(path), "reply": row.reply}
 
 
 def find_first_covering(seqs: Sequence[int], entries: Iterable[Mapping[str, Any]]) -> list[int]:
-    """Return, for each entry, the first of some checkpoints that has it, none twice.
+    """Return, for each entry, the first checkpoint that covers it, without duplicates.
 
-    - `seqs`: the numbers of the checkpoints' last entries, rising.
+    - `seqs`: the numbers of the checkpoints' last entries, in ascending order.
     """
-    places = {bisect_left(seqs, one["entry"]["seq"]) for one in entries}
+    places = {bisect_left(seqs, item["entry"]["seq"]) for item in entries}
     return [seqs[place] for place in sorted(places) if place < len(seqs)]
 
 
 def encode(reply: bytes) -> str:
-    """Return an authority's reply as it is kept."""
+    """Return an authority's reply in the form in which it is stored (base64)."""
     return base64.b64encode(reply).decode()
 
 
 def decode(kept_reply: Any) -> bytes:
-    """Return the octets of a reply; raises ValueError for what is no base64."""
+    """Return the bytes of a stored reply; raises ValueError if it is not canonical base64."""
     if not isinstance(kept_reply, str):
         raise ValueError("no text")  # noqa: TRY004  as for any other that is no reply
     octets = base64.b64decode(kept_reply, validate=True)

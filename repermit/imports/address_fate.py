@@ -1,6 +1,6 @@
-"""What becomes of each address, given what the database knows of it.
+"""Resolving the fate of each address of an import against contacts and suppressions.
 
-Changes temporary tables only, so it may run before the merge as well as, once more, within it.
+Only temporary tables are changed, so this runs before the merge and once more within it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _CHUNK_OF_LOST = 500
 
 
 def resolve_fates(list_id: int, *, key: bytes | None = None) -> int:
-    """Find out which addresses are on the list already and which are suppressed.
+    """Mark the staged addresses that are already on the list or are suppressed.
 
-    Returns how many of them it decided about; run again, it looks only at the others.
+    Returns the number of addresses marked; a second run looks only at the others.
 
-    - `key`: gives those a fingerprint that were read before the first suppression, inside a
-      transaction.
+    - `key`: adds missing fingerprints to addresses that were read before the list's first
+      suppression; needs a transaction.
     """
     count = _match(list_id)
     if counts.has_suppressions(list_id):
@@ -46,7 +46,7 @@ def resolve_fates(list_id: int, *, key: bytes | None = None) -> int:
 
 
 def count_strangers(list_id: int) -> int:
-    """Count the addresses that are not on the list, and have not signed up for it either."""
+    """Count the addresses that are not on the list and have not signed up for it."""
     signed_up = SignUp.select(Value(1)).where(
         SignUp.list == list_id, SignUp.address_key == Picked.key
     )
@@ -54,7 +54,7 @@ def count_strangers(list_id: int) -> int:
 
 
 def _find_suppressed(list_id: int) -> int:
-    # A Yes for this list stands above a suppression for all, which is left to the others.
+    # A Yes for this list overrides a suppression for all lists.
     said_yes = Contact.select(Value(1)).where(
         Contact.id == Picked.contact,
         Contact.list == list_id,
@@ -72,20 +72,20 @@ def _find_suppressed(list_id: int) -> int:
 
 
 def mark_as_suppressed(fingerprints: Sequence[str]) -> int:
-    """Take addresses for suppressed of which the journal alone still knows that they are."""
-    kept = 0
-    for some in chunks(fingerprints, _CHUNK_OF_LOST):
+    """Mark addresses as suppressed that only the journal still knows as such; return how many."""
+    count = 0
+    for batch in chunks(fingerprints, _CHUNK_OF_LOST):
         query = Picked.update(fate=Fate.SUPPRESSED).where(
-            Picked.fate != Fate.SUPPRESSED, Picked.fingerprint.in_(list(some))
+            Picked.fate != Fate.SUPPRESSED, Picked.fingerprint.in_(list(batch))
         )
-        kept += int(query.execute())
-    return kept
+        count += int(query.execute())
+    return count
 
 
 def _match(list_id: int) -> int:
-    """Find the contacts that there are already; who was taken off counts as suppressed.
+    """Match addresses with existing contacts; removed contacts count as suppressed.
 
-    A mark in the file does not undo a Yes that the person gave here after it.
+    An opt-out mark in the file does not undo a later Yes that the person gave here.
     """
     database = proxy.obj
     statement, values = _make_match_sql(list_id, is_postgresql(database))
@@ -94,7 +94,7 @@ def _match(list_id: int) -> int:
 
 @lru_cache(maxsize=8)
 def _make_match_sql(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[Any]]:  # noqa: FBT001
-    """Return the SQL that does so: to put it together anew takes as long as hundreds of rows."""
+    """Return the UPDATE of `_match`, cached, as building it costs as hundreds of rows."""
     fate = Case(
         None,
         (
@@ -105,29 +105,32 @@ def _make_match_sql(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[An
     )
     query = Picked.update(contact=Contact.id, fate=fate).from_(Contact)
     same = (Contact.list == list_id, Contact.address_key == Picked.key)
-    found: tuple[str, list[Any]] = query.where(Picked.contact.is_null(), *same).sql()
-    return found
+    statement: tuple[str, list[Any]] = query.where(Picked.contact.is_null(), *same).sql()
+    return statement
 
 
 def _fill_in_fingerprints(database: Database, key: bytes) -> None:
     lacking: Any = Picked.select(Picked.id, Picked.key).where(Picked.fingerprint.is_null())
     cursor = database.cursor()  # type: ignore[no-untyped-call]
-    sign = database.param
-    while some := list(lacking.limit(_CHUNK).tuples()):
+    placeholder = database.param
+    while batch := list(lacking.limit(_CHUNK).tuples()):
         cursor.executemany(
-            f"UPDATE picked SET fingerprint = {sign} WHERE id = {sign}",  # noqa: S608
-            [(email_address.fingerprint(key, address_key), number) for number, address_key in some],
+            f"UPDATE picked SET fingerprint = {placeholder} WHERE id = {placeholder}",  # noqa: S608
+            [
+                (email_address.fingerprint(key, address_key), number)
+                for number, address_key in batch
+            ],
         )
 
 
-def select_better_bases(said: Fate, basis: Basis) -> Any:
+def select_better_bases(fate: Fate, basis: Basis) -> Any:
     """Return a query for the contacts to which the file gives a better basis than they have.
 
-    `said` is what the file's row says of them.
+    - `fate`: the fate in the contact's row of the file.
     """
     worse = ["", *(old for old in Basis if improves(old, basis))]
     return _staged_contacts(Contact.id == Picked.contact).where(
-        Picked.said == said,
+        Picked.said == fate,
         Picked.fate == Fate.DUPLICATE,
         Contact.status != Status.REMOVED,
         Contact.basis.in_(worse),
@@ -135,24 +138,24 @@ def select_better_bases(said: Fate, basis: Basis) -> Any:
 
 
 def select_opted_out() -> Any:
-    """Return a query for the contacts that the file's marks take off the list."""
+    """Return a query for the contacts that the file's opt-out marks remove."""
     return _staged_contacts(Contact.id == Picked.contact).where(
         Picked.fate == Fate.OPTED_OUT, Contact.status != Status.REMOVED, ~_SAID_YES_SINCE
     )
 
 
 def select_newly_added() -> Any:
-    """Return a query for the contacts that have come onto the list by a proof or as customers."""
+    """Return a query for the contacts that were added with a proof or as customers."""
     return _staged_contacts(Contact.uid == uid_of(Picked.ids)).where(
         Picked.fate.in_((Fate.CONFIRMED, Fate.CUSTOMER)), Picked.contact.is_null()
     )
 
 
 def iter_batches(query: Any) -> Iterator[list[Any]]:
-    """Run one of the queries above in batches; what is changed meanwhile does not upset it.
+    """Yield the rows of one of these queries in batches; changes between batches are safe.
 
-    The contacts have `picked`, `said`, `mark`, `proof` and `claimed_at` of their row beside what is
-    their own.
+    Besides their own fields, the contacts have `picked`, `said`, `mark`, `proof` and `claimed_at`
+    of their row in the file.
     """
     return iter_pages(query.objects(), Picked.id, size=_BATCH, read_key=attrgetter("picked"))
 
@@ -173,10 +176,10 @@ def _staged_contacts(on: Any) -> Any:
 
 
 def uid_of(ids: Any) -> Any:
-    """Return the SQL for the uid within the ids of an address."""
+    """Return the SQL for the uid in the ids of an address."""
     return fn.SUBSTR(ids, 1, _ID)
 
 
 def subject_of(ids: Any) -> Any:
-    """Return the SQL for the subject within the ids of an address."""
+    """Return the SQL for the subject in the ids of an address."""
     return fn.SUBSTR(ids, _ID + 1)

@@ -1,4 +1,4 @@
-"""What a row of a file says by itself: its address, its fate, its proof."""
+"""Classifying a row of a file by itself: its address, its fate, its proof."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ PLAIN = StagedRow._fields.index("since")
 
 
 class RowClaim(NamedTuple):
-    """What a row claims of its address beyond being there; see StagedRow."""
+    """The claims of a row about its address; see StagedRow."""
 
     strength: int
     fate: str

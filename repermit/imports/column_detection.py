@@ -33,12 +33,14 @@ _REST = "remark"
 
 @dataclass(frozen=True, kw_only=True)
 class DetectedColumns:
-    """Where the header is and what the columns are.
+    """The header and columns of a table.
 
-    `header_line` is 0 if there is no header; records before `first_line` are not data. `rest`
-    are the places of the columns that are read as remarks under no title that means one. `unknown`
-    are those that may turn out to say Yes and No to a question nobody knows, with little else in
-    these first records. In those of `harmless_noes` a No alone says nothing against mailing.
+    - `header_line`: 0 without a header.
+    - `first_line`: records before this line are not data.
+    - `rest`: the indexes of columns that are read as remarks although no title says so.
+    - `unknown`: the indexes of columns that may hold Yes and No to an unknown question, with little
+      else in the first records.
+    - `columns_with_harmless_no`: the indexes of columns in which a bare No does not opt out.
     """
 
     header_line: int
@@ -47,7 +49,7 @@ class DetectedColumns:
     tool: Tool
     rest: frozenset[int]
     unknown: tuple[int, ...]
-    harmless_noes: frozenset[int]
+    columns_with_harmless_no: frozenset[int]
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
@@ -97,7 +99,9 @@ def find_columns(
         tool=tool,
         rest=frozenset(rest),
         unknown=tuple(unknown),
-        harmless_noes=frozenset(about_else.union(at for at in unknown if _values(data, at))),
+        columns_with_harmless_no=frozenset(
+            about_else.union(at for at in unknown if _values(data, at))
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Take a list file in: the whole use case."""
+"""Importing a list file: the whole use case."""
 
 from __future__ import annotations
 
@@ -72,25 +72,28 @@ def import_file(
     remarks: Mapping[str, str] = MappingProxyType({}),
     corrected: Collection[str] = (),
     dry_run: bool = False,
-    rows_to: Path | None = None,
-    staged: Callable[[], None] = lambda: None,
-    tell: Callable[[int, int], None] = lambda _done, _all: None,
+    preview_path: Path | None = None,
+    on_staged: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> ImportResult:
-    """Take a list file in, or with `dry_run` only say what would become of its rows.
+    """Import a list file, or with `dry_run` only report what would become of its rows.
 
-    1. Read the file into tables of its own; 2. find out what becomes of each address; 3. note that
-    the file is under way; 4. merge it in steps that let others write in between. Until the third
-    nothing is locked, and whatever fails changes nothing; from then on a kill is taken up, by
-    `finish_imports` or whoever takes the same file in again. `staged` is called in between, when
-    the file is needed no more; `tell` between two steps, with how many addresses are merged, of how
-    many. `source` tells where addresses come from whose row does not say so;
-    `customers` holds for every row, and needs `attest` unless nothing is written; `consent_text` is
-    the form by which the proven signed up. `opted_out` names lines ("12", or "Sheet1:12" where the
-    file has several parts) that the admin has decided not to ask, `asked` those to ask although a
-    remark opts them out, and `remarks` what is decided of all rows with the same words ("ask" or
-    "no"); `corrected` names lines whose domain has a slip that the admin has mended. `rows_to` is a
-    file of this process's alone to which a dry run writes what would become of each row, see
-    `row_preview`.
+    1. Read the file into tables of its own. 2. Resolve the fate of each address. 3. Store the task.
+    4. Merge in steps, between which others can write. Before step 3 nothing is locked, and a
+    failure changes nothing. After a kill later on, `finish_imports` or a repeated import of the
+    same file continues.
+
+    - `source`: where addresses come from whose row does not say so.
+    - `customers`: holds for every row, and needs `attest` unless nothing is written.
+    - `consent_text`: the form with which the contacts with a proof signed up.
+    - `opted_out`: lines ("12", or "Sheet1:12" if the file has several parts) not to ask.
+    - `asked`: lines to ask although a remark opts them out.
+    - `corrected`: lines whose domain has a typo that the admin has corrected.
+    - `remarks`: decisions ("ask" or "no") about all rows with the same remark.
+    - `preview_path`: a file of this process alone, to which a dry run writes what would become of
+      each row, see `row_preview`.
+    - `on_staged`: called when the file is no longer needed.
+    - `on_progress`: called between steps with the merged and the total number of addresses.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
     not hold, for a line of `opted_out` that holds no row, and while another file is under way.
@@ -109,16 +112,18 @@ def import_file(
     if under_way is not None:
         file = open_list(path, mapping=mapping, zone=settings.zone)
         if _file_of(under_way.target).digest == file.digest:
-            staged()
+            on_staged()
             return _go_on(database, under_way, file, settings=settings, now=now)
     background_tasks.require_no_running_import(mailing_list)
     # What is written from here on may change what becomes of a row.
     decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
-    lost = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
-    options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
+    lost_suppressions = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
+    options = replace(
+        options, kept_off=tuple(suppression.fingerprint for suppression in lost_suppressions)
+    )
     token = secrets.token_hex(_TOKEN_BYTES)
     with ExitStack() as until_kept:
-        read = until_kept.enter_context(open_reader(path))
+        read_rows = until_kept.enter_context(open_reader(path))
         file = open_list(path, mapping=mapping, zone=settings.zone)
         decided = Decisions(
             opted_out=places_of(opted_out, file.parts),
@@ -132,22 +137,22 @@ def import_file(
             zone=settings.zone,
             interpreter=_interpreter(mailing_list, file, options, decided),
         )
-        kept_in = None
+        staged_path = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
             target = make_staged_path(database, token)
-            kept_in = until_kept.enter_context(make_temporary_files(settings).file_for(target))
-        with staging.staging_area(database, file=kept_in):
-            rows, lines = staging.stage(database, read(request, file))
+            staged_path = until_kept.enter_context(make_temporary_files(settings).file_for(target))
+        with staging.staging_area(database, file=staged_path):
+            rows, lines = staging.stage(database, read_rows(request, file))
             _refuse_missing(decided.opted_out | decided.asked | decided.corrected)
             options = replace(options, by_hand=_count_by_hand(decided))
-            questions, date_notes = file.questions(), file.date_notes()
+            questions, date_notes = file.find_ambiguous_columns(), file.date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
             address_fate.resolve_fates(mailing_list.id)
             address_fate.mark_as_suppressed(options.kept_off)
             tally = tally_picked(rows, addresses, merged, options.bases)
-            if rows_to is not None:
-                row_preview.write(rows_to, file.parts, files=make_temporary_files(settings))
+            if preview_path is not None:
+                row_preview.write(preview_path, file.parts, files=make_temporary_files(settings))
             result = ImportResult(
                 list=mailing_list.slug,
                 file=path.name,
@@ -165,8 +170,8 @@ def import_file(
             )
             if dry_run:
                 return result
-            if kept_in is not None:
-                sync_staged(kept_in)
+            if staged_path is not None:
+                sync_staged(staged_path)
             with database.atomic():
                 number = begin_import(
                     database,
@@ -178,9 +183,16 @@ def import_file(
                 )
                 # The file gets its name while nobody looks for files that no task names.
                 until_kept.close()
-    staged()
+    on_staged()
     with foreground_lock(database, TaskKind.IMPORT):
-        merge_import(database, number, settings=settings, now=now, tell=tell, decided_at=decided_at)
+        merge_import(
+            database,
+            number,
+            settings=settings,
+            now=now,
+            on_progress=on_progress,
+            decided_at=decided_at,
+        )
     counts = _counts_of(number)
     return replace(
         result,
@@ -193,20 +205,20 @@ def import_file(
 def _go_on(
     database: Database, task: BackgroundTask, file: ListFile, *, settings: Settings, now: datetime
 ) -> ImportResult:
-    """Go on with the import of this very file, which a kill may have cut off."""
+    """Continue the interrupted import of the same file."""
     progress = ImportProgress(**task.state)
     slug = task.list.slug
     with foreground_lock(database, TaskKind.IMPORT):
         merge_import(database, task.target, settings=settings, now=now)
     counts = _counts_of(task.target)
     is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN
-    said = "the import of this file was cut off, and has gone on; its rows are not listed again"
+    note = "the import of this file was cut off, and has gone on; its rows are not listed again"
     return ImportResult(
         list=slug,
         file=file.path.name,
         rows=counts.rows,
         fates=counts.fates,
-        problems=(Problem(0, "", said),),
+        problems=(Problem(0, "", note),),
         parts=file.parts,
         merged=counts.merged,
         thin=counts.fates[Fate.CONFIRMED] if is_thin else 0,
@@ -219,12 +231,12 @@ def _go_on(
 
 
 def _file_of(number: int) -> Import:
-    found: Import = Import.get_by_id(number)
-    return found
+    record: Import = Import.get_by_id(number)
+    return record
 
 
 def _counts_of(number: int) -> Tally:
-    """Return what became of a file's rows; raises Refused if it was taken back meanwhile."""
+    """Return the counts of a file's rows; raises Refused if the import was undone meanwhile."""
     record = _file_of(number)
     if record.undone_at or find_task(TaskKind.UNDO_IMPORT, number):
         raise Refused("this file was taken back while it was taken in")
@@ -240,10 +252,10 @@ def _is_unattested(options: _Options) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
-    """What the caller chose; texts are stripped and "" if not given.
+    """The caller's options; texts are stripped, and "" if not given.
 
-    `kept_off` are the fingerprints of whom the journal alone still knows as suppressed.
-    `by_hand` counts the rows that the admin has decided on.
+    - `kept_off`: the fingerprints of suppressions that only the journal still has.
+    - `by_hand`: the numbers of rows that the admin has decided on.
     """
 
     now: datetime
@@ -259,7 +271,7 @@ class _Options:
 
     @property
     def may_be_customers(self) -> bool:
-        """Say whether rows may be taken for customers: attested, or nothing is written anyway."""
+        """Say whether rows may be customers: this is attested, or nothing is written anyway."""
         return self.dry_run or bool(self.attest)
 
     @property
@@ -270,9 +282,9 @@ class _Options:
 
 
 def places_of(lines: Collection[str], parts: Sequence[FilePart]) -> frozenset[tuple[int, int]]:
-    """Return lines such as "12" or "Sheet1:12" as place of the part and number of the line.
+    """Return lines such as "12" or "Sheet1:12" as (index of the part, number of the line).
 
-    Raises Refused for what names no line of one part.
+    Raises Refused for a text that does not name a line of exactly one part.
     """
     return frozenset(_place_of(line, parts) for line in lines)
 
@@ -295,7 +307,7 @@ def _place_of(named: str, parts: Sequence[FilePart]) -> tuple[int, int]:
 
 
 def _refuse_missing(decided: Iterable[tuple[int, int]]) -> None:
-    """Raise Refused for a line with no row: a slip in its number would ask somebody after all."""
+    """Raise Refused for a line without a row; a typo in its number would ask the wrong person."""
     for place, line in sorted(decided):
         if not Staged.select().where(Staged.part == place, Staged.line == line).exists():
             raise Refused("there is no row in line %(line)s of this file", line=str(line))
@@ -319,10 +331,10 @@ def _interpreter(
 
 
 def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, Any]:
-    """Return what the evidence of each contact says of the import; "" where there is nothing.
+    """Return what the evidence of each contact says about the import; "" for missing texts.
 
-    Nobody of them has seen what the list says today, so it stands apart from what they agreed to,
-    which the form's text shows where it is there.
+    The contacts have not seen the list's present description, so it is marked as unseen. What they
+    agreed to is in the form's text, if there is one.
     """
     texts = {"wording": options.consent_text, "attest": options.attest}
     digests = {name: chain.store_wording(text) if text else "" for name, text in texts.items()}
@@ -363,11 +375,13 @@ def _staged_file(
 
 
 def _count_by_hand(decided: Decisions) -> dict[str, int]:
-    """Return how many rows were decided on, by line or by remark, as the evidence has it."""
+    """Return the numbers of rows decided on, by line or by remark, as evidence fields."""
     rows_by_decision = {}
     for decision in (LEAVE_OUT, ASK):
-        said = [text for text, one in decided.remarks.items() if one == decision]
-        rows = Staged.select(Staged.part, Staged.line).where(Staged.reason.in_(said))
+        remarks = [
+            text for text, remark_decision in decided.remarks.items() if remark_decision == decision
+        ]
+        rows = Staged.select(Staged.part, Staged.line).where(Staged.reason.in_(remarks))
         rows_by_decision[decision] = frozenset(rows.tuples())
     counts = {
         "opted_out_by_hand": len(decided.opted_out | rows_by_decision[LEAVE_OUT] - decided.asked),
@@ -378,7 +392,7 @@ def _count_by_hand(decided: Decisions) -> dict[str, int]:
 
 
 def _known_at(mailing_list: MailingList, file: ListFile, now: datetime) -> datetime:
-    """Return since when this very file's marks are known: since it first came in."""
+    """Return since when this file's opt-out marks are known: since its first import."""
     first = (
         Import.select(Import.at)
         .where(Import.list == mailing_list, Import.digest == file.digest)

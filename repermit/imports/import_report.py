@@ -1,4 +1,4 @@
-"""Tell what became of a file's rows: how many of each fate, and why."""
+"""Reporting what became of a file's rows: how many of each fate, and why."""
 
 from __future__ import annotations
 

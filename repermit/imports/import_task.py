@@ -1,7 +1,7 @@
-"""An import that is under way: begun once its file is staged, merged in steps, ended or stopped.
+"""The task of an import: started once its file is staged, merged in steps, finished or stopped.
 
-Nothing of it is launched, exported or counted before its last step. A million rows in one
-transaction would hold up everybody's answers for as long as it takes.
+No row of it is launched, exported or counted before the last step. A million rows in one
+transaction would delay everybody's answers.
 """
 
 from __future__ import annotations
@@ -204,15 +204,16 @@ def merge_import(
     settings: Settings,
     now: datetime,
     should_stop: Callable[[], bool] = bool,
-    tell: Callable[[int, int], None] = lambda _done, _all: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _all: None,
     step: int = MAX_ROWS_PER_STEP,
     decided_at: int | None = None,
 ) -> bool:
-    """Merge an import, `step` rows at a time at most, until all of it is; several may at once.
+    """Merge an import in steps of at most `step` rows; several processes may do so at once.
 
-    False if it was to stop before. One whose rows are lost is taken back. `tell` is called between
-    two steps with how many addresses are merged, of how many. `decided_at` is the version of
-    SQLite's file for which the fates of the rows were found out.
+    Returns False if it had to stop before the end. An import whose staged rows are lost is undone.
+
+    - `on_progress`: called between steps with the merged and the total number of addresses.
+    - `decided_at`: the version of SQLite's file for which the fates of the rows were resolved.
     """
     task = find_task(TaskKind.IMPORT, number)
     if task is None:
@@ -236,7 +237,7 @@ def merge_import(
         return has_more
 
     def between() -> None:
-        tell(done, task.state["addresses"])
+        on_progress(done, task.state["addresses"])
 
     with open_staged(database, token), staging.merging_area(database):
         is_whole = run_task(

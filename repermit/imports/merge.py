@@ -1,4 +1,4 @@
-"""Bring what is picked onto the list, in the caller's transaction."""
+"""Merging the addresses of an import into its list, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ from repermit.suppression import suppressions
 
 @dataclass(frozen=True, kw_only=True)
 class ImportMerge:
-    """One import under way.
+    """The input of merging one import.
 
-    `bases` has the basis that each fate gives. `shared` is what the evidence of each contact says
-    of the import: the file's digest, and those of the form's text and of the attestation.
-    `fates` and `improved` count what there is to do.
+    - `bases`: the basis that each fate gives.
+    - `fates`, `improved`: the numbers of addresses by fate, and of better bases.
+    - `shared`: what the evidence of each contact says about the import: the digests of the file, of
+      the form's text and of the attestation.
     """
 
     mailing_list: MailingList
@@ -54,31 +55,31 @@ class ImportMerge:
 
     @property
     def now(self) -> datetime:
-        """Return the moment of the import."""
+        """Return the time of the import."""
         return self.record.at
 
 
 _STATUS_OF = {Fate.CONFIRMED: Status.CONFIRMED, Fate.CUSTOMER: Status.CUSTOMER}
 
 
-def merge(taking: ImportMerge) -> None:
-    """Write everything; the transaction is the caller's, the entry of the import still to come.
+def merge(import_merge: ImportMerge) -> None:
+    """Merge an import, in the caller's transaction, which then appends the import's own entry.
 
-    1. new contacts; 2. suppressions of marked addresses; 3. better bases; 4. removals of marked
-    contacts; 5. evidence of the new contacts. Contacts are locked before the first entry, as the
-    lock of the chain's head comes last.
+    1. Insert new contacts. 2. Suppress addresses with an opt-out mark. 3. Store better bases.
+    4. Remove contacts with an opt-out mark. 5. Append the evidence of new contacts. Contacts are
+    locked before the first entry, as the chain's head must be locked last.
     """
-    # Each step would look through a million rows for what it is known not to find.
-    marked_rows = taking.fates[Fate.OPTED_OUT]
-    if marked_rows or taking.improved:
+    # A step without work would still read a million rows.
+    marked_rows = import_merge.fates[Fate.OPTED_OUT]
+    if marked_rows or import_merge.improved:
         _lock()
-    _add_contacts(taking)
+    _add_contacts(import_merge)
     if marked_rows:
-        _suppress(taking)
-    if marked_rows or taking.improved:
-        _change_contacts(taking)
-    if taking.fates[Fate.CONFIRMED] or taking.fates[Fate.CUSTOMER]:
-        _append_evidence_of_new(taking)
+        _suppress(import_merge)
+    if marked_rows or import_merge.improved:
+        _change_contacts(import_merge)
+    if import_merge.fates[Fate.CONFIRMED] or import_merge.fates[Fate.CUSTOMER]:
+        _append_evidence_of_new(import_merge)
 
 
 def _lock() -> None:
@@ -90,18 +91,18 @@ def _lock() -> None:
         pass
 
 
-def _add_contacts(taking: ImportMerge) -> None:
+def _add_contacts(import_merge: ImportMerge) -> None:
     """Insert the new contacts in the order of their random ids.
 
-    On PostgreSQL somebody may sign up in this very moment: then that stands, and only the
-    report is one off.
+    On PostgreSQL somebody may sign up at the same time: then the sign-up is kept, and the report
+    counts one too many.
     """
     database = proxy.obj
     statement, values = _make_insert_sql(
-        taking.mailing_list.id,
-        taking.record.id,
-        tuple(taking.bases.items()),
-        format_timestamp(taking.now),
+        import_merge.mailing_list.id,
+        import_merge.record.id,
+        tuple(import_merge.bases.items()),
+        format_timestamp(import_merge.now),
         is_postgresql(database),
     )
     last = row_counts.read_last_contact_id(database)
@@ -113,15 +114,15 @@ def _add_contacts(taking: ImportMerge) -> None:
 def _make_insert_sql(
     list_id: int,
     record_id: int,
-    its_bases: tuple[tuple[Fate, Basis], ...],
+    basis_by_fate: tuple[tuple[Fate, Basis], ...],
     now: str,
     on_postgresql: bool,  # noqa: FBT001
     /,
 ) -> tuple[str, list[Any]]:
-    """Return the SQL that does so: to put it together anew takes as long as hundreds of rows."""
+    """Return the INSERT of `_add_contacts`, cached, as building it costs as hundreds of rows."""
     is_new = (Picked.fate.in_(NEW), Picked.contact.is_null())
     statuses = tuple((Picked.fate == fate, status) for fate, status in _STATUS_OF.items())
-    bases = tuple((Picked.fate == fate, basis) for fate, basis in its_bases)
+    bases = tuple((Picked.fate == fate, basis) for fate, basis in basis_by_fate)
     columns = {
         Contact.list: list_id,
         Contact.imported_by: record_id,
@@ -140,23 +141,25 @@ def _make_insert_sql(
         Contact.basis_at: Picked.basis_at,
     }
     insert = Contact.insert_from(_select_picked(columns, is_new), list(columns))
-    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
-    found: tuple[str, list[Any]] = (insert.on_conflict_ignore() if on_postgresql else insert).sql()
-    return found
+    # Not on SQLite: it would ignore other errors too, and has a single writer anyway.
+    statement: tuple[str, list[Any]] = (
+        insert.on_conflict_ignore() if on_postgresql else insert
+    ).sql()
+    return statement
 
 
-def _suppress(taking: ImportMerge) -> None:
+def _suppress(import_merge: ImportMerge) -> None:
     columns = {
-        Suppression.list: taking.mailing_list.id,
-        Suppression.imported_by: taking.record.id,
+        Suppression.list: import_merge.mailing_list.id,
+        Suppression.imported_by: import_merge.record.id,
         Suppression.fingerprint: Picked.fingerprint,
         Suppression.subject: subject_of(Picked.ids),
         Suppression.reason: Picked.mark,
-        Suppression.at: _moment(taking.now),
+        Suppression.at: _moment(import_merge.now),
     }
     is_marked = (Picked.fate == Fate.OPTED_OUT, Picked.contact.is_null())
     query = _select_picked(columns, is_marked)
-    suppressions.suppress_selected(taking.mailing_list, query, list(columns))
+    suppressions.suppress_selected(import_merge.mailing_list, query, list(columns))
 
 
 def _select_picked(columns: Mapping[Any, Any], where: Sequence[Any]) -> Any:
@@ -171,51 +174,51 @@ def _moment(moment: datetime) -> Any:
     return Value(format_timestamp(moment), converter=False)
 
 
-def _change_contacts(taking: ImportMerge) -> None:
-    _improve(taking)
-    _remove(taking)
+def _change_contacts(import_merge: ImportMerge) -> None:
+    _improve(import_merge)
+    _remove(import_merge)
 
 
-def _improve(taking: ImportMerge) -> None:
-    """Give contacts their better basis, and keep how each of them was."""
-    for said, status in _STATUS_OF.items():
-        basis = taking.bases[said]
-        for some in iter_batches(select_better_bases(said, basis)):
-            _keep_images(taking, some)
+def _improve(import_merge: ImportMerge) -> None:
+    """Give contacts a better basis, after storing their previous state for an undo."""
+    for fate, status in _STATUS_OF.items():
+        basis = import_merge.bases[fate]
+        for batch in iter_batches(select_better_bases(fate, basis)):
+            _keep_images(import_merge, batch)
             Contact.update(
                 status=status,
-                status_at=taking.now,
+                status_at=import_merge.now,
                 basis=basis,
                 basis_at=Picked.basis_at,
             ).from_(Picked).where(
-                Picked.contact == Contact.id, Contact.id.in_([contact.id for contact in some])
+                Picked.contact == Contact.id, Contact.id.in_([contact.id for contact in batch])
             ).execute()
-            status_changes.drop_unsent(some, Dropped.ANSWERED)
-            chain.append(*(_entry(taking, contact) for contact in some))
+            status_changes.drop_unsent(batch, Dropped.ANSWERED)
+            chain.append(*(_entry(import_merge, contact) for contact in batch))
 
 
-def _remove(taking: ImportMerge) -> None:
-    """Take off who opted out elsewhere, and keep how each of them was."""
+def _remove(import_merge: ImportMerge) -> None:
+    """Remove contacts that opted out elsewhere, after storing their previous state for an undo."""
     act = status_changes.Act(
-        at=taking.now, actor=taking.actor, consent={"file": taking.shared["file"]}
+        at=import_merge.now, actor=import_merge.actor, consent={"file": import_merge.shared["file"]}
     )
-    for some in iter_batches(select_opted_out()):
-        _keep_images(taking, some)
+    for batch in iter_batches(select_opted_out()):
+        _keep_images(import_merge, batch)
         for mark, reason in LEFT_ELSEWHERE.items():
             status_changes.remove_contacts(
-                [contact for contact in some if contact.mark == mark],
+                [contact for contact in batch if contact.mark == mark],
                 reason=reason,
                 act=act,
-                fingerprint_key=taking.fingerprint_key,
-                file=taking.record,
+                fingerprint_key=import_merge.fingerprint_key,
+                file=import_merge.record,
             )
 
 
-def _keep_images(taking: ImportMerge, contacts: Sequence[Any]) -> None:
-    """Keep how contacts are, without address or name: erasing must reach those everywhere."""
+def _keep_images(import_merge: ImportMerge, contacts: Sequence[Any]) -> None:
+    """Store the state of contacts; no address or name, which an erasure would have to reach."""
     rows = [
         {
-            "record": taking.record,
+            "record": import_merge.record,
             "contact": contact.id,
             "status": contact.status,
             "status_at": contact.status_at,
@@ -227,32 +230,34 @@ def _keep_images(taking: ImportMerge, contacts: Sequence[Any]) -> None:
     ImportChange.insert_many(rows).execute()
 
 
-def _append_evidence_of_new(taking: ImportMerge) -> None:
-    for some in iter_batches(select_newly_added()):
-        chain.append(*(_entry(taking, contact) for contact in some))
+def _append_evidence_of_new(import_merge: ImportMerge) -> None:
+    for batch in iter_batches(select_newly_added()):
+        chain.append(*(_entry(import_merge, contact) for contact in batch))
 
 
-def _entry(taking: ImportMerge, contact: Any) -> Entry:
-    """Return the entry of a contact that came onto the list, or rose, by what the file proves."""
-    said = Fate(contact.said)
-    proof = json.loads(contact.proof) if said is Fate.CONFIRMED else {}
-    # They are what stood in a cell, and so may name them; a whole network address does.
-    typed = {name: text for name in ("source", "ip") if (text := proof.pop(name, ""))}
-    if said is Fate.CUSTOMER:
-        # Of a row without a date the basis begins now, which says nothing of since when they buy.
-        since = "" if contact.claimed_at == taking.now else format_timestamp(contact.claimed_at)
+def _entry(import_merge: ImportMerge, contact: Any) -> Entry:
+    """Return the entry of a contact that was added, or got a better basis, by the file's proof."""
+    fate = Fate(contact.said)
+    proof = json.loads(contact.proof) if fate is Fate.CONFIRMED else {}
+    # These are texts of a cell, which may identify the person, as a full network address does.
+    personal = {name: text for name in ("source", "ip") if (text := proof.pop(name, ""))}
+    if fate is Fate.CUSTOMER:
+        # Without a date in the row the basis begins now, which does not say since when they buy.
+        since = (
+            "" if contact.claimed_at == import_merge.now else format_timestamp(contact.claimed_at)
+        )
         proof = {"basis_at": since}
     return Entry(
-        event=said,
-        at=taking.now,
-        actor=taking.actor,
-        list=taking.mailing_list.slug,
+        event=fate,
+        at=import_merge.now,
+        actor=import_merge.actor,
+        list=import_merge.mailing_list.slug,
         subject=contact.subject,
-        consent={"basis": taking.bases[said], **taking.shared, **proof},
+        consent={"basis": import_merge.bases[fate], **import_merge.shared, **proof},
         person={
             "address": contact.address,
             "name": contact.name,
             "link": contact.uid,
-            **typed,
+            **personal,
         },
     )

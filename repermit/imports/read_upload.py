@@ -1,8 +1,8 @@
-"""Looking at a file that was handed in, and taking it in: mostly in a process of its own.
+"""Previewing and importing an uploaded file, mostly in a process of its own.
 
-A million rows take longer than anybody waits for a page, and other pages would wait for the process
-that serves them. Only a short list in plain text is read where the pages are served: what a ZIP or
-a workbook comes to, its size does not tell.
+A million rows take too long for a page, and would delay other pages of the same process. Only a
+short plain text file is read in the web process: the size of a ZIP or a workbook does not tell how
+much is in it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from repermit.rules.consent import Fate
 from repermit.settings.definitions import Settings
 
 LARGE = 50_000
-"""Bytes of plain text from which on its work is done by a process of its own.
+"""The bytes of plain text from which a file is read in a process of its own.
 
-A thousand rows are fewer; of the slowest, one letter and no address, they are some seconds' work.
+A thousand rows have fewer; the slowest rows, one letter without an address, take some seconds.
 """
 
 
@@ -42,12 +42,12 @@ def start_reading(
     actor: str,
     takes_in: bool = False,
 ) -> bool:
-    """Find out what would become of the rows of the file, which is the result of `Kept.task`.
+    """Start the preview of a list's upload, which becomes the result of `StoredUpload.task`.
 
-    Of most files that is still under way when this returns. False: it is being worked with
-    already, or there is none.
+    Most files are still being read when this returns. Returns False if there is no upload, or it is
+    in use.
 
-    - `takes_in`: the file is taken in, and deleted once it is staged.
+    - `takes_in`: import the file, and delete it once it is staged.
     """
     kept = find_upload(mailing_list, settings=settings)
     lock = None if kept is None else kept.task.lock()
@@ -56,7 +56,7 @@ def start_reading(
     with closing(lock):
         kept.task.forget_result()
         with database.atomic():
-            kept.choose(choices)
+            kept.save_choices(choices)
         is_long = kept.path.stat().st_size >= LARGE or container.is_packed(kept.path)
         job = {"slug": mailing_list.slug, "takes_in": takes_in, "now": now, "actor": actor}
         kept.task.start(_read, lock=lock, database=database, is_long=is_long, **job)
@@ -85,8 +85,8 @@ def _read(
             now=now,
             actor=actor,
             dry_run=not takes_in,
-            rows_to=None if takes_in else kept.rows,
-            staged=lambda: delete(database, kept),
+            preview_path=None if takes_in else kept.rows,
+            on_staged=lambda: delete(database, kept),
             **vars(kept.choices),
         )
     except RepermitError as error:

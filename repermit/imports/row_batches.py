@@ -1,6 +1,6 @@
-"""Read a file into rows to stage; a large one in a process of its own.
+"""Reading a file into rows to stage; a large file in a process of its own.
 
-That process needs no database, and starts twice as fast without.
+That process needs no database, and starts twice as fast without one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Batch = list[tuple[Any, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class ReadRequest:
-    """What to read, and how."""
+    """The file to read, and how to read it."""
 
     path: Path
     mapping: Mapping[str, str]

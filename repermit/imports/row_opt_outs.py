@@ -1,4 +1,4 @@
-"""What the cells of a row say against mailing, and in which column and words."""
+"""Finding opt-outs in the cells of a row, with the column and the words."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from repermit.imports.readers.rows import Column
 
 REMARK = "remark"
-"""The mark of a row that a remark alone opts out, in somebody's own words."""
+"""The mark of a row whose only opt-out is a remark in somebody's own words."""
 
 MARKS = ("complained", "unsubscribed", REMARK, "cleaned")
-"""What opts out, the strongest first: of several marks the person's own weigh most."""
+"""The marks that opt out, the strongest first; the person's own come first."""
 
-_MOST_LETTERS = 80
-# Nobody has said no where nobody was asked, or where no answer came.
+_MAX_CHARACTERS = 80
+# These words say that the person was not asked or has not answered, which is no refusal.
 _UNASKED = (
     "gevraagd",
     "gefragt",
@@ -64,10 +64,11 @@ _UNASKED = (
 
 
 class OptOut(NamedTuple):
-    """What a row says against mailing.
+    """The opt-out in a row.
 
-    `mark` is "" or one of `MARKS`; `said` is the column and its words ("Opmerking: wil geen mail").
-    `said` without a `mark` are words that leave it in doubt.
+    - `mark`: "" or one of `MARKS`.
+    - `said`: the column and its words ("Opmerking: wil geen mail"). Without a `mark`, the words are
+      doubtful.
     """
 
     mark: str = ""
@@ -78,56 +79,56 @@ _NOTHING = OptOut()
 
 
 class OptOutColumns:
-    """The columns of a table that may say something against mailing."""
+    """The columns of a table that may hold opt-outs."""
 
     def __init__(
         self,
         columns: Sequence[Column],
         unknown: Container[int] = (),
-        harmless_noes: Container[int] = (),
+        columns_with_harmless_no: Container[int] = (),
     ) -> None:
         self._columns = [
             (column.index, column.title or f"column {column.index + 1}", judge)
             for column in columns
-            if (judge := _judge_of(column, unknown, harmless_noes))
+            if (judge := _choose_judge(column, unknown, columns_with_harmless_no))
         ]
 
-    def in_cells(self, cells: Sequence[str]) -> OptOut:
-        """Return the strongest of what the cells of a row say."""
-        found: dict[str, str] = {}
+    def find_in_row(self, cells: Sequence[str]) -> OptOut:
+        """Return the strongest opt-out in the cells of a row."""
+        quote_by_mark: dict[str, str] = {}
         for place, title, judge in self._columns:
             if (text := cells[place]) and (mark := judge(text)):
-                found.setdefault(mark, f"{title}: {_shortened(text)}")
-        if not found:
+                quote_by_mark.setdefault(mark, f"{title}: {_shortened(text)}")
+        if not quote_by_mark:
             return _NOTHING
-        if REMARK in found and not found.keys() <= {REMARK, DOUBTFUL}:
-            # With another mark there is more against mailing than how a remark is read.
-            found.setdefault("unsubscribed", found[REMARK])
-        mark = next(mark for mark in (*MARKS, DOUBTFUL) if mark in found)
-        return OptOut("" if mark == DOUBTFUL else mark, found[mark])
+        if REMARK in quote_by_mark and not quote_by_mark.keys() <= {REMARK, DOUBTFUL}:
+            # With another mark, the opt-out does not depend on how the remark is read.
+            quote_by_mark.setdefault("unsubscribed", quote_by_mark[REMARK])
+        mark = next(mark for mark in (*MARKS, DOUBTFUL) if mark in quote_by_mark)
+        return OptOut("" if mark == DOUBTFUL else mark, quote_by_mark[mark])
 
 
 def may_refuse(texts: Iterable[str]) -> bool:
-    """Say whether any of these cells, of a column that is not known, holds a refusal."""
+    """Say whether any of these cells of an unknown column holds a refusal."""
     return any(_judge_unknown_column(text) == REMARK for text in texts)
 
 
 def _shortened(text: str) -> str:
     text = normalize_cell(text)
-    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"
 
 
 @lru_cache(maxsize=1024)
 def _judge_remark(text: str) -> str:
     if _IS_NO_REMARK(text):
         return ""
-    # Which number it is means nothing, but for a year and a zero: a street is judged once.
+    # Numbers other than years and zero mean nothing; one text for all makes the cache work.
     text = _NUMBER.sub("1", text)
-    said = refusal_in(text) if len(text) > _SHORT else _refusal_in_short(text)
-    return REMARK if said == REFUSED else said
+    mark = refusal_in(text) if len(text) > _SHORT else _refusal_in_short(text)
+    return REMARK if mark == REFUSED else mark
 
 
-# Few enough letters for a thousand times as many texts to be kept as `refusal_in` keeps.
+# Short texts take little memory, so this cache is larger than that of `refusal_in`.
 _SHORT = 60
 _refusal_in_short = lru_cache(maxsize=1 << 15)(refusal_in)
 _NUMBER = re.compile(r"(?<!\d)(?!(?:19|20)\d\d(?!\d)|0(?!\d))\d+")
@@ -139,24 +140,24 @@ _IS_NO_REMARK = re.compile(
 
 @lru_cache(maxsize=1024)
 def _judge_unknown_column(text: str) -> str:
-    """Judge what may be a remark: it may be a company's name, or the state of a switch, too."""
-    said = _judge_remark(text)
-    if said == REMARK and is_company(text):
+    """Judge a cell of an unknown column: a remark, a company's name, or the state of a switch."""
+    mark = _judge_remark(text)
+    if mark == REMARK and is_company(text):
         return DOUBTFUL
-    return "" if said == DOUBTFUL and is_switched_off(text) else said
+    return "" if mark == DOUBTFUL and is_switched_off(text) else mark
 
 
 @lru_cache(maxsize=1024)
 def _judge_other_column(text: str) -> str:
-    """Judge what is no remark, or was not meant as one: a No alone answers something else."""
-    said = _judge_unknown_column(text)
-    return "" if said == DOUBTFUL and is_bare_no(text) else said
+    """Judge a cell of another column, where a bare No answers another question."""
+    mark = _judge_unknown_column(text)
+    return "" if mark == DOUBTFUL and is_bare_no(text) else mark
 
 
 @lru_cache(maxsize=1024)
 def _judge_status(text: str) -> str:
-    said = refusal_in(text)
-    mark = find_opt_out(text) or ("unsubscribed" if said == REFUSED else said)
+    refusal = refusal_in(text)
+    mark = find_opt_out(text) or ("unsubscribed" if refusal == REFUSED else refusal)
     if mark == "unsubscribed" and wishes_mail(normalize_remark(text)):
         # "Was afgemeld, weer aangemeld".
         return DOUBTFUL
@@ -165,7 +166,7 @@ def _judge_status(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _judge_consent(text: str) -> str:
-    """Judge the answer to "Newsletter?": what is neither a yes, a no nor empty is in doubt."""
+    """Judge the answer to "Newsletter?": an answer that is neither yes nor no is doubtful."""
     return _judge_answer(text) or ("" if _is_yes_or_empty(text) else DOUBTFUL)
 
 
@@ -184,7 +185,7 @@ def _is_yes_or_empty(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _judge_answer(text: str) -> str:
-    """Judge the answer to "Active?": what has a no in it is one, unless a yes comes first."""
+    """Judge the answer to "Active?": a no anywhere in it counts, unless it begins with a yes."""
     if says_no(text) or refusal_in(text) == REFUSED:
         return DOUBTFUL if wishes_mail(normalize_remark(text)) else "unsubscribed"
     words = normalize_remark(text).split()
@@ -203,14 +204,14 @@ def _judge_name(text: str) -> str:
     if not may_be_remark(text):
         return ""
     name = _INITIAL.sub("", text)
-    sign = _NO_NAME.search(name)
-    at = sign.start() if sign else len(name)
+    match = _NO_NAME.search(name)
+    at = match.start() if match else len(name)
     # "Stop Aids Now!" is a name, and "Stop mail (Jan)" none.
     is_remark = refusal_in(_STOP.sub("", name[:at]) + name[at:]) or refusal_in(name) == REFUSED
     return DOUBTFUL if is_remark else ""
 
 
-# Begins with one set of signs, which is sought much faster than several words are.
+# Begins with one set of characters, which is searched much faster than several words.
 _NO_NAME = re.compile(
     r"[ (\[†*/:;=!?0-9]"
     r"(?:(?<! )|(?<=(?i:geen) )|(?i:- |overl|gn |kein|niet |nicht |not? |dcd))"
@@ -223,7 +224,7 @@ _STOP = re.compile(r"\bS(?:top|TOP)\b")
 
 
 def may_be_remark(name: str) -> bool:
-    """Say whether there is something in a name that no name has; quick, for a million of them."""
+    """Say quickly whether a name contains something that no name has."""
     return bool(_NO_NAME.search(name))
 
 
@@ -239,8 +240,8 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
 }
 
 
-def _judge_of(
-    column: Column, unknown: Container[int], harmless_noes: Container[int]
+def _choose_judge(
+    column: Column, unknown: Container[int], columns_with_harmless_no: Container[int]
 ) -> Callable[[str], str] | None:
     if column.field in {None, "address"}:
         return None
@@ -248,5 +249,9 @@ def _judge_of(
     if column.field == "since" and fold_title(column.title) == "subscribed":
         return _judge_answer
     if column.field == "remark" and column.index in unknown:
-        return _judge_other_column if column.index in harmless_noes else _judge_unknown_column
+        return (
+            _judge_other_column
+            if column.index in columns_with_harmless_no
+            else _judge_unknown_column
+        )
     return _JUDGES.get(column.field, _judge_other_column)

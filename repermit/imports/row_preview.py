@@ -1,7 +1,6 @@
-"""What would become of each row of a file, in an SQLite file of its own to be paged through.
+"""The preview of what would become of each row, in an SQLite file of its own, shown in pages.
 
-Imports of a million rows are looked at a page at a time, which neither a database that others wait
-for nor memory should hold.
+An import may have a million rows, too many for memory or for the shared database.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The tables through which a file goes before anything is changed.
+"""The tables in which a file is staged before anything is changed.
 
-No lock of the database is held meanwhile. They are temporary; only what each address is picked as
-is kept, on SQLite in a file of its own, until the last of it is merged.
+The database is not locked meanwhile. The tables are temporary; only the picked addresses are
+stored, on SQLite in a file of its own, until all of them are merged.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Import who is not to be asked: from a system with the same key, or from another tool.
+"""Importing suppressions from a system with the same key, or from another tool.
 
 Three kinds of files: an export of `sharing`; addresses, in any form that a list has; and hashes of
 addresses as Mailchimp (MD5), Brevo, Meta and Google (SHA-256) write them: of the lower-cased
-address, without salt. A hash cannot become a fingerprint, for that needs the address. It is held
-against the addresses that are on the list now; one that fits none could not be recognised later
+address, without salt. A hash cannot become a fingerprint, which needs the address. It is compared
+with the addresses that are on the list now; a hash that matches none could not be recognised later
 either, and is counted as not placed.
 
-A file is staged whole before anything is changed, and merged in steps then, which a kill interrupts
-and the next sweep takes up.
+A file is staged completely before anything is changed, and then merged in steps. If the process is
+killed, the next sweep continues.
 """
 
 from __future__ import annotations
@@ -83,11 +83,15 @@ _EVENT = "suppressions_imported"
 
 @dataclass(frozen=True, kw_only=True)
 class SuppressionImportResult:
-    """What came of a file; `kind` is "fingerprints", "addresses" or "hashes".
+    """The result of importing a file of suppressions, in numbers of rows.
 
-    `rows` are all of it: `added` are suppressed now, `known` were before, `kept` said Yes here
-    themselves, which holds, `invalid` are no address, `duplicates` stood there before, `not_placed`
-    are hashes that fit nobody on the list. `removed` of the added were on the list, and are off it.
+    - `kind`: "fingerprints", "addresses" or "hashes".
+    - `rows`: all rows, the sum of the following up to `not_placed`.
+    - `added`: newly suppressed; `known`: suppressed before.
+    - `kept`: not suppressed, because of the contact's own valid Yes.
+    - `invalid`: not an address; `duplicates`: in an earlier row of the file.
+    - `not_placed`: hashes that match nobody on the list.
+    - `removed`: those of `added` that were removed from the list.
     """
 
     kind: str
@@ -103,12 +107,14 @@ class SuppressionImportResult:
 
 @dataclass
 class SuppressionProgress:
-    """How far a suppression import is, and what has come of it.
+    """The progress of a suppression import, and its counts so far.
 
-    - `token` names where its rows are staged; `file`, `name` and `mapping` say what was read.
-    - `facts` are those of the staged file, see StagedFacts.
-    - `reached` is the number of the last row that is merged, `newcomer` that of the last contact
-      who has come since, and whom one of its hashes fits; `placed` counts these hashes.
+    - `token`: names the place where its rows are staged.
+    - `file`, `name`, `mapping`: the digest, name and column mapping of the file.
+    - `facts`: the fields of StagedFacts.
+    - `reached`: the number of the last merged row.
+    - `newcomer`: the last merged contact that came after staging and matches one of the hashes.
+    - `placed`: the number of these hashes.
     """
 
     token: str
@@ -126,7 +132,7 @@ class SuppressionProgress:
 
     @property
     def result(self) -> SuppressionImportResult:
-        """Return what has come of the file so far."""
+        """Return the counts of the file so far."""
         facts = self.staged_facts
         return SuppressionImportResult(
             kind=facts.kind,
@@ -147,7 +153,7 @@ class SuppressionProgress:
 
 
 class _UnderWay(Exception):
-    """The same file is under way already, as `task`; what was staged of it again goes."""
+    """The same file is already being imported, as `task`; its second staging is discarded."""
 
     def __init__(self, task: BackgroundTask) -> None:
         super().__init__()
@@ -165,24 +171,24 @@ def import_suppressions(
     now: datetime,
     actor: str,
 ) -> SuppressionImportResult:
-    """Suppress for a list whom a file names, or only say who that would be.
+    """Suppress the addresses in a file on a list, or with `dry_run` only count them.
 
-    1. Read the file whole, and stage it; 2. note that it is under way; 3. merge it in steps that
-    let others write in between. Until the second nothing is changed; from then on a kill is taken
-    up, by `finish_suppression_imports` or whoever gives the same file again.
+    1. Read and stage the whole file. 2. Store the task. 3. Merge the rows in steps, between which
+    others can write. Before step 2 nothing is changed. After a kill later on,
+    `finish_suppression_imports` or a repeated import of the same file continues.
 
-    Whoever is on the list is taken off for `request`, unless they said Yes here themselves: after
-    an opt-out whose moment the file tells, or at any time where it tells none. What an import had
-    suppressed stays from now on, also if that import is taken back.
+    A contact on the list is removed for `request`, unless its own Yes is valid: it is later than
+    the opt-out in the file, or the file has no time. Suppressions that came with a list import
+    become permanent: they stay if that import is undone.
 
     Raises ListFileError for a file that cannot be read, and Refused for fingerprints of another
-    key, or where one is broken.
+    key or for a malformed one.
     """
     if dry_run:
         return _preview(
             mailing_list, path, mapping=mapping or {}, settings=settings, now=now, actor=actor
         )
-    # Where rows of before are lost, as by a backup that was restored, the file itself is here.
+    # If staged rows were lost, for example by restoring a backup, the file is still here.
     for _ in range(2):
         task = begin_suppression_import(
             database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
@@ -202,9 +208,9 @@ def begin_suppression_import(
     now: datetime,
     actor: str,
 ) -> BackgroundTask:
-    """Stage a file, and note that it is to be merged; return the task.
+    """Stage a file and store the task that merges it; return the task.
 
-    That of the same file, if it is under way already.
+    If the same file is already being imported, return that task.
     """
     mapping, digest = dict(mapping or {}), digest_file(path)
     under_way = _find_under_way(mailing_list, digest, mapping)
@@ -236,7 +242,7 @@ def _begin(
     now: datetime,
     actor: str,
 ) -> BackgroundTask:
-    """Stage a file, and note that it is to be merged; raises _UnderWay if somebody was quicker."""
+    """Stage a file and store its task; raises _UnderWay if another process was faster."""
     token = secrets.token_hex(_TOKEN_BYTES)
     with ExitStack() as until_kept:
         kept_in = None
@@ -260,7 +266,7 @@ def _begin(
         with database.atomic():
             if is_postgresql(database):
                 staging.copy_to_table(database, name_staged_table(database, token))
-            # Whoever launches, or begins with the same file, locks it too.
+            # A launch, or another import of the same file, locks the list too.
             lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
             under_way = _find_under_way(mailing_list, digest, mapping)
             if under_way is not None:
@@ -285,9 +291,9 @@ def finish_suppression_imports(
     should_stop: Callable[[], bool] = bool,
     step: int = MAX_ROWS_PER_STEP,
 ) -> int:
-    """Go on with the suppression imports, as after a kill; return how many have come to their end.
+    """Continue interrupted suppression imports; return how many were finished.
 
-    Nobody is disturbed who imports by hand.
+    Imports that a foreground process is working on are left alone.
     """
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT_SUPPRESSIONS)
     ended = 0
@@ -301,15 +307,15 @@ def finish_suppression_imports(
 def _find_under_way(
     mailing_list: MailingList, digest: str, mapping: Mapping[str, str]
 ) -> BackgroundTask | None:
-    """Return the task of this very file, read in the same way, if one is under way."""
+    """Return the running task of the same file with the same mapping, if there is one."""
     tasks: Any = BackgroundTask.select().where(
         BackgroundTask.kind == TaskKind.IMPORT_SUPPRESSIONS, BackgroundTask.list == mailing_list
     )
     for task in tasks:
         progress = SuppressionProgress(**task.state)
         if (progress.file, progress.mapping) == (digest, mapping):
-            found: BackgroundTask = task
-            return found
+            same_task: BackgroundTask = task
+            return same_task
     return None
 
 
@@ -322,7 +328,7 @@ def _preview(
     now: datetime,
     actor: str,
 ) -> SuppressionImportResult:
-    """Say what would come of a file; nothing is written."""
+    """Return what importing a file would do; nothing is written."""
     with Staging(
         mailing_list, path, kept_in=None, mapping=mapping, settings=settings, now=now
     ) as staging:
@@ -333,29 +339,29 @@ def _preview(
             mapping=dict(mapping),
             facts=asdict(staging.facts),
         )
-        suppressing = _Suppressing(
+        batch_merger = _BatchMerger(
             mailing_list=mailing_list,
             progress=progress,
             act=Act(at=now, actor=actor),
             key=settings.fingerprint_key,
             dry_run=True,
         )
-        while some := staging.rows.after(progress.reached, _PREVIEWED):
-            suppressing.take(some)
-            progress.reached = some[-1].number
+        while batch := staging.rows.after(progress.reached, _PREVIEWED):
+            batch_merger.merge(batch)
+            progress.reached = batch[-1].number
         return progress.result
 
 
 def _finish(
     database: Database, task: BackgroundTask, *, settings: Settings
 ) -> SuppressionImportResult | None:
-    """Merge all of a file, and return what has come of it; None if its rows were lost."""
+    """Merge all rows of a file and return the result; None if its rows were lost."""
     with foreground_lock(database, TaskKind.IMPORT_SUPPRESSIONS):
         return _merge(database, task, settings=settings) or _read_recorded(task)
 
 
 def _read_recorded(task: BackgroundTask) -> SuppressionImportResult | None:
-    """Return what the record says of a file whose last step somebody else has taken.
+    """Return the recorded result of a file that another process has finished.
 
     None if its rows were lost.
     """
@@ -363,7 +369,7 @@ def _read_recorded(task: BackgroundTask) -> SuppressionImportResult | None:
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=EvidencePart.seq == Evidence.seq)
         .where(
-            # About nobody: the index of subjects finds them among a million answers.
+            # Without a subject: the index of subjects finds them among a million answers.
             Evidence.subject == "",
             Evidence.event == _EVENT,
             Evidence.list == task.list.slug,
@@ -374,10 +380,14 @@ def _read_recorded(task: BackgroundTask) -> SuppressionImportResult | None:
         .tuples()
     )
     file = task.state["file"]
-    told = next(said for (text,) in entries if (said := json.loads(text))["file"] == file)
-    if not told.get("whole", True):
+    content = next(
+        recorded for (text,) in entries if (recorded := json.loads(text))["file"] == file
+    )
+    if not content.get("whole", True):
         return None
-    return SuppressionImportResult(**{one.name: told[one.name] for one in _RESULT_FIELDS})
+    return SuppressionImportResult(
+        **{result_field.name: content[result_field.name] for result_field in _RESULT_FIELDS}
+    )
 
 
 _RESULT_FIELDS = fields(SuppressionImportResult)
@@ -391,9 +401,9 @@ def _merge(
     should_stop: Callable[[], bool] = bool,
     step: int = MAX_ROWS_PER_STEP,
 ) -> SuppressionImportResult | None:
-    """Merge a file in steps, `step` rows at a time at most; several may at once.
+    """Merge a file in steps of at most `step` rows; several processes may do so at once.
 
-    Returns what has come of it, None if the last step was taken by somebody else or not at all.
+    Returns the result; None if another process took the last step, or nobody did.
     """
     number, key = task.target, settings.fingerprint_key
     progress = SuppressionProgress(**task.state)
@@ -409,17 +419,17 @@ def _merge(
         def take_step(task: BackgroundTask, limit: int) -> bool:
             nonlocal result
             if is_postgresql(database):
-                # A plan that was made for few suppressions reads all of them once they are many.
+                # A plan made for few suppressions reads the whole table once there are many.
                 run_sql(database, "SET LOCAL plan_cache_mode = force_custom_plan")
-            # Within too: whoever has signed up in the meantime is on the list.
+            # Again within the transaction: somebody may have signed up in the meantime.
             newcomers.look_up()
             progress = SuppressionProgress(**task.state)
-            some = _next_rows(progress, limit, rows=rows, newcomers=newcomers, at=task.at)
-            if not some:
+            batch = _next_rows(progress, limit, rows=rows, newcomers=newcomers, at=task.at)
+            if not batch:
                 _end(database, task, progress)
                 result = progress.result
                 return False
-            suppressing = _Suppressing(
+            batch_merger = _BatchMerger(
                 mailing_list=task.list,
                 progress=progress,
                 act=Act(
@@ -429,11 +439,11 @@ def _merge(
                 ),
                 key=key,
             )
-            suppressing.take(some)
+            batch_merger.merge(batch)
             task.state = asdict(progress)
             return True
 
-        # Beforehand, where nobody waits for it.
+        # Outside of a transaction first, where nobody waits for it.
         newcomers.look_up()
         is_whole = run_task(
             database,
@@ -457,36 +467,41 @@ def _next_rows(
     newcomers: Newcomers,
     at: datetime,
 ) -> list[StagedSuppression]:
-    """Return so many of the next rows at most, and note in `progress` how far that is.
+    """Return at most `limit` of the next rows, and update `progress`.
 
-    At the end come those newcomers whom only a hash names.
+    The last rows are newcomers that match a hash.
     """
-    some = rows.after(progress.reached, limit)
-    if some:
-        progress.reached = some[-1].number
-        fresh = newcomers.contacts_of([one.suppressed.fingerprint for one in some])
+    batch = rows.after(progress.reached, limit)
+    if batch:
+        progress.reached = batch[-1].number
+        newcomer_by_fingerprint = newcomers.contacts_of(
+            [row.suppressed.fingerprint for row in batch]
+        )
         return [
-            one._replace(contact=fresh.get(one.suppressed.fingerprint, one.contact)) for one in some
+            row._replace(
+                contact=newcomer_by_fingerprint.get(row.suppressed.fingerprint, row.contact)
+            )
+            for row in batch
         ]
     placed = newcomers.placed_after(progress.newcomer, limit)
     if placed:
         progress.newcomer = placed[-1][0]
     progress.placed += sum(hashes for _, _, hashes in placed)
     return [
-        StagedSuppression(number=0, suppressed=opted_out(print_, at), contact=contact)
-        for contact, print_, _ in placed
+        StagedSuppression(number=0, suppressed=opted_out(fingerprint, at), contact=contact)
+        for contact, fingerprint, _ in placed
     ]
 
 
 def _end(database: Database, task: BackgroundTask, progress: SuppressionProgress) -> None:
-    """Record that all of a file is taken in."""
+    """Append the entry of a file that was imported completely."""
     if is_postgresql(database):
         drop_staged(database, progress.token)
     _record(task, progress, asdict(progress.result))
 
 
 def _end_lost(database: Database, number: int) -> None:
-    """Record that only a part of a file was taken in; what was stays, as opt-outs do."""
+    """Append the entry of a file that was imported in part; its suppressions stay."""
     with database.atomic():
         task = lock_task(TaskKind.IMPORT_SUPPRESSIONS, number)
         if task is None:
@@ -503,21 +518,21 @@ def _end_lost(database: Database, number: int) -> None:
     )
 
 
-def _record(task: BackgroundTask, progress: SuppressionProgress, told: dict[str, Any]) -> None:
+def _record(task: BackgroundTask, progress: SuppressionProgress, counts: dict[str, Any]) -> None:
     chain.append(
         Entry(
             event=_EVENT,
             at=task.at,
             actor=task.actor,
             list=task.list.slug,
-            consent={**told, "file": progress.file, "name": progress.name},
+            consent={**counts, "file": progress.file, "name": progress.name},
         )
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Suppressing:
-    """What is done with the rows of a file: who is suppressed and taken off, in steps."""
+class _BatchMerger:
+    """Merges batches of a file's rows: adds suppressions and removes contacts."""
 
     mailing_list: MailingList
     progress: SuppressionProgress
@@ -525,72 +540,122 @@ class _Suppressing:
     key: bytes = field(repr=False)
     dry_run: bool = False
 
-    def take(self, some: Sequence[StagedSuppression]) -> None:
-        """Suppress these, in the caller's transaction, and count them."""
-        held = self._held(some)
-        meant = {one.suppressed.fingerprint: one.suppressed for one in some}
-        kept = {one for one in held if self._holds(held[one], meant[one])}
-        known = self._known([one for one in meant if one not in kept])
-        added = self._with_subjects(
-            [one for print_, one in meant.items() if print_ not in kept | known], held
+    def merge(self, batch: Sequence[StagedSuppression]) -> None:
+        """Suppress the rows of a batch, in the caller's transaction, and count them."""
+        contacts_by_fingerprint = self._lock_held_contacts(batch)
+        rows_by_fingerprint = {row.suppressed.fingerprint: row.suppressed for row in batch}
+        own_yes = {
+            row
+            for row in contacts_by_fingerprint
+            if self._has_valid_own_yes(contacts_by_fingerprint[row], rows_by_fingerprint[row])
+        }
+        already_suppressed = self._find_suppressed(
+            [row for row in rows_by_fingerprint if row not in own_yes]
         )
-        there = [held[one.fingerprint] for one in added if one.fingerprint in held]
-        leaving = [contact for contact in there if contact.status != Status.REMOVED]
+        new_suppressions = self._with_subjects(
+            [
+                row
+                for fingerprint, row in rows_by_fingerprint.items()
+                if fingerprint not in own_yes | already_suppressed
+            ],
+            contacts_by_fingerprint,
+        )
+        contacts_on_list = [
+            contacts_by_fingerprint[row.fingerprint]
+            for row in new_suppressions
+            if row.fingerprint in contacts_by_fingerprint
+        ]
+        contacts_to_remove = [
+            contact for contact in contacts_on_list if contact.status != Status.REMOVED
+        ]
         if not self.dry_run:
-            claimed = [one for print_, one in held.items() if print_ not in kept]
-            again = [contact for contact in claimed if lookup.is_off_by_file(contact)]
-            # Those get theirs as they leave; whoever corrected their address has one more.
-            gone = {contact.id for contact in (*leaving, *again)}
-            got = {print_ for print_, contact in held.items() if contact.id in gone}
+            not_own_yes = [
+                row
+                for fingerprint, row in contacts_by_fingerprint.items()
+                if fingerprint not in own_yes
+            ]
+            contacts_removed_by_file = [
+                contact for contact in not_own_yes if lookup.is_off_by_file(contact)
+            ]
+            # Removing a contact adds its suppression, and one more for a corrected address.
+            removed_ids = {
+                contact.id for contact in (*contacts_to_remove, *contacts_removed_by_file)
+            }
+            removed_fingerprints = {
+                fingerprint
+                for fingerprint, contact in contacts_by_fingerprint.items()
+                if contact.id in removed_ids
+            }
             suppressions.add_suppressions(
-                self.mailing_list, [one for one in added if one.fingerprint not in got]
+                self.mailing_list,
+                [row for row in new_suppressions if row.fingerprint not in removed_fingerprints],
             )
             status_changes.remove_contacts(
-                [*leaving, *again], reason=Reason.REQUEST, act=self.act, fingerprint_key=self.key
+                [*contacts_to_remove, *contacts_removed_by_file],
+                reason=Reason.REQUEST,
+                act=self.act,
+                fingerprint_key=self.key,
             )
-            if known:
-                suppressions.keep_suppressions_of_addresses(self.mailing_list, list(known))
+            if already_suppressed:
+                suppressions.keep_suppressions_of_addresses(
+                    self.mailing_list, list(already_suppressed)
+                )
         progress = self.progress
-        progress.added += len(added)
-        progress.known += len(known)
-        progress.kept += len(kept)
-        progress.removed += len(leaving)
+        progress.added += len(new_suppressions)
+        progress.known += len(already_suppressed)
+        progress.kept += len(own_yes)
+        progress.removed += len(contacts_to_remove)
 
     def _with_subjects(
-        self, these: Sequence[NewSuppression], held: Mapping[str, Contact]
+        self,
+        new_suppressions: Sequence[NewSuppression],
+        contacts_by_fingerprint: Mapping[str, Contact],
     ) -> list[NewSuppression]:
-        """Return these under their own subjects, also where another list's file has brought them.
+        """Return suppressions with a subject that belongs to this list.
 
-        Who is held keeps the subject under which their evidence stands. One under which another
-        list has a record is that record's alone.
+        A contact on the list keeps its subject, under which its evidence is stored. A subject that
+        has evidence on other lists only is replaced by a new one.
         """
-        others = chain_reader.find_subjects_of_other_lists(
-            [one.subject for one in these], self.mailing_list.slug
+        subjects_elsewhere = chain_reader.find_subjects_of_other_lists(
+            [row.subject for row in new_suppressions], self.mailing_list.slug
         )
-        own = {print_: contact.subject for print_, contact in held.items()}
-        fresh = {one.fingerprint: new_id() for one in these if one.subject in others}
-        subjects = {**fresh, **own}
-        return [one._replace(subject=subjects.get(one.fingerprint, one.subject)) for one in these]
+        held_subjects = {
+            fingerprint: contact.subject for fingerprint, contact in contacts_by_fingerprint.items()
+        }
+        fresh_subjects = {
+            row.fingerprint: new_id()
+            for row in new_suppressions
+            if row.subject in subjects_elsewhere
+        }
+        subjects = {**fresh_subjects, **held_subjects}
+        return [
+            row._replace(subject=subjects.get(row.fingerprint, row.subject))
+            for row in new_suppressions
+        ]
 
-    def _held(self, some: Sequence[StagedSuppression]) -> dict[str, Contact]:
-        """Return who of them is on the list, by fingerprint, locked; nobody who has moved away."""
-        wanted = {one.contact: one.suppressed.fingerprint for one in some if one.contact}
-        found = lookup.lock_contacts(wanted)
-        prints = email_address.fingerprints(self.key, [contact.address_key for contact in found])
+    def _lock_held_contacts(self, batch: Sequence[StagedSuppression]) -> dict[str, Contact]:
+        """Lock and return a batch's contacts by fingerprint, if they still have that address."""
+        fingerprint_by_contact = {
+            row.contact: row.suppressed.fingerprint for row in batch if row.contact
+        }
+        contacts = lookup.lock_contacts(fingerprint_by_contact)
+        fingerprints = email_address.fingerprints(
+            self.key, [contact.address_key for contact in contacts]
+        )
         return {
-            print_: contact
-            for contact, print_ in zip(found, prints, strict=True)
-            if print_ == wanted[contact.id]
+            fingerprint: contact
+            for contact, fingerprint in zip(contacts, fingerprints, strict=True)
+            if fingerprint == fingerprint_by_contact[contact.id]
         }
 
-    def _holds(self, contact: Contact, one: NewSuppression) -> bool:
-        """Say whether the contact's own Yes holds; an opt-out without a date counts as earlier."""
+    def _has_valid_own_yes(self, contact: Contact, row: NewSuppression) -> bool:
+        """Say whether the contact's own Yes is valid; an undated opt-out counts as earlier."""
         if contact.status != Status.CONFIRMED or contact.basis not in OWN_YES:
             return False
-        is_later: bool = contact.status_at > one.at
+        is_later: bool = contact.status_at > row.at
         return self.progress.staged_facts.kind != "fingerprints" or is_later
 
-    def _known(self, fingerprints: Sequence[str]) -> set[str]:
+    def _find_suppressed(self, fingerprints: Sequence[str]) -> set[str]:
         query = Suppression.select(Suppression.fingerprint).where(
             Suppression.fingerprint.in_(make_value_list(fingerprints)),
             (Suppression.list == self.mailing_list) | Suppression.list.is_null(),

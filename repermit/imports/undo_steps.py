@@ -1,6 +1,6 @@
-"""The steps in which an import is taken back, each one transaction.
+"""The steps of undoing an import, each in its own transaction.
 
-A million contacts in one transaction would hold up everybody's answers for as long as it takes.
+A million contacts in one transaction would delay everybody's answers.
 """
 
 from __future__ import annotations

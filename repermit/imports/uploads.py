@@ -1,4 +1,4 @@
-"""Files that were handed in and wait to be taken in: privately, beside the database, for a day."""
+"""Uploaded list files that are not imported yet; stored beside the database for a day."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from repermit.settings.definitions import Settings
 from repermit.temporary_files import make_temporary_files, open_private_folder
 
 LARGEST = 100_000_000
-"""How many bytes a file may have."""
+"""The maximum size of a file, in bytes."""
 
 LIFETIME = timedelta(days=1)
-"""How long a file stays if nobody takes it in."""
+"""How long a file is stored if it is not imported."""
 
 _PIECE = 1 << 20
 _LONGEST_NAME = 200  # bytes; file systems allow 255
@@ -43,11 +43,12 @@ _DECISIONS = ("opted_out", "asked", "corrected")
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """How a file is to be read and taken in; as the options of `import_file`.
+    """The admin's choices for importing a file, see the options of `import_file`.
 
-    `opted_out` are the lines that the admin has decided not to ask, `asked` those to ask all the
-    same, `corrected` those to ask at the address that is probably meant; `remarks` says "no" or
-    "ask" of all rows with the same remark.
+    - `opted_out`: lines not to ask.
+    - `asked`: lines to ask although a remark opts them out.
+    - `corrected`: lines to ask at the address that is probably meant.
+    - `remarks`: "no" or "ask" for all rows with the same remark.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Choices:
     remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Take the lines as they come from a document, in which they are a list."""
+        """Convert lines from JSON, where they are a list, to tuples."""
         for name in _DECISIONS:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -70,26 +71,27 @@ class Choices:
         """Return the lines that the admin has decided on."""
         return (*self.opted_out, *self.asked, *self.corrected)
 
-    def leaves_out(self, place: str, said: str) -> bool:
+    def leaves_out(self, place: str, remark: str) -> bool:
         """Say whether the admin has decided not to ask a row, by its line or by its remark."""
-        is_left_out = self.remarks.get(said) == "no" and place not in self.asked
+        is_left_out = self.remarks.get(remark) == "no" and place not in self.asked
         return place in self.opted_out or is_left_out
 
-    def reads_as(self, other: Choices) -> bool:
-        """Say whether what was shown under the other choices is enough to take the file in.
+    def is_covered_by(self, shown: Choices) -> bool:
+        """Return whether the preview made under the other choices still allows the import.
 
-        A row that is decided on since needs no second look, one that no longer is does.
+        New decisions do; withdrawn ones need a new preview.
         """
-        is_read_alike = (self.mapping, self.customers) == (other.mapping, other.customers)
-        is_decided = set(other.decided) <= set(self.decided)
-        return is_read_alike and is_decided and other.remarks.keys() <= self.remarks.keys()
+        is_read_alike = (self.mapping, self.customers) == (shown.mapping, shown.customers)
+        has_all_decisions = set(shown.decided) <= set(self.decided)
+        return is_read_alike and has_all_decisions and shown.remarks.keys() <= self.remarks.keys()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredUpload:
-    """A file that is kept: its row, the folder in which all that belongs to it stands, its task.
+    """A stored upload: its row, its folder, and its task.
 
-    Whoever works with the file holds the task's lock; its result is what came of the last look.
+    A process that works with the file holds the task's lock. The task's result is that of the last
+    reading.
     """
 
     upload: Upload
@@ -98,37 +100,37 @@ class StoredUpload:
 
     @property
     def path(self) -> Path:
-        """Return where the file is; its name is the one it came with, which tells what it holds."""
+        """Return the path of the file; its original name is kept, as it may say what it holds."""
         return self.folder / "file" / self.upload.name
 
     @property
     def rows(self) -> Path:
-        """Return where what would become of each row stands, see `row_preview`."""
+        """Return the path of the preview of its rows, see `row_preview`."""
         return self.folder / "rows.db"
 
     @property
     def choices(self) -> Choices:
-        """Return how the file is to be read."""
+        """Return the stored choices."""
         return Choices(**json.loads(self.upload.choices))
 
-    def choose(self, choices: Choices) -> None:
-        """Keep how the file is to be read."""
+    def save_choices(self, choices: Choices) -> None:
+        """Store the choices."""
         self.upload.choices = json.dumps(asdict(choices))
         self.upload.save(only=[Upload.choices])
 
     def count(self, *, rows: int | None, people: int | None) -> None:
-        """Keep how much stands in the file, inside the caller's transaction; None: not known."""
+        """Store the numbers of rows and people, in the caller's transaction; None means unknown."""
         Upload.update(rows=rows, people=people).where(Upload.id == self.upload.id).execute()
 
     def begin_count(self) -> None:
-        """Note that it is being counted, inside the caller's transaction."""
-        # Whoever comes onto the list meanwhile has this forgotten, by which it is noticed.
+        """Mark the file as being counted, in the caller's transaction."""
+        # A contact that is added meanwhile sets this to None, by which `end_count` notices it.
         self.count(rows=None, people=0)
 
     def end_count(self, *, rows: int, people: int) -> None:
-        """Keep what was counted since `begin_count`, inside the caller's transaction.
+        """Store what was counted since `begin_count`, in the caller's transaction.
 
-        Of how many people it is, only if nobody has come onto the list since.
+        The number of people is stored only if no contact was added to the list since.
         """
         Upload.update(
             rows=rows, people=Case(None, ((Upload.people.is_null(), None),), people)
@@ -145,120 +147,120 @@ def keep_upload(
     settings: Settings,
     now: datetime,
 ) -> StoredUpload:
-    """Keep a file that is handed in, in place of the list's earlier one.
+    """Store an uploaded file in place of the list's earlier one.
 
-    Its row comes first, so that a folder without one belongs to nobody. Raises ListFileError for
-    one that is empty or too large, Refused if an earlier one is being taken in.
+    Its row is created first, so that a folder without a row is orphaned. Raises ListFileError for a
+    file that is empty or too large, Refused while an earlier one is being imported.
     """
-    for earlier in _kept_of(mailing_list, settings):
+    for earlier in _iter_stored(mailing_list, settings):
         discard_upload(database, earlier)
     with database.atomic():
         upload = Upload.create(
             list=mailing_list, user=user_id, token=new_id(), name=plain_name(name), at=now
         )
-    kept = _kept(upload, settings)
+    stored = _open_stored(upload, settings)
     try:
-        kept.folder.mkdir(mode=0o700)
-        # Whoever erases somebody meanwhile learns that it is being worked with.
-        with closing(kept.task.open_lock()) as lock:
+        stored.folder.mkdir(mode=0o700)
+        # An erasure meanwhile finds that the file is in use.
+        with closing(stored.task.open_lock()) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            # Only now, since a folder without a file and without a lock is taken for broken.
-            kept.path.parent.mkdir(mode=0o700)
-            with make_temporary_files(settings).file_for(kept.path) as part:
+            # Only now, since a folder without a file and without a lock counts as broken.
+            stored.path.parent.mkdir(mode=0o700)
+            with make_temporary_files(settings).file_for(stored.path) as part:
                 _copy(stream, part)
     except BaseException:
-        delete(database, kept)
+        delete(database, stored)
         raise
-    return kept
+    return stored
 
 
 def note_upload(
     database: Database, mailing_list: MailingList, event: str, *, now: datetime, actor: str
 ) -> None:
-    """Append that a file for a list was `handed_in` or `given_up`; what it is called stays out."""
+    """Append that a file for a list was `handed_in` or `given_up`, without the file's name."""
     entry = Entry(event=event, at=now, actor=actor, list=mailing_list.slug)
     with database.atomic():
         chain.append(entry)
 
 
 def find_upload(mailing_list: MailingList, *, settings: Settings) -> StoredUpload | None:
-    """Return the file that waits to be taken in, or None if there is none on this machine."""
-    found = [kept for kept in _kept_of(mailing_list, settings) if kept.path.exists()]
-    return found[-1] if found else None
+    """Return a list's upload; None if there is none on this machine."""
+    uploads = [stored for stored in _iter_stored(mailing_list, settings) if stored.path.exists()]
+    return uploads[-1] if uploads else None
 
 
 def drop_broken_uploads(
     database: Database, mailing_list: MailingList, *, settings: Settings
 ) -> None:
-    """Forget the files of a list that never came whole: the process that took them was killed."""
-    for kept in _kept_of(mailing_list, settings):
-        if kept.path.exists() or not kept.path.parent.exists():
+    """Delete a list's incomplete uploads, whose receiving process was killed."""
+    for stored in _iter_stored(mailing_list, settings):
+        if stored.path.exists() or not stored.path.parent.exists():
             continue
-        # FileNotFoundError: somebody else has just deleted it.
+        # FileNotFoundError: another process has just deleted it.
         with suppress(FileNotFoundError):
-            lock = kept.task.lock()
+            lock = stored.task.lock()
             if lock is not None:
                 with lock:
-                    # It may have come whole before its writer let go of the lock.
-                    if not kept.path.exists():
-                        delete(database, kept)
+                    # It may have been completed before its writer released the lock.
+                    if not stored.path.exists():
+                        delete(database, stored)
 
 
-def discard_upload(database: Database, kept: StoredUpload) -> None:
-    """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
-    lock = kept.task.lock() if kept.folder.exists() else nullcontext()
+def discard_upload(database: Database, stored: StoredUpload) -> None:
+    """Delete an upload and all that belongs to it; raises Refused while it is in use."""
+    lock = stored.task.lock() if stored.folder.exists() else nullcontext()
     if lock is None:
         raise Refused("this file is being worked with; try again in a minute")
     with lock:
-        delete(database, kept)
+        delete(database, stored)
 
 
 def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Delete the files that are a day old, and what belongs to none; return how many rows went."""
+    """Delete uploads that are a day old, and orphaned folders; return how many uploads."""
     folder = get_folder(settings)
-    gone = 0
+    count = 0
     for upload in list(Upload.select().where(Upload.at <= now - LIFETIME)):
         # FileNotFoundError: another sweep has just deleted it.
         with suppress(Refused, FileNotFoundError):
-            discard_upload(database, _kept(upload, settings))
-            gone += 1
+            discard_upload(database, _open_stored(upload, settings))
+            count += 1
     tokens = {path.name for path in folder.iterdir()}
     for token in tokens - {upload.token for upload in Upload.select()}:
         shutil.rmtree(folder / token, ignore_errors=True)
-    return gone
+    return count
 
 
 def plain_name(name: str) -> str:
-    """Return the last part of a file's name, without what could lead out of its folder."""
+    """Return the last part of a file's name, so that it cannot lead out of its folder."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    shown = "".join(sign for sign in last if sign.isprintable()).strip(" .")
+    shown = "".join(character for character in last if character.isprintable()).strip(" .")
     stem, dot, ending = shown.rpartition(".")
     if dot and len(ending) <= 8:  # noqa: PLR2004  endings are short, and tell what a file is
         return f"{_cut(stem)}.{ending}"
     return _cut(shown) or "list"
 
 
-def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[StoredUpload]:
+def _iter_stored(mailing_list: MailingList, settings: Settings) -> Iterator[StoredUpload]:
     uploads = list(Upload.select().where(Upload.list == mailing_list).order_by(Upload.id))
     for upload in uploads:
-        yield _kept(upload, settings)
+        yield _open_stored(upload, settings)
 
 
-def _kept(upload: Upload, settings: Settings) -> StoredUpload:
+def _open_stored(upload: Upload, settings: Settings) -> StoredUpload:
     folder = get_folder(settings) / upload.token
     task = DetachedTask(folder=folder, result_name="outcome-2.json", settings=settings)
     return StoredUpload(upload=upload, folder=folder, task=task)
 
 
-def delete(database: Database, kept: StoredUpload) -> None:
-    """Delete a file and all that belongs to it, whoever works with it."""
-    shutil.rmtree(kept.folder, ignore_errors=True)
+def delete(database: Database, stored: StoredUpload) -> None:
+    """Delete an upload and all that belongs to it, even while it is in use."""
+    shutil.rmtree(stored.folder, ignore_errors=True)
     with database.atomic():
-        Upload.delete().where(Upload.id == kept.upload.id).execute()
+        Upload.delete().where(Upload.id == stored.upload.id).execute()
 
 
 def get_folder(settings: Settings) -> Path:
-    """Return the folder of all files: ours alone to open. Raises Refused if it is not."""
+    """Return the private folder of all uploads; raises Refused if others can open it."""
     return open_private_folder(settings, "uploads")
 
 
@@ -281,14 +283,15 @@ def _copy(stream: IO[bytes], path: Path) -> None:
         raise ListFileError("the file is empty", expected="a list with one address on a line")
 
 
-# --- Erasing an address from a file that was handed in and waits to be taken in. ------------------
+# --- Erasing an address from a stored upload. -----------------------------------------------------
 
 
 class UploadErasure(StrEnum):
-    """What became of a file that waited for a list, as an address was erased there.
+    """What became of a list's upload when an address was erased.
 
-    `nothing`: there is none, or the address is not in it; `deleted`; `left`: somebody works with
-    it in this moment, or it is on another machine, so that it goes within a day.
+    - `nothing`: there is no upload, or the address is not in it.
+    - `deleted`: the upload was emptied.
+    - `left`: it is in use, or on another machine, so that it is deleted within a day.
     """
 
     NOTHING = "nothing"
@@ -299,33 +302,33 @@ class UploadErasure(StrEnum):
 def forget_in_upload(
     mailing_list: MailingList, address_key: str, *, settings: Settings
 ) -> UploadErasure:
-    """Delete the file that waits for a list if an address that was erased is in it.
+    """Empty a list's upload if an erased address is in it.
 
-    Of a file whose rows nobody has looked at yet this cannot be known, so that it goes too.
+    An upload without a preview is emptied too, since its addresses are not known.
     """
     drop_broken_uploads(proxy.obj, mailing_list, settings=settings)
-    kept = find_upload(mailing_list, settings=settings)
-    if kept is None:
+    stored = find_upload(mailing_list, settings=settings)
+    if stored is None:
         is_elsewhere = Upload.select().where(Upload.list == mailing_list).exists()
         return UploadErasure.LEFT if is_elsewhere else UploadErasure.NOTHING
-    lock = kept.task.lock()
+    lock = stored.task.lock()
     if lock is None:
         return UploadErasure.LEFT
     with closing(lock):
-        if kept.rows.exists() and not row_preview.has_address(kept.rows, address_key):
+        if stored.rows.exists() and not row_preview.has_address(stored.rows, address_key):
             return UploadErasure.NOTHING
-        _empty(kept)
+        _empty(stored)
     return UploadErasure.DELETED
 
 
-def _empty(kept: StoredUpload) -> None:
-    """Leave nothing of a file but why; killed in between, it is one that was not looked at."""
-    kept.task.forget_result()
-    kept.rows.unlink(missing_ok=True)
-    kept.path.write_bytes(b"")
+def _empty(stored: StoredUpload) -> None:
+    """Empty a file and store why; after a kill in between, it counts as not read yet."""
+    stored.task.forget_result()
+    stored.rows.unlink(missing_ok=True)
+    stored.path.write_bytes(b"")
     with proxy.obj.atomic():
-        kept.count(rows=0, people=0)
-    kept.task.save_result({**_REFUSAL, "glimpses": []})
+        stored.count(rows=0, people=0)
+    stored.task.save_result({**_REFUSAL, "glimpses": []})
 
 
 _REFUSAL: dict[str, Any] = {

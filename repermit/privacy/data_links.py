@@ -1,4 +1,4 @@
-"""Links that go to the address itself: good for one use and one hour."""
+"""Links mailed to the address itself, valid for one use and one hour."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedLink:
-    """What a link has opened, until its hour is over.
+    """The access that a link has opened, until its hour is over.
 
     `authority` (32 hexadecimal digits) is what the forms of its pages hand on; a digest of it is
     all that is kept. `uid` is the contact's.
@@ -66,7 +66,7 @@ class OpenedLink:
 
 @dataclass(frozen=True, kw_only=True)
 class MoveResult:
-    """What became of a new address, and the link by which it was confirmed."""
+    """The result of confirming a new address, and its link."""
 
     outcome: MoveOutcome
     link: Link
@@ -79,10 +79,12 @@ LINK_LIFETIME = timedelta(hours=1)
 
 
 def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) -> None:
-    """Owe a contact a mail with a link that shows everything held.
+    """Enqueue a mail to a contact with a link that shows all data stored.
 
-    Three a day at most go to an address; a further one waits. `language` is the reader's. Says
-    nothing: neither whether there is such a contact nor when a mail leaves.
+    An address gets at most three a day; a further one waits. Returns nothing, so that the caller
+    learns neither whether there is such a contact nor when the mail is sent.
+
+    - `language`: the reader's.
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
@@ -97,9 +99,9 @@ def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) 
 def enqueue_link(
     contact: Contact, purpose: str, address: email_address.Address, *, language: str, now: datetime
 ) -> None:
-    """Owe a mail with a fresh link as soon as the address may get one, in the caller's transaction.
+    """Enqueue a mail with a fresh link, due when the address may get one.
 
-    One that is waiting for its turn stands for all that are asked for meanwhile.
+    In the caller's transaction. A mail that is still waiting serves all requests meanwhile.
     """
     waiting = FreshLink.select().where(
         FreshLink.contact == contact,
@@ -115,10 +117,10 @@ def enqueue_link(
 def create_link(
     contact: Contact, purpose: str, address: email_address.Address, *, language: str, now: datetime
 ) -> None:
-    """Owe a mail with a fresh link to an address, in the caller's transaction.
+    """Enqueue a mail with a fresh link to an address, in the caller's transaction.
 
-    A mail that goes elsewhere than to the contact's own address is no mail of the contact's: what
-    comes back for it says nothing of them.
+    A mail to another address than the contact's own does not belong to the contact: its bounce says
+    nothing about the contact.
     """
     mail = Mail.create(
         list=contact.list_id,
@@ -140,7 +142,7 @@ def create_link(
 
 
 def find_link(uid: str, purpose: str, *, now: datetime) -> Link | None:
-    """Return the link for one use that a token names, or None; changes nothing."""
+    """Return the one-time link with this uid and purpose, or None; changes nothing."""
     found: FreshLink | None = FreshLink.get_or_none(
         FreshLink.uid == uid, FreshLink.purpose == purpose
     )
@@ -148,7 +150,7 @@ def find_link(uid: str, purpose: str, *, now: datetime) -> Link | None:
 
 
 def open_link(database: Database, *, uid: str, now: datetime) -> OpenedLink | None:
-    """Use a link up; return what it opens, or None if it was used before or its hour is over."""
+    """Consume a link; return the access, or None if it was used before or has expired."""
     authority = new_id()
     with database.atomic():
         if not consume_link(uid, "see", now=now, authority=authority):
@@ -157,9 +159,9 @@ def open_link(database: Database, *, uid: str, now: datetime) -> OpenedLink | No
 
 
 def consume_link(uid: str, purpose: str, *, now: datetime, authority: str = "") -> bool:
-    """Use a link up, in the caller's transaction; False unless it is this very call that did.
+    """Consume a link, in the caller's transaction; say whether this call did.
 
-    Of two presses at once one gets the row, and the other finds it used.
+    Of two presses at once, one gets the row, and the other finds it used.
     """
     used = (
         FreshLink.update(used_at=now, authority=_hash_authority(authority) if authority else "")
@@ -175,7 +177,7 @@ def consume_link(uid: str, purpose: str, *, now: datetime, authority: str = "") 
 
 
 def find_access(authority: str, *, now: datetime) -> OpenedLink | None:
-    """Return what was opened with this authority, or None once its hour is over."""
+    """Return the access with this authority; None once it has expired."""
     found: FreshLink | None = FreshLink.get_or_none(
         FreshLink.authority == _hash_authority(authority), FreshLink.at > now - LINK_LIFETIME
     )
@@ -193,7 +195,7 @@ def find_access(authority: str, *, now: datetime) -> OpenedLink | None:
 
 
 def lock_contact(authority: str, *, now: datetime) -> Contact | None:
-    """Return the contact whom an authority is about, locked; None once its hour is over."""
+    """Return the contact of an access, locked; None once the access has expired."""
     opened = find_access(authority, now=now)
     if opened is None:
         return None
@@ -229,7 +231,7 @@ def _hash_authority(authority: str) -> str:
 def delete_expired_links(
     database: Database, *, now: datetime, should_stop: Callable[[], bool] = bool
 ) -> int:
-    """Delete the links that are older than a day, with the addresses they went to."""
+    """Delete the links that are older than a day, with their addresses."""
     return delete_in_steps(
         database,
         FreshLink,

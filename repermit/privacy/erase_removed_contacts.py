@@ -50,7 +50,7 @@ def erase_due(
     chunk: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Erase who was taken off `removed_days` ago or longer; return how many.
+    """Erase the contacts removed at least `removed_days` ago; return how many.
 
     In steps of `chunk` at most, each locked in a transaction of its own. Safe to run twice at once.
     Whoever was taken off since the launch of a campaign of their list waits for its end, and
@@ -70,7 +70,7 @@ def erase_due(
 def count_due(
     mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW
 ) -> DueCounts:
-    """Return who waits, and when the next of them are erased.
+    """Return the numbers of removed contacts to be erased, and the next time.
 
     In time that does not grow with the list, unless more than `few` wait for a later day.
     """
@@ -150,7 +150,7 @@ def _find_latest_removal(
 def find_due_time(
     mailing_list: MailingList, removed_at: datetime, settings: Settings, now: datetime
 ) -> datetime:
-    """Return from when somebody who was taken off is erased, as far as this can be told now."""
+    """Return when a removed contact is to be erased, as far as this is known now."""
     ends = [
         end for begin, end in _select_campaigns(mailing_list, settings, now) if begin <= removed_at
     ]

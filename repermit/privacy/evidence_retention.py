@@ -77,7 +77,7 @@ def find_next_claims(latest: datetime, chunk: int) -> ImportClaims | None:
 
 
 def save_position(claims: ImportClaims) -> None:
-    """Save how far the claims are done, in the caller's transaction."""
+    """Save the position after these claims, in the caller's transaction."""
     Meta.write(_CLAIMS_KEY, json.dumps(claims.place))
 
 
@@ -185,7 +185,7 @@ def delete_expired_parts(
 
 
 def add_years(moment: datetime, years: int) -> datetime:
-    """Return the same moment so many years later; of 29 February, 1 March (see years_before)."""
+    """Return the same time `years` later; 1 March for 29 February (see `years_before`)."""
     try:
         return moment.replace(year=moment.year + years)
     except ValueError:

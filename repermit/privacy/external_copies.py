@@ -1,4 +1,4 @@
-"""Copies out of reach of an erasure: mails, exports and programs that have somebody's address."""
+"""Copies out of reach of an erasure: mails, exports and programs with a contact's address."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def find_external_copies(mailing_list: MailingList, contact: Contact | None) -> 
 
 
 def list_records(contact: Contact) -> list[Contact]:
-    """Return a contact, and what they were each time they were erased before, the newest first."""
+    """Return a contact and its earlier erased rows, the newest first."""
     erased = lookup.list_erased_contacts(contact.list_id, contact.subject)
     return [contact, *(record for record in erased if record.id < contact.id)]
 
 
 def find_held_since(rows: Sequence[Contact]) -> datetime:
-    """Return since when somebody is known to have been held, by what they were and are."""
+    """Return since when a person's data are known to be stored, given all their rows."""
     first_entry = Evidence.select(fn.MIN(Evidence.at)).where(
         Evidence.subject == rows[0].subject, Evidence.list == rows[0].list.slug
     )

@@ -1,4 +1,4 @@
-"""Erasing at a person's request (GDPR art. 17): on one list or on all, whatever is held of them."""
+"""Erasing all data of a person at their request (GDPR art. 17), on one list or on all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def open_erasure(
 
 
 class ErasureOutcome(StrEnum):
-    """What was held of an address on a list.
+    """The data of an address on a list.
 
     `contact`: a contact, which is erased now; `sign_up`: only sign-ups that nobody confirmed, which
     are deleted; `fingerprint`: only that of an address that is not asked, as after an earlier
@@ -73,7 +73,7 @@ class ErasureOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ErasureResult:
-    """What was done on one list.
+    """The result of an erasure on one list.
 
     `status` and `reason` are what the contact was, None and "" without one. `suppressed` says
     whether a fingerprint is kept by which the address is known again.
@@ -157,7 +157,7 @@ def _try_wiping(database: Database) -> bool:
 
 
 def is_address_of_user(address_key: str) -> bool:
-    """Say whether somebody logs in with an address, as it is folded for comparing."""
+    """Say whether a user logs in with an address, given its folded key."""
     return bool(User.select().where(User.email == address_key).exists())
 
 

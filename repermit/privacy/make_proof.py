@@ -1,4 +1,4 @@
-"""Making proofs: what one person said, or all who have decided, as files that need no server."""
+"""Making proofs of one person's or everybody's answers, verifiable without a server."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ from repermit.settings.definitions import Settings
 
 _SALT_BYTES = 16
 Register = Mapping[str, Sequence[str]]
-"""What the record of processing says of places and recipients, as `NO_REGISTER`."""
+"""The places and recipients in the record of processing, see `NO_REGISTER`."""
 
 _NOBODY_NAMED = {"salt": "", "digest": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """A proof, and the subject that it is about."""
+    """A proof document, and its subject."""
 
     document: Mapping[str, Any]
     subject: str
 
     @property
     def text(self) -> str:
-        """Return it as its file has it."""
+        """Return the text of the proof's file."""
         return proof_file.as_text(self.document)
 
 
@@ -71,13 +71,15 @@ def prove_address(
     known: Checkpoint | None = None,
     register: Register = NO_REGISTER,
 ) -> Proof:
-    """Return the proof of all that is recorded of an address on a list.
+    """Return the proof of everything recorded about an address on a list.
 
-    Whoever was erased is found by the fingerprint of the address, to which the suppression keeps
-    the subject; nothing of the address is kept. `known` is a checkpoint that somebody holds, who is
-    to see that the record goes on from it. `register` is what the record of processing says of
-    places and recipients. Raises AddressError, NotFound where nothing is recorded,
-    and Refused where the record does not go on from that checkpoint.
+    An erased person is found by the address's fingerprint in the suppression, which has the
+    subject; the address itself is not stored.
+
+    - `known`: a checkpoint that the recipient holds; the proof shows that the record extends it.
+    - `register`: the places and recipients in the record of processing.
+    - Raises AddressError, NotFound if nothing is recorded, and Refused if the record does not
+      extend that checkpoint.
     """
     key = email_address.parse(address).key
 
@@ -101,7 +103,7 @@ def prove_contact(
     known: Checkpoint | None = None,
     register: Register = NO_REGISTER,
 ) -> Proof:
-    """Return the proof of the contact of this number, as `prove_address` does; raises NotFound."""
+    """Return the proof of a contact, given its id, as `prove_address` does; raises NotFound."""
 
     def find() -> _Person:
         contact = admin_requests.find_contact(mailing_list, number)
@@ -114,13 +116,13 @@ def prove_contact(
 
 
 def _find_subject(mailing_list: MailingList, address_key: str, settings: Settings) -> str:
-    found: Contact | None = Contact.get_or_none(
+    contact: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == address_key
     )
-    if found is not None:
-        return found.subject
+    if contact is not None:
+        return contact.subject
     fingerprint = email_address.fingerprint(settings.fingerprint_key, address_key)
-    known: Suppression | None = (
+    suppression: Suppression | None = (
         Suppression.select()
         .where(
             Suppression.fingerprint == fingerprint,
@@ -129,17 +131,17 @@ def _find_subject(mailing_list: MailingList, address_key: str, settings: Setting
         .order_by(Suppression.list.is_null())
         .first()
     )
-    if known and lookup.find_current_contact(mailing_list.id, known.subject):
+    if suppression and lookup.find_current_contact(mailing_list.id, suppression.subject):
         raise Refused(
             "this was the earlier address of somebody whom the list holds under another; whoever "
             "has it now may be somebody else. Prove the address that they have now"
         )
-    # Nobody's, so that whoever was never here is told the same as whoever said nothing here.
-    return known.subject if known else ""
+    # An unknown address gets the same reply as one without entries.
+    return suppression.subject if suppression else ""
 
 
 class _Person(NamedTuple):
-    """Of whom a proof is: `key` is the address, None if it is erased."""
+    """The person that a proof is about; `key` is the address key, None after an erasure."""
 
     subject: str
     key: str | None
@@ -157,11 +159,11 @@ def _make_proof(
     known: Checkpoint | None = None,
     register: Register = NO_REGISTER,
 ) -> Proof:
-    """Make the proof of the person whom `find` finds.
+    """Make the proof of the person that `find` returns.
 
-    1. What is claimed: the entries, the wordings, the record made from them.
-    2. An entry of its own that holds the digest of all that; it is the last before the checkpoint.
-    3. The paths from all these entries to the checkpoint's root, which stay what they are.
+    1. Compose the statement: the entries, the wordings, and the record made from them.
+    2. Append a seal, the entry with the statement's digest; it is the last before the checkpoint.
+    3. Add the inclusion proofs of all these entries under the checkpoint's root.
     """
 
     def compose() -> Claims:
@@ -189,9 +191,10 @@ def _make_proof(
 
 
 class Claims(NamedTuple):
-    """What is claimed of some people, and the seals of that.
+    """The statements about several people, and their seals.
 
-    An address is "" once it is erased; `unproved` is of how many more the record says nothing.
+    - `addresses`: "" for an erased person.
+    - `unproved`: the number of further people without entries in the record.
     """
 
     statements: Sequence[dict[str, Any]]
@@ -209,10 +212,11 @@ def _append_seals(
     compose: Callable[[], Claims],
     transaction: Callable[[], AbstractContextManager[object]],
 ) -> Iterator[tuple[Claims, int]]:
-    """Append seals in a transaction that is entered; yield what they seal, and the last's number.
+    """Append seals, and yield the sealed claims and the last seal's sequence number.
 
-    Composing takes seconds where somebody has thousands of entries, so others write meanwhile. It
-    is done anew where they recorded more of the same people, at last while nobody writes.
+    The block runs inside the open transaction. Composing takes seconds for a person with thousands
+    of entries, so it is done outside of it. If new entries about the same people appear meanwhile,
+    it is repeated, at last while nobody else can write.
     """
     for _ in range(_TRIES):
         with read_snapshot(database):
@@ -220,7 +224,7 @@ def _append_seals(
             claims = compose()
         with transaction():
             chain.lock_head()
-            if not chain_reader.has_newer_entries([one.subject for one in claims.seals], seq):
+            if not chain_reader.has_newer_entries([seal.subject for seal in claims.seals], seq):
                 yield claims, chain.append(*claims.seals)
                 return
     with transaction():
@@ -232,7 +236,7 @@ def _append_seals(
 def _read_statement(
     slug: str, person: _Person, settings: Settings, *, register: Register
 ) -> dict[str, Any]:
-    """Return what a proof claims of a person; raises NotFound where nothing is recorded."""
+    """Return the statement about a person; raises NotFound if nothing is recorded."""
     subject, key, named = person
     entries = chain_reader.read_entries_of_subject(subject, slug) if subject else []
     if not has_entries(entries, slug):
@@ -257,20 +261,20 @@ def _read_statement(
 
 
 def _list_campaigns(entries: Iterable[Mapping[str, Any]]) -> set[int]:
-    return {one["entry"]["campaign"] for one in entries} - {0}
+    return {item["entry"]["campaign"] for item in entries} - {0}
 
 
 def require_same_address(
     entries: Sequence[Mapping[str, Any]], address_key: str, settings: Settings
 ) -> None:
-    """Return if entries are of whoever has an address, as far as they tell; else raise Refused.
+    """Raise Refused if the entries name another address than this.
 
-    Which entries are whose stands in a row beside the chain, of the contact or the suppression. The
-    newest entry that names an address, or after an erasure its fingerprint, shows whether that is
-    so, or somebody has pointed the row to the record of another.
+    The subject of an address is in the row of a contact or a suppression, outside of the chain. The
+    newest entry with an address, or after an erasure with its fingerprint, shows whether somebody
+    has changed that row to the subject of another person.
     """
-    names = (_names_address(one, address_key, settings.fingerprint_key) for one in entries[::-1])
-    if next((one for one in names if one is not None), True):
+    names = (_names_address(item, address_key, settings.fingerprint_key) for item in entries[::-1])
+    if next((item for item in names if item is not None), True):
         return
     raise Refused(
         "the record that the database has for this address is of another one: its person left this "
@@ -279,18 +283,20 @@ def require_same_address(
     )
 
 
-def _names_address(one: Mapping[str, Any], address_key: str, key: bytes) -> bool | None:
-    """Say whether an entry names this address, None if it names none."""
-    person, told = (one["parts"].get(name, {}).get("content", {}) for name in ("person", "consent"))
+def _names_address(item: Mapping[str, Any], address_key: str, key: bytes) -> bool | None:
+    """Say whether an entry names this address; None if it names no address."""
+    person, consent = (
+        item["parts"].get(name, {}).get("content", {}) for name in ("person", "consent")
+    )
     if person.get("address"):
         return email_address.parse(person["address"]).key == address_key
-    if told.get("whose"):
-        return bool(told["whose"] == email_address.fingerprint(key, address_key))
+    if consent.get("whose"):
+        return bool(consent["whose"] == email_address.fingerprint(key, address_key))
     return None
 
 
 def has_entries(entries: Sequence[Mapping[str, Any]], slug: str) -> bool:
-    """Say whether there is anything of this list to prove."""
+    """Say whether any of the entries is on this list."""
     return any(one["entry"]["list"] == slug for one in entries)
 
 
@@ -305,9 +311,9 @@ def make_statement(
     register: Register,
     campaign_entries: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return what a proof claims of a person, from their entries and the wordings they name.
+    """Return the statement about a person, from their entries and the wordings in them.
 
-    Of `campaign_entries` those of the person's own campaigns are taken.
+    - `campaign_entries`: those of the person's own campaigns are selected.
     """
     campaigns = _list_campaigns(entries)
     return proof_file.statement_of(
@@ -324,7 +330,7 @@ def make_statement(
 
 
 def make_seal(statement: Mapping[str, Any], *, now: datetime, actor: str) -> Entry:
-    """Return the entry that holds the digest of what a proof claims."""
+    """Return the seal of a statement: the entry that holds its digest."""
     return Entry(
         event="proved",
         at=now,
@@ -347,27 +353,26 @@ def assemble_proof(
     settings: Settings,
     last: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the proof: a statement, its seal, and how they lead to a checkpoint by its `paths`.
+    """Return the proof: a statement, its seal, and their inclusion proofs under a checkpoint.
 
-    The checkpoint must be signed if the settings have a key.
-
-    `last` is the entry before the checkpoint where that is not the seal; `previous` is the chain's
-    hash before it.
+    - `checkpoint`: must be signed if the settings have a key.
+    - `last`: the last entry before the checkpoint; None if that is the seal.
+    - `previous`: the hash of the entry before that.
     """
     further = () if last is None else (last,)
     shown = {
-        "timestamps": timestamps.of(statement["entries"]),
-        "cosigned": cosigned.of(statement["entries"]),
+        "timestamps": timestamps.list_covering(statement["entries"]),
+        "cosigned": cosigned.list_covering(statement["entries"]),
     }
     from_others = {name: some for name, some in shown.items() if some}
-    held = (*statement["entries"], *statement.get("campaign_entries", ()), seal, *further)
-    seqs = [one["entry"]["seq"] for one in held]
+    included = (*statement["entries"], *statement.get("campaign_entries", ()), seal, *further)
+    seqs = [item["entry"]["seq"] for item in included]
     return {
         **_describe_format(settings, is_vouched=bool(from_others)),
         "statement": statement,
         "seal": seal,
         **({} if last is None else {"last": last}),
-        "paths": {str(seq): list(paths.path(seq)) for seq in seqs},
+        "paths": {str(seq): list(paths.prove_inclusion(seq)) for seq in seqs},
         "previous": previous,
         "checkpoint": checkpoint.to_json(),
         **from_others,
@@ -383,13 +388,13 @@ def _describe_format(settings: Settings, *, is_vouched: bool) -> dict[str, str]:
 
 
 def make_address_digest(contact: Contact) -> Mapping[str, str]:
-    """Return by what whoever knows the address of a contact can tell whose a proof is."""
+    """Return a salted digest of the contact's address, by which the proof can be recognised."""
     if contact.address is None:
         return _NOBODY_NAMED
     return proof_file.digest_address(contact.address_key, secrets.token_hex(_SALT_BYTES))
 
 
-# --- The proofs of everybody on a list who has decided, under one checkpoint. ---------------------
+# --- The proofs of all people on a list who have decided, under one checkpoint. -------------------
 
 
 _LENGTH_BYTES = 8
@@ -397,10 +402,10 @@ _DECIDED = (Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED)
 
 
 class SealedProofs:
-    """Statements of proofs that are sealed, and wait for the checkpoint that they lead to.
+    """Sealed statements in a temporary file, to be completed with a later checkpoint.
 
-    - `count`: how many there are.
-    - `unproved`: of how many people the record says nothing.
+    - `count`: the number of statements.
+    - `unproved`: the number of people without entries in the record.
     """
 
     def __init__(self, file: BinaryIO, settings: Settings) -> None:
@@ -410,7 +415,7 @@ class SealedProofs:
         self.unproved = 0
 
     def add(self, claims: Claims, last: int) -> None:
-        """Add what is claimed of some people, of whose seals the last has this number."""
+        """Add the statements of `claims`; `last` is the number of their last seal."""
         seals = chain_reader.read_entries(last - len(claims.seals) + 1, last)
         for statement, seal, address in zip(
             claims.statements, seals, claims.addresses, strict=True
@@ -424,12 +429,12 @@ class SealedProofs:
         self.unproved += claims.unproved
 
     def closed_by(self, seq: int, checkpoint: Checkpoint) -> Iterator[tuple[str, Proof]]:
-        """Yield each as (address, proof), under a checkpoint whose last entry is that of `seq`.
+        """Yield (address, proof) for each statement, under a checkpoint whose last entry is `seq`.
 
         - `seq`: an entry that was appended after all seals.
         - The address of an erased person is "".
         """
-        # What that entry says is nothing of a person's, and not for them to show.
+        # The content of that entry is not about the person, so it is left out.
         last = {"entry": chain_reader.read_entry(seq)["entry"], "parts": {}}
         previous = chain_reader.read_previous_hash(seq)
         paths = stored_tree.MerkleProofs(checkpoint)
@@ -464,27 +469,27 @@ def seal_proofs(
     actor: str,
     register: Register = NO_REGISTER,
 ) -> Iterator[SealedProofs]:
-    """Seal the proofs of all who may be mailed or were removed; they are there while entered.
+    """Seal the proofs of all contacts that may be mailed or were removed; yield them.
 
-    1. In steps: what is claimed of some people, then in a transaction a seal for each of them.
-    2. The caller appends an entry behind all, takes the checkpoint, and has them closed by it.
+    1. In steps, compose statements, then append a seal for each in a transaction.
+    2. The caller appends an entry after all seals, takes the checkpoint, and calls `closed_by`.
 
-    What is claimed waits in a temporary file that has no name, so that memory stays flat.
+    The statements are in an unnamed temporary file, so that memory use stays constant.
     """
     with tempfile.TemporaryFile() as file:
         sealed = SealedProofs(file, settings)
         decided = _make_decided_conditions(mailing_list)
-        found: Any = Contact.select(Contact.id).where(*decided).tuples()
-        pages = iter_pages(found, Contact.id, size=MAX_ROWS_PER_STEP, read_key=itemgetter(0))
-        # In no transaction: they may be few among a million of other lists.
+        query: Any = Contact.select(Contact.id).where(*decided).tuples()
+        pages = iter_pages(query, Contact.id, size=MAX_ROWS_PER_STEP, read_key=itemgetter(0))
+        # Outside of a transaction: a million contacts of other lists may have to be read.
         numbers = (number for page in pages for (number,) in page)
         size = StepSize(max_rows=FIRST_STEP_ROWS)
         analyze_grown_tables(database)
-        while some := list(islice(numbers, size.rows)):
+        while batch := list(islice(numbers, size.rows)):
             compose = partial(
                 _compose_claims,
                 mailing_list,
-                some,
+                batch,
                 settings=settings,
                 now=now,
                 actor=actor,
@@ -497,9 +502,9 @@ def seal_proofs(
 
 
 def _make_decided_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
-    """Return the conditions of who may be mailed or was removed, each person once.
+    """Return the conditions for contacts that may be mailed or were removed, each person once.
 
-    Whoever was erased and has come back goes on with the record from before, in a later row.
+    A person who was erased and came back has a later row with the same subject.
     """
     later = Contact.alias("later")
     has_come_back = fn.EXISTS(
@@ -529,15 +534,19 @@ def _compose_claims(
     actor: str,
     register: Register,
 ) -> Claims:
-    """Return what is claimed of those of some contacts who have decided."""
+    """Return the claims about those of these contacts that have decided."""
     slug, decided = mailing_list.slug, _make_decided_conditions(mailing_list)
-    some = list(Contact.select().where(Contact.id.in_(numbers), *decided).order_by(Contact.id))
-    told = chain_reader.read_entries_by_subject([one.subject for one in some], slug)
-    proved = [one for one in some if has_entries(told[one.subject], slug)]
-    for one in proved:
+    contacts = list(Contact.select().where(Contact.id.in_(numbers), *decided).order_by(Contact.id))
+    entries_by_subject = chain_reader.read_entries_by_subject(
+        [one.subject for one in contacts], slug
+    )
+    proved_contacts = [
+        one for one in contacts if has_entries(entries_by_subject[one.subject], slug)
+    ]
+    for one in proved_contacts:
         if one.address is not None:
-            require_same_address(told[one.subject], one.address_key, settings)
-    entries = [entry for one in proved for entry in told[one.subject]]
+            require_same_address(entries_by_subject[one.subject], one.address_key, settings)
+    entries = [entry for one in proved_contacts for entry in entries_by_subject[one.subject]]
     wordings = chain_reader.read_wordings(entries)
     campaign_entries = chain_reader.read_campaign_entries(_list_campaigns(entries), slug)
     statements = [
@@ -546,24 +555,24 @@ def _compose_claims(
             one.subject,
             make_address_digest(one),
             settings,
-            entries=told[one.subject],
-            wordings=_select_wordings(told[one.subject], wordings),
+            entries=entries_by_subject[one.subject],
+            wordings=_select_wordings(entries_by_subject[one.subject], wordings),
             register=register,
             campaign_entries=campaign_entries,
         )
-        for one in proved
+        for one in proved_contacts
     ]
     return Claims(
         statements,
         [make_seal(one, now=now, actor=actor) for one in statements],
-        [one.address or "" for one in proved],
-        len(some) - len(proved),
+        [one.address or "" for one in proved_contacts],
+        len(contacts) - len(proved_contacts),
     )
 
 
 def _select_wordings(
     entries: Sequence[Mapping[str, Any]], wordings: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return those of some wordings that these entries name."""
+    """Return the wordings that these entries refer to."""
     named = proof_file.digests_named(entries)
     return {digest: text for digest, text in wordings.items() if digest in named}

@@ -1,7 +1,7 @@
-"""Everything that is held about one contact, for the person, also as one JSON document.
+"""All data stored about one contact, for the person, also as one JSON document.
 
-Nothing of another contact is read, not even of the same address on another list: whoever may see
-that gets a link from there.
+No other contact is read, not even one of the same address on another list, which has a link of its
+own.
 """
 
 from __future__ import annotations

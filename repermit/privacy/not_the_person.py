@@ -1,4 +1,4 @@
-"""Not being the person meant, and having everything deleted."""
+"""Saying not to be the person meant, and erasing everything at a person's request."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def say_not_the_person(
 def erase_own_data(
     database: Database, *, authority: str, settings: Settings, now: datetime
 ) -> bool:
-    """Erase everything at the person's own wish (GDPR art. 17(1)); False once time is over."""
+    """Erase everything at the person's request (GDPR art. 17(1)); False once the link expired."""
     opened = find_access(authority, now=now)
     if opened is None:
         return False

@@ -60,7 +60,7 @@ def correct_data(
 def ask_new_address(
     database: Database, *, authority: str, address: str, language: str, now: datetime
 ) -> bool | None:
-    """Owe a new address a mail with a link by which it is confirmed, three a day at most.
+    """Enqueue a mail to a new address with a link that confirms it, at most three a day.
 
     A person may ask for three a day; what others asked for at that address makes it wait.
 
@@ -88,7 +88,7 @@ def confirm_new_address(
     now: datetime,
     trace: Mapping[str, str],
 ) -> MoveResult | None:
-    """Let a new address count, now that its reader has confirmed it; None for no such link.
+    """Store a new address after its reader has confirmed it; None without such a link.
 
     The address from before is suppressed and told. Links that went there are over. An address that
     the list knows by itself, or that has left it, is not taken over: its holder can sign up.

@@ -1,4 +1,4 @@
-"""Suppressing addresses and lifting suppressions; all writing to the journal goes through here.
+"""Adding and lifting suppressions; all writing to the journal goes through here.
 
 Each call belongs to the caller's transaction.
 """
@@ -31,11 +31,11 @@ from repermit.settings.definitions import Settings
 
 
 class NewSuppression(NamedTuple):
-    """A suppression to be made: whose, why, and since when.
+    """A suppression to be added.
 
-    `subject` is the contact's, or a fresh one where there is none. `has_moved` says that they have
-    left this address alone, not the list: the journal notes it so. `imported_by` is the number of
-    the import with which it is taken back, if it came with one.
+    - `subject`: the contact's subject, or a new one without a contact.
+    - `has_moved`: the person has left this address only, not the list; the journal says so.
+    - `imported_by`: the id of the import that brought it, whose undo lifts it; None without one.
     """
 
     fingerprint: str
@@ -46,22 +46,22 @@ class NewSuppression(NamedTuple):
     imported_by: int | None = None
 
 
-def add_suppressions(mailing_list: MailingList, these: Sequence[NewSuppression]) -> None:
-    """Suppress addresses for a list; who is suppressed already keeps the subject, not the reason.
+def add_suppressions(mailing_list: MailingList, new_suppressions: Sequence[NewSuppression]) -> None:
+    """Suppress addresses on a list; existing suppressions keep their subject, not the reason.
 
-    Any number may be given, each address once. What came with an import stays from now on, whatever
-    becomes of that, unless it is given with one again.
+    Any number may be given, each address once. A suppression that came with an import becomes
+    permanent, unless it is given with an import again.
     """
     rows = (
         (
             mailing_list.id,
-            one.fingerprint,
-            one.subject,
-            str(one.reason),
-            format_timestamp(one.at),
-            one.imported_by,
+            suppression.fingerprint,
+            suppression.subject,
+            str(suppression.reason),
+            format_timestamp(suppression.at),
+            suppression.imported_by,
         )
-        for one in these
+        for suppression in new_suppressions
     )
     Suppression.insert_rows(
         _ROW,
@@ -69,7 +69,7 @@ def add_suppressions(mailing_list: MailingList, these: Sequence[NewSuppression])
         unique=(Suppression.fingerprint, Suppression.list),
         replace=(Suppression.reason, Suppression.at, Suppression.imported_by),
     )
-    _write_lines(_make_line(mailing_list.slug, one) for one in these)
+    _write_lines(_make_line(mailing_list.slug, suppression) for suppression in new_suppressions)
 
 
 _ROW = (
@@ -83,43 +83,44 @@ _ROW = (
 
 
 def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[Any]) -> None:
-    """Suppress what a query finds, whose values are those of `columns` of Suppression, in order.
+    """Insert the rows of a query as suppressions, without loading them all.
 
-    For as many as a large file holds: they go from table to table, and past here to the journal.
-    Who is suppressed already stays so.
+    For the addresses of a large file. Existing suppressions are not changed.
+
+    - `columns`: the columns of Suppression that the query's values belong to, in order.
     """
     names = [column.name for column in columns]
     if _journal() is not None:
         for values in query.tuples().iterator():
-            found = dict(zip(names, values, strict=True))
-            one = NewSuppression(
-                fingerprint=found["fingerprint"],
-                subject=found["subject"],
-                reason=found["reason"],
-                at=parse_timestamp(found["at"]),
+            value_by_name = dict(zip(names, values, strict=True))
+            suppression = NewSuppression(
+                fingerprint=value_by_name["fingerprint"],
+                subject=value_by_name["subject"],
+                reason=value_by_name["reason"],
+                at=parse_timestamp(value_by_name["at"]),
             )
-            _write_lines([_make_line(mailing_list.slug, one)])
+            _write_lines([_make_line(mailing_list.slug, suppression)])
     insert = Suppression.insert_from(query, list(columns))
-    # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
+    # Not on SQLite: it would ignore other errors too, and has a single writer anyway.
     (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
 
 
 def delete_suppressions(*conditions: Any) -> int:
-    """Lift the suppressions for which these conditions hold; return how many there were.
+    """Lift the suppressions that meet these conditions; return how many.
 
-    By the person's own Yes, or because the import that made them is taken back. The journal learns
-    of it once the transaction has committed, and which suppression it was: of a later one of the
-    same address, whose transaction may have been quicker to write, this says nothing.
+    For the person's own Yes, or the undo of the import that brought them. The line in the journal
+    is written after the commit. It names the suppression's time, so that it does not lift a later
+    one of the same address, whose line may have been written before.
     """
     journal = _journal()
     if journal is not None:
-        found: Any = (
+        query: Any = (
             Suppression.select(Suppression.fingerprint, Suppression.at, MailingList.slug)
             .join(MailingList, JOIN.LEFT_OUTER)
             .where(*conditions)
             .tuples()
         )
-        lifted = list(found)
+        lifted = list(query)
         if not lifted:
             return 0
         for fingerprint, at, slug in lifted:
@@ -145,12 +146,12 @@ _OWN = PreparedQuery(
 
 
 def detach_from_import(record: Import, subjects: Sequence[str]) -> None:
-    """Keep the suppressions of these, whatever becomes of the import that they came with."""
+    """Make an import's suppressions of these subjects permanent: its undo does not lift them."""
     _detach(Suppression.imported_by == record, Suppression.subject.in_(make_value_list(subjects)))
 
 
 def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
-    """Keep a list's suppressions of these subjects, whatever file they came with."""
+    """Make a list's suppressions of these subjects permanent, whatever import brought them."""
     _detach(
         Suppression.imported_by.in_(_files(mailing_list)),
         Suppression.subject.in_(make_value_list(subjects)),
@@ -158,8 +159,8 @@ def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[
 
 
 def keep_suppressions_of_addresses(mailing_list: MailingList, prints: Sequence[str]) -> None:
-    """Keep a list's suppressions of these fingerprints, whatever file they came with."""
-    # Found by the fingerprints: a file may have brought most of all suppressions.
+    """Make a list's suppressions of these fingerprints permanent, whatever import brought them."""
+    # By the index of fingerprints: one import may have brought most suppressions.
     _detach(
         (Suppression.imported_by + 0).in_(_files(mailing_list)),
         Suppression.fingerprint.in_(make_value_list(prints)),
@@ -174,8 +175,10 @@ def _files(mailing_list: MailingList) -> Any:
     return Import.select(Import.id).where(Import.list == mailing_list)
 
 
-def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at: datetime) -> None:
-    """Write to the journal whose data were erased, each by fingerprint and subject."""
+def note_erasure(
+    mailing_list: MailingList, erased: Sequence[tuple[str, str]], at: datetime
+) -> None:
+    """Write erasures to the journal, each as (fingerprint, subject)."""
     _write_lines(
         {
             "do": "erase",
@@ -184,41 +187,40 @@ def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at
             "fingerprint": fingerprint,
             "subject": subject,
         }
-        for fingerprint, subject in these
+        for fingerprint, subject in erased
     )
 
 
 def note_sign_ups_forgotten(uids: Sequence[str]) -> None:
-    """Write to the journal which sign-ups were deleted.
+    """Write deleted sign-ups to the journal, by their random name only.
 
-    By their random name alone: whoever has only signed up and asks to be forgotten has not asked
-    for a fingerprint to be kept.
+    A person who only signed up and asks to be erased has not agreed to a stored fingerprint.
     """
     _write_lines({"do": "forget", "sign_up": uid} for uid in uids)
 
 
 def note_launch(mailing_list: MailingList, at: datetime) -> None:
-    """Write to the journal that a campaign was launched, which a restored database may not know."""
+    """Write a launch to the journal, since a restored database may lack it."""
     _write_lines([{"do": "launch", "list": mailing_list.slug, "at": format_timestamp(at)}])
 
 
 def mark_backup(mark: str) -> None:
-    """Note in the journal that a backup begins here: it knows all that stands before.
+    """Write to the journal that a backup begins, which contains all earlier lines.
 
-    Everything before has been committed on SQLite, where one transaction follows the other.
+    On SQLite all earlier lines are committed, as there is one transaction at a time.
     """
     _write_lines([{"do": "backup", "mark": mark}])
 
 
-def _make_line(slug: str, one: NewSuppression) -> dict[str, str]:
+def _make_line(slug: str, suppression: NewSuppression) -> dict[str, str]:
     return {
         "do": "suppress",
-        "at": format_timestamp(one.at),
+        "at": format_timestamp(suppression.at),
         "list": slug,
-        "fingerprint": one.fingerprint,
-        "subject": one.subject,
-        "reason": str(one.reason),
-        **({"by": "move"} if one.has_moved else {}),
+        "fingerprint": suppression.fingerprint,
+        "subject": suppression.subject,
+        "reason": str(suppression.reason),
+        **({"by": "move"} if suppression.has_moved else {}),
     }
 
 
@@ -237,22 +239,28 @@ def _journal() -> Journal | None:
 
 
 def restore_lost_suppressions(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Restore the suppressions that the journal alone still has; return how many.
+    """Restore the suppressions that only the journal still has; return how many.
 
-    Each list's entry of the evidence says how many. The journal is sealed as it is.
+    An entry for each list records the number. Then the journal is sealed.
     """
     if database.journal is None:
         return 0
     lost = find_lost_suppressions(key=settings.fingerprint_key)
-    held = _find_held_contacts({one.subject for one in lost}) if lost else {}
-    rest = list(lost)
+    contact_by_subject = (
+        _find_held_contacts({suppression.subject for suppression in lost}) if lost else {}
+    )
+    remaining = list(lost)
 
     def step(limit: int) -> bool:
-        some, rest[:limit] = rest[:limit], []
-        ids = make_id_list(held[one.subject] for one in some if one.subject in held)
+        batch, remaining[:limit] = remaining[:limit], []
+        ids = make_id_list(
+            contact_by_subject[suppression.subject]
+            for suppression in batch
+            if suppression.subject in contact_by_subject
+        )
         Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
-        _suppress_again(some, now)
-        return bool(rest)
+        _suppress_again(batch, now)
+        return bool(remaining)
 
     if lost:
         run_steps(database, step)
@@ -263,27 +271,27 @@ def restore_lost_suppressions(database: Database, *, settings: Settings, now: da
 
 
 def _find_held_contacts(subjects: Collection[str]) -> dict[str, int]:
-    """Return the contacts of these subjects by subject; they may be held under another address."""
+    """Return the ids of contacts by subject; their address may be another one now."""
     own: Any = Contact.select(Contact.subject, Contact.id).where(Contact.erased_at.is_null())
     rows = own.tuples().iterator()
     return {subject: number for subject, number in rows if subject in subjects}
 
 
 def _suppress_again(lost: Sequence[LostSuppression], now: datetime) -> None:
-    counts = Counter(one.list for one in lost)
+    counts = Counter(suppression.list for suppression in lost)
     for slug in sorted(counts):
-        these = [
+        new_suppressions = [
             NewSuppression(
-                fingerprint=one.fingerprint,
-                subject=one.subject,
-                reason=one.reason,
-                at=one.at,
-                has_moved=one.has_moved,
+                fingerprint=suppression.fingerprint,
+                subject=suppression.subject,
+                reason=suppression.reason,
+                at=suppression.at,
+                has_moved=suppression.has_moved,
             )
-            for one in lost
-            if one.list == slug
+            for suppression in lost
+            if suppression.list == slug
         ]
-        add_suppressions(find_list(slug), these)
+        add_suppressions(find_list(slug), new_suppressions)
     chain.append(
         *(
             Entry(
@@ -307,9 +315,8 @@ _KEY_CHECK = "fingerprint_key_check"
 def require_known_key(database: Database, settings: Settings) -> None:
     """Raise ConfigError if the fingerprints in the database were made with another key.
 
-    Nobody who said No would be recognised, and nobody would notice. The database remembers not the
-    key, only by what it is recognised: the first one that it was used with, or a later one as long
-    as there is no fingerprint.
+    Otherwise suppressed addresses would silently not be recognised. The database stores a check
+    value of the key, not the key. While there are no fingerprints, a new key replaces the old one.
     """
     check = email_address.compute_key_check(settings.fingerprint_key)
     if Meta.read(_KEY_CHECK) == check:
@@ -326,7 +333,7 @@ def require_known_key(database: Database, settings: Settings) -> None:
 
 
 def is_other_key(key: bytes) -> bool:
-    """Say whether there are fingerprints, made with another key than this."""
+    """Say whether there are fingerprints that were made with another key."""
     known = Meta.read(_KEY_CHECK)
     is_other = known is not None and known != email_address.compute_key_check(key)
     return is_other and bool(Suppression.select().exists())

@@ -17,5 +17,5 @@ def grow_tree() -> None:
     nodes: list[Node] = []
     for seq in range(1, head.seq + 1):
         leaf = bytes.fromhex(leaves.get(seq) or NOTHING_BEFORE)
-        nodes += frontier.add(leaf, least=KEPT_LEVEL)
+        nodes += frontier.add(leaf, min_level=KEPT_LEVEL)
     store_tree(frontier, nodes, head.seq, head.hash)

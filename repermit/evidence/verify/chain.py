@@ -1,7 +1,7 @@
-"""Whether the chain holds: a walk from its first entry to its head that ends where it breaks.
+"""Verifying the chain: a walk from its first entry to its head that ends where it breaks.
 
-A million entries are read a few thousand at a time, with their parts; no statement is for one entry
-alone unless something is wrong with it.
+A million entries are read a few thousand at a time, with their parts; a single entry is queried
+only if something is wrong with it.
 """
 
 from __future__ import annotations
@@ -51,12 +51,15 @@ from repermit.temporary_files import find_folder, open_private_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """What a walk along the chain found.
+    """The result of verifying the chain.
 
-    `checkpoint` is that of its end, None if there is a `fault`. `entries` were walked; `erased`
-    counts the parts that erasures took, and `parts` those that are there. `consistency` shows a
-    third party that it goes on from the checkpoint that was given, None if none was. `timestamps`
-    counts those that hold, empty if there is a `fault`.
+    - `entries`: the number of entries that were read.
+    - `parts`, `erased`: the number of stored parts, and of parts that were erased.
+    - `wordings`: the number of wordings that were checked.
+    - `checkpoint`: the checkpoint of the last entry; None if there is a `fault`.
+    - `consistency`: the proof for a third party that the chain extends the given checkpoint; None
+      without one.
+    - `timestamps`: the valid timestamps by authority; empty if there is a `fault`.
     """
 
     entries: int
@@ -69,11 +72,11 @@ class Verified:
     timestamps: Sequence[Vouched] = ()
 
     def signed(self, settings: Settings) -> Verified:
-        """Return the same, its checkpoint signed if the settings have a key."""
+        """Return a copy whose checkpoint is signed if the settings have a key."""
         return replace(self, checkpoint=self.checkpoint and sign(self.checkpoint, settings))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the result as a JSON document."""
         return {
             "holds": self.fault is None,
             "entries": self.entries,
@@ -98,29 +101,32 @@ def verify_chain(
     fingerprint_key: bytes | None = None,
     now: datetime | None = None,
 ) -> Verified:
-    """Walk the chain as it is now, up to the first entry that does not hold.
+    """Verify the chain as it is now, up to its first fault; then the tables that it accounts for.
 
-    Where the chain holds, so must the tables: campaigns, files, contacts, mails, counts and the
-    journal of suppressions if there is one. Whoever writes meanwhile is not kept waiting, and what
-    they write is not looked at.
+    The tables are campaigns, files, contacts, mails, counts and the journal of suppressions if
+    there is one. Everything is read in one snapshot, so that writers need not wait, and later
+    writes are not seen.
 
-    - `known`: a checkpoint kept elsewhere, which shows a tail that was cut off or rewritten since.
+    - `known`: a checkpoint stored elsewhere, which reveals a tail that was cut off or rewritten.
+    - `others`: further checkpoints stored elsewhere.
+    - `authorities`: certificates that vouch for timestamps.
+    - `trusts_record`: whether authorities that the record names vouch for timestamps, too.
+    - `witness`: the key of the witness that cosigned checkpoints.
     - `fingerprint_key`: with it, fingerprints of addresses are checked too.
-    - `now`: with it, no entry may be of a later time.
-    - `others`: further checkpoints kept elsewhere; `authorities` vouch for timestamps, and those
-      that the record names, where it is trusted.
-    - `witness`: the key of whom cosigned checkpoints are by.
+    - `now`: with it, no entry may have a later time.
     """
-    # What comes into it from now on, the database as it is seen below does not have.
+    # Lines that are added from now on are not in the snapshot of the database below.
     journal_size = database.journal.size() if database.journal else 0
     with read_snapshot(database):
         walk = _Walk(known, now)
-        beside = walk.table_faults(fingerprint_key, journal_size)
+        table_faults = walk.table_faults(fingerprint_key, journal_size)
         timestamps = KeptTimestamps(authorities, trusts_record=trusts_record)
-        stamped = chain(timestamps.faults(), kept_cosignature_faults(witness))
-        fault = next(chain(walk.faults(), first_disagreement(others), stamped, beside), None)
+        third_party_faults = chain(timestamps.faults(), kept_cosignature_faults(witness))
+        fault = next(
+            chain(walk.faults(), first_disagreement(others), third_party_faults, table_faults), None
+        )
         earlier = known if known and known.seq and fault is None else None
-        shown = make_consistency_proof(earlier, walk.checkpoint()) if earlier else None
+        consistency = make_consistency_proof(earlier, walk.checkpoint()) if earlier else None
     return Verified(
         entries=walk.entries,
         parts=walk.parts,
@@ -128,21 +134,21 @@ def verify_chain(
         wordings=walk.wordings.checked,
         checkpoint=None if fault else walk.checkpoint(),
         fault=fault,
-        consistency=shown,
+        consistency=consistency,
         timestamps=() if fault else timestamps.vouched(),
     )
 
 
 def iter_chain_faults(known: Checkpoint | None = None) -> Iterator[Fault]:
-    """Yield what does not hold, in the order of the entries.
+    """Yield the faults of the chain, in the order of the entries.
 
-    It ends where the chain itself breaks: what follows can no longer be told from its consequences.
+    It ends where the chain itself breaks, as later faults may be consequences of that.
     """
     return _Walk(known).faults()
 
 
 class _Walk:
-    """A walk along the chain; `known` is a checkpoint that was kept elsewhere."""
+    """A walk along the chain; `known` is a checkpoint that was stored elsewhere."""
 
     def __init__(self, known: Checkpoint | None, now: datetime | None = None) -> None:
         self.entries = self.parts = self.erased = 0
@@ -152,17 +158,17 @@ class _Walk:
         self._now = now
         self._replay = start_replay()
         self._known = known
-        # One that was deleted matches nothing.
+        # A head that was deleted matches no chain.
         self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
         self._tree = StoredTree(self._head)
         self._hash = NOTHING_BEFORE
 
     def checkpoint(self) -> Checkpoint:
-        """Return what fixes the entries that were walked."""
+        """Return the checkpoint of the entries that were walked."""
         return Checkpoint(seq=self.entries, hash=self._hash, root=self._tree.root())
 
     def faults(self) -> Iterator[Fault]:
-        """Yield what does not hold, up to where the chain breaks."""
+        """Yield the faults of the chain, up to where it breaks."""
         broken = (yield from self._walk_entries()) or self._check_end()
         if broken:
             yield broken
@@ -172,7 +178,7 @@ class _Walk:
         yield from self.wordings.of_nobody()
 
     def table_faults(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
-        """Yield what is wrong in the tables, once the chain has been walked and holds."""
+        """Yield the faults of the tables, once the whole chain was walked without a fault."""
         yield from self._times.faults()
         yield from find_premature_erasures()
         yield from check_tables(self._replay)
@@ -185,41 +191,37 @@ class _Walk:
         yield from check_journal(fingerprint_key, journal_size)
 
     def _walk_entries(self) -> Generator[Fault, None, Fault | None]:
-        """Yield what is wrong with parts and wordings; return where the chain breaks."""
+        """Yield the faults of parts and wordings; return the fault where the chain breaks."""
         if broken := self._check_known():
             return broken
         after = None
         for rows in iter_row_batches():
-            run = PartBatch(rows, after=after, erasures=self._erasures)
-            self.wordings.look_up(run.parts)
+            batch = PartBatch(rows, after=after, erasures=self._erasures)
+            self.wordings.look_up(batch.parts)
             for row in rows:
                 if broken := self._check_link(row):
                     return broken
-                yield from self._own_faults(row, run)
-            self.erased += run.erased
+                yield from self._own_faults(row, batch)
+            self.erased += batch.erased
             after = rows[-1]["seq"]
         return None
 
     def _check_link(self, row: Mapping[str, Any]) -> Fault | None:
-        """Go on to an entry, if it is the next one."""
-        place, its_leaf = self.entries + 1, leaf_of(row)
-        if (
-            row["seq"] != place
-            or not its_leaf
-            or compute_chain_hash(self._hash, its_leaf) != row["hash"]
-        ):
+        """Add an entry to the walk; return a fault if it does not follow the one before."""
+        place, leaf = self.entries + 1, leaf_of(row)
+        if row["seq"] != place or not leaf or compute_chain_hash(self._hash, leaf) != row["hash"]:
             return diagnose(row, place=place, before=self._hash, head=self._head)
-        if broken := self._tree.add(its_leaf):
+        if broken := self._tree.add(leaf):
             return broken
         self.entries, self._hash = place, row["hash"]
         return self._check_known() if self._known else None
 
-    def _own_faults(self, row: Mapping[str, Any], run: PartBatch) -> Iterator[Fault]:
-        if not run.has_named_parts(row):
-            yield from run.faults(row)
+    def _own_faults(self, row: Mapping[str, Any], batch: PartBatch) -> Iterator[Fault]:
+        if not batch.has_named_parts(row):
+            yield from batch.faults(row)
         if row["event"] not in EVENTS:
             yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
-        parts = run.of(row["seq"])
+        parts = batch.get_parts(row["seq"])
         if fault := self._times.apply_entry(row, parts):
             yield fault
         self.parts += len(parts)
@@ -229,7 +231,7 @@ class _Walk:
                 yield from self.wordings.faults(part)
 
     def _check_known(self) -> Fault | None:
-        """Compare with the checkpoint that was kept, where that was made."""
+        """Compare with the known checkpoint once its entry is reached."""
         known = self._known
         if known is None or known.seq != self.entries or known == self.checkpoint():
             return None
@@ -237,7 +239,7 @@ class _Walk:
         return Fault(known.seq, How.REWRITTEN, what)
 
     def _check_end(self) -> Fault | None:
-        """Compare with the head, the tree, and a checkpoint that reaches further."""
+        """Compare with the head, the tree, and a known checkpoint of a later entry."""
         head, last = self._head, self.entries
         if EvidenceHead.select().count() > 1:
             return Fault(last, How.HEAD, "there is more than one")
@@ -256,16 +258,18 @@ class _Walk:
 
 
 LARGE = 5_000
-"""Entries or contacts from which on a process of its own walks."""
+"""The number of entries or contacts from which the walk has a process of its own."""
 
 _KIND = "verified"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
-    """One walk: when it began and by whom, and the checkpoint's entry that it was held against.
+    """One walk for a page.
 
-    `found` is the result of `Verified.to_json`; None while `is_busy`, or if it was cut off.
+    - `at`, `actor`: when and by whom it was started.
+    - `known`: the entry of the checkpoint that it was compared with; None without one.
+    - `found`: the result of `Verified.to_json`; None while `is_busy`, or if it was interrupted.
     """
 
     at: datetime
@@ -283,9 +287,9 @@ def verify_in_process(
     now: datetime,
     actor: str,
 ) -> bool:
-    """Begin to walk the chain, see `last_walk`; False if somebody else's walk is under way.
+    """Start verifying the chain, see `last_walk`; False if another walk is running.
 
-    A long one is still walked when this returns.
+    A long walk is still running when this returns.
     """
     task = _task(open_private_folder(settings, _KIND), settings)
     lock = task.lock()
@@ -308,19 +312,19 @@ def verify_in_process(
 
 
 def last_walk(settings: Settings) -> Walk | None:
-    """Return the walk that is under way, or the last one; None if there was none."""
+    """Return the running walk, or the last one; None without any."""
     task = _task(find_folder(settings, _KIND), settings)
     is_busy = task.is_busy
-    kept = task.result or task.progress
-    if kept is None:
+    stored = task.result or task.progress
+    if stored is None:
         return None
-    found = kept.get("found")
+    result = stored.get("found")
     return Walk(
-        at=datetime.fromisoformat(kept["at"]),
-        actor=kept["actor"],
-        known=kept["known"],
-        found=found,
-        is_busy=is_busy and found is None,
+        at=datetime.fromisoformat(stored["at"]),
+        actor=stored["actor"],
+        known=stored["known"],
+        found=result,
+        is_busy=is_busy and result is None,
     )
 
 
@@ -343,7 +347,7 @@ def _walk(
     begun: Mapping[str, Any],
 ) -> None:
     key = settings.fingerprint_key
-    found = verify_chain(
+    result = verify_chain(
         database,
         known=known,
         authorities=authorities_of(settings),
@@ -352,4 +356,4 @@ def _walk(
         now=now,
     )
     task = _task(open_private_folder(settings, _KIND), settings)
-    task.save_result({**begun, "found": found.signed(settings).to_json()})
+    task.save_result({**begun, "found": result.signed(settings).to_json()})

@@ -1,7 +1,7 @@
-"""Whether contacts are what the newest entries about them say, and all of them are still there.
+"""Checking that contacts match the newest entries about them, and that none was deleted.
 
-The database compares, since there may be a million; the few that it cannot clear are looked at one
-by one.
+The database compares, since there may be a million; the few contacts that it finds doubtful are
+then checked one by one.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _UNDONE = ("import_undone", "sign_up_undone")
 _KEPT = (*_STATUSES, "added")
 _TAKEN_BACK = '"imported_at":"'
 STATUS_EVENTS = (*_KEPT, *_UNDONE)
-"""Events after which somebody has a status: by the event's own name, or as its part says."""
+"""Events that set a status: that of the event's name, or that in its part `consent`."""
 
 _CONSENT, _PERSON = EvidencePart.alias("consent"), EvidencePart.alias("person")
 
 
 class _Doubtful(NamedTuple):
-    """A contact that may not be as its newest entry says.
+    """A contact that may differ from its newest entry.
 
-    - `is_contradicted`: its status, or why it has that, is another one.
-    - `is_named`: the entry has its address just as it is written.
-    - `has_lost_no`: the entry is of a No, which the contact does not know any more.
+    - `is_contradicted`: its status or reason differs from the entry.
+    - `is_named`: the entry has its address in the same spelling.
+    - `has_lost_no`: the entry is of a No, but the contact is not marked as having refused.
     - `is_elsewhere`: the entry is about another list than `slug`, the contact's.
     """
 
@@ -65,7 +65,7 @@ class _Doubtful(NamedTuple):
 
 
 def check_contacts() -> Iterator[Fault]:
-    """Yield the contacts that are not what their newest entry says, or have another's record."""
+    """Yield the contacts that differ from their newest entry, or have another's subject."""
     yield from _check_shared_subjects()
     for contact in _doubtful_contacts(_newest_by_subject()):
         if contact.is_elsewhere:
@@ -83,20 +83,20 @@ def contact_fault(number: int, subject: str, what: str, *conditions: Any) -> Fau
 
 
 def newest_seq(*conditions: Any) -> int:
-    """Return the newest entry of which these hold, 0 if there is none."""
+    """Return the number of the newest entry that meets these conditions; 0 if there is none."""
     return Evidence.select(fn.MAX(Evidence.seq)).where(*conditions).scalar() or 0
 
 
 def quote_member(name: str, column: Any) -> Any:
-    """Return what stands in canonical JSON where a name has a column's value, as SQL."""
-    # Within a string quotes are escaped, so that this stands in it as a name and a value alone.
+    """Return SQL for the canonical JSON text of a name with a column's value."""
+    # Within a string quotes are escaped, so this text can only be a name and its value.
     return Value(f'"{name}":"').concat(column).concat('"')
 
 
 def has_later_contact(number: int, subject: str, address: str | None) -> bool:
-    """Say whether who was removed was erased, too, and their record goes on with a later row.
+    """Say whether a removed contact was erased and has a later row with the same subject.
 
-    Whoever was erased and signs up again keeps the subject; the newest entry is of the later row.
+    A person who was erased and signs up again keeps the subject; the newest entry is of that row.
     """
     if address is not None:
         return False
@@ -110,10 +110,10 @@ def has_later_contact(number: int, subject: str, address: str | None) -> bool:
 
 
 def check_deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
-    """Yield the people of whom entries tell and who have no contact on that list any more.
+    """Yield subjects that have entries on a list, but no contact any more.
 
-    Removing, erasing and correcting keep the contact. Only taking a file back deletes those that it
-    brought, each with an entry `erased` of their own that names the file.
+    Removing, erasing and correcting keep the contact. Only undoing an import deletes the contacts
+    that it brought, each with an entry `erased` that names the file.
 
     - `import_keys`: list and time of each file that was imported.
     """
@@ -133,7 +133,7 @@ def check_deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[
 
 
 def _check_undone_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
-    """Yield who is said to have gone with a file, although more than files had happened to them."""
+    """Yield contacts deleted with a file, although their newest entry is not of an import."""
     earlier = Evidence.alias("earlier")
     newest = earlier.select(fn.MAX(earlier.seq)).where(
         earlier.subject == Evidence.subject,
@@ -155,7 +155,7 @@ def _check_undone_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[
 
 
 def _check_shared_subjects() -> Iterator[Fault]:
-    """Yield the records that more than one contact of a list has; who is erased may come back."""
+    """Yield subjects that several unerased contacts of a list share."""
     query: Any = (
         Contact.select(fn.MAX(Contact.id), Contact.subject)
         .where(Contact.erased_at.is_null())
@@ -168,7 +168,7 @@ def _check_shared_subjects() -> Iterator[Fault]:
 
 
 def _check_erased_contacts() -> Iterator[Fault]:
-    """Yield who is said to be erased, and is not as an erasure leaves them, or the other way."""
+    """Yield contacts whose `erased_at` contradicts their address or their entries."""
     erasure = Evidence.select(Value(1)).where(
         Evidence.subject == Contact.subject,
         Evidence.list == MailingList.slug,
@@ -193,9 +193,10 @@ def _check_erased_contacts() -> Iterator[Fault]:
 
 
 def _check_erased_addresses() -> Iterator[Fault]:
-    """Yield who has an address although an erasure took who they were; who came back has two rows.
+    """Yield contacts that have an address although an erasure deleted it.
 
-    An erasure by another than the retention job takes the address too.
+    A person who came back has two rows. An erasure by another actor than the retention job deletes
+    the address too.
     """
     is_erased = Contact.select(Value(1)).where(
         Contact.subject == Evidence.subject,
@@ -208,7 +209,7 @@ def _check_erased_addresses() -> Iterator[Fault]:
         (Evidence.actor != "job") | is_of_person,
         ~fn.EXISTS(is_erased),
     )
-    # Few: those of people who went with a file that was taken back. No index finds their contacts.
+    # Few: people deleted with an undone import. No index finds their contacts.
     erased = set(map(tuple, stream_rows(erasures)))
     if not erased:
         return
@@ -219,11 +220,11 @@ def _check_erased_addresses() -> Iterator[Fault]:
         yield contact_fault(number, subject, "that it is erased")
 
 
-# --- Which contacts the database cannot clear. ----------------------------------------------------
+# --- The contacts that the database finds doubtful. -----------------------------------------------
 
 
 def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
-    """Yield the contacts that are not plainly as their newest entries say."""
+    """Yield the contacts that do not plainly match their newest entries."""
     contradicted, named, other_link = _is_contradicted(), _is_plainly_named(), _has_other_link()
     lost_no = _has_lost_no()
     elsewhere = Evidence.list != fn.COALESCE(MailingList.slug, "")

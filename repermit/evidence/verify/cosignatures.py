@@ -1,4 +1,4 @@
-"""Whether the cosigned checkpoints in a proof, and those that are kept beside the record, hold."""
+"""Checking the cosigned checkpoints in a proof, and those stored in the database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cosigned:
 
 
 def cosigned_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
-    """Yield what is wrong with the cosigned checkpoints of a proof, but for who cosigned them.
+    """Yield the faults of a proof's cosigned checkpoints, except who cosigned them.
 
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
     """
@@ -116,7 +116,7 @@ def read_cosigners(document: Mapping[str, Any]) -> list[tuple[int, datetime, str
     ]
 
 
-# --- Those that are kept beside the record. -------------------------------------------------------
+# --- Those stored in the database. ----------------------------------------------------------------
 
 
 def kept_cosignature_faults(witness: WitnessKey | None) -> Iterator[Fault]:
@@ -126,10 +126,12 @@ def kept_cosignature_faults(witness: WitnessKey | None) -> Iterator[Fault]:
     """
     for note in cosigned_checkpoints.read_notes():
         try:
-            point = signed_checkpoint.read_note(note)
+            checkpoint = signed_checkpoint.read_note(note)
             Note.read(note).signers([witness] if witness else [])
         except ValueError as error:
             yield Fault(0, How.CONTRADICTED, f"a cosigned checkpoint: {error}")
             continue
-        if not (point.seq and stored_tree.is_of_record(point)):
-            yield Fault(point.seq, How.REWRITTEN, f"at {point.seq} or before: a witness tells")
+        if not (checkpoint.seq and stored_tree.is_of_record(checkpoint)):
+            yield Fault(
+                checkpoint.seq, How.REWRITTEN, f"at {checkpoint.seq} or before: a witness tells"
+            )

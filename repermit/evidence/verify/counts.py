@@ -1,6 +1,6 @@
-"""Whether the counts that the database keeps, also by day, are what rows and entries say.
+"""Checking the stored counts and tallies against rows and entries.
 
-What pages and reports show is read from these counts.
+Pages and reports show these counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.replay import TURN_EVENTS, ExpectedTallies, Replay, TallyKey
 
 TALLIED_UPTO = "tallied_upto"
-"""The fact under which a database keeps up to which entry answers and removals are tallied."""
+"""The key of `meta` for the last entry whose answer or removal is tallied."""
 
 TALLIED_IN = "tallied_in"
 """The fact under which a database keeps in which time zone it first counted days, and since when.
@@ -37,7 +37,7 @@ TALLIED_AFTER = "tallied_after"
 
 
 def start_replay() -> Replay:
-    """Return a replay of no entries yet, for this database's tallies."""
+    """Return an empty replay for this database's tallies."""
     upto = Meta.read_number(TALLIED_UPTO) or 0
     return Replay(tallied_upto=upto, zones=_known_zones(upto) or [])
 

@@ -1,8 +1,8 @@
-"""What happened where the chain breaks: an entry that is edited, missing, inserted or elsewhere.
+"""Diagnosing where the chain breaks: an entry was edited, removed, inserted or moved.
 
-An entry fits a place if the hash that it carries is that of its leaf, under that place's number,
-behind the hash before it. Nobody can make another entry fit without rewriting all that follow, so
-what fits where tells what was moved.
+An entry fits a place if its hash is that of its leaf, with that place's number, chained to the
+previous hash. Another entry only fits if all entries after it are rewritten, so the places where
+entries fit show what was moved.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from repermit.evidence.entries import compute_chain_hash, is_hash
 if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
-# --- How a chain may fail, and the sentence for each. ---------------------------------------------
+# --- The kinds of faults, and the sentence for each. ----------------------------------------------
 
 
 class How(StrEnum):
-    """What was done to the first entry that does not hold, as far as it can be told."""
+    """The kinds of faults: what was done to the record, as far as can be known."""
 
     EDITED = "edited"
     MISSING = "missing"
@@ -86,10 +86,10 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """The entry that does not hold, and how it fails.
+    """A fault of the record.
 
-    - `seq`: 0 where no entry is concerned, as with a wording that only a campaign names.
-    - `what`: more about it in words, "" if there is no more.
+    - `seq`: the entry concerned; 0 without one, as for a wording that only a campaign uses.
+    - `what`: details in words, "" without any.
     """
 
     seq: int
@@ -105,26 +105,26 @@ class Fault:
         return f"{sentence} ({self.what})" if self.what else sentence
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the fault as a JSON document."""
         return {"seq": self.seq, "how": str(self.how), "what": self.what}
 
 
 def mismatch(seq: int, what: str) -> Fault:
-    """Return the fault of what the entry `seq` contradicts, or no entry accounts for if it is 0."""
+    """Return the fault of data that entry `seq` contradicts; 0 if no entry accounts for it."""
     return Fault(seq, How.CONTRADICTED if seq else How.UNVOUCHED, what)
 
 
-# --- What happened where the chain breaks. --------------------------------------------------------
+# --- Diagnosing a break of the chain. -------------------------------------------------------------
 
 
-_MOST_MISSING = 100
-"""So many entries may have been taken out, and the others renumbered, and it is still noticed."""
+_MAX_MISSING = 100
+"""The number of removed entries up to which a renumbering of the others is recognised."""
 
 
 def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
-    """Return what is wrong at a place of the chain where the row, or the next one, does not fit.
+    """Return the fault at a place of the chain where the row, or the next one, does not fit.
 
-    - `before`: the hash before that place, up to which the chain holds.
+    - `before`: the hash of the entry before that place, up to which the chain is intact.
     """
     if row["seq"] < 1:
         return Fault(row["seq"], How.INSERTED, "numbers count from 1")
@@ -141,17 +141,13 @@ def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
 
 
 def fits(row: Row, place: int, before: str) -> bool:
-    """Say whether a row is the entry that stood at a place, behind this hash."""
-    its_leaf = leaf_of({**row, "seq": place})
-    return (
-        its_leaf is not None
-        and is_hash(before)
-        and compute_chain_hash(before, its_leaf) == row["hash"]
-    )
+    """Say whether a row is the original entry of a place, chained to the hash `before`."""
+    leaf = leaf_of({**row, "seq": place})
+    return leaf is not None and is_hash(before) and compute_chain_hash(before, leaf) == row["hash"]
 
 
 def _diagnose_gap(row: Row, place: int, before: str) -> Fault:
-    """Return that the entry of an empty place is missing, or where it stands now."""
+    """Return the fault of an empty place: its entry is missing, or was moved."""
     for other in iter_rows(after=row["seq"] - 1):
         if fits(other, place, before):
             return Fault(place, How.REORDERED, f"it stands as entry {other['seq']} now")
@@ -159,29 +155,29 @@ def _diagnose_gap(row: Row, place: int, before: str) -> Fault:
 
 
 def _diagnose_edit(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
-    """Return that an entry was edited, if what follows it follows it still."""
+    """Return that an entry was edited, if the next entry still follows it."""
     following = next(iter_rows(after=place), None)
-    its_leaf = leaf_of(row)
-    true_hash = compute_chain_hash(before, its_leaf) if its_leaf else ""
-    for its_hash, what in ((row["hash"], ""), (true_hash, "its hash")):
+    leaf = leaf_of(row)
+    true_hash = compute_chain_hash(before, leaf) if leaf else ""
+    for entry_hash, what in ((row["hash"], ""), (true_hash, "its hash")):
         if following is None:
-            follows = (head.seq, head.hash) == (place, its_hash)
+            follows = (head.seq, head.hash) == (place, entry_hash)
         else:
-            follows = following["seq"] == place + 1 and fits(following, place + 1, its_hash)
+            follows = following["seq"] == place + 1 and fits(following, place + 1, entry_hash)
         if follows:
             return Fault(place, How.EDITED, what)
     return None
 
 
 def _diagnose_move(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
-    """Return that others were put in front of the entry of a place, or that it was moved."""
+    """Return that entries were inserted before the entry of a place, or that it was moved."""
     pair = _find_entry_of(place, before)
     if pair is None:
         return None
     neighbour, entry = pair
     shift = entry["seq"] - place
     last = _last_shifted(entry, shift)
-    # What stands here now may belong behind those, or where the entry of this place is.
+    # The row at this place may belong after those entries, or where this place's entry is now.
     if fits(row, last["seq"] - shift + 1, last["hash"]) or fits(
         row, entry["seq"], neighbour["hash"]
     ):
@@ -192,7 +188,7 @@ def _diagnose_move(row: Row, place: int, before: str, head: EvidenceHead) -> Fau
 
 
 def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
-    """Return the row that fits a place, and the one in front of it."""
+    """Return the row before the one that fits a place, and that row."""
     for neighbour, entry in pairwise(iter_rows(after=place - 1)):
         if fits(entry, place, before):
             return neighbour, entry
@@ -200,7 +196,7 @@ def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
 
 
 def _last_shifted(entry: Row, shift: int) -> Row:
-    """Return the last of the entries behind one that are shifted by as many places."""
+    """Return the last of the entries after `entry` that are shifted by as many places."""
     last = entry
     for following in iter_rows(after=entry["seq"]):
         if not fits(following, following["seq"] - shift, last["hash"]):
@@ -210,9 +206,9 @@ def _last_shifted(entry: Row, shift: int) -> Row:
 
 
 def _diagnose_renumbering(row: Row, place: int, head: EvidenceHead) -> Fault | None:
-    """Return that an entry is missing, if those behind it had higher numbers."""
+    """Return that an entry is missing, if the entries after it had higher numbers."""
     following = next(iter_rows(after=place), None)
-    for missing in range(1, _MOST_MISSING + 1):
+    for missing in range(1, _MAX_MISSING + 1):
         if following is None:
             follows = (head.seq, head.hash) == (place + missing, row["hash"])
         else:

@@ -177,8 +177,8 @@ class _Entries:
 
     def faults_of_leaves(self, leaves: Sequence[str]) -> Iterator[LazyText]:
         """Yield the entries whose leaf is not among all of these at its place."""
-        for seq, its_leaf in self.leaves:
-            if seq > len(leaves) or leaves[seq - 1] != its_leaf.hex():
+        for seq, leaf in self.leaves:
+            if seq > len(leaves) or leaves[seq - 1] != leaf.hex():
                 yield LazyText(
                     "entry %(seq)s does not have the leaf that the export says", seq=str(seq)
                 )
@@ -199,12 +199,12 @@ class _Entries:
 
 def points_at(document: Mapping[str, Any], seqs: Collection[int]) -> dict[int, Checkpoint]:
     """Return the checkpoints after these entries, as far as an export's leaves reach."""
-    frontier, its_hash, found = Frontier(), NOTHING_BEFORE, {}
-    for seq, its_leaf in enumerate(document["leaves"], start=1):
-        frontier.add(bytes.fromhex(its_leaf))
-        its_hash = compute_chain_hash(its_hash, its_leaf)
+    frontier, chain_hash, found = Frontier(), NOTHING_BEFORE, {}
+    for seq, leaf in enumerate(document["leaves"], start=1):
+        frontier.add(bytes.fromhex(leaf))
+        chain_hash = compute_chain_hash(chain_hash, leaf)
         if seq in seqs:
-            found[seq] = Checkpoint(seq, its_hash, frontier.root().hex())
+            found[seq] = Checkpoint(seq, chain_hash, frontier.root().hex())
     return found
 
 
@@ -260,13 +260,13 @@ def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterato
     points = points_at(document, {point.seq, *(one.seq for one in (*stamped, *cosigned))})
     if points[point.seq] != point:
         yield LazyText("its checkpoint is not that of its leaves")
-    for one, its_point in zip(shown, stamped, strict=True):
+    for one, checkpoint in zip(shown, stamped, strict=True):
         require_names(one, {"note", "reply"})
-        seq = str(its_point.seq)
-        if points.get(its_point.seq) != its_point:
+        seq = str(checkpoint.seq)
+        if points.get(checkpoint.seq) != checkpoint:
             yield LazyText("the timestamp at %(seq)s is over another record", seq=seq)
         else:
-            yield from stamp_faults(one, its_point, key)
+            yield from stamp_faults(one, checkpoint, key)
     for one in cosigned:
         if points.get(one.seq) != one:
             yield LazyText("what is cosigned at %(seq)s is another record", seq=str(one.seq))

@@ -1,4 +1,4 @@
-"""Whether asks and reminders were sent to whom and when the record and their own columns say."""
+"""Checking recipients and times of asks and reminders against the record and their own columns."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def check_mails(replay: Replay) -> Iterator[Fault]:
     yield from _check_asks_after_all_sent()
 
 
-# --- Whether anybody was asked or reminded after they had been removed. ---------------------------
+# --- Asks and reminders after a removal. ----------------------------------------------------------
 
 
 def _check_asks_after_removal() -> Iterator[Fault]:
-    """Yield the removals after which an ask or a reminder of the same person left.
+    """Yield the removals after which an ask or a reminder was sent to the same person.
 
-    Their own later Yes or sign-up, or taking back the file that had taken them off, ends a removal.
-    A mail may begin while an answer waits for its turn: see `tolerance`.
+    A removal ends with the person's later Yes or sign-up, or the undo of the import that removed
+    them. A mail may begin while an answer waits to be recorded: see `tolerance`.
     """
     for number, subject, slug, started_at, sent_at in list(stream_rows(_mails_after_removal())):
         # When it began decides: the server may take its time.
@@ -70,7 +70,7 @@ def _check_asks_after_removal() -> Iterator[Fault]:
 
 
 def _mails_after_removal() -> Any:
-    """Return the mails that left after some removal of the same person, as far as that is quick."""
+    """Return a fast query for mails that may have been sent after a removal of the same person."""
     removal: Any = Evidence.select(Value(1)).where(
         Evidence.subject == Contact.subject,
         Evidence.event == "removed",
@@ -90,7 +90,7 @@ def _mails_after_removal() -> Any:
 
 
 def _status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
-    """Return the newest entry until a time that says what status somebody has on a list."""
+    """Return the newest entry until a time that sets a subject's status on a list."""
     entry: Evidence | None = (
         Evidence.select()
         .where(
@@ -106,7 +106,7 @@ def _status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
 
 
 def _check_asks_after_all_sent() -> Iterator[Fault]:
-    """Yield the campaigns of which an ask left after all had; a server may reply an hour late."""
+    """Yield the campaigns with an ask sent after `opened_at`; a server may reply an hour late."""
     is_open = Campaign.opened_at.is_null(is_null=False)
     for number, at in fetch_rows(Campaign.select(Campaign.id, Campaign.opened_at).where(is_open)):
         asks = Mail.select().where(Mail.campaign == number, Mail.kind == "ask")
@@ -115,13 +115,13 @@ def _check_asks_after_all_sent() -> Iterator[Fault]:
             yield mismatch(seq, f"campaign {number}: opened_at")
 
 
-# --- Whether each campaign has as many asks as its launch froze. ----------------------------------
+# --- The number of asks of each campaign. ---------------------------------------------------------
 
 
 def _check_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
-    """Yield the launches of which there are fewer asks or more than they say.
+    """Yield the launches that have fewer or more asks than they say.
 
-    There may be fewer by the contacts that were deleted with a file taken back since.
+    There may be fewer by the contacts that were deleted with an import undone since.
     """
     counts = {campaign: numbers for campaign, *numbers in _count_asks().tuples()}
     undone = [*replay.undone_imports, *_imports_being_undone()]
@@ -146,7 +146,7 @@ def _reduces(file: UndoneImport, launch: Launch) -> bool:
 
 
 def _count_asks() -> Any:
-    """Return how many asks each campaign has, and how many of them to people on its list."""
+    """Return a query for the number of asks per campaign, and of those to contacts of its list."""
     there = (Contact.id == Mail.contact) & (Contact.list == Mail.list)
     return (
         Mail.select(Mail.campaign, fn.COUNT(Mail.id), fn.COUNT(Contact.id))
@@ -164,13 +164,13 @@ def _imports_being_undone() -> Iterable[UndoneImport]:
         yield UndoneImport(None, task.list.slug, format_timestamp(record.at), contacts)
 
 
-# --- Whether answers and removals tell a deadline that there was. ---------------------------------
+# --- The deadlines in answers and removals. -------------------------------------------------------
 
 
 def _check_deadlines(replay: Replay) -> Iterator[Fault]:
-    """Yield the first answer or removal that tells a deadline which no campaign of its list had."""
+    """Yield the first answer or removal with a deadline that no campaign of its list had."""
     rows: Any = Campaign.select(MailingList.slug, Campaign.deadline).join(MailingList)
-    # Of a launch that is under way the entry is still to come.
+    # The entry of a running launch is not appended yet.
     under_way = {(slug, format_timestamp(deadline)) for slug, deadline in rows.tuples()}
     for (slug, told), seq in sorted(replay.told_deadlines.items(), key=itemgetter(1)):
         known, deadline = replay.deadlines[slug], moment_text(told)
@@ -178,7 +178,7 @@ def _check_deadlines(replay: Replay) -> Iterator[Fault]:
             yield Fault(seq, How.CONTRADICTED, "until when they could answer")
 
 
-# --- Whether mails were sent when their own rows say. ---------------------------------------------
+# --- The columns of mails, compared with each other. ----------------------------------------------
 
 
 def _check_mails() -> Iterator[Fault]:
@@ -221,7 +221,7 @@ def _check_mails() -> Iterator[Fault]:
             yield Fault(0, How.UNVOUCHED, f"mail {number}: when it was sent")
 
 
-# --- Whether asks and reminders are what answers and removals tell of them. -----------------------
+# --- What answers and removals say about asks and reminders. --------------------------------------
 
 
 _ASK, _REMINDER = Mail.alias("ask"), Mail.alias("reminder")
@@ -229,7 +229,7 @@ _NUMBER, _REPLY = "ask_message_id", "ask_reply"
 
 
 class _SentMail(NamedTuple):
-    """An ask or a reminder of somebody; `second` is when a server took it, "" if none did."""
+    """An ask or a reminder; `second` is when a server accepted it, "" if none did."""
 
     campaign: int
     kind: str
@@ -240,7 +240,7 @@ class _SentMail(NamedTuple):
 
 
 def _check_entries_of_mails() -> Iterator[Fault]:
-    """Yield the answers and removals that tell something else of asks and reminders than these."""
+    """Yield the answers and removals that contradict the asks and reminders they mention."""
     query: Any = (
         select_parts(
             Contact.id,
@@ -280,18 +280,18 @@ def _is_of_entry(mail: Any, kind: str) -> Any:
 
 
 def _stands_in_entry(text: Any) -> Any:
-    """Say whether a text stands in an entry's proof; null does not."""
+    """Return SQL for whether an entry's part `consent` contains a text; false for null."""
     return fn.COALESCE(find_position(EvidencePart.json, text), 0) > 0
 
 
 def _agrees(name: str, value: Any) -> Any:
-    """Say whether an entry tells just this, or nothing of it."""
+    """Return SQL for whether an entry has this value for a name, or not the name."""
     is_told = _stands_in_entry(Value(f'"{name}":"'))
     return ~is_told | _stands_in_entry(quote_member(name, value))
 
 
 def _agrees_on_time(name: str, mail: Any) -> Any:
-    """Say whether an entry tells when a mail was sent, to the second, or that it was not yet."""
+    """Return SQL for whether an entry has a mail's time to the second, or says not yet."""
     beginning = Value(f'"{name}":"')
     is_told = _stands_in_entry(beginning.concat(fn.COALESCE(_sent_second(mail), '"')))
     is_later = fn.COALESCE(mail.sent_at, Evidence.at) >= Evidence.at
@@ -300,20 +300,20 @@ def _agrees_on_time(name: str, mail: Any) -> Any:
 
 
 def _sent_second(mail: Any) -> Any:
-    """Return when a mail was sent, to the second, as entries write it; null if it was not."""
+    """Return SQL for the time of a mail to the second, as in entries; null if not sent."""
     if is_postgresql(proxy.obj):
         return fn.TO_CHAR(fn.TIMEZONE("UTC", mail.sent_at), 'YYYY-MM-DD"T"HH24:MI:SS')
     return fn.SUBSTR(mail.sent_at, 1, _SECOND)
 
 
 def _reply_of(mail: Any) -> Any:
-    """Return a server's reply as entries write it."""
+    """Return SQL for a server's reply as in entries."""
     status = Case(None, ((mail.reply_status == "", ""),), Value(" ").concat(mail.reply_status))
     return Value("").concat(mail.reply_code).concat(status)
 
 
 def _read_mails(contact: int, subject: str) -> list[_SentMail]:
-    """Return the asks and reminders of somebody, also of another row of theirs."""
+    """Return the asks and reminders of a contact, including other rows of the same subject."""
     others: Any = Contact.select(Contact.id).where(
         Contact.subject == subject,
         # Written as in the index of subjects.
@@ -340,9 +340,10 @@ def _read_mails(contact: int, subject: str) -> list[_SentMail]:
 def _find_contradiction(
     told: Mapping[str, Any], mails: Sequence[_SentMail], at: datetime, campaign: int
 ) -> str:
-    """Return what an entry of a time tells of mails that is not so, "" if all of it is.
+    """Return what an entry says about mails that is wrong; "" if nothing is.
 
-    A removal may tell of an ask of another campaign than its own.
+    - `at`: the time of the entry.
+    - A removal may mention an ask of another campaign than its own.
     """
     asks = [mail for mail in mails if mail.kind == "ask"]
     is_of_campaign = "answer" in told or {mail.campaign for mail in asks} == {campaign}
@@ -365,11 +366,11 @@ def _find_contradiction(
     return "the ask's Message-ID, or the reply" if is_told and not is_there else ""
 
 
-# --- Whether whoever was removed for silence had their time to answer. ----------------------------
+# --- The time to answer before a removal for silence. ---------------------------------------------
 
 
 def _check_time_to_answer() -> Iterator[Fault]:
-    """Yield the removals for silence of people who had not had their time to answer."""
+    """Yield the removals for silence that came before the minimum time to answer."""
     rows: Any = (
         select_parts(
             Evidence.seq,

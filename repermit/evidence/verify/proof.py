@@ -1,6 +1,6 @@
-"""A proof of what one person said: how it is checked. Pure.
+"""Checking a proof of what one person said. Pure.
 
-docs/reference/proof-format.md tells third parties the same; a test has a verifier of their kind.
+The rules are in docs/reference/proof-format.md; a test has an independent verifier.
 """
 
 from __future__ import annotations
@@ -99,18 +99,18 @@ class Checked:
     gone: tuple[tuple[int, str], ...] = ()
 
 
-def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
+def check_proof(octets: bytes, *, max_bytes: int = LARGEST) -> Checked:
     """Check a proof's file by itself, or in a ZIP: every digest, path and claim of it.
 
     - `octets`: anything; what is no proof is a fault, not an error.
-    - `most`: the number of octets above which it is a fault.
+    - `max_bytes`: a longer file is a fault.
     """
     try:
-        unpacked = proof_in(octets, most=most)
+        unpacked = proof_in(octets, max_bytes=max_bytes)
     except Refused as refusal:
         return Checked((refusal.said,), {})
     document, faults = read_with_faults(
-        lambda: read_document(unpacked, most=most), _faults, form=FORMAT
+        lambda: read_document(unpacked, most=max_bytes), _faults, form=FORMAT
     )
     if not document or faults:
         return Checked(faults, document)
@@ -118,23 +118,23 @@ def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
 
 
 def _faults(document: dict[str, Any]) -> Iterator[LazyText]:
-    """Yield what does not hold, in the order in which a reader would look."""
-    # Of proofs that were sealed one after the other, all but the newest name a later last entry.
+    """Yield the faults of a proof, in the order in which a reader would check it."""
+    # When several proofs were sealed in a row, all except the newest name a later last entry.
     may = _WHERE_ASKED | optional_names(document)
     require_names(document, _DOCUMENT | (may & document.keys()))
     if document["format"] not in FORMATS:
-        its_format = repr(document["format"])
-        yield LazyText("its format is %(found)s, not %(format)s", found=its_format, format=FORMAT)
+        format_name = repr(document["format"])
+        yield LazyText("its format is %(found)s, not %(format)s", found=format_name, format=FORMAT)
         return
     statement, seal = document["statement"], document["seal"]
     yield from _faults_of_entries(statement)
     yield from _faults_of_wordings(statement)
-    made = statement_of(
+    recomputed = statement_of(
         slug=statement["list"],
         **{name: statement[name] for name in statement.keys() - {"list", "record"}},
     )
-    # To Python 0 is the same as false.
-    if canonical(statement) != canonical(made):
+    # As canonical JSON, since in Python 0 equals False.
+    if canonical(statement) != canonical(recomputed):
         yield LazyText("the consent record does not say what the entries say")
     last = document.get("last", seal)
     yield from shape_faults(document)
@@ -163,7 +163,7 @@ def _faults_of_entries(statement: dict[str, Any]) -> Iterator[LazyText]:
 
 
 def _person_faults(record: dict[str, Any]) -> Iterator[LazyText]:
-    """Yield what is wrong with an entry of a proof: one about a person."""
+    """Yield the faults of one entry about a person in a proof."""
     yield from held_faults(record)
     for part in record["parts"].values():
         require_content(part["content"])

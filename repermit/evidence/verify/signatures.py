@@ -1,4 +1,4 @@
-"""Whether proofs and checkpoints are signed, and by whom. Pure, but for `first_disagreement`."""
+"""Checking the signatures of proofs and checkpoints. Pure, except `first_disagreement`."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def signature_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
         yield LazyText("the checkpoint is not signed by the key that the proof names")
 
 
-def is_in_order(point: Checkpoint, key: PublicKey | None) -> bool:
-    """Say whether a note is not wrongly signed in the name of a document's key."""
+def is_in_order(checkpoint: Checkpoint, key: PublicKey | None) -> bool:
+    """Say whether a note has no wrong signature in the name of a document's key."""
     try:
-        signed_checkpoint.signers(point, [key] if key else [])
+        signed_checkpoint.signers(checkpoint, [key] if key else [])
     except ValueError:
         return False
     return True
 
 
 def signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[PublicKey]:
-    """Return those of some keys that signed the checkpoint of a document that holds."""
+    """Return the keys, of those given, that signed the checkpoint of a valid document."""
     try:
         return signed_checkpoint.signers(_checkpoint(document), keys)
     except ValueError:
@@ -67,8 +67,8 @@ def signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[Publ
 
 
 def _checkpoint(document: Mapping[str, Any]) -> Checkpoint:
-    found = document["checkpoint"]
-    return Checkpoint(found["seq"], found["hash"], found["root"], found.get("note", ""))
+    fields = document["checkpoint"]
+    return Checkpoint(fields["seq"], fields["hash"], fields["root"], fields.get("note", ""))
 
 
 # --- Several checkpoints that were kept elsewhere. ------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether who was removed is still not to be asked, and the journal of suppressions is whole."""
+"""Checking that removed contacts are suppressed, and that the journal is complete."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ _CHUNK = 500
 
 
 class _Removed(NamedTuple):
-    """A contact that was removed, with one of its suppressions, if there is any.
+    """A removed contact with one of its suppressions, if there is any.
 
-    `kept_for` is why that is kept, `kept_at` since when, and `is_named` says that it may be the one
-    that an erasure names. `status_at` is when the contact was removed.
+    - `status_at`: the time of the removal.
+    - `kept_for`, `kept_at`: the suppression's reason and time.
+    - `is_named`: whether it may be the suppression that an erasure names.
     """
 
     number: int
@@ -65,17 +66,17 @@ class _Removed(NamedTuple):
 
 
 def check_suppressions(key: bytes | None) -> Iterator[Fault]:
-    """Yield the removed contacts that are not suppressed on their list as each removal makes it.
+    """Yield the removed contacts without the suppression on their list that a removal adds.
 
-    Under their own subject and for the same reason; of whoever is erased the record names the
-    fingerprint, and of all others it is made of their address. Only their own Yes lifts it, and
-    taking back the file that it came with: then they are removed no more. It stays at an erasure,
-    and with whoever corrects their address.
+    It has their subject and reason. Its fingerprint is that of the address, or after an erasure
+    the one in the record. Only the person's own Yes, or the undo of the import that brought it,
+    lifts it, and then the contact is no longer removed. Erasures and corrections of the address do
+    not lift it.
 
-    - `key`: that of the fingerprints; None leaves them unchecked.
+    - `key`: the key of the fingerprints; None leaves them unchecked.
     """
     mac = KeyedHash(key) if key else None
-    # Whom the journal alone knew is suppressed and has the status of before.
+    # A suppression restored from the journal leaves the contact's status as it was.
     entries = Evidence.select(Evidence.list).where(Evidence.event == "suppressions_put_back")
     put_back = {slug for (slug,) in fetch_rows(entries)}
     others: _Fingerprints = defaultdict(set)
@@ -125,15 +126,15 @@ def _removed_contacts() -> Any:
 
 
 def _erasure_says(text: Any) -> Any:
-    """Say whether an erasure of a contact says this, as SQL."""
+    """Return SQL for whether an erasure of a contact contains a text."""
     own = Evidence.subject == Contact.subject, Evidence.event == "erased"
     return fn.EXISTS(select_parts(Value(1), text=text).where(*own))
 
 
 def _find_difference(suppressions: Sequence[_Removed], mac: KeyedHash | None) -> str:
-    """Return what is wrong with the suppressions of a contact, "" if one of them is right.
+    """Return what is wrong with a contact's suppressions; "" if one of them is right.
 
-    Somebody may have more than one: that of an address from which they moved is kept, too.
+    A contact may have several, as the suppression of a former address is stored, too.
     """
     contact = suppressions[0]
     own = [row for row in suppressions if row.fingerprint is not None and row.is_named]
@@ -156,7 +157,7 @@ _Fingerprints = dict[int | None, set[str]]
 
 
 def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: KeyedHash) -> Iterator[str]:
-    """Yield which suppressions under the subject of a removed contact are not of its address."""
+    """Yield the fingerprints under a removed contact's subject that are not of its address."""
     contact = suppressions[0]
     own = mac.digest(contact.address_key.encode()).hex()
     for row in suppressions:
@@ -168,12 +169,12 @@ def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: KeyedHash) ->
 def _suppressed_on_list(
     mac: KeyedHash, others: _Fingerprints, put_back: Collection[str]
 ) -> Iterator[Fault]:
-    """Yield who was not taken off although their address is suppressed, under whatever subject.
+    """Yield contacts that are not removed although their address is suppressed, by any subject.
 
-    Their own Yes would have lifted that; if it is for all lists, that Yes holds on its own.
+    Their own Yes would have lifted it; it also overrides a suppression for all lists.
 
-    - `others`: what is suppressed under subjects of removed contacts, and not their address.
-    - `put_back`: the lists whose suppressions a journal brought back.
+    - `others`: fingerprints under subjects of removed contacts that are not of their address.
+    - `put_back`: the lists whose suppressions were restored from a journal.
     """
     for list_id, fingerprint in stream_rows(_suppressions_of_nobody_removed()):
         others[list_id].add(fingerprint)
@@ -235,7 +236,7 @@ def _check_suppressions_without_contact(put_back: Collection[str]) -> Iterator[F
 
 
 def _check_deleted_suppressions(mac: KeyedHash) -> Iterator[Fault]:
-    """Yield the suppressions of addresses never on the list that are gone without their Yes."""
+    """Yield suppressions of addresses never on the list that are missing without a Yes."""
     told: Any = select_parts(
         Evidence.seq, Evidence.list, EvidencePart.json, text=Value('"whose":"')
     ).where(Evidence.event == "suppressed")
@@ -253,7 +254,7 @@ def _check_deleted_suppressions(mac: KeyedHash) -> Iterator[Fault]:
 
 
 def _agreed_since(mac: KeyedHash, slug: str, whose: Collection[str]) -> list[str]:
-    """Return those of some fingerprints whose address is on a list by its holder's own Yes."""
+    """Return the fingerprints whose address is confirmed on a list by the person's own Yes."""
     query: Any = (
         Contact.select(Contact.address_key)
         .join(MailingList)
@@ -267,7 +268,7 @@ def _agreed_since(mac: KeyedHash, slug: str, whose: Collection[str]) -> list[str
     return [one for one in prints if one in whose]
 
 
-# --- Whether the journal of suppressions is whole. ------------------------------------------------
+# --- Checking the journal of suppressions. --------------------------------------------------------
 
 
 def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
@@ -307,10 +308,9 @@ def _count_journalled() -> int:
 
 
 def _check_journalled_suppressions(journal: Journal) -> Iterator[Fault]:
-    """Yield the first suppression that does not stand in the journal as the database has it.
+    """Yield the first suppression that the journal lacks or has with other values.
 
-    Only where this journal is the one that the database has had since it began, or since it was
-    upgraded or restored last.
+    Only if this is the database's only journal since it was created, upgraded or last restored.
     """
     if not is_only_sealed_journal(journal):
         return

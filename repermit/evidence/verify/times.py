@@ -23,13 +23,13 @@ from repermit.evidence.chain_reader import EntryPart, read_consent, read_consent
 from repermit.evidence.verify.diagnosis import Fault, How
 
 AHEAD = timedelta(minutes=5)
-"""By so much the clocks of several machines may differ."""
+"""The maximum difference between the clocks of several machines."""
 
 BEHIND_OF_PEOPLE = timedelta(minutes=10)
-"""An answer has the time at which it came in, and may wait for its turn for a while."""
+"""An entry of an answer has the time of its arrival, and may be appended this much later."""
 
 BEHIND = timedelta(hours=1)
-"""An act of an admin or a job has the time at which it began, and may take a while."""
+"""An entry of an admin or a job has the time of its beginning, and may come this much later."""
 
 PEOPLE = ("person", "reader")
 """The actors who answer, and wait for their turn; all else is an act of an admin or a job."""
@@ -47,7 +47,7 @@ _LONG_ACTS = (
 
 
 def tolerance(actor: str) -> timedelta:
-    """Return how much earlier than the entries before it the time of an actor's entry may be."""
+    """Return how much earlier than the entries before it an actor's entry may be."""
     return BEHIND_OF_PEOPLE if actor in PEOPLE else BEHIND
 
 

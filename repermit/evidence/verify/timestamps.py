@@ -1,4 +1,4 @@
-"""Whether the timestamps in a proof, and those that are kept beside the record, hold."""
+"""Checking the timestamps in a proof, and those stored in the database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from repermit.i18n.lazy_text import LazyText
 
 
 class NamedBy(StrEnum):
-    """Who names the authority of a timestamp; GIVEN is whoever verifies, or the settings."""
+    """The source of a timestamp's authority; GIVEN is the verifier or the settings."""
 
     GIVEN = "given"
     RECORD = "record"
@@ -80,13 +80,13 @@ class Stamp:
 
 
 def timestamp_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
-    """Yield what is wrong with the timestamps of a proof, but for who vouches for them.
+    """Yield the faults of a proof's timestamps, except whether an authority vouches for them.
 
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
     """
     if "timestamps" not in document:
         return
-    point, shown = Checkpoint.from_json(document["checkpoint"]), document["timestamps"]
+    checkpoint, shown = Checkpoint.from_json(document["checkpoint"]), document["timestamps"]
     if not isinstance(shown, list) or not shown:
         raise TypeError
     key = PublicKey.read(document["key"]) if "key" in document else None
@@ -96,7 +96,7 @@ def timestamp_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
             raise TypeError
         stamped = signed_checkpoint.read_stamped(one["note"])
         path = {"earlier": {"seq": stamped.seq, "root": stamped.root}, "path": one["path"]}
-        if not stored_tree.verify_consistency_proof(path, point):
+        if not stored_tree.verify_consistency_proof(path, checkpoint):
             yield LazyText(
                 "the checkpoint does not go on from the one that has a timestamp, at %(seq)s",
                 seq=str(stamped.seq),
@@ -149,7 +149,7 @@ def _stamp(
     return Stamp(seq=seq, at=token.at, by=token.by, named_by=named_by)
 
 
-# --- Those that are kept beside the record. -------------------------------------------------------
+# --- Those stored in the database. ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,14 +197,14 @@ class KeptTimestamps:
         for one in timestamps.list_received():
             row = EvidenceTimestamp.get_by_id(one.id)
             try:
-                point = signed_checkpoint.read_stamped(row.note)
+                checkpoint = signed_checkpoint.read_stamped(row.note)
                 reply = timestamps.decode(row.reply)
                 named_by, token = _read_token(reply, row.note, self._authorities, noted)
             except ValueError as error:
                 yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
                 continue
-            if stored_tree.is_of_record(point):
+            if stored_tree.is_of_record(checkpoint):
                 self._times[named_by, token.by].append(token.at)
             else:
-                told = f"at {point.seq} or before: a timestamp tells"
-                yield Fault(point.seq, How.REWRITTEN, told)
+                what = f"at {checkpoint.seq} or before: a timestamp tells"
+                yield Fault(checkpoint.seq, How.REWRITTEN, what)

@@ -59,12 +59,12 @@ class ListFile:
             reading.rows() for reading in self.readings if reading.part is part
         )
 
-    def questions(self) -> tuple[AmbiguousColumn, ...]:
-        """Return the columns of Yes and No of which it is not known what they answer.
+    def find_ambiguous_columns(self) -> tuple[AmbiguousColumn, ...]:
+        """Return the Yes/No columns whose question is unknown.
 
-        Reads the whole file once more where there may be any: the first No may stand anywhere.
+        Reads the whole file again if there may be any, as the first No may be anywhere.
         """
-        return tuple(chain.from_iterable(map(TableReader.questions, self.readings)))
+        return tuple(chain.from_iterable(map(TableReader.find_ambiguous_columns, self.readings)))
 
     def date_notes(self) -> tuple[DateNote, ...]:
         """Return the columns of dates in which something is no plain date; reads the file anew."""

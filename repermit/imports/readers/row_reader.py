@@ -89,7 +89,9 @@ class TableReader:
         self._width = len(part.columns)
         self._addresses = self._places("address")
         self._statuses = self._places("status")
-        self._marks = OptOutColumns(part.columns, meaning.found.rest, meaning.found.harmless_noes)
+        self._marks = OptOutColumns(
+            part.columns, meaning.found.rest, meaning.found.columns_with_harmless_no
+        )
         self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
         self._name = self._place("name")
         self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))
@@ -122,14 +124,14 @@ class TableReader:
             if is_plain_table and line >= first_line and len(record) == width:
                 # Nine rows in ten of a plain list end here; the rest costs three times as much.
                 address = record[at]
-                if is_plain_address(address) and not marks.in_cells(record).said:
+                if is_plain_address(address) and not marks.find_in_row(record).said:
                     name = self._name_in(record + _EMPTY)
                     code = parse_language(record[language]) if language >= 0 else ""
                     yield new(Row, (line, address, name, code) + _NOTHING_MORE)  # noqa: RUF005
                     continue
             yield from self._interpret(line, record, is_data=line >= first_line)
 
-    def questions(self) -> Iterator[AmbiguousColumn]:
+    def find_ambiguous_columns(self) -> Iterator[AmbiguousColumn]:
         """Yield the columns of Yes and No of which it is not known what they answer."""
         unknown, first_line = self._meaning.found.unknown, self._meaning.found.first_line
         answers = dict.fromkeys(unknown, 0)
@@ -268,7 +270,7 @@ class TableReader:
     def _against(self, cells: Sequence[str]) -> OptOut:
         if self._meaning.opted_out:
             return OptOut(self._meaning.opted_out, self._meaning.said)
-        return self._marks.in_cells(cells)
+        return self._marks.find_in_row(cells)
 
     def _opted_out_at(self, cells: Sequence[str]) -> datetime | None:
         """Return the latest moment in the columns of marks; a mark may also be a mere yes."""

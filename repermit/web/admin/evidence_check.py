@@ -213,7 +213,7 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     """Return the template's fields for a proof file: its faults, or what it proves."""
     if shown := proof.shown_to_go_on(octets):
         return _check_consistency(shown, known)
-    checked = proof.check_proof(octets, most=MAX_FILE_SIZE)
+    checked = proof.check_proof(octets, max_bytes=MAX_FILE_SIZE)
     if checked.faults:
         return {"faults": list(map(translate_said, checked.faults))}
     document = checked.document

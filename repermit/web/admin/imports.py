@@ -126,7 +126,7 @@ def keep_choices(slug: str) -> AnyResponse:
     choices, wrong = import_preview.read_choices(import_preview.ReadingForm(request.form), kept)
     if not wrong:
         with get_services().database.atomic():
-            kept.choose(choices)
+            kept.save_choices(choices)
     return Response(status=204)
 
 
@@ -144,7 +144,7 @@ def import_file(slug: str) -> AnyResponse:
         )
     if wrong or not import_preview.validate_choices(form, choices, kept, mailing_list):
         return _show_waiting_file(mailing_list, kept, status=422, form=form, wrong=wrong)
-    if not choices.reads_as(read_upload.choices_of(outcome)):
+    if not choices.is_covered_by(read_upload.choices_of(outcome)):
         flash_message(
             gettext("You changed how the file is read. Look at what becomes of it now."),
             kind="warning",

@@ -421,7 +421,7 @@ def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
                 settings=desk.settings,
                 now=NOW,
                 actor="cli:0",
-                staged=kill,
+                on_staged=kill,
             )
         import_task.finish_imports(
             database,

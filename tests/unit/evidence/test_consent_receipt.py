@@ -40,7 +40,7 @@ CHECKPOINT = {"seq": 7, "hash": "c" * 64, "root": "d" * 64}
 
 
 def said(event: str, at: str = ANSWERED, **told: Any) -> RecordedEntry:
-    return RecordedEntry(at=at, event=event, told=told)
+    return RecordedEntry(at=at, event=event, consent=told)
 
 
 def account(*entries: RecordedEntry, **organisation: Any) -> ConsentRecordInput:
@@ -269,7 +269,7 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
     entries, expected, holds, asks = [], [], False, 0
     for name, is_asked_anew in steps:
         entry, after_consent, without = STEPS[name]
-        told = dict(entry.told)
+        told = dict(entry.consent)
         if after_consent:
             asks += is_asked_anew
             told["asked_at"] = f"2026-03-{asks:02}" if asks else ""
@@ -277,7 +277,7 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
                 expected.append(f"ask {asks}")
             expected.append(after_consent if holds else without)
             holds = name == "yes"
-        entries.append(RecordedEntry(at=entry.at, event=entry.event, told=told))
+        entries.append(RecordedEntry(at=entry.at, event=entry.event, consent=told))
     found = consent_receipt.make_events(entries, principal="person", controller="us")
     asked = "dpv:ConsentRequested"
     assert expected == [

@@ -385,7 +385,7 @@ def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
     assert early.seq < first
     with desk.database():
         now = Checkpoint.from_json(whole["checkpoint"])
-        steps = list(stored_tree.MerkleProofs(now).from_earlier(early))
+        steps = list(stored_tree.MerkleProofs(now).prove_consistency(early))
     whole["cosigned"] = [{"note": early.note, "path": steps}]
     path.write_text(json.dumps(whole), "utf-8")
     refused = desk.refused("verify", str(path), "--key", witness.vkey)
@@ -487,7 +487,7 @@ def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_t
         ]
         assert kept == [[datetime.fromtimestamp(at, UTC)] for at in times]
         shown = cosigned_checkpoints.CosignedCheckpoints(point, stored_tree.MerkleProofs(point))
-        (first,) = shown.of([{"entry": {"seq": point.seq}}])
+        (first,) = shown.list_covering([{"entry": {"seq": point.seq}}])
         assert first["note"] == point.note + witness.cosign(text, at=times[0])
         # Whoever writes to the database can put a line of anybody there.
         witness.answers = "other"

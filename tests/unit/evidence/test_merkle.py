@@ -189,9 +189,9 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
         for seq in {1, 2, 63, 64, 65, 128, 129, 256, 257, 300, checkpoint.seq}:
             if seq > checkpoint.seq:
                 with pytest.raises(Refused, match=f"says nothing of entry {seq}"):
-                    stored_tree.MerkleProofs(checkpoint).path(seq)
+                    stored_tree.MerkleProofs(checkpoint).prove_inclusion(seq)
                 continue
-            proof = stored_tree.MerkleProofs(checkpoint).path(seq)
+            proof = stored_tree.MerkleProofs(checkpoint).prove_inclusion(seq)
             assert list(proof) == [one.hex() for one in path(seq - 1, until)]
             leaf = entries[seq - 1].hex()
             assert stored_tree.verify_inclusion_proof(leaf, seq, proof, checkpoint)
@@ -206,7 +206,7 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
 def test_what_is_no_hash_proves_nothing(database: Database) -> None:
     append(database, 3)
     checkpoint = stored_tree.checkpoint()
-    leaf, proof = leaves()[1].hex(), stored_tree.MerkleProofs(checkpoint).path(2)
+    leaf, proof = leaves()[1].hex(), stored_tree.MerkleProofs(checkpoint).prove_inclusion(2)
     assert stored_tree.verify_inclusion_proof(leaf, 2, proof, checkpoint)
     assert not stored_tree.verify_inclusion_proof(leaf.upper(), 2, proof, checkpoint)
     assert not stored_tree.verify_inclusion_proof(leaf[:-2], 2, proof, checkpoint)
@@ -221,7 +221,7 @@ def test_a_chain_with_gaps_proves_nothing(database: Database, gone: type[Evidenc
     with database.atomic():
         gone.delete().execute()
     with pytest.raises(Refused, match="has gaps"):
-        stored_tree.MerkleProofs(checkpoint).path(70)
+        stored_tree.MerkleProofs(checkpoint).prove_inclusion(70)
     with pytest.raises(Refused, match="has gaps"):
         stored_tree.checkpoint_at(130)
 

@@ -403,8 +403,8 @@ def test_the_one_proof_in_a_zip_is_checked(made: list[bytes]) -> None:
     checked = proof.check_proof(zipped(files))
     assert checked.faults == ()
     assert checked.document == json.loads(made[0])
-    assert not proof.check_proof(zipped(files), most=len(made[0])).faults
-    (fault,) = proof.check_proof(zipped(files), most=len(made[0]) - 1).faults
+    assert not proof.check_proof(zipped(files), max_bytes=len(made[0])).faults
+    (fault,) = proof.check_proof(zipped(files), max_bytes=len(made[0]) - 1).faults
     assert fault == f"unpacked, it has more than {len(made[0]) - 1:,} octets"
 
 

@@ -203,7 +203,7 @@ def test_what_was_owed_before_one_served_several_is_owed_no_second_time(
         keep(stamping, "a\n", b"x", occasion=occasion)
     assert stamping.run() == timestamp_request.RequestCounts()
     stamping.clock.advance(DAY)
-    assert stamping.run().came == 1
+    assert stamping.run().received == 1
 
 
 def test_a_launch_has_one_once_its_entry_is_there(stamping: Stamping) -> None:
@@ -275,7 +275,7 @@ def test_an_authority_that_is_down_for_two_days_is_asked_again(stamping: Stampin
     first = stored_tree.checkpoint()
     stamping.authority.answers = "well"
     stamping.clock.advance(timedelta(hours=1))
-    assert stamping.run().came == len(waiting)
+    assert stamping.run().received == len(waiting)
     assert timestamps.list_pending() == []
     assert {row.seq for row in timestamps.list_received()} == {first.seq}
 
@@ -411,7 +411,9 @@ def test_a_timestamp_below_the_first_entry_of_a_proof_proves_nothing(
     stamping.take_off("late@example.org")
     late = stamping.prove("late@example.org")
     assert point.seq < late["statement"]["entries"][0]["entry"]["seq"]
-    path = stored_tree.MerkleProofs(Checkpoint.from_json(late["checkpoint"])).from_earlier(point)
+    path = stored_tree.MerkleProofs(Checkpoint.from_json(late["checkpoint"])).prove_consistency(
+        point
+    )
     late["timestamps"] = [early | {"path": list(path)}]
     told = f"the timestamp at {point.seq} has none of its entries"
     assert [str(one) for one in check(late).faults] == [told]

@@ -124,7 +124,7 @@ def file(tmp_path: Path) -> Path:
 def begin(database: Database, news: MailingList, file: Path, **options: Any) -> None:
     """Stage a file, and be killed before anything is merged."""
     with pytest.raises(_Killed):
-        take_in(database, news, file, staged=kill, **options)
+        take_in(database, news, file, on_staged=kill, **options)
 
 
 def go_on(database: Database, steps: int | None = None) -> int:
@@ -375,7 +375,7 @@ def test_who_takes_a_file_in_is_told_that_it_was_taken_back_meanwhile(
     database: Database, news: MailingList, file: Path
 ) -> None:
     with pytest.raises(Refused, match="taken back while it was taken in"):
-        take_in(database, news, file, staged=lambda: take_back(database, news, now=LATER))
+        take_in(database, news, file, on_staged=lambda: take_back(database, news, now=LATER))
     assert len(on_list(news)) == 3
 
 

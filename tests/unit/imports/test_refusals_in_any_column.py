@@ -107,7 +107,7 @@ def test_a_switch_is_asked_about_once_and_its_word_in_a_column_of_others_is_none
     cells = [[f"a{number}@example.org", text] for number, text in enumerate(texts)]
     file = from_text(tmp_path, as_csv([["E-mailadres", title], *cells]))
     assert not any(row.opted_out or row.said for row in file.rows())
-    assert [one.column for one in file.questions()] == [title] * asked
+    assert [one.column for one in file.find_ambiguous_columns()] == [title] * asked
     rows = rows_under(tmp_path, "Opmerkingen", *texts)
     assert any(row.said for row in rows)
 

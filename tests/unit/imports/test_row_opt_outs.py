@@ -9,7 +9,7 @@ from repermit.imports.row_opt_outs import OptOut, OptOutColumns, may_refuse
 
 
 def said_in(field: str, text: str, title: str = "T") -> OptOut:
-    return OptOutColumns([Column(0, title, field)]).in_cells([text])
+    return OptOutColumns([Column(0, title, field)]).find_in_row([text])
 
 
 def marked(text: str) -> OptOut:
@@ -137,16 +137,16 @@ def test_subscribed_is_followed_by_a_date_or_by_an_answer() -> None:
 def test_the_strongest_word_counts_and_the_first_of_equals() -> None:
     fields = ("remark", "status", "remark", "complained_at")
     marks = OptOutColumns([Column(index, f"T{index}", field) for index, field in enumerate(fields)])
-    assert marks.in_cells(["niet afgemeld", "bounced", "", ""]) == ("cleaned", "T1: bounced")
-    assert marks.in_cells(["stop", "bounced", "geen mail", ""]) == ("unsubscribed", "T0: stop")
-    assert marks.in_cells(["stop", "bounced", "", "x"]) == ("complained", "T3: x")
-    assert marks.in_cells(["stop", "", "geen mail", ""]) == ("remark", "T0: stop")
-    assert marks.in_cells(["stop", "afgemeld", "", ""]) == ("unsubscribed", "T1: afgemeld")
-    assert marks.in_cells(["stop", "niet ingeschreven", "", ""]) == ("remark", "T0: stop")
+    assert marks.find_in_row(["niet afgemeld", "bounced", "", ""]) == ("cleaned", "T1: bounced")
+    assert marks.find_in_row(["stop", "bounced", "geen mail", ""]) == ("unsubscribed", "T0: stop")
+    assert marks.find_in_row(["stop", "bounced", "", "x"]) == ("complained", "T3: x")
+    assert marks.find_in_row(["stop", "", "geen mail", ""]) == ("remark", "T0: stop")
+    assert marks.find_in_row(["stop", "afgemeld", "", ""]) == ("unsubscribed", "T1: afgemeld")
+    assert marks.find_in_row(["stop", "niet ingeschreven", "", ""]) == ("remark", "T0: stop")
 
 
 def test_a_column_without_a_title_is_named_by_its_place() -> None:
-    said = OptOutColumns([Column(2, "", "remark")]).in_cells(["", "", "afgemeld"])
+    said = OptOutColumns([Column(2, "", "remark")]).find_in_row(["", "", "afgemeld"])
     assert said == ("remark", "column 3: afgemeld")
 
 

@@ -171,7 +171,7 @@ def test_what_is_chosen_is_kept(database: Database, news: MailingList, settings:
     kept = keep(database, news, settings)
     assert kept.choices == Choices()
     chosen = Choices(mapping={"name": "B\n"}, source="beurs", customers=True, attest="x")
-    kept.choose(chosen)
+    kept.save_choices(chosen)
     found = find_upload(news, settings=settings)
     assert found is not None
     assert found.choices == chosen

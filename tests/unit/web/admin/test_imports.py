@@ -1196,7 +1196,7 @@ def test_how_far_a_file_is_taken_in_is_shown_and_it_can_be_taken_back_meanwhile(
             settings=settings,
             now=NOW,
             actor="admin@example.org",
-            staged=kill,
+            on_staged=kill,
         )
     import_task.finish_imports(
         database, settings=settings, now=NOW, step=1, should_stop=iter((False, True)).__next__
