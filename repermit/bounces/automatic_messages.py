@@ -1,4 +1,4 @@
-"""Whether a program sent a message by itself: a mail server's bounce, or an automatic reply."""
+"""Detecting messages sent by a program: a mail server's bounce, or an automatic reply."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from repermit.bounces.reply_text import detect_plain_answer
 
 
 def is_from_mail_server(message: Message) -> bool:
-    """Say whether a mail server sent this by itself.
+    """Return whether a mail server itself sent this message.
 
-    It has a server's name, and no sender in its envelope if that is known (RFC 5321 §4.5.5). A
-    person may write as postmaster, and vacation programs leave the envelope empty too (RFC 3834
-    §3.3): there the subject must say so as well, or the text as no person writes it.
+    The From address is a server's name, and the envelope sender, if known, is empty (RFC 5321
+    §4.5.5). A person may write as postmaster, and vacation programs use an empty envelope sender
+    too (RFC 3834 §3.3): then the subject or the text must be a bounce's as well.
     """
     paths = read_headers(message, "Return-Path")[:1]
     names = [_local_part(address) for address in read_addresses(message, "From")]
@@ -31,7 +31,7 @@ def is_from_mail_server(message: Message) -> bool:
     is_postmaster = any(_POSTMASTERS.fullmatch(_local_part(path)) for path in paths)
     if any(map(_SERVERS.fullmatch, names)):
         is_servers = any(_SERVERS.fullmatch(_local_part(path)) for path in paths)
-        # A mailbox that forwards its mails may put its own address into their envelope.
+        # A forwarding mailbox may put its own address into the envelope.
         return is_null or is_servers or is_postmaster or not paths or is_returned
     if not names or any(map(_POSTMASTERS.fullmatch, names)):
         is_plausible = is_postmaster or not paths
@@ -45,9 +45,9 @@ def _returns_an_envelope(message: Message) -> bool:
 
 
 def _is_null_sender(path: str) -> bool:
-    """Say whether a return path is nobody's (RFC 5321 §4.5.5).
+    """Return whether a return path is empty (RFC 5321 §4.5.5).
 
-    Postfix writes MAILER-DAEMON for "<>" where it hands a mail to a program, and so do others.
+    Postfix and others write MAILER-DAEMON for "<>" when they pipe a mail to a program.
     """
     return bool(_NOBODYS.fullmatch(_local_part(path)))
 
@@ -64,7 +64,7 @@ _POSTMASTERS = re.compile(r"post[-_.]?master")
 
 
 def is_automatic(message: Message) -> bool:
-    """Say whether a mail program answered by itself (RFC 3834 §5, and what came before it)."""
+    """Return whether a message is an automatic reply (RFC 3834 §5, and older conventions)."""
     submitted = read_header(message, "Auto-Submitted").lower()
     if submitted and not submitted.startswith("no"):
         return True
@@ -77,7 +77,7 @@ def is_automatic(message: Message) -> bool:
     subject = read_header(message, "Subject")
     if _AUTOMATIC_SUBJECT.match(subject):
         return True
-    # Who writes no more than Yes or No is no program, whatever stands above it.
+    # A message with only Yes or No is no program's, whatever its subject.
     return bool(_AWAY_SUBJECT.match(subject)) and not detect_plain_answer(message)
 
 
@@ -93,8 +93,8 @@ _AUTOMATIC_HEADERS = (
 )
 _AUTOMATIC_PRECEDENCE = {"auto_reply", "auto-reply", "bulk", "junk", "list"}
 
-# What Outlook, Exchange, Notes and others begin with where they add no header: "Automatic reply"
-# in each of their languages.
+# How subjects of Outlook, Exchange, Notes and others begin if they add no header: "Automatic
+# reply" in each of their languages.
 _AUTOMATIC_SUBJECT = re.compile(
     r"auto(matic|mated)?[- ]?(reply|response|answer)\b|vacation (reply|message|response)|"
     r"auto: .{1,100}\b(out of|away|absent|afwezig|abwesend)\b|"

@@ -1,6 +1,7 @@
-"""What a message says, and what recording it did, as plain values.
+"""The results of reading and recording a message from the bounce mailbox.
 
-They hold nothing of the message's text but codes, and marks that match it with a mail.
+They hold codes and references that match a message with a mail, but none of its text except a
+reply's short line.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import NamedTuple
 
 
 class MessageKind(StrEnum):
-    """What a message is.
+    """The kind of a message.
 
-    `hard` is "no such mailbox or domain" alone; every other failure and every delay is `soft`.
-    `reply` is written by a person, `auto_reply` by their mail program.
+    - `hard`: only "no such mailbox or domain"; all other failures and delays are `soft`.
+    - `reply`: written by a person; `auto_reply`: sent by a mail program.
     """
 
     HARD = "hard"
@@ -28,7 +29,7 @@ class MessageKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class MailReferences:
-    """The marks that may match a message with a mail of ours; none is believed unsigned.
+    """The references that may match a message with one of our mails, if their signature holds.
 
     - `return_paths` and `message_ids`: the likeliest first.
     """
@@ -39,24 +40,24 @@ class MailReferences:
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedMessage:
-    """What a message says by itself, before anything is looked up.
+    """The content of a message, before anything is looked up in the database.
 
     - `status`: like "5.1.1", "" if none was given.
     - `failed`: the addresses that a bounce could not reach, as it writes them.
 
     Of a reply:
 
-    - `proposed`: the answer that it plainly gives in the commonest languages, "yes", "no" or "".
-    - `asks_to_stop`: whether its words ask to be mailed no more, however they say so.
-    - `line`: all that it says, if that is one short line.
+    - `proposed`: the plain answer in Dutch, English, German or French: "yes", "no" or "".
+    - `asks_to_stop`: whether any of its lines asks to get no more mail.
+    - `line`: the whole text, if that is one short line.
     - `sender`: the address in From.
     - `arrived`: when the mailbox's server received it, aware UTC; None if it does not say.
-    - `digest`: names the message, so that it counts once.
+    - `digest`: identifies the message, so that it counts once.
     """
 
     kind: MessageKind
     status: str = ""
-    traces: MailReferences = MailReferences()
+    references: MailReferences = MailReferences()
     failed: tuple[str, ...] = ()
     proposed: str = ""
     asks_to_stop: bool = False
@@ -67,7 +68,7 @@ class ParsedMessage:
 
 
 class BounceVerdict(NamedTuple):
-    """What a bounce says: its kind, its status, and whom it could not reach, if it says."""
+    """The content of a bounce: its kind, its status, and the failed addresses if it names any."""
 
     kind: MessageKind
     status: str = ""
@@ -75,13 +76,13 @@ class BounceVerdict(NamedTuple):
 
 
 NOTHING = ParsedMessage(kind=MessageKind.NOTHING)
-"""Any message that cannot be read, or is no bounce and no reply."""
+"""A message that cannot be read, or is neither a bounce nor a reply."""
 
 
 class Effect(StrEnum):
-    """What recording a message did.
+    """The effect of recording a message.
 
-    - `none`: it is about no mail of ours, or is a mail program's answer, which changes nothing.
+    - `none`: it is about none of our mails, or is an automatic reply, which changes nothing.
     - `known`: it was recorded before, or says nothing new.
     - `noted`: it was recorded on its mail.
     - `removed`: its contact was removed.
@@ -97,12 +98,12 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class BounceResult:
-    """What a message was and did.
+    """The kind of a recorded message and its effect.
 
-    - `list`: the slug of its mail's list, "" if it is about no mail of ours.
+    - `list`: the slug of its mail's list, "" if it is about none of our mails.
     - `paused`: whether it made the campaign pause.
-    - `is_about_others`: whether it is about an address that our reader's mail is forwarded to; it
-      is then noted as soft.
+    - `is_about_others`: whether it is about an address to which the contact's mail is forwarded;
+      it is then recorded as soft.
     """
 
     kind: MessageKind

@@ -241,37 +241,41 @@ _DIAGNOSTIC = re.compile(
 
 
 def _comment(block: dict[str, str]) -> str:
-    """Return what stands in brackets behind a status (RFC 3464 §2.3.4 with RFC 5322 §3.2.2)."""
+    """Return the comment in brackets after a status (RFC 3464 §2.3.4 with RFC 5322 §3.2.2)."""
     return block.get("status", "").partition("(")[2].strip(") ")
 
 
 def _read_recipient_forms(block: dict[str, str]) -> tuple[str, ...]:
-    """Return who a block is about, in each way in which it may be meant.
+    """Return the recipient of a block, in each form in which the address may be decoded.
 
-    That is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
-    original recipient never counts: it names whoever was written to, also where their copy has
-    arrived and only another one failed, and Postfix writes it unasked.
+    This is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
+    original recipient is not used: it is the address we wrote to, even if its copy has arrived and
+    only a forwarded one failed, and Postfix adds it unasked.
     """
-    given = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
-    plain = next((one.rpartition(";")[2].strip("<> ") for one in given if "@" in one), "")
-    if plain.startswith("@"):
+    recipients = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
+    address = next((one.rpartition(";")[2].strip("<> ") for one in recipients if "@" in one), "")
+    if address.startswith("@"):
         # Sendmail names a host alone where it has none for a domain.
         return ()
     return (
-        tuple(dict.fromkeys(way(plain) for way in (str, _decode_xtext, _decode_utf8_address)))
-        if plain
+        tuple(
+            dict.fromkeys(decode(address) for decode in (str, _decode_xtext, _decode_utf8_address))
+        )
+        if address
         else ()
     )
 
 
 def _decode_xtext(text: str) -> str:
-    """Undo what RFC 3461 §4 does to an address; some leave it in."""
-    return re.sub(r"\+([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
+    """Decode an address in xtext (RFC 3461 §4), which some servers leave encoded."""
+    return re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), text)
 
 
 def _decode_utf8_address(text: str) -> str:
-    """Undo what RFC 6533 §3 does to what is not ASCII in an address."""
-    return re.sub(r"\\x\{(10[0-9A-F]{4}|[0-9A-F]{2,5})\}", lambda f: chr(int(f[1], 16)), text)
+    """Decode the non-ASCII characters of an address (RFC 6533 §3)."""
+    return re.sub(
+        r"\\x\{(10[0-9A-F]{4}|[0-9A-F]{2,5})\}", lambda match: chr(int(match[1], 16)), text
+    )
 
 
 def _read_complaint(blocks: list[dict[str, str]]) -> BounceVerdict:
@@ -282,7 +286,7 @@ def _read_complaint(blocks: list[dict[str, str]]) -> BounceVerdict:
 
 
 def _is_outlooks_complaint(message: Message) -> bool:
-    """Say whether this is a complaint as Outlook.com sends it, which follows no standard."""
+    """Return whether this is a complaint in Outlook.com's own format."""
     sender = read_addresses(message, "From")
     return sender == ["staff@hotmail.com"] and any(
         read_header(child, "X-HmXmrOriginalRecipient")

@@ -1,4 +1,4 @@
-"""Matching a message with the mail it is about, by marks that only we can have made."""
+"""Matching a message with the mail that it is about, by references with our signature."""
 
 from __future__ import annotations
 
@@ -27,42 +27,43 @@ if TYPE_CHECKING:
     from repermit.bounces.bounce_results import MailReferences
 
 
-def find_mail(traces: MailReferences, keys: Sequence[bytes]) -> Mail | None:
-    """Return the mail that the first good mark names, or None.
+def find_mail(references: MailReferences, keys: Sequence[bytes]) -> Mail | None:
+    """Return the mail of the first valid reference; None if there is none.
 
-    `keys` are all secret keys. A mark whose signature does not hold is passed over, and so is one
-    of a mail that is gone. Whom a report calls its recipient is not looked at: anybody can write
-    that, and a forwarded mail fails elsewhere than we sent it.
+    - `keys`: all secret keys.
+    - References with an invalid signature, or of a deleted mail, are skipped.
+    - The recipient named in a report is not used: anybody can write it, and a forwarded mail fails
+      at another address.
     """
-    for number in _find_mail_ids(traces, keys):
-        found: Mail | None = Mail.get_or_none(Mail.id == number)
-        if found is not None:
-            return found
+    for number in _find_mail_ids(references, keys):
+        mail: Mail | None = Mail.get_or_none(Mail.id == number)
+        if mail is not None:
+            return mail
     return None
 
 
-def _find_mail_ids(traces: MailReferences, keys: Sequence[bytes]) -> Iterator[int]:
-    yield from _read_signed(traces.return_paths, message_id.read_return_path, keys)
-    yield from _read_signed(traces.message_ids, message_id.read_message_id, keys)
+def _find_mail_ids(references: MailReferences, keys: Sequence[bytes]) -> Iterator[int]:
+    yield from _read_signed(references.return_paths, message_id.read_return_path, keys)
+    yield from _read_signed(references.message_ids, message_id.read_message_id, keys)
 
 
 def _read_signed(
-    marks: Sequence[str], read: Callable[[str, Sequence[bytes]], int], keys: Sequence[bytes]
+    references: Sequence[str], read: Callable[[str, Sequence[bytes]], int], keys: Sequence[bytes]
 ) -> Iterator[int]:
-    for mark in marks:
+    for reference in references:
         try:
-            yield read(mark, keys)
+            yield read(reference, keys)
         except LinkError:
             continue
 
 
-# --- The marks in a message by which it is matched with a mail of ours. ---------------------------
+# --- Finding the references in a message. ---------------------------------------------------------
 
 
 # Enough for every format, and few enough for checking the signature of each.
-_MOST = 50
+_MAX_REFERENCES = 50
 
-# Who a server delivers to is the return path of the mail that came back.
+# A bounce is delivered to the return path of the mail that it is about.
 _ENVELOPE = (
     "Delivered-To",
     "X-Original-To",
@@ -76,35 +77,36 @@ _COPIES = ("text/rfc822-headers", "message/rfc822-headers", "message/global-head
 
 
 def find_bounce_references(message: Message) -> MailReferences:
-    """Return the marks of a report: whom it was sent to, then what it says came back."""
-    copies = list(_copies(message))
+    """Return the references of a report: its own recipients, then the returned mail's headers."""
+    copies = list(_iter_returned_headers(message))
     paths = [address for name in _ENVELOPE for address in read_addresses(message, name)]
     paths += find_feedback_senders(message)
     notification = read_sns_notification(message)
     if notification:
         paths.append(notification.source)
     paths += [copy["return-path"].strip("<> ") for copy in copies if "return-path" in copy]
-    ids = [one for copy in copies for one in _ids(copy.get("message-id", ""))]
-    ids += _ids(notification.message_id) if notification else []
+    ids = [one for copy in copies for one in _find_ids(copy.get("message-id", ""))]
+    ids += _find_ids(notification.message_id) if notification else []
     return MailReferences(
-        return_paths=tuple(paths[:_MOST]), message_ids=tuple([*ids, *_answered(message)][:_MOST])
+        return_paths=tuple(paths[:_MAX_REFERENCES]),
+        message_ids=tuple([*ids, *_list_answered_ids(message)][:_MAX_REFERENCES]),
     )
 
 
 def find_reply_references(message: Message) -> MailReferences:
-    """Return the marks of an answer: what it says that it answers, the nearest first."""
-    return MailReferences(message_ids=tuple(_answered(message)[:_MOST]))
+    """Return the Message-IDs that a reply refers to, the nearest first."""
+    return MailReferences(message_ids=tuple(_list_answered_ids(message)[:_MAX_REFERENCES]))
 
 
-def _answered(message: Message) -> list[str]:
-    return [one for name in _ANSWERED for one in reversed(_ids(read_header(message, name)))]
+def _list_answered_ids(message: Message) -> list[str]:
+    return [one for name in _ANSWERED for one in reversed(_find_ids(read_header(message, name)))]
 
 
-def _ids(text: str) -> list[str]:
+def _find_ids(text: str) -> list[str]:
     return re.findall(r"<[^<>\s]+>", text)
 
 
-def _copies(message: Message) -> Iterator[dict[str, str]]:
+def _iter_returned_headers(message: Message) -> Iterator[dict[str, str]]:
     """Yield the header fields of each mail that a report returns, by lower-case name."""
     for part in iter_own_parts(message):
         kind = part.get_content_type()
@@ -113,7 +115,7 @@ def _copies(message: Message) -> Iterator[dict[str, str]]:
                 yield {name.lower(): str(value) for name, value in child.items()}
         if kind in _COPIES:
             yield from parse_field_blocks(decode_text(part))
-    # Servers of the old kind write the copy below their own words.
+    # Old servers append the returned mail to their own text.
     for text in read_texts(message):
         yield from ({name.lower(): value} for name, value in _WRITTEN.findall(text))
 

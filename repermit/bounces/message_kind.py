@@ -60,10 +60,12 @@ def interpret_message(raw: bytes) -> ParsedMessage:
             kind=report.kind,
             status=report.status,
             failed=report.failed,
-            traces=find_bounce_references(message),
+            references=find_bounce_references(message),
         )
     if is_automatic(message):
-        return ParsedMessage(kind=MessageKind.AUTO_REPLY, traces=find_bounce_references(message))
+        return ParsedMessage(
+            kind=MessageKind.AUTO_REPLY, references=find_bounce_references(message)
+        )
     return _read_reply(message, raw)
 
 
@@ -85,13 +87,13 @@ def _unpack_report(message: Message) -> Message | None:
 
 
 def _read_reply(message: Message, raw: bytes) -> ParsedMessage:
-    traces = find_reply_references(message)
-    if not traces.message_ids:
+    references = find_reply_references(message)
+    if not references.message_ids:
         return NOTHING
     senders = read_addresses(message, "From")
     return ParsedMessage(
         kind=MessageKind.REPLY,
-        traces=traces,
+        references=references,
         proposed=detect_plain_answer(message),
         line=read_only_line(message),
         asks_to_stop=asks_to_stop(message),

@@ -1,7 +1,7 @@
-"""Parsing bytes to a message, its headers and texts, whatever they contain.
+"""Parsing a message, its headers and texts from bytes, however malformed they are.
 
-The email package's older policy is used on purpose: it reads what the newer one raises errors
-about.
+The email package's older policy is used on purpose: it reads messages on which the newer one raises
+errors.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any, cast
 
 MAX_SIZE = 1_000_000
-"""How much of a message is read, in octets; what bounces, replies and we write is far smaller."""
+"""How many octets of a message are read; bounces and replies are far smaller."""
 
-_MOST_PARTS = 100
+_MAX_PARTS = 100
 
-# What the package decodes takes a time that grows with the square of the length.
-_LONGEST_HEADER = 8000
+# The package's time to decode a header grows with the square of its length.
+_MAX_HEADER_LENGTH = 8000
 
 
 def parse(raw: bytes) -> Message:
-    """Return a message, cut off after LONGEST."""
+    """Parse a message, cut off after MAX_SIZE octets."""
     return email.message_from_bytes(raw[:MAX_SIZE])
 
 
 def read_header(message: Message, name: str) -> str:
     """Return a header's text on one line, decoded (RFC 2047); "" if there is none."""
-    return _decoded(message.get(name, ""))
+    return _decode_header(message.get(name, ""))
 
 
 def read_headers(message: Message, name: str) -> list[str]:
-    """Return the texts of all headers of this name, from the top."""
-    return [_decoded(value) for value in message.get_all(name, [])]
+    """Return the decoded texts of all headers of this name, from the top."""
+    return [_decode_header(value) for value in message.get_all(name, [])]
 
 
-def _decoded(value: Any) -> str:
-    text = str(value)[:_LONGEST_HEADER]
+def _decode_header(value: Any) -> str:
+    text = str(value)[:_MAX_HEADER_LENGTH]
     with contextlib.suppress(HeaderParseError, LookupError, ValueError):
         text = str(make_header(decode_header(text)))
     return " ".join(text.split())
@@ -52,23 +52,23 @@ def _decoded(value: Any) -> str:
 
 def read_addresses(message: Message, name: str) -> list[str]:
     """Return the bare addresses in all headers of this name."""
-    values = "\n".join(map(str, message.get_all(name, [])))[:_LONGEST_HEADER].split("\n")
+    values = "\n".join(map(str, message.get_all(name, [])))[:_MAX_HEADER_LENGTH].split("\n")
     return [address for _, address in getaddresses(values) if address]
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return a date of RFC 5322 §3.3; None if it is none, or does not say its zone."""
+    """Parse a date of RFC 5322 §3.3; None if it is invalid or has no time zone."""
     try:
-        moment = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    return moment if moment.tzinfo else None
+    return date if date.tzinfo else None
 
 
 def iter_own_parts(message: Message) -> Iterator[Message]:
-    """Yield the parts of a message itself, and none of a message that is attached to it."""
+    """Yield the parts of a message, without those of messages attached to it."""
     waiting = [message]
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         if not waiting:
             return
         part = waiting.pop()
@@ -83,26 +83,26 @@ def list_subparts(part: Message) -> list[Message]:
 
 
 def decode_text(part: Message) -> str:
-    """Return the text of a part that has one, its lines ended by a line feed each."""
+    """Return the decoded text of a part, with LF line ends; "" if it has no body."""
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes):
         return ""
-    return _lines(_in_charset(payload, part.get_content_charset() or "utf-8"))
+    return _normalize_line_ends(_decode_charset(payload, part.get_content_charset() or "utf-8"))
 
 
-def _in_charset(payload: bytes, charset: str) -> str:
+def _decode_charset(payload: bytes, charset: str) -> str:
     try:
         return payload.decode(charset, "replace")
     except (LookupError, ValueError):
         return payload.decode("latin-1")
 
 
-def _lines(text: str) -> str:
+def _normalize_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_texts(message: Message, subtype: str = "plain") -> list[str]:
-    """Return the texts of this subtype that are the message's own, attached files left out."""
+    """Return the message's own texts of this subtype, without attachments."""
     return [
         decode_text(part)
         for part in iter_own_parts(message)
@@ -112,50 +112,53 @@ def read_texts(message: Message, subtype: str = "plain") -> list[str]:
 
 
 def text_without_parts(message: Message) -> str:
-    """Return the bodies of multiparts whose parts cannot be told from each other, "" otherwise."""
+    """Return the bodies of multiparts that could not be split into parts, "" if there are none."""
     bodies = (
         part.get_payload()
         for part in iter_own_parts(message)
         if part.get_content_maintype() == "multipart"
     )
-    return "\n\n".join(_lines(body) for body in bodies if isinstance(body, str))
+    return "\n\n".join(_normalize_line_ends(body) for body in bodies if isinstance(body, str))
 
 
 def read_report_fields(part: Message) -> list[dict[str, str]]:
     """Return the blocks of a message/delivery-status or …/feedback-report, by lower-case name.
 
-    RFC 3464 §2.1 divides them by empty lines. The package knows that of message/delivery-status
-    alone, and takes message/global-delivery-status (RFC 6533) for a message.
+    They are separated by empty lines (RFC 3464 §2.1). The email package does so only for
+    message/delivery-status, and parses message/global-delivery-status (RFC 6533) as a message.
     """
-    inner = "\n\n".join(_source(child) for child in list_subparts(part))
+    inner = "\n\n".join(_get_source(child) for child in list_subparts(part))
     return parse_field_blocks(
-        _transfer_decoded(inner, read_header(part, "Content-Transfer-Encoding").lower())
+        _decode_transfer_encoding(inner, read_header(part, "Content-Transfer-Encoding").lower())
     )
 
 
 def parse_field_blocks(text: str) -> list[dict[str, str]]:
     """Return the blocks of header fields in a text, by lower-case name."""
-    blocks = (_block(one) for one in re.split(r"\n[ \t]*(?:\n[ \t]*)+", _lines(text)))
+    blocks = (
+        _parse_block(block_text)
+        for block_text in re.split(r"\n[ \t]*(?:\n[ \t]*)+", _normalize_line_ends(text))
+    )
     return [block for block in blocks if block]
 
 
-def _source(message: Message) -> str:
-    """Return a message's text as it came, its headers included.
+def _get_source(message: Message) -> str:
+    """Return a message's original text with its headers.
 
-    What the package otherwise makes of UTF-8 in a header or a text of unknown kind loses it.
+    The package's own serialisation loses UTF-8 in headers and in texts of unknown type.
     """
     raw = message.get_payload(decode=True)
     body = (
         raw.decode("ascii", "surrogateescape")
         if isinstance(raw, bytes)
-        else "\n\n".join(map(_source, list_subparts(message)))
+        else "\n\n".join(map(_get_source, list_subparts(message)))
     )
     return "\n".join((*(f"{name}: {value}" for name, value in message.raw_items()), "", body))
 
 
-def _transfer_decoded(text: str, encoding: str) -> str:
-    """Undo an encoding that the package left, since it took an encoded report for a message."""
-    # The package keeps what is not ASCII in this way.
+def _decode_transfer_encoding(text: str, encoding: str) -> str:
+    """Undo a transfer encoding that the package left, since it parsed the report as a message."""
+    # The package stores non-ASCII bytes as surrogates.
     raw = text.encode("utf-8", "surrogateescape")
     try:
         if encoding == "base64":
@@ -164,14 +167,14 @@ def _transfer_decoded(text: str, encoding: str) -> str:
             raw = quopri.decodestring(raw)
     except binascii.Error:
         return text
-    return _lines(raw.decode("utf-8", "replace"))
+    return _normalize_line_ends(raw.decode("utf-8", "replace"))
 
 
-def _block(text: str) -> dict[str, str]:
-    """Return the fields of one block, unfolded; the first of a name counts."""
-    found: dict[str, str] = {}
+def _parse_block(text: str) -> dict[str, str]:
+    """Return the fields of one block, unfolded; the first field of a name counts."""
+    fields: dict[str, str] = {}
     for line in re.sub(r"\n[ \t]+", " ", text).split("\n"):
         name, colon, value = line.partition(":")
         if colon and re.fullmatch(r"[!-9;-~]+", name.strip()):
-            found.setdefault(name.strip().lower(), value.strip())
-    return found
+            fields.setdefault(name.strip().lower(), value.strip())
+    return fields

@@ -1,4 +1,4 @@
-"""Recording a bounce, complaint or reply: what it says of a mail of ours, and what follows."""
+"""Recording a bounce, a complaint or a reply on its mail, and applying its consequences."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from repermit.db.connection import Database
     from repermit.settings.definitions import Settings
 
-# What is known of a mail changes in this direction only: a mailbox that is gone was not full, and
-# whoever complains has read it. So a message that is taken twice changes nothing.
-_WEIGHT = {"": 0, BounceKind.SOFT: 1, BounceKind.HARD: 2, BounceKind.COMPLAINT: 3}
+# A mail's bounce changes in this direction only: a mailbox that does not exist was not full, and a
+# person who complains has read the mail. So a message recorded twice changes nothing.
+_SEVERITY = {"": 0, BounceKind.SOFT: 1, BounceKind.HARD: 2, BounceKind.COMPLAINT: 3}
 _CAME_BACK = {
     MessageKind.HARD: BounceKind.HARD,
     MessageKind.SOFT: BounceKind.SOFT,
@@ -34,79 +34,79 @@ _CAME_BACK = {
 
 
 def record_message(
-    database: Database, reading: ParsedMessage, *, settings: Settings, now: datetime
+    database: Database, message: ParsedMessage, *, settings: Settings, now: datetime
 ) -> BounceResult:
-    """Record one message that came back; the same one may be recorded any number of times.
+    """Record one message from the mailbox; recording it again changes nothing.
 
-    1. Find the mail that it is about by a mark that only we can have made.
-    2. In one transaction: note it with the mail, and take the contact off if there is no such
-       mailbox or if they complained; a person's reply is put before the admin. What failed at
-       another address only, where somebody forwards their mail to, is noted and no more.
-    3. In another one, which locks the campaign: pause the campaign if it has had enough.
+    1. Find the mail that it is about, by a reference with our signature.
+    2. In one transaction: record the bounce on the mail, and remove the contact if the mailbox does
+       not exist or the person complained. A reply is stored for the admin to decide on. A failure
+       at an address to which the mail was forwarded is only recorded.
+    3. In another transaction, which locks the campaign: pause it if there are too many bounces.
     """
-    mail = find_mail(reading.traces, settings.secret_keys)
+    mail = find_mail(message.references, settings.secret_keys)
     if mail is None:
-        return BounceResult(kind=reading.kind, status=reading.status)
+        return BounceResult(kind=message.kind, status=message.status)
     with database.atomic():
-        # The contact before its mail, as everybody locks them.
+        # The lock order is contact, then mail.
         contact = lookup.lock_contact(mail.contact_id) if mail.contact_id is not None else None
-        is_about_others = reading.kind is MessageKind.HARD and _names_another_address(
-            reading, contact
+        is_about_others = message.kind is MessageKind.HARD and _names_another_address(
+            message, contact
         )
         if is_about_others:
-            reading = replace(reading, kind=MessageKind.SOFT)
-        effect = _apply_message(mail, contact, reading, settings, now)
+            message = replace(message, kind=MessageKind.SOFT)
+        effect = _apply_message(mail, contact, message, settings, now)
     return BounceResult(
-        kind=reading.kind,
+        kind=message.kind,
         effect=effect,
-        status=reading.status,
+        status=message.status,
         list=mail.list.slug,
-        paused=_pause_if_too_many(database, mail, reading.kind, settings, now),
+        paused=_pause_if_too_many(database, mail, message.kind, settings, now),
         is_about_others=is_about_others,
     )
 
 
-def _names_another_address(reading: ParsedMessage, contact: Contact | None) -> bool:
-    """Say whether a bounce names whom it is about, and that is not who was asked.
+def _names_another_address(message: ParsedMessage, contact: Contact | None) -> bool:
+    """Return whether a bounce names failed addresses, none of which is the contact's.
 
-    Whose address was erased cannot be told from others any more, and has gone anyhow.
+    False for an erased contact, whose address is not stored; it has been removed anyhow.
     """
-    if contact is None or contact.erased_at is not None or not reading.failed:
+    if contact is None or contact.erased_at is not None or not message.failed:
         return False
-    return contact.address_key not in map(_fold_address, reading.failed)
+    return contact.address_key not in map(_fold_address, message.failed)
 
 
 def _apply_message(
-    mail: Mail, contact: Contact | None, reading: ParsedMessage, settings: Settings, now: datetime
+    mail: Mail, contact: Contact | None, message: ParsedMessage, settings: Settings, now: datetime
 ) -> Effect:
-    if reading.kind in _CAME_BACK:
-        bounce = _CAME_BACK[reading.kind]
-        if not _record_on_mail(mail, bounce, reading.status, now):
+    if message.kind in _CAME_BACK:
+        bounce = _CAME_BACK[message.kind]
+        if not _record_on_mail(mail, bounce, message.status, now):
             return Effect.KNOWN
         if contact is None or not _must_be_removed(contact, mail, bounce):
             if bounce is BounceKind.COMPLAINT and contact and contact.erased_at is None:
                 status_changes.mark_contact_refused(contact)
             return Effect.NOTED
-        _remove(contact, mail, reading, fingerprint_key=settings.fingerprint_key, now=now)
+        _remove(contact, mail, message, fingerprint_key=settings.fingerprint_key, now=now)
         return Effect.REMOVED
-    if reading.kind is MessageKind.REPLY and contact is not None and contact.erased_at is None:
-        return _keep_reply(contact, mail, reading, now)
+    if message.kind is MessageKind.REPLY and contact is not None and contact.erased_at is None:
+        return _keep_reply(contact, mail, message, now)
     return Effect.NONE
 
 
 def _record_on_mail(mail: Mail, bounce: BounceKind, status: str, now: datetime) -> bool:
-    """Record on a mail that it came back; False if as much or more was known."""
-    lighter = [one for one, weight in _WEIGHT.items() if weight < _WEIGHT[bounce]]
-    noted = (
+    """Record a bounce on its mail; return False if one as severe was recorded before."""
+    less_severe = [kind for kind, severity in _SEVERITY.items() if severity < _SEVERITY[bounce]]
+    updated_count = (
         Mail.update(bounce=bounce, bounce_status=status, bounced_at=now)
-        .where(Mail.id == mail.id, Mail.bounce.in_(lighter))
+        .where(Mail.id == mail.id, Mail.bounce.in_(less_severe))
         .execute()
     )
-    return bool(noted)
+    return bool(updated_count)
 
 
 def _must_be_removed(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
-    """Say whether what came back takes the contact off; an erased one has gone already."""
+    """Return whether a bounce removes the contact; erased ones have been removed already."""
     if contact.erased_at is not None or bounce is BounceKind.SOFT:
         return False
     status = Status(contact.status)
@@ -119,18 +119,19 @@ def _must_be_removed(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
 
 
 def _remove(
-    contact: Contact, mail: Mail, reading: ParsedMessage, *, fingerprint_key: bytes, now: datetime
+    contact: Contact, mail: Mail, message: ParsedMessage, *, fingerprint_key: bytes, now: datetime
 ) -> None:
     consent_record: dict[str, Any] = {
-        "came_back": str(reading.kind),
-        "status": reading.status,
+        "came_back": str(message.kind),
+        "status": message.status,
         "mail": mail.kind,
         "sent_at": format_timestamp(mail.sent_at) if mail.sent_at else "",
     }
     if contact.reason:
-        # It was no silence, since the question never reached them, or more than a file's word.
+        # A bounce replaces a removal for silence (the ask never arrived), and a complaint one by
+        # a file.
         consent_record["was_removed_for"] = contact.reason
-    is_complaint = reading.kind is MessageKind.COMPLAINT
+    is_complaint = message.kind is MessageKind.COMPLAINT
     status_changes.remove_contacts(
         [contact],
         reason=Reason.COMPLAINT if is_complaint else Reason.BOUNCE,
@@ -141,38 +142,38 @@ def _remove(
     )
 
 
-def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datetime) -> Effect:
-    """Put a person's reply before the admin.
+def _keep_reply(contact: Contact, mail: Mail, message: ParsedMessage, now: datetime) -> Effect:
+    """Store a person's reply for the admin to decide on.
 
-    What it proposes counts only from the very address that was asked: a mail that was forwarded
-    must not bring one person's answer for another.
+    The proposed answer counts only if the reply comes from the contact's own address: the reply to
+    a forwarded mail must not count as another person's answer.
     """
-    arrived = min(reading.arrived or now, now)
-    proposed = _interpret_reply(contact, reading) if _is_from(reading.sender, contact) else ""
+    arrived = min(message.arrived or now, now)
+    proposed = _interpret_reply(contact, message) if _is_from(message.sender, contact) else ""
     is_plain = proposed in tuple(Answer)
     says_nothing_new = is_plain and _changes_nothing(contact, mail, Answer(proposed), arrived)
     is_new = human_replies.save_reply(
         contact,
-        digest=reading.digest,
+        digest=message.digest,
         proposed=proposed,
         at=arrived,
         decided_at=now if says_nothing_new else None,
     )
     if is_new and human_replies.PROPOSALS.get(proposed) is Answer.NO:
-        # Before the admin decides: a Yes that comes meanwhile is asked for once more.
+        # Already before the admin decides, so that a Yes meanwhile has to be confirmed again.
         status_changes.mark_contact_refused(contact)
     return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
 
 
-def _interpret_reply(contact: Contact, reading: ParsedMessage) -> str:
-    """Return what a reply plainly says in the language they were asked in, or that they speak.
+def _interpret_reply(contact: Contact, message: ParsedMessage) -> str:
+    """Return a reply's plain answer in the language of the ask or of the contact, or "".
 
-    "stop" if it is no plain answer, and some line of it asks to be mailed no more.
+    "stop" if there is no plain answer, but some line asks to get no more mail.
     """
     asked_in = lookup.read_list_facts(contact.list).pick_language(contact.language)
     spoken = contact.language.partition("-")[0].lower()
-    plain = interpret_line(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
-    return plain or (human_replies.STOP if reading.asks_to_stop else "")
+    plain = interpret_line(message.line, {asked_in, spoken}, default=message.proposed)
+    return plain or (human_replies.STOP if message.asks_to_stop else "")
 
 
 def _is_from(sender: str, contact: Contact) -> bool:
@@ -180,7 +181,7 @@ def _is_from(sender: str, contact: Contact) -> bool:
 
 
 def _fold_address(address: str) -> str | None:
-    """Return an address folded for comparing; None for what is none."""
+    """Return an address folded for comparison; None if it is invalid."""
     try:
         return email_address.parse(address).key
     except AddressError:
@@ -188,7 +189,7 @@ def _fold_address(address: str) -> str | None:
 
 
 def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: datetime) -> bool:
-    """Say whether that is where the contact stands, as when a button was pressed too."""
+    """Return whether an answer matches the contact's status, as after an answer on the page."""
     decision = consent.decide(
         answer,
         Status(contact.status),
@@ -204,9 +205,9 @@ def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: date
 def _pause_if_too_many(
     database: Database, mail: Mail, kind: MessageKind, settings: Settings, now: datetime
 ) -> bool:
-    """Pause the mail's campaign if it has had enough bounces or a complaint.
+    """Pause the mail's campaign if it has too many bounces or a complaint.
 
-    Also where the bounce was known: whoever took it first may have died before this.
+    Also if the bounce was recorded before: that process may have been killed before this step.
     """
     if mail.campaign_id is None or kind not in {MessageKind.HARD, MessageKind.COMPLAINT}:
         return False

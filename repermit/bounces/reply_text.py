@@ -1,4 +1,4 @@
-"""The text of a reply above the quotation, and whether it is a plain Yes or No."""
+"""Reading the text of a reply above the quotation, and detecting a plain Yes or No."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ _COURTESIES = {language: frozenset(words["courtesy"].split()) for language, word
 
 # "No" begins an agreement in Polish, Czech and Slovak, and is "but" in Bulgarian and the languages
 # of its neighbours; "ja" is "I" and "and".
-_OTHERWISE = {
+_AMBIGUOUS_WORDS = {
     "no": frozenset({"bg", "cs", "hr", "pl", "sk", "sl"}),
     "ja": frozenset({"et", "hr", "pl", "sk"}),
 }
 
 
-def interpret_line(line: str, languages: Collection[str], *, otherwise: str) -> str:
-    """Return "yes" or "no" if a line plainly says so in one of these languages, or else "".
+def interpret_line(line: str, languages: Collection[str], *, default: str) -> str:
+    """Return "yes" or "no" if a line is a plain answer in one of these languages, else "".
 
-    `otherwise` is what it says to whoever knows nothing of its writer, which holds unless a word
-    means something else in one of them. What two of them read in opposite ways means nothing.
+    - `default`: the answer when the languages do not decide; dropped if the line means something
+      else in one of them.
+    - "" if two of the languages give opposite answers.
     """
     words = line.split()
-    found = {answer for one in languages if (answer := _find_answer(words, one))}
-    if len(found) == 1:
-        return found.pop()
-    is_doubtful = bool(_OTHERWISE.get(line, frozenset()).intersection(languages))
-    return "" if found or is_doubtful else otherwise
+    answers = {answer for language in languages if (answer := _find_answer(words, language))}
+    if len(answers) == 1:
+        return answers.pop()
+    is_doubtful = bool(_AMBIGUOUS_WORDS.get(line, frozenset()).intersection(languages))
+    return "" if answers or is_doubtful else default
 
 
 def _find_answer(words: list[str], language: str) -> str:
@@ -56,33 +57,32 @@ def _find_answer(words: list[str], language: str) -> str:
     return ANSWER_WORDS.get(language, {}).get(words[0], "")
 
 
-# --- What a person wrote above the quotation, and whether it is a plain Yes or No. ----------------
+# --- The text above the quotation, and whether it is a plain Yes or No. ---------------------------
 
 
-# Characters of a text, and of one whose most is markup.
-_READ = 50_000
-_READ_OF_HTML = 500_000
-_LONGEST_TAG = 500
-_MOST_WORDS_IN_A_NAME = 6
-# Of what a person wrote, below which only a signature or a long story follows.
-_MOST_LINES = 10
-_LONGEST_LINE = 300
+# Characters of a plain text, and of HTML, most of which is markup.
+_MAX_TEXT_LENGTH = 50_000
+_MAX_HTML_LENGTH = 500_000
+_MAX_TAG_LENGTH = 500
+_MAX_NAME_WORDS = 6
+# How many of a person's own lines are read; a signature or a long story follows below.
+_MAX_LINES = 10
+_MAX_LINE_LENGTH = 300
 
 
 def detect_plain_answer(message: Message) -> str:
-    """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
+    """Return "yes" or "no" if a reply is a plain answer in Dutch, English, German or French, or "".
 
-    Whoever knows which language they speak asks `interpret_line` as well.
-    The first own line decides, and below it nothing but a name, a greeting or a signature may
-    stand: "Ja, maar…" is no plain answer, and "" is returned.
+    The first own line decides. Only a name, a greeting or a signature may follow: "Ja, maar…" is
+    no plain answer. If the writer's language is known, use `interpret_line` as well.
     """
-    lines = list_own_lines(_text(message))
-    if lines and _is_salutation(_folded(lines[0])):
+    lines = list_own_lines(_read_text(message))
+    if lines and _is_salutation(_normalize_line(lines[0])):
         del lines[0]
     if not lines:
         return ""
-    first = _folded(lines[0])
-    names = set(_folded(read_header(message, "From")).split())
+    first = _normalize_line(lines[0])
+    names = set(_normalize_line(read_header(message, "From")).split())
     if not all(_adds_nothing(line, names) for line in lines[1:]):
         return ""
     if _YES.fullmatch(first):
@@ -91,35 +91,35 @@ def detect_plain_answer(message: Message) -> str:
 
 
 def asks_to_stop(message: Message) -> bool:
-    """Say whether a person's own lines ask to be mailed no more, as remarks in lists do."""
+    """Return whether any of a person's own lines asks to get no more mail."""
     return any(
-        refusal_in(line[:_LONGEST_LINE]) == REFUSED
-        for line in list_own_lines(_text(message))[:_MOST_LINES]
+        refusal_in(line[:_MAX_LINE_LENGTH]) == REFUSED
+        for line in list_own_lines(_read_text(message))[:_MAX_LINES]
     )
 
 
 def read_first_line(message: Message) -> str:
-    """Return the first line that a person wrote below the salutation, cut off where it is long."""
-    lines = list_own_lines(normalize("NFC", _text(message)))
-    if len(lines) > 1 and _is_salutation(_folded(lines[0])):
+    """Return the first own line below the salutation, cut off if it is too long."""
+    lines = list_own_lines(normalize("NFC", _read_text(message)))
+    if len(lines) > 1 and _is_salutation(_normalize_line(lines[0])):
         del lines[0]
-    return lines[0][:_LONGEST_LINE] if lines else ""
+    return lines[0][:_MAX_LINE_LENGTH] if lines else ""
 
 
 def read_only_line(message: Message) -> str:
-    """Return what a message says if that is one line, in small letters and without signs; else "".
+    """Return a message's text if it is one line, in lower case and without punctuation; else "".
 
-    Its writer's name may stand below, and a quotation, whatever language introduces it.
+    The writer's name and a quotation, introduced in any language, may follow.
     """
-    names = set(_folded(read_header(message, "From")).split())
-    lines = _above_quotation(normalize("NFC", _text(message)))
-    own = lines[0] if lines else ""
+    names = set(_normalize_line(read_header(message, "From")).split())
+    lines = _above_quotation(normalize("NFC", _read_text(message)))
+    own_line = lines[0] if lines else ""
     is_alone = all(_is_the_writer(line, names) for line in lines[1:])
-    return _folded(own) if is_alone and len(own) <= _LONGEST_ANSWER else ""
+    return _normalize_line(own_line) if is_alone and len(own_line) <= _MAX_ANSWER_LENGTH else ""
 
 
 def _above_quotation(text: str) -> list[str]:
-    """Return the own lines without what introduces a quotation, with a day or an address in it."""
+    """Return the own lines without the introduction of a quotation, which has a date or address."""
     head = re.split(r"^[^\S\n]*>", text, maxsplit=1, flags=re.MULTILINE)[0]
     lines = list_own_lines(head)
     if head == text or not lines or not lines[-1].endswith(":"):
@@ -131,15 +131,15 @@ def _above_quotation(text: str) -> list[str]:
 
 
 def _is_the_writer(line: str, names: Collection[str]) -> bool:
-    """Say whether a line holds nothing but words of the writer's own name and address, numbers."""
+    """Return whether a line holds only words of the writer's name and address, and numbers."""
     return all(
-        set(_folded(word).split()) <= set(names) or _NUMBER.fullmatch(word.strip(".,:;"))
+        set(_normalize_line(word).split()) <= set(names) or _NUMBER.fullmatch(word.strip(".,:;"))
         for word in line.split()
     )
 
 
 def list_own_lines(text: str) -> list[str]:
-    """Return the lines that stand above the quotation and the greeting, without the empty ones."""
+    """Return the non-empty lines above the quotation and the closing greeting."""
     lines = []
     for line in text.split("\n"):
         stripped = line.strip()
@@ -150,37 +150,37 @@ def list_own_lines(text: str) -> list[str]:
     return lines
 
 
-def _text(message: Message) -> str:
+def _read_text(message: Message) -> str:
     plain = next((text for text in read_texts(message) if text.strip()), "")
     if plain:
-        return plain[:_READ]
+        return plain[:_MAX_TEXT_LENGTH]
     source = next(iter(read_texts(message, "html")), "")
-    return html_to_text(source[:_READ_OF_HTML])[:_READ]
+    return html_to_text(source[:_MAX_HTML_LENGTH])[:_MAX_TEXT_LENGTH]
 
 
 def html_to_text(source: str) -> str:
-    """Return what a page of HTML says above its first quotation, a line for each block.
+    """Return the text of an HTML page above its first quotation, with a line for each block.
 
-    Goes through it once from left to right, whatever is in it.
+    One pass from left to right, so that its time is linear for any input.
     """
-    said: list[str] = []
+    pieces: list[str] = []
     position = 0
     while (start := source.find("<", position)) >= 0:
-        said.append(" ".join(source[position:start].split()))
-        tag = source[start + 1 : start + _LONGEST_TAG].partition(">")[0].lower()
+        pieces.append(" ".join(source[position:start].split()))
+        tag = source[start + 1 : start + _MAX_TAG_LENGTH].partition(">")[0].lower()
         if _QUOTES.match(tag):
-            return _unescaped(said)
+            return _unescape(pieces)
         unseen = _UNSEEN.match(tag)
         closing = _CLOSES[unseen[0]] if unseen else ">"
         end = source.find(closing, start)
-        said.append("\n" if _BREAKS.match(tag) else " ")
-        # What is not closed hides all the rest, as it does in a browser.
+        pieces.append("\n" if _BREAKS.match(tag) else " ")
+        # An unclosed element hides the rest, as in a browser.
         position = end + len(closing) if end >= 0 else len(source)
-    return _unescaped([*said, source[position:]])
+    return _unescape([*pieces, source[position:]])
 
 
-def _unescaped(said: list[str]) -> str:
-    return html.unescape("".join(said)).replace("\xa0", " ")
+def _unescape(pieces: list[str]) -> str:
+    return html.unescape("".join(pieces)).replace("\xa0", " ")
 
 
 _BREAKS = re.compile(r"/?(br|p|div|tr|li|h\d)\b")
@@ -192,8 +192,8 @@ _QUOTES = re.compile(
 )
 
 
-def _folded(line: str) -> str:
-    """Return a line in small letters, without marks and signs, one space between its words."""
+def _normalize_line(line: str) -> str:
+    """Return a line in lower case, without punctuation, with one space between its words."""
     return " ".join(re.sub(r"[^\w]+|_", " ", line.lower()).split())
 
 
@@ -202,33 +202,37 @@ def _is_salutation(line: str) -> bool:
 
 
 def _adds_nothing(line: str, names: Collection[str]) -> bool:
-    """Say whether a line below the answer is surely no more than a name, a greeting, a signature.
+    """Return whether a line below the answer is only a name, a greeting or a signature.
 
-    `names` are the words of the sender's own name and address, in small letters.
+    `names`: the words of the sender's name and address, in lower case.
     """
-    folded = _folded(line)
+    folded = _normalize_line(line)
     if _CHANGES.search(folded):
         return False
     words = line.split()
-    is_short = len(words) <= _MOST_WORDS_IN_A_NAME
+    is_short = len(words) <= _MAX_NAME_WORDS
     return bool(_COURTESY.fullmatch(folded)) or (
         is_short and all(_is_of_a_name(word, names) for word in words)
     )
 
 
 def _is_of_a_name(word: str, names: Collection[str]) -> bool:
-    """Say whether a word can stand in a signature: a name, a number, an address of any kind."""
+    """Return whether a word can be part of a signature: a name, a number or any kind of address."""
     bare = word.strip(".,:;!|&()/'\"-–—")
-    if not bare or _folded(bare) in _OF_NAMES or set(_folded(bare).split()) <= set(names):
+    if (
+        not bare
+        or _normalize_line(bare) in _OF_NAMES
+        or set(_normalize_line(bare).split()) <= set(names)
+    ):
         return True
     if _NUMBER.fullmatch(bare) or _ON_THE_NET.match(bare):
         return True
-    # Whoever shouts writes everything so, and initials are short.
-    return bare[0].isupper() and (len(bare) <= _LONGEST_INITIALS or not bare.isupper())
+    # Some people write everything in capitals; initials are short.
+    return bare[0].isupper() and (len(bare) <= _MAX_INITIALS_LENGTH or not bare.isupper())
 
 
-_LONGEST_INITIALS = 4
-_LONGEST_ANSWER = 40
+_MAX_INITIALS_LENGTH = 4
+_MAX_ANSWER_LENGTH = 40
 _INTRODUCES = re.compile(r"\d|@")
 # Whether there is a digit is seen first: tried in every place, it would take their number squared.
 _NUMBER = re.compile(r"(?=[()+./-]*\d)[\d()+./-]+[a-zA-Z]{0,2}")

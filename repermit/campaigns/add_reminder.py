@@ -109,7 +109,9 @@ def add_reminder(
         # Worked out before the act: where domains have a rate, it takes long among many, and so
         # does wording mails in two dozen languages.
         last_ask_at = _predict_last_ask(latest, settings, now) if latest else now
-        takes = predict_reminder_duration(latest, settings=settings) if latest else timedelta(0)
+        reminder_duration = (
+            predict_reminder_duration(latest, settings=settings) if latest else timedelta(0)
+        )
         reworded = list(_reword_asks(latest)) if latest else []
         with database.atomic():
             campaign = lifecycle.lock_campaign(mailing_list, "remind")
@@ -122,7 +124,12 @@ def add_reminder(
             promise = _judge_promise(campaign, [one.ask for one in reworded])
             _refuse_promised(promise, is_confirmed=not_promised)
             reminder_at = compute_reminder_time(campaign.deadline, days, settings.zone)
-            times = _Times(now=now, reminder_at=reminder_at, last_ask_at=last_ask_at, takes=takes)
+            times = _Times(
+                now=now,
+                reminder_at=reminder_at,
+                last_ask_at=last_ask_at,
+                reminder_duration=reminder_duration,
+            )
             reason = _find_wrong_time(times, campaign.deadline, settings)
             if reason:
                 raise Refused(reason)
@@ -184,7 +191,7 @@ class _Times:
     now: datetime
     reminder_at: datetime
     last_ask_at: datetime
-    takes: timedelta
+    reminder_duration: timedelta
 
 
 def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> LazyText:
@@ -200,7 +207,7 @@ def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> L
     reasons = check_reminder(
         times.reminder_at,
         last_ask_at=times.last_ask_at,
-        last_reminder_at=times.reminder_at + times.takes,
+        last_reminder_at=times.reminder_at + times.reminder_duration,
         deadline=deadline,
         settings=settings,
     )

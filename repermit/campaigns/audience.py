@@ -1,7 +1,7 @@
-"""The audience of a campaign: who may be asked, their counts, and competing campaigns.
+"""The audience of a campaign: which contacts may be asked, their counts, and competing campaigns.
 
-What can be told from kept counts is; only what is suppressed is looked up address by address, where
-the list is not too large.
+Stored counts are used where possible. Only suppressions are looked up address by address, on lists
+that are not too large.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from repermit.rules.consent import (
 )
 
 MAX_SUPPRESSION_LOOKUPS = 5_000
-"""How many may be looked up among the suppressed while somebody waits, some 50 milliseconds."""
+"""How many addresses may be looked up for suppressions while a page waits, in some 50 ms."""
 
 _PAGE_SIZE = 1000
 _ASKED_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
@@ -47,32 +47,33 @@ _ASKED_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 @dataclass(frozen=True, kw_only=True)
 class Audience:
-    """Whom a campaign would ask, by the language of their mail, and why others are not.
+    """The contacts that a campaign would ask, and why it does not ask the others.
 
-    `otherwise` counts those among them whose mail is not in their own language, though there are
-    mails in it, by that language.
+    - `languages`: the contacts to ask, by the language of their mail.
+    - `untranslated`: those of them who get the list's language because the list has no texts in
+      their own, by their own language.
+    - `excluded`: the contacts not asked, by reason.
     """
 
     languages: Mapping[str, int]
-    otherwise: Mapping[str, int]
+    untranslated: Mapping[str, int]
     excluded: Mapping[Exclusion, int]
 
     @property
     def asked(self) -> int:
-        """Return how many would be asked."""
+        """Return how many contacts would be asked."""
         return sum(self.languages.values())
 
 
 def count_audience(
     mailing_list: MailingList, *, include_thin: bool, fingerprint_key: bytes
 ) -> Audience:
-    """Count who would be asked now, by the language of their mail, and why others are not.
+    """Count the contacts that would be asked now, and the others by the reason against it.
 
-    An address that is left out for another reason is not looked up among the suppressed, and none
-    is on a list of more than MAX_SUPPRESSION_LOOKUPS: whoever is suppressed is taken off in the
-    same transaction, and whoever comes is looked up as they come. Who is suppressed all the
-    same, as by a line that somebody else wrote into the database, is found when the asks are made,
-    and gets none.
+    Suppressions are looked up only for contacts that could be asked otherwise, and not at all on a
+    list with more than MAX_SUPPRESSION_LOOKUPS of them. That suffices: a suppressed contact is
+    removed in the same transaction, and new contacts are looked up when they are added. Any other
+    suppression, such as one written into the database by hand, is found when asks are enqueued.
     """
     list_facts = lookup.read_list_facts(mailing_list)
     languages: Counter[str] = Counter()
@@ -97,12 +98,12 @@ def count_audience(
             excluded[Exclusion.SUPPRESSED] += 1
     return Audience(
         languages=_sum_by_language(
-            (list_facts.pick_language(language), n) for language, n in languages.items()
+            (list_facts.pick_language(language), count) for language, count in languages.items()
         ),
-        otherwise=_sum_by_language(
-            (picked, n)
-            for language, n in languages.items()
-            if (picked := catalogues.choose_language(language, otherwise=""))
+        untranslated=_sum_by_language(
+            (picked, count)
+            for language, count in languages.items()
+            if (picked := catalogues.choose_language(language, default=""))
             not in {"", *list_facts.languages}
         ),
         excluded=dict(excluded),
@@ -112,9 +113,9 @@ def count_audience(
 def _sum_by_language(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Add up counts by language, without zeros and in the order of the languages."""
     sums: Counter[str] = Counter()
-    for language, n in counts:
-        sums[language] += n
-    return {language: n for language, n in sorted(sums.items()) if n}
+    for language, count in counts:
+        sums[language] += count
+    return {language: count for language, count in sorted(sums.items()) if count}
 
 
 def make_empty_audience(mailing_list: MailingList) -> Audience | None:
@@ -125,27 +126,27 @@ def make_empty_audience(mailing_list: MailingList) -> Audience | None:
     wordings = CampaignWording.select().where(CampaignWording.campaign == campaign)
     return Audience(
         languages={row.language: 0 for row in wordings},
-        otherwise={},
+        untranslated={},
         excluded=dict.fromkeys(Exclusion, 0),
     )
 
 
 def count_askable_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping[str, int]:
-    """Return how many of those who may be asked have their mailbox at each domain."""
+    """Count the contacts that may be asked, by the domain of their address."""
     return _count_by_domain(
         Contact.select().where(make_askable_condition(mailing_list, include_thin))
     )
 
 
 def count_asks(campaign: Campaign) -> int:
-    """Return how many have an ask of a campaign, whatever has become of it."""
+    """Count the asks of a campaign, in any state."""
     return contacts_counts.sum_mails(
         contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
     )
 
 
 def count_unsent(campaign: Campaign) -> int:
-    """Return how many asks are still to leave."""
+    """Count the asks of a campaign that have not been started."""
     return contacts_counts.sum_mails(
         contacts_counts.count_mails(campaign=campaign),
         lambda mails: mails.kind is MailKind.ASK and mails.state in NOT_STARTED,
@@ -153,12 +154,12 @@ def count_unsent(campaign: Campaign) -> int:
 
 
 def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
-    """Return how many of them go to each domain."""
+    """Count the asks of a campaign that have not been started, by recipient domain."""
     return _count_by_domain(Contact.select().join(Mail).where(*_make_unsent_conditions(campaign)))
 
 
 def count_asks_by_domain(campaign: Campaign) -> Mapping[str, int]:
-    """Return how many asks of a campaign there are to each domain, sent or not."""
+    """Count all asks of a campaign, by recipient domain."""
     asks = (Mail.campaign == campaign, Mail.kind == MailKind.ASK)
     return _count_by_domain(Contact.select().join(Mail).where(*asks))
 
@@ -174,7 +175,7 @@ def _count_by_domain(contacts: Any) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _ContactGroup:
-    """Contacts that the rules do not tell apart."""
+    """A group of contacts that the rules treat alike."""
 
     status: Status
     basis: str
@@ -186,49 +187,51 @@ def _count_groups(
     mailing_list: MailingList, *, include_thin: bool
 ) -> Iterator[tuple[_ContactGroup, int]]:
     people_counts = contacts_counts.count_contact_groups(mailing_list)
-    asked = _count_asked_before(mailing_list, people_counts, include_thin=include_thin)
+    asked_before_by_group = _count_asked_before(
+        mailing_list, people_counts, include_thin=include_thin
+    )
     for (status, reason, basis, language), count in people_counts.items():
-        before = 0 if reason else asked[status, basis, language]
-        yield _ContactGroup(status, basis, language, asked_before=True), before
-        yield _ContactGroup(status, basis, language, asked_before=False), count - before
+        asked_count = 0 if reason else asked_before_by_group[status, basis, language]
+        yield _ContactGroup(status, basis, language, asked_before=True), asked_count
+        yield _ContactGroup(status, basis, language, asked_before=False), count - asked_count
 
 
 def _count_asked_before(
     mailing_list: MailingList, people: Iterable[ContactGroup], *, include_thin: bool
 ) -> Counter[tuple[Status, str, str]]:
-    """Count who would be asked had they not been asked before, by status, basis and language.
+    """Count the contacts excluded only because they were asked before, by status, basis, language.
 
-    Only those are looked at who were on the list when its last campaign began: after a deadline
-    they are few, since whoever is silent is taken off.
+    Only contacts up to the last one asked are read: after a deadline they are few, since silent
+    contacts are removed.
 
-    - `people`: who is on the list.
+    - `people`: the groups of contacts on the list.
     """
-    newest = _find_last_asked(mailing_list)
-    if newest is None:
+    last_asked_id = _find_last_asked(mailing_list)
+    if last_asked_id is None:
         return Counter()
     statuses = {
         group.status for group in people if _may_ask_group(group.status, group.basis, include_thin)
     }
-    alike = (Contact.status, Contact.basis, Contact.language)
+    group_columns = (Contact.status, Contact.basis, Contact.language)
     rows: Any = (
-        Contact.select(*alike, fn.COUNT(Contact.id))
+        Contact.select(*group_columns, fn.COUNT(Contact.id))
         .where(
             Contact.list == mailing_list,
-            # Said once more, so that the index by status passes over the others.
+            # Redundant, so that the index by status is used.
             Contact.status.in_(statuses),
             _make_allowed_condition(include_thin),
             Contact.reason == "",
-            Contact.id <= newest,
+            Contact.id <= last_asked_id,
             _make_asked_before_condition(),
         )
-        .group_by(*alike)
+        .group_by(*group_columns)
         .tuples()
     )
     return Counter({(Status(status), basis, language): n for status, basis, language, n in rows})
 
 
 def _find_last_asked(mailing_list: MailingList) -> int | None:
-    """Return the highest number of a contact that may have got an ask, None if there is none."""
+    """Return the highest id of a contact that may have been sent an ask; None if there is none."""
     mails = contacts_counts.count_mails(mailing_list)
     campaigns = {
         mail_counts.campaign
@@ -247,33 +250,33 @@ def _make_asked_before_condition() -> Any:
 
 
 def make_askable_condition(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
-    """Return the condition under which the rules let a contact be asked, suppression aside."""
+    """Return the SQL condition for contacts of a list that may be asked, suppressions aside."""
     return (Contact.list == mailing_list) & _make_askable_condition_of_any_list(include_thin)
 
 
 def make_askable_condition_between(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
-    numbers: tuple[int, int],
+    id_range: tuple[int, int],
 ) -> Any:
-    """Return `make_askable_condition` for contacts between two numbers, both included.
+    """Return `make_askable_condition` for contacts between two ids, both included.
 
-    The list is worked out, so that SQLite finds them by number: without statistics it would look
-    through the whole list for each few.
+    The list is compared as an expression, so that SQLite uses the index by id: without statistics
+    it would scan the whole list for each few contacts.
     """
     of_list = Contact.list + 0 == mailing_list.id
     return (
-        Contact.id.between(*numbers) & of_list & _make_askable_condition_of_any_list(include_thin)
+        Contact.id.between(*id_range) & of_list & _make_askable_condition_of_any_list(include_thin)
     )
 
 
 def _make_askable_condition_of_any_list(include_thin: bool) -> Any:  # noqa: FBT001
-    """Return `make_askable_condition` for any list."""
+    """Return `make_askable_condition` without the condition on the list."""
     return _make_allowed_condition(include_thin) & ~_make_asked_before_condition()
 
 
 def _make_allowed_condition(include_thin: bool) -> Any:  # noqa: FBT001
-    """Return the condition on status and basis under which a contact may be asked."""
+    """Return the SQL condition on status and basis for contacts that may be asked."""
     allowed = [
         (Contact.status == status) & (Contact.basis == basis)
         for status in Status
@@ -293,16 +296,16 @@ def _may_ask_group(status: Status, basis: str, include_thin: bool) -> bool:  # n
 def find_suppressed(
     mailing_list: MailingList, address_keys: Sequence[str], *, fingerprint_key: bytes
 ) -> set[str]:
-    """Return which of some folded addresses are suppressed for a list."""
-    prints = email_address.fingerprints(fingerprint_key, address_keys)
-    address_keys_by_print = dict(zip(prints, address_keys, strict=True))
+    """Return the suppressed ones among folded addresses of a list."""
+    fingerprints = email_address.fingerprints(fingerprint_key, address_keys)
+    keys_by_fingerprint = dict(zip(fingerprints, address_keys, strict=True))
     suppressed: set[str] = set()
-    for chunk in chunks(prints, _PAGE_SIZE):
+    for batch in chunks(fingerprints, _PAGE_SIZE):
         rows: Any = Suppression.select(Suppression.fingerprint).where(
-            Suppression.fingerprint.in_(chunk),
+            Suppression.fingerprint.in_(batch),
             (Suppression.list == mailing_list) | Suppression.list.is_null(),
         )
-        suppressed.update(address_keys_by_print[fingerprint] for (fingerprint,) in rows.tuples())
+        suppressed.update(keys_by_fingerprint[fingerprint] for (fingerprint,) in rows.tuples())
     return suppressed
 
 
@@ -311,7 +314,7 @@ def _iter_suppressed_languages(
     include_thin: bool,  # noqa: FBT001
     key: bytes,
 ) -> Iterator[str]:
-    """Yield the language of each contact that only its suppression keeps from being asked."""
+    """Yield the language of each contact that is not asked only because it is suppressed."""
     for page in _iter_pages(mailing_list, include_thin):
         languages = {address_key: language for _, address_key, language in page}
         for address_key in find_suppressed(mailing_list, list(languages), fingerprint_key=key):
@@ -322,9 +325,9 @@ def _iter_pages(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
 ) -> Iterator[list[tuple[int, str, str]]]:
-    """Yield id, folded address and language of those who may be asked, a page at a time.
+    """Yield id, folded address and language of the contacts that may be asked, in pages.
 
-    In the order of the address, for which each list has an index.
+    Sorted by address, for which there is an index.
     """
     rows: Any = (
         Contact.select(Contact.id, Contact.address_key, Contact.language)
@@ -334,11 +337,11 @@ def _iter_pages(
     return iter_pages(rows, Contact.address_key, size=_PAGE_SIZE, read_key=itemgetter(1), after="")
 
 
-# --- What other campaigns still owe. --------------------------------------------------------------
+# --- Mails of competing campaigns. ----------------------------------------------------------------
 
 
 def count_mails_until_last_ask(mailing_list: MailingList, asks: int) -> int:
-    """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
+    """Count the mails sent until a campaign's last ask, including those of other campaigns."""
     competing = (
         contacts_counts.sum_mails(
             contacts_counts.count_mails(campaign=campaign),
@@ -350,7 +353,10 @@ def count_mails_until_last_ask(mailing_list: MailingList, asks: int) -> int:
 
 
 def count_mails_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
-    """Return that number for the domain with the most mails; `asks` are by domain."""
+    """Return the count of `count_mails_until_last_ask` for the domain with the most mails.
+
+    `asks`: the campaign's asks by domain.
+    """
     competing: Any = (
         _select_competing_mails(mailing_list)
         .select(select_domain(), fn.COUNT(Mail.id))
@@ -366,8 +372,8 @@ def count_mails_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, 
 
 
 def select_domain() -> Any:
-    """Return the SQL for a contact's domain, to be selected and grouped by as `place`."""
-    # By that name, since PostgreSQL takes two placeholders for two values.
+    """Return the SQL for a contact's domain, to select and to group by as `place`."""
+    # Grouped by that alias, since PostgreSQL takes two placeholders for different values.
     domain = fn.SUBSTR(Contact.address_key, find_position(Contact.address_key, "@") + 1)
     return domain.alias("place")
 

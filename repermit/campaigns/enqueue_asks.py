@@ -1,6 +1,6 @@
-"""Making the asks of a campaign that is launched, a step at a time beside everything else.
+"""Enqueueing the asks of a campaign at its launch, in steps.
 
-A million asks in one transaction would hold up everybody's answers for as long as it takes.
+A million asks in one transaction would block all answers for as long as it takes.
 """
 
 from __future__ import annotations
@@ -48,10 +48,13 @@ from repermit.settings.definitions import Settings
 
 @dataclass
 class _Progress:
-    """How far a launch is.
+    """The progress of a launch, stored as JSON.
 
-    Contacts up to `newest` are its audience, and those up to `reached` have been looked at: `owed`
-    have their ask, and `suppressed` were left out for that alone. `facts` is what its entry says.
+    - `newest`: the highest id of a contact in the audience.
+    - `reached`: the id up to which contacts were handled.
+    - `owed`: how many asks were enqueued.
+    - `suppressed`: how many contacts were left out only because they are suppressed.
+    - `facts`: the content of the launch's evidence entry.
     """
 
     facts: dict[str, Any]
@@ -61,17 +64,18 @@ class _Progress:
     suppressed: int = 0
 
     @property
-    def is_whole(self) -> bool:
-        """Say whether all asks are made."""
+    def is_complete(self) -> bool:
+        """Return whether all asks are enqueued."""
         return self.reached >= self.newest
 
 
 def start_launch_task(
     campaign: Campaign, audience: tuple[int, int], facts: Mapping[str, Any], *, actor: str
 ) -> None:
-    """Note that a campaign's asks are to be made; in the transaction that launches it.
+    """Store the task that enqueues a campaign's asks, in the transaction of its launch.
 
-    `audience` is frozen by that, see `find_audience_range`: nobody who comes later is asked.
+    `audience`: the range of contact ids from `find_audience_range`. Contacts added later are not
+    asked.
     """
     oldest, newest = audience
     start_task(
@@ -94,12 +98,13 @@ def enqueue_asks(
     step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> bool:
-    """Make the asks of a campaign, looking at about `most` contacts if given; False if some remain.
+    """Enqueue the asks of a campaign in steps; return False if some remain.
 
-    Each step is one transaction, of `step` contacts at most. The last one appends the entry of
-    the launch and lets the campaign begin, so that either everybody has their ask or nothing has
-    been launched; before it, beside everybody else, the digest of whom it asks is computed. Who was
-    taken off or answered since, or is suppressed, gets none.
+    - `most`: stop after about so many contacts, if given.
+    - `step`: the maximum number of contacts in one transaction.
+    - The last step appends the evidence of the launch and starts the campaign, so that it starts
+      only with all its asks. The digest of the audience is computed before, without a lock.
+    - Contacts that were removed, have answered or are suppressed get no ask.
     """
     digest = _AudienceDigest(database, campaign_id)
     digest.compute()
@@ -107,7 +112,7 @@ def enqueue_asks(
         database,
         TaskKind.LAUNCH,
         campaign_id,
-        partial(_make_step, digest=digest, key=settings.fingerprint_key, now=now),
+        partial(_enqueue_next_asks, digest=digest, key=settings.fingerprint_key, now=now),
         should_stop=should_stop,
         between=digest.compute,
         max_rows=most,
@@ -123,9 +128,9 @@ def finish_launches(
     step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Go on with the launches that are under way, also after a kill; return how many there were.
+    """Continue unfinished launches, for instance after a kill; return how many there were.
 
-    Nobody is disturbed who launches by hand.
+    Gives way to an admin whose own launch is running.
     """
     campaign_ids = list_targets(TaskKind.LAUNCH)
     with background_lock(database, TaskKind.LAUNCH, should_stop) as must_stop:
@@ -138,14 +143,14 @@ def finish_launches(
 
 @dataclass(frozen=True, kw_only=True)
 class EnqueueProgress:
-    """How many asks of a campaign have been made, of how many that were to be."""
+    """How many asks of a campaign are enqueued, and how many were planned."""
 
     made: int
     asked: int
 
 
 def read_enqueue_progress(campaign: Campaign) -> EnqueueProgress | None:
-    """Return how far a campaign's asks have been made, None if all are."""
+    """Return how far a campaign's asks are enqueued; None if all are."""
     task = find_task(TaskKind.LAUNCH, campaign.id)
     if task is None:
         return None
@@ -154,28 +159,28 @@ def read_enqueue_progress(campaign: Campaign) -> EnqueueProgress | None:
 
 
 def find_audience_range(mailing_list: MailingList) -> tuple[int, int]:
-    """Return the lowest and the highest number of a list's contacts; (1, 0) if it has none.
+    """Return the lowest and the highest id of a list's contacts; (1, 0) if it has none.
 
-    An index finds both among those of each status and reason.
+    Queried by status and reason, for which there is an index.
     """
-    ends: list[int] = []
+    bounds: list[int] = []
     for status, reason in {people[:2] for people in counts.count_contact_groups(mailing_list)}:
         conditions = (
             Contact.list == mailing_list,
             Contact.status == status,
             Contact.reason == reason,
         )
-        ends += (
-            int(Contact.select(end(Contact.id)).where(*conditions).scalar() or 0)
-            for end in (fn.MIN, fn.MAX)
+        bounds += (
+            int(Contact.select(aggregate(Contact.id)).where(*conditions).scalar() or 0)
+            for aggregate in (fn.MIN, fn.MAX)
         )
-    return (min(ends), max(ends)) if ends else (1, 0)
+    return (min(bounds), max(bounds)) if bounds else (1, 0)
 
 
 class _AudienceDigest:
-    """The digest of whom a launch asks, for its last step; `value` is "" until all asks are made.
+    """The digest of a launch's audience, for its last step.
 
-    Nobody gets or loses an ask of it any more.
+    `value` is "" until all asks are enqueued; from then on the audience does not change.
     """
 
     def __init__(self, database: Database, campaign_id: int) -> None:
@@ -183,27 +188,27 @@ class _AudienceDigest:
         self.value = ""
 
     def compute(self) -> None:
-        """Compute it once all asks are made, beside everybody else; called in no transaction."""
+        """Compute the digest once all asks are enqueued; must be called outside a transaction."""
         task = None if self.value else find_task(TaskKind.LAUNCH, self._campaign_id)
-        if task is not None and _Progress(**task.state).is_whole:
+        if task is not None and _Progress(**task.state).is_complete:
             with read_snapshot(self._database):
                 self.value = digest_subjects(read_asked_subjects(self._campaign_id))
 
 
-def _make_step(
+def _enqueue_next_asks(
     task: BackgroundTask, limit: int, *, digest: _AudienceDigest, key: bytes, now: datetime
 ) -> bool:
-    """Make the next asks, in the caller's transaction; False where the launch is whole."""
+    """Enqueue the next asks in the caller's transaction; return False once the launch is done."""
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
     newest = progress.newest
-    if progress.is_whole:
+    if progress.is_complete:
         if digest.value:
             progress.facts["audience"] = digest.value
             _finish_launch(campaign, progress, now, actor=task.actor)
         return not digest.value
     after = (_find_next(campaign, progress.reached, 1) or newest) - 1
-    # Many of another list may stand between those of this one.
+    # Many contacts of other lists may have ids in between.
     upto = min(_find_next(campaign, after, limit) or newest, after + MAX_ROWS_PER_STEP, newest)
     suppressed = _find_suppressed(campaign, after, upto, key)
     enqueued = _enqueue_step(campaign, after, upto, suppressed)
@@ -217,9 +222,9 @@ def _make_step(
 
 
 def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
-    """Return the number of the nth contact beyond a number who may be asked, of any such status.
+    """Return the lowest id of the nth contacts after an id, one for each status that is asked.
 
-    None if there are fewer of each. An index has those of a status in the order of their numbers.
+    None if no status has so many. Queried by status, since the index is sorted by id within it.
     """
     statuses = [Status.UNCONFIRMED, *([Status.CONFIRMED] if campaign.include_thin else [])]
     numbers = [
@@ -244,7 +249,7 @@ def _make_step_condition(campaign: Campaign, after: int, upto: int) -> Any:
 
 
 def _find_suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
-    """Return the folded addresses that only a suppression keeps from being asked."""
+    """Return the folded addresses that are not asked only because they are suppressed."""
     if not counts.has_suppressions(campaign.list_id):
         return []
     rows: Any = Contact.select(Contact.address_key).where(
@@ -255,10 +260,10 @@ def _find_suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> l
 
 
 def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[str]) -> int:
-    """Owe an ask to each from the campaign's start; return how many.
+    """Enqueue an ask for each contact, due at the campaign's start; return how many.
 
-    Where there is a pilot the others' asks are owed too, but not due. Where a restored database
-    does not know whom a campaign has asked meanwhile, all are in doubt.
+    - With a pilot the asks are enqueued too, but are not due until it is over.
+    - If a restored database does not know which contacts were asked meanwhile, all are in doubt.
     """
     lost_at = campaign.list.lost_launch_at
     values: dict[Any, Any] = {
@@ -279,15 +284,15 @@ def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[st
         Mail.topic: Value(""),
         Mail.started_at: Value(format_timestamp(lost_at) if lost_at else None),
     }
-    asked = Contact.select(*values.values()).where(_make_step_condition(campaign, after, upto))
+    askable = Contact.select(*values.values()).where(_make_step_condition(campaign, after, upto))
     if suppressed:
-        asked = asked.where(Contact.address_key.not_in(suppressed))
-    insert = Mail.insert_from(asked.order_by(Contact.id), fields=list(values))
+        askable = askable.where(Contact.address_key.not_in(suppressed))
+    insert = Mail.insert_from(askable.order_by(Contact.id), fields=list(values))
     return int(insert.as_rowcount().execute())
 
 
 def _finish_launch(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:
-    """Let a campaign begin whose asks have all been made, and append its entry."""
+    """Start a campaign whose asks are all enqueued, and append the evidence of its launch."""
     if campaign.starts_at <= now:
         _start_sending(campaign)
     MailingList.update(lost_launch_at=None).where(MailingList.id == campaign.list_id).execute()
@@ -307,7 +312,7 @@ def _finish_launch(campaign: Campaign, progress: _Progress, now: datetime, *, ac
 
 
 def _start_sending(campaign: Campaign) -> None:
-    """Let it send, or do so once it goes on, where it was restored halfway and stands."""
+    """Set a campaign to sending, or, if a restore has paused it, to send once it is resumed."""
     if campaign.state == CampaignState.PAUSED:
         campaign.paused_from = CampaignState.SENDING
     else:
@@ -315,16 +320,16 @@ def _start_sending(campaign: Campaign) -> None:
     campaign.save()
 
 
-def _release_pilot(campaign: Campaign, after: int, most: int) -> None:
-    """Make the first asks of a step due, of contacts beyond a number, so many at most.
+def _release_pilot(campaign: Campaign, after: int, max_asks: int) -> None:
+    """Make the first asks of a step due, at most `max_asks`, for contacts after an id.
 
-    An import has put the contacts in a random order already.
+    The contacts are in random order already, by their import.
     """
-    first = (
+    pilot_asks = (
         Mail.select(Mail.id)
-        # Written out, so that the index for just these mails is used.
+        # Written as SQL, so that the partial index for these mails is used.
         .where(Mail.campaign == campaign, SQL("kind IN ('ask', 'reminder')"), Mail.contact > after)
         .order_by(Mail.contact)
-        .limit(most)
+        .limit(max_asks)
     )
-    Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
+    Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(pilot_asks)).execute()

@@ -122,7 +122,7 @@ def launch(
                 pages = make_page_wordings(drafts, make_page_wording)
         with database.atomic():
             locked_list = lock_list(mailing_list)
-            if plan.rests_on != read_launch_state(locked_list):
+            if plan.launch_state != read_launch_state(locked_list):
                 plan = None
                 continue
             is_in_doubt = locked_list.lost_launch_at is not None

@@ -1,4 +1,4 @@
-"""Planning a launch: whom it asks and when, and everything that refuses it."""
+"""Planning a launch: its audience, its schedule, and every reason to refuse it."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from repermit.rules.consent import (
 from repermit.rules.deadlines_and_reminders import MAX_PERIOD, latest_ask
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
-# --- A launch in spite of what the check found. ---------------------------------------------------
+# --- The reason for a launch despite findings of the check. ---------------------------------------
 
 _MIN_REASON_LENGTH = 10
 
 
 def is_reason(text: str) -> bool:
-    """Say whether a text can be the reason for launching in spite of what a check found."""
+    """Return whether a text is long enough as a reason to launch despite findings of a check."""
     return len(text.strip()) >= _MIN_REASON_LENGTH and any(map(str.isalpha, text))
 
 
@@ -56,27 +56,27 @@ def is_reason(text: str) -> bool:
 
 
 def list_language_notes(mailing_list: MailingList, audience: Audience) -> Iterator[LazyText]:
-    """Yield who gets no mail in their language, and who does not get the own wording."""
-    if audience.otherwise:
+    """Yield notes on readers without a mail in their language or without the admin's wording."""
+    if audience.untranslated:
         yield LazyText(
             "Some read a language in which this list has no purpose and privacy statement, and get "
             "the mail in that of the list (%(languages)s): `repermit list set %(list)s --in …` "
             "gives them.",
             code="read_otherwise",
-            languages=_format_counts(audience.otherwise),
+            languages=_format_counts(audience.untranslated),
             list=mailing_list.slug,
         )
     list_wording = lookup.read_own_wording(mailing_list)
-    others = {
-        language: n
-        for language, n in audience.languages.items()
-        if n and lookup.read_own_wording(mailing_list, language) == OwnWording()
+    languages_without_own_wording = {
+        language: count
+        for language, count in audience.languages.items()
+        if count and lookup.read_own_wording(mailing_list, language) == OwnWording()
     }
-    if list_wording != OwnWording() and others:
+    if list_wording != OwnWording() and languages_without_own_wording:
         yield LazyText(
             "Your own wording is in the language of the list; those who read another "
             "(%(languages)s) get the usual wording in theirs.",
-            languages=_format_counts(others),
+            languages=_format_counts(languages_without_own_wording),
         )
 
 
@@ -89,14 +89,14 @@ def _format_counts(languages: Mapping[str, int]) -> LazyJoin:
     )
 
 
-# --- Whom a list's imports left out, so that no campaign has them among those it does. ------------
+# --- Rows of a list's imports that never became contacts. -----------------------------------------
 
 
 def count_left_out(mailing_list: MailingList) -> Mapping[Fate, int]:
-    """Count the rows of imports that stand which never became contacts, by their fate.
+    """Count the rows of imports (without undone ones) that never became contacts, by fate.
 
-    Opted-out addresses count once. Of what is invalid nothing is kept: it counts once for a file
-    that came in several times, and once for each of different files.
+    Opted-out addresses count once. Invalid rows are not stored, so they count once for each
+    different file, however often it was imported.
     """
     return {
         Fate.OPTED_OUT: _count_opted_out(mailing_list),
@@ -105,8 +105,8 @@ def count_left_out(mailing_list: MailingList) -> Mapping[Fate, int]:
 
 
 def _count_opted_out(mailing_list: MailingList) -> int:
-    # Those who were on the list before are contacts that were removed, and told as such: their
-    # suppression has the reason of a removal, and not the mark that stood in the file.
+    # Contacts that were on the list before count as removed: their suppression has the reason of
+    # the removal, not the mark in the file.
     counts = contacts_counts.count_suppressions(mailing_list)
     return sum(
         count
@@ -126,8 +126,8 @@ def _count_invalid(mailing_list: MailingList) -> int:
         .order_by(Import.id)
         .tuples()
     )
-    newest: dict[str, str] = dict(rows)
-    return sum(json.loads(counts)["fates"][Fate.INVALID] for counts in newest.values())
+    counts_by_digest: dict[str, str] = dict(rows)
+    return sum(json.loads(counts)["fates"][Fate.INVALID] for counts in counts_by_digest.values())
 
 
 # --- Planning a campaign. -------------------------------------------------------------------------
@@ -146,20 +146,20 @@ NOTES = (
         "advertising: stop sending it to them now, also from other tools."
     ),
 )
-"""What the admin must have read before deciding to ask."""
+"""The notes that the admin must have read before a launch."""
 
 REMINDER_NOTE = LazyText(
     "A reminder is one more mail to people who have not agreed to any. There is one at most, and "
     "whoever answers or cannot be reached is not reminded."
 )
-"""What is to be read beside them where there is to be a reminder."""
+"""A further note if there is a reminder."""
 
 OTHER_SENDER_NOTE = LazyText(
     "The list's sender is not the mailbox that logs in (username under [mail]). Exchange Online "
     "refuses every mail then (5.7.60), unless its administrator has given that mailbox the right "
     "“Send As” for the sender."
 )
-"""What is to be read where Exchange Online may refuse the list's sender."""
+"""A further note if Exchange Online may refuse the list's sender."""
 
 
 LOST_LAUNCH_NOTE = LazyText(
@@ -168,7 +168,7 @@ LOST_LAUNCH_NOTE = LazyText(
     "itself, nor is there a pilot: all are in doubt until you have looked at the mail server's log "
     "and decided whether to send them."
 )
-"""What is to be read beside them where a restored database does not know whom it has asked."""
+"""A further note if a restored database does not know which contacts were asked."""
 
 
 def plan_launch(
@@ -183,18 +183,18 @@ def plan_launch(
 ) -> Plan:
     """Return the plan of a launch at `now`; writes nothing. Times are aware.
 
-    `starts_at` is when the asking begins if later than now; `include_thin` asks those too whose
-    imported proof shows no wording; `reminder` is how many days before the deadline who has not
-    answered is reminded, 0 for never. While a campaign is under way nobody is counted: another one
-    is refused.
+    - `starts_at`: when sending starts, if later than now.
+    - `include_thin`: also ask confirmed contacts whose imported proof shows no wording.
+    - `reminder`: how many days before the deadline contacts are reminded; 0 for never.
+    - While another campaign is live nothing is counted, and the launch is refused.
     """
-    rests_on = read_launch_state(mailing_list)
+    launch_state = read_launch_state(mailing_list)
     audience = make_empty_audience(mailing_list) or count_audience(
         mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
     )
-    times = SendPlan(
+    send_plan = SendPlan(
         starts_at=max(now, starts_at or now),
-        takes=compute_send_duration(
+        send_duration=compute_send_duration(
             mailing_list, audience, settings=settings, include_thin=include_thin
         ),
         reminder_at=compute_reminder_time(deadline, reminder, settings.zone) if reminder else None,
@@ -205,9 +205,9 @@ def plan_launch(
         excluded=audience.excluded,
         left_out=count_left_out(mailing_list),
         languages=audience.languages,
-        last_ask_at=times.last_ask_at,
-        reminder_at=times.reminder_at,
-        refusals=tuple(_list_refusals(mailing_list, audience, settings, times, now=now)),
+        last_ask_at=send_plan.last_ask_at,
+        reminder_at=send_plan.reminder_at,
+        refusals=tuple(_list_refusals(mailing_list, audience, settings, send_plan, now=now)),
         notes=(
             *NOTES,
             *((REMINDER_NOTE,) if reminder else ()),
@@ -216,18 +216,18 @@ def plan_launch(
             *find_revealing_places(mailing_list, settings),
             *list_language_notes(mailing_list, audience),
         ),
-        rests_on=rests_on,
+        launch_state=launch_state,
     )
 
 
 def read_launch_state(mailing_list: MailingList) -> tuple[Any, ...]:
-    """Return the state that a plan rests on: the list, its people, its campaign and its tasks."""
+    """Return the state that a plan is computed from: list, contacts, campaign and tasks."""
     campaign = latest_campaign(mailing_list)
     tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
     return (
         dict(mailing_list.__data__),
         lookup.read_list_facts(mailing_list),
-        # A file, a sign-up or an answer changes whom a launch asks.
+        # An import, a sign-up or an answer changes the audience.
         contacts_counts.count_contact_groups(mailing_list),
         (campaign.id, campaign.state) if campaign else None,
         tasks.count(),
@@ -235,12 +235,12 @@ def read_launch_state(mailing_list: MailingList) -> tuple[Any, ...]:
 
 
 def list_missing_fields(mailing_list: MailingList) -> tuple[LazyText, ...]:
-    """Return what a list's own description lacks for a launch."""
+    """Return the problems of a list's description that prevent a launch."""
     return tuple(_check_list(mailing_list))
 
 
 def check_description(mailing_list: MailingList, settings: Settings) -> tuple[LazyText, ...]:
-    """Return what the descriptions of organisation and list lack for a mail."""
+    """Return the problems of the organisation's and the list's descriptions that prevent a mail."""
     return (*_check_organisation(settings.organisation), *list_missing_fields(mailing_list))
 
 
@@ -248,15 +248,15 @@ def _list_refusals(
     mailing_list: MailingList,
     audience: Audience,
     settings: Settings,
-    times: SendPlan,
+    send_plan: SendPlan,
     *,
     now: datetime,
 ) -> Iterator[LazyText]:
-    """Yield every reason why a campaign may not start, in the admin's words."""
+    """Yield every reason why a campaign may not start, as sentences for the admin."""
     yield from _check_organisation(settings.organisation)
     yield from _check_list(mailing_list)
     yield from _check_public_url(settings.public_url)
-    yield from _check_times(times, settings, now=now)
+    yield from _check_times(send_plan, settings, now=now)
     yield from _check_audience(mailing_list, audience)
     yield from _check_wording(mailing_list, settings)
 
@@ -335,7 +335,7 @@ def _check_list(mailing_list: MailingList) -> Iterator[LazyText]:
 
 
 def _check_account(mailing_list: MailingList, mail: MailServer) -> Iterator[LazyText]:
-    """Yield what the mail account will say to the list's sender, unless it has been told of it."""
+    """Yield a note if the mail account may refuse the list's sender."""
     if not mail.refuses_other_senders or not mail.username:
         return
     with suppress(AddressError):
@@ -370,27 +370,27 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Iterator[LazyText]:
-    """Yield what stands against a campaign in its deadline, its rates and its reminder."""
+def _check_times(send_plan: SendPlan, settings: Settings, *, now: datetime) -> Iterator[LazyText]:
+    """Yield the problems of a campaign's deadline, rates and reminder."""
     days = settings.campaign.minimum_days
-    latest = latest_ask(times.deadline, days)
+    latest = latest_ask(send_plan.deadline, days)
     deadline, last = (
-        to_local_time(times.deadline, settings),
-        to_local_time(times.last_ask_at, settings),
+        to_local_time(send_plan.deadline, settings),
+        to_local_time(send_plan.last_ask_at, settings),
     )
-    if times.deadline <= now:
+    if send_plan.deadline <= now:
         yield LazyText(
             "the deadline, %(deadline)s, has passed", code="deadline_passed", deadline=deadline
         )
-    elif latest <= times.starts_at:
+    elif latest <= send_plan.starts_at:
         yield LazyText(
             "the deadline is too near: people need %(days)s days to answer (minimum_days under "
             "[campaign]), so it must be later than %(earliest)s",
             code="too_near",
             days=days,
-            earliest=to_local_time(times.starts_at + timedelta(days=days), settings),
+            earliest=to_local_time(send_plan.starts_at + timedelta(days=days), settings),
         )
-    elif latest < times.last_ask_at:
+    elif latest < send_plan.last_ask_at:
         yield LazyText(
             "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
             "the last one leaves on %(last)s, and people need %(days)s days to answer "
@@ -398,21 +398,21 @@ def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Itera
             code="too_slow",
             last=last,
             days=days,
-            earliest=to_local_time(times.last_ask_at + timedelta(days=days), settings),
+            earliest=to_local_time(send_plan.last_ask_at + timedelta(days=days), settings),
         )
-    elif times.deadline - MAX_PERIOD > max(now, times.last_ask_at):
+    elif send_plan.deadline - MAX_PERIOD > max(now, send_plan.last_ask_at):
         yield LazyText(
             "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
             "year right?",
             code="too_far",
             deadline=deadline,
         )
-    elif times.reminder_at and times.last_reminder_at:
+    elif send_plan.reminder_at and send_plan.last_reminder_at:
         yield from check_reminder(
-            times.reminder_at,
-            last_ask_at=times.last_ask_at,
-            last_reminder_at=times.last_reminder_at,
-            deadline=times.deadline,
+            send_plan.reminder_at,
+            last_ask_at=send_plan.last_ask_at,
+            last_reminder_at=send_plan.last_reminder_at,
+            deadline=send_plan.deadline,
             settings=settings,
         )
 
@@ -426,15 +426,15 @@ def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[L
             list=mailing_list.slug,
             state=campaign.state,
         )
-    elif said := background_tasks.describe_running_import(mailing_list):
-        yield said
+    elif running_import := background_tasks.describe_running_import(mailing_list):
+        yield running_import
     elif not audience.asked:
         yield LazyText("there is nobody to ask", code="nobody")
 
 
 def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[LazyText]:
-    """Yield what stands against the admin's own wording, and else against the mail's size."""
-    # What is wrong with an address is said above, of the address itself.
+    """Yield the problems of the admin's own wording, or of the mail's size."""
+    # Problems of an address are reported by the checks of that address.
     with suppress(AddressError):
         try:
             check_asks(mailing_list, settings)

@@ -94,7 +94,7 @@ def count_untranslated(mailing_list: MailingList) -> Mapping[str, int]:
     list_facts = lookup.read_list_facts(mailing_list)
     counts: Counter[str] = Counter()
     for people, count in contacts_counts.count_contact_groups(mailing_list).items():
-        language = catalogues.choose_language(people.language, otherwise="")
+        language = catalogues.choose_language(people.language, default="")
         if (
             language
             and language not in list_facts.languages

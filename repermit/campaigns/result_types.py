@@ -49,13 +49,14 @@ class ListDetails:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a launch would do: how many it asks, why not the others, and what stands against it.
+    """What a launch would do: how many contacts it asks, why not the others, and its problems.
 
-    `languages` counts the asked by the language of their mail; `left_out` the rows of imports
-    that never became contacts. `last_ask_at` is when the rates let the last mail out, if nothing
-    holds it up, and `reminder_at` when who has not answered is reminded, None for never. `notes`
-    are what the admin must have read before deciding. `rests_on` is what must not have changed when
-    it is launched.
+    - `languages`: the contacts to ask, by the language of their mail.
+    - `left_out`: the rows of imports that never became contacts, by fate.
+    - `last_ask_at`: when the last ask is sent at the configured rates, if nothing delays it.
+    - `reminder_at`: when contacts are reminded; None for never.
+    - `refusals`: why the launch is refused; `notes`: what the admin must have read before.
+    - `launch_state`: what the plan was computed from; a launch plans again if it has changed.
     """
 
     asked: int
@@ -66,7 +67,7 @@ class Plan:
     reminder_at: datetime | None
     refusals: tuple[LazyText, ...]
     notes: tuple[LazyText, ...]
-    rests_on: tuple[Any, ...] = field(repr=False)
+    launch_state: tuple[Any, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as one JSON object."""
@@ -84,7 +85,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchProblem:
-    """What a check found wrong before a launch: its code, and in words what was seen."""
+    """A problem that a check found before a launch: its code, and a text of what was found."""
 
     code: str
     found: str
@@ -92,11 +93,12 @@ class LaunchProblem:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchResult:
-    """A campaign that has been launched: its number, its state, and the plan it followed.
+    """A campaign that has been launched: its number, its state, and its plan.
 
-    `pilot` is how many are asked first, 0 if nobody waits for them. `is_whole` is false while its
-    asks are still being made. With `is_in_doubt` none of them leaves before somebody has decided,
-    since a campaign of which the restored database knows nothing may have asked the same people.
+    - `pilot`: how many contacts are asked first; 0 without a pilot.
+    - `is_whole`: False while its asks are still being enqueued.
+    - `is_in_doubt`: no ask is sent before an admin has decided, since a campaign that the restored
+      database does not know may have asked the same people.
     """
 
     campaign: int
@@ -109,11 +111,13 @@ class LaunchResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignDetails:
-    """What is known of a campaign; times are aware UTC, `downtime` is in whole seconds.
+    """The details of a campaign; times are aware UTC, `downtime` is in whole seconds.
 
-    `asked` is the size of its audience; `latest_ask` is when the last ask may be accepted.
-    `pause_reason` is "" unless it paused by itself; `pilot` is 0 once the others have been let go.
-    `late_reminders` are those that did not leave, as people had too little time left.
+    - `asked`: the size of its audience.
+    - `latest_ask`: until when an ask may still be accepted.
+    - `pause_reason`: "" unless it was paused automatically.
+    - `pilot`: the size of the pilot; 0 once it is over.
+    - `late_reminders`: reminders not sent because too little time was left to answer.
     """
 
     number: int
@@ -155,7 +159,7 @@ class CampaignDetails:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignProgress:
-    """How far a campaign's asks and reminders are, counted together; every state is there."""
+    """The number of a campaign's asks and reminders together, by state; every state has a key."""
 
     state: CampaignState
     mails: Mapping[MailState, int]
@@ -163,10 +167,10 @@ class CampaignProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class InDoubtMail:
-    """A mail that the server may or may not have accepted; a person must decide.
+    """A mail that the server may or may not have accepted; an admin must decide.
 
-    `address` is "" for a notice to the admin, and for who has been erased. With `is_restored` it
-    is the database that does not know: it was put back to what it was at `started_at`.
+    - `address`: "" for a notice to the admin, and after an erasure.
+    - `is_restored`: in doubt because the database was restored to its state at `started_at`.
     """
 
     mail: int
@@ -179,15 +183,16 @@ class InDoubtMail:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignStatus:
-    """How a list and its latest campaign stand; every key of every enumeration is there.
+    """The status of a list and its latest campaign; every key of every enumeration is present.
 
-    `mails` counts those of the latest campaign and those of the list that belong to none;
-    `still_mailed` how often somebody of whom nothing is held got rid of a mail from elsewhere.
-    `unasked_in_doubt` are those of `unasked` who may have been asked all the same; `in_doubt` are
-    all mails of the list that `resolve` decides on, of whatever kind and campaign. `held` are those
-    whose Yes may be a program's and waits for one press more; they are unconfirmed. `checkpoint` is
-    that of the whole chain of evidence, to be kept elsewhere. At `lost_launch_at` a campaign was
-    launched, or may have been, of which the restored database knows nothing.
+    - `mails`: those of the latest campaign, and those of the list without a campaign.
+    - `held`: unconfirmed contacts whose Yes may be a program's and waits for a second press.
+    - `unasked_in_doubt`: contacts of `unasked` that may have been asked after all.
+    - `still_mailed`: unsubscribes by erased people from another tool's mails.
+    - `in_doubt`: all mails of the list that `resolve` decides on, of any kind and campaign.
+    - `checkpoint`: the checkpoint of the whole evidence chain, to be stored elsewhere.
+    - `lost_launch_at`: when a campaign was, or may have been, launched that the restored database
+      does not know.
     """
 
     list: str
@@ -204,7 +209,7 @@ class CampaignStatus:
     lost_launch_at: datetime | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `status --json` prints: no address stands in it."""
+        """Return the output of `status --json`, which contains no address."""
         return {
             "list": self.list,
             "campaign": self.campaign.to_json() if self.campaign else None,

@@ -1,4 +1,4 @@
-"""When a campaign's mails leave: the last ask and the reminder, and how long the rates take."""
+"""The schedule of a campaign: its last ask, its reminder, and how long the rate limits take."""
 
 from __future__ import annotations
 
@@ -27,40 +27,42 @@ from repermit.rules.deadlines_and_reminders import (
 from repermit.settings.definitions import Settings
 
 MORNING = time(9)
-"""When mails leave on a day for which no hour was chosen: nobody wants them in the night."""
+"""The time of day of reminders if no hour was chosen: nobody wants mail at night."""
 
-# Longer than any deadline, and short enough to be counted on from any moment.
+# Longer than any deadline, and short enough to be added to any date.
 _LONGEST_DURATION = timedelta(days=365_000)
 _LAST_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SendPlan:
-    """The moments of a campaign, aware; `reminder_at` is None if nobody is to be reminded.
+    """The schedule of a campaign, in aware times.
 
-    `takes` is how long the rates spread a mail to everybody over, beside what others owe.
+    - `send_duration`: how long a mail to the whole audience takes at the configured rates, other
+      campaigns' mails included.
+    - `reminder_at`: None if nobody is reminded.
     """
 
     starts_at: datetime
-    takes: timedelta
+    send_duration: timedelta
     reminder_at: datetime | None
     deadline: datetime
 
     @property
     def last_ask_at(self) -> datetime:
-        """Return when the last ask leaves if nothing holds it up."""
-        return self.starts_at + self.takes
+        """Return when the last ask is sent if nothing delays it."""
+        return self.starts_at + self.send_duration
 
     @property
     def last_reminder_at(self) -> datetime | None:
-        """Return when the last reminder does, if nobody answers before."""
-        return self.reminder_at and self.reminder_at + self.takes
+        """Return when the last reminder is sent if nobody answers before; None without one."""
+        return self.reminder_at and self.reminder_at + self.send_duration
 
 
 def compute_send_duration(
     mailing_list: MailingList, audience: Audience, *, settings: Settings, include_thin: bool
 ) -> timedelta:
-    """Return how long it takes at the rates from the first ask to the last; none without rates."""
+    """Return how long the asks take at the rates, from first to last; zero without rates."""
     if not audience.asked:
         return timedelta(0)
     return _compute_duration(
@@ -72,7 +74,7 @@ def compute_send_duration(
 
 
 def predict_last_ask(campaign: Campaign, *, settings: Settings, now: datetime) -> datetime:
-    """Return when the last ask leaves of a campaign that goes on now, with those not sent yet."""
+    """Return when a campaign's last ask is sent if it resumes now with the unsent ones."""
     return now + _compute_duration(
         campaign.list,
         settings,
@@ -82,7 +84,7 @@ def predict_last_ask(campaign: Campaign, *, settings: Settings, now: datetime) -
 
 
 def predict_reminder_duration(campaign: Campaign, *, settings: Settings) -> timedelta:
-    """Return how long the reminders take at the rates, if nobody answers before."""
+    """Return how long the reminders take at the rates if nobody answers before."""
     return _compute_duration(
         campaign.list,
         settings,
@@ -97,22 +99,21 @@ def _compute_duration(
     asks: Callable[[], int],
     asks_by_domain: Callable[[], Mapping[str, int]],
 ) -> timedelta:
-    """Return how long it takes at the rates from the first to the last; counts if there are any."""
+    """Return how long mails take at the rates, from first to last; counts only with rates."""
     server = settings.mail
-    takes = timedelta(0)
+    duration = timedelta(0)
     if server.interval:
-        takes = server.interval * max(0, count_mails_until_last_ask(mailing_list, asks()) - 1)
+        duration = server.interval * max(0, count_mails_until_last_ask(mailing_list, asks()) - 1)
     if server.domain_interval:
-        most = count_mails_at_busiest_domain(mailing_list, asks_by_domain())
-        takes = max(takes, server.domain_interval * max(0, most - 1))
-    return min(takes, _LONGEST_DURATION)
+        mail_count = count_mails_at_busiest_domain(mailing_list, asks_by_domain())
+        duration = max(duration, server.domain_interval * max(0, mail_count - 1))
+    return min(duration, _LONGEST_DURATION)
 
 
 def compute_reminder_time(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
-    """Return when to remind: so many days before the deadline by the calendar of `zone`.
+    """Return when to remind: so many days before the deadline in the calendar of `zone`.
 
-    At the deadline's own time of day; but in the morning if that is the end of a day, since
-    nobody wants mail in the middle of the night.
+    At the deadline's own time of day, or in the morning if that is the end of a day.
     """
     local = deadline.astimezone(zone)
     shortly_before = local - _LAST_MINUTE
@@ -130,7 +131,7 @@ def check_reminder(
     deadline: datetime,
     settings: Settings,
 ) -> Iterator[LazyText]:
-    """Yield what stands against a reminder so soon after the last ask, or so late."""
+    """Yield why a reminder is too soon after the last ask, or too late."""
     if reminder_at < last_ask_at + REST_BEFORE_REMINDER:
         yield LazyText(
             "the reminder would leave on %(reminder)s, and the last ask on %(last)s: people need "
@@ -151,5 +152,5 @@ def check_reminder(
 
 
 def to_local_time(moment: datetime, settings: Settings) -> datetime:
-    """Return a moment in the organisation's zone, in which it is to be shown."""
+    """Return a time in the organisation's zone, in which it is shown."""
     return moment.astimezone(settings.zone)

@@ -197,12 +197,12 @@ def _check_own_key(resolver: DnsResolver, signature: Signature, signer: Signer) 
     values = {
         "domain": signature.domain,
         "selector": signature.selector,
-        "record": signer.make_dns_record,
+        "record": signer.dns_record,
     }
     if found.code == "dkim_no_key":
         return make_finding("dkim_own_missing", **values)
     texts = resolver.texts(_name_key_record(signature))
-    if parse_tags(signer.make_dns_record)["p"] not in {parse_tags(text).get("p") for text in texts}:
+    if parse_tags(signer.dns_record)["p"] not in {parse_tags(text).get("p") for text in texts}:
         return make_finding("dkim_own_other", **values)
     return make_finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
 

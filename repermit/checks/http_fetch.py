@@ -70,15 +70,15 @@ def fetch(
     deadline = time.monotonic() + seconds
     with _connect_to_first(allowed_addresses, get_port(url), deadline) as sock:
         cancel_token = CancelToken()
-        cancel_token.watch(sock)
+        cancel_token.register(sock)
         remaining = max(deadline - time.monotonic(), 0)
-        timer = threading.Timer(remaining, cancel_token.end, kwargs={"cut": True})
+        timer = threading.Timer(remaining, cancel_token.finish, kwargs={"abort": True})
         timer.start()
         try:
             return _fetch(url, sock, form, max_bytes)
         finally:
             timer.cancel()
-            if not cancel_token.end(cut=False):
+            if not cancel_token.finish(abort=False):
                 # The headers of a response that was cut off may look complete.
                 raise FetchTimeout
 

@@ -65,7 +65,7 @@ def _pick_language(_: click.Context, __: click.Parameter, wanted: str) -> str:
     """Return the one of ours that is wanted: "nl", "nl_NL.UTF-8"; "C" and "POSIX" are none."""
     from repermit.i18n import catalogues
 
-    language = catalogues.choose_language(wanted.partition(".")[0], otherwise="en")
+    language = catalogues.choose_language(wanted.partition(".")[0], default="en")
     return language if language == "nl" else "en"
 
 

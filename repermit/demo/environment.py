@@ -200,7 +200,7 @@ def _launch(
     translate = catalogues.load_translations(mailing_list.language).gettext
 
     def say(said: LazyText) -> str:
-        return said.in_words(translate, in_english)
+        return said.render(translate, in_english)
 
     launch.launch(
         database,

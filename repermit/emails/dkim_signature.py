@@ -1,7 +1,7 @@
-"""Signing mails with a key of the organisation's own (DKIM, RFC 6376), octet for octet.
+"""Signing mails with the organisation's own key (DKIM, RFC 6376).
 
-For who has no server on the way that signs. By hand, as headers are: what the mail becomes is known
-here to the octet, and a signature costs little more than the key's own arithmetic.
+For installations whose mail server does not sign. Written without a library, since the exact bytes
+are known here, so that a signature costs little more than the RSA operation.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from repermit.emails.mime_encoding import EncodedMail, unstuff_dots
 from repermit.settings.definitions import MailServer
 from repermit.settings.dkim_key import parse_signing_key
 
-# Of which a second one, or a first, would change what a reader sees or where a press goes. Each is
-# named once more than it stands in the mail, so that none can be added (RFC 6376 §5.4.2, §8.15).
+# Headers that, added or repeated, would change what the reader sees or which link is used. Each is
+# signed once more than it occurs (oversigning, RFC 6376 §5.4.2, §8.15).
 _OVERSIGNED = (
     b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to", b"list-unsubscribe",
     b"list-unsubscribe-post", b"mime-version", b"content-type", b"content-transfer-encoding",
@@ -32,10 +32,10 @@ _WIDTH = 72
 
 
 class Signer:
-    """Signs letters as one domain; raises ConfigError for a key that cannot be used.
+    """Signs mails with DKIM; raises ConfigError for a key that cannot be used.
 
-    `domain` is "" for the domain of each letter's sender. The same letter gets the same signature,
-    so that every attempt at a mail is the same mail: it names no time.
+    - `domain`: the signing domain; "" for the domain of each mail's sender.
+    - A signature has no timestamp, so that every attempt at a mail has the same bytes.
     """
 
     def __init__(self, key: str, *, selector: str, domain: str = "") -> None:
@@ -48,20 +48,20 @@ class Signer:
         return self._domain or sender_domain
 
     @property
-    def make_dns_record(self) -> str:
-        """Return the TXT record that the public key wants (RFC 6376 §3.6.1)."""
+    def dns_record(self) -> str:
+        """The TXT record to publish for the public key (RFC 6376 §3.6.1)."""
         public = self._key.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
         return f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}"
 
-    def sign(self, letter: EncodedMail) -> EncodedMail:
-        """Return the letter with a signature over all its headers and its whole body.
+    def sign(self, encoded_mail: EncodedMail) -> EncodedMail:
+        """Return the mail with a signature over all its headers and its whole body.
 
-        Gmail wants both List headers signed (RFC 8058 §4) and counts complaints by a Feedback-ID
-        that is. Nobody can add another From, Subject or the like.
+        Gmail requires both List headers to be signed (RFC 8058 §4), and counts complaints by a
+        signed Feedback-ID. Nobody can add another From, Subject or the like.
         """
-        head, _, body = unstuff_dots(letter.wire).partition(b"\r\n\r\n")
+        head, _, body = unstuff_dots(encoded_mail.wire).partition(b"\r\n\r\n")
         headers = dict(map(_relax_header, _HEADER.findall(head)))
         digest = base64.b64encode(hashlib.sha256(_relax_body(body)).digest()).decode()
         domain = self.find_domain(_read_domain(headers[b"from"]))
@@ -71,11 +71,13 @@ class Signer:
             signed + b"%b:%b" % _relax_header(beginning.encode()), PKCS1v15(), SHA256()
         )
         header = f"{beginning}{_fold(base64.b64encode(signature).decode())}\r\n".encode()
-        return letter._replace(wire=header + letter.wire, size=letter.size + len(header))
+        return encoded_mail._replace(
+            wire=header + encoded_mail.wire, size=encoded_mail.size + len(header)
+        )
 
 
 def make_signer(server: MailServer) -> Signer | None:
-    """Return the signer of this account's mails, None if they are not signed here."""
+    """Return the signer for a mail account; None if the settings have no key."""
     if not server.dkim_key:
         return None
     return Signer(server.dkim_key, selector=server.dkim_selector, domain=server.dkim_domain)
@@ -89,7 +91,7 @@ def _relax_header(header: bytes) -> tuple[bytes, bytes]:
 
 def _relax_body(body: bytes) -> bytes:
     """Return a body that ends in a line end in the relaxed form (RFC 6376 §3.4.4)."""
-    # Tabs apart, since a pattern that looks for both takes fifteen times as long.
+    # Tabs are replaced first, since a pattern for both takes fifteen times as long.
     lines = _BLANKS.sub(b" ", body.replace(b"\t", b" ")).replace(b" \r\n", b"\r\n")
     return lines.rstrip(b"\r\n") + b"\r\n"
 

@@ -64,12 +64,12 @@ class MailingListFacts:
         """Return the languages in which a reader is told everything, the list's own first."""
         return tuple(text.language for text in self.texts) or (self.language,)
 
-    def pick_language(self, wanted: str) -> str:
-        """Return `wanted` ("pl", "pl-PL") as one of these languages, or else the list's own.
+    def pick_language(self, requested: str) -> str:
+        """Return `requested` ("pl", "pl-PL") as one of these languages, or else the list's own.
 
         Nobody gets half a translation: mails and pages in a language around a purpose in another.
         """
-        language = choose_language(wanted, otherwise=self.language)
+        language = choose_language(requested, default=self.language)
         return language if language in self.languages else self.language
 
     def in_language(self, language: str) -> MailingListFacts:

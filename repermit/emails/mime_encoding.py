@@ -1,4 +1,4 @@
-"""A mail as it leaves: encoded bodies, CRLF line ends, doubled dots."""
+"""Encoding a mail for SMTP: folded headers, encoded bodies, CRLF line ends, doubled dots."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from repermit.emails.mail_types import Mail
 # --- Header lines, written byte by byte. ----------------------------------------------------------
 
 
-_LINE = 76
-# Longer words are encoded, since an encoded text can be folded anywhere (RFC 5322 §2.1.1).
-_LONGEST_WORD = 60
+_MAX_LINE_LENGTH = 76
+# Longer words are encoded, since encoded text can be folded anywhere (RFC 5322 §2.1.1).
+_MAX_PLAIN_WORD_LENGTH = 60
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -42,14 +42,14 @@ def start_header(name: str, words: tuple[str, ...]) -> str:
 def append_word(header: str, word: str) -> str:
     """Return an unfinished header with one word more, folded before it if need be."""
     length = len(header) - header.rfind("\n") - 1
-    fold = "" if length + 1 + len(word) <= _LINE else "\r\n"
+    fold = "" if length + 1 + len(word) <= _MAX_LINE_LENGTH else "\r\n"
     return f"{header}{fold} {word}"
 
 
 def split_text(text: str) -> tuple[str, ...]:
     """Return a line of text as words for `fold_header`, encoded where it must be (RFC 2047)."""
     words = text.split(" ")
-    plain = text.isascii() and "=?" not in text and max(map(len, words)) <= _LONGEST_WORD
+    plain = text.isascii() and "=?" not in text and max(map(len, words)) <= _MAX_PLAIN_WORD_LENGTH
     return tuple(words) if plain else _encode_words(text)
 
 
@@ -61,7 +61,7 @@ def split_mailbox(display_name: str, address: str) -> tuple[str, ...]:
 def split_phrase(phrase: str) -> tuple[str, ...]:
     """Return a display name as a quoted string, or encoded where that cannot carry it."""
     quoted = '"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    plain = phrase.isascii() and "=?" not in phrase and len(quoted) <= _LONGEST_WORD
+    plain = phrase.isascii() and "=?" not in phrase and len(quoted) <= _MAX_PLAIN_WORD_LENGTH
     return (quoted,) if plain else _encode_words(phrase)
 
 
@@ -70,24 +70,27 @@ def _encode_words(text: str) -> tuple[str, ...]:
     # Header comes to the same for what fits on the first line, but tries it sign by sign.
     if len(word) <= _FIRST_LINE and text.splitlines() == [text]:
         return (word,)
-    header = Header(text, "utf-8", maxlinelen=_LINE - 2, header_name=_LONGEST_NAME)
+    header = Header(
+        text, "utf-8", maxlinelen=_MAX_LINE_LENGTH - 2, header_name=_LONGEST_HEADER_NAME
+    )
     return tuple(header.encode().split())
 
 
 _UTF8 = Charset("utf-8")
 # The longest name of the headers that carry text.
-_LONGEST_NAME = "Reply-To"
-_FIRST_LINE = _LINE - 2 - len(f"{_LONGEST_NAME}: ")
+_LONGEST_HEADER_NAME = "Reply-To"
+_FIRST_LINE = _MAX_LINE_LENGTH - 2 - len(f"{_LONGEST_HEADER_NAME}: ")
 
 
-# --- A mail as it leaves. -------------------------------------------------------------------------
+# --- The encoded mail. ----------------------------------------------------------------------------
 
 
 class EncodedMail(NamedTuple):
-    """A mail ready for the server.
+    """A mail encoded for SMTP.
 
-    `wire` is what follows DATA, without the final dot: lines end in CRLF, and a dot that begins a
-    line is doubled (RFC 5321 §4.5.2). `size` is in octets before that doubling (RFC 1870 §3).
+    - `wire`: the bytes after DATA, without the final dot. Lines end in CRLF, and a dot that begins
+      a line is doubled (RFC 5321 §4.5.2).
+    - `size`: octets before that doubling (RFC 1870 §3).
     """
 
     envelope_from: str
@@ -99,7 +102,7 @@ class EncodedMail(NamedTuple):
 
 
 def encode_mail(mail: Mail) -> EncodedMail:
-    """Return a mail that was composed by itself as it leaves."""
+    """Encode a single composed mail for SMTP."""
     lines = to_crlf(mail.raw)
     return EncodedMail(
         envelope_from=mail.envelope_from,
@@ -112,7 +115,7 @@ def encode_mail(mail: Mail) -> EncodedMail:
 
 
 def to_crlf(raw: bytes) -> bytes:
-    """Return a mail whose every line, the last too, ends in CRLF, however it ended before.
+    """Convert all line ends to CRLF, and end the last line with one.
 
     A bare CR or LF before a dot could end the mail early for some servers ("SMTP smuggling").
     """
@@ -120,13 +123,13 @@ def to_crlf(raw: bytes) -> bytes:
 
 
 def stuff_dots(lines: bytes) -> bytes:
-    """Return lines with the dots doubled that begin one."""
+    """Double each dot that begins a line."""
     return _LEADING_DOT.sub(b"..", lines) if b"." in lines else lines
 
 
 def unstuff_dots(lines: bytes) -> bytes:
-    """Return lines that end in CRLF as they were before `stuff_dots`."""
-    # A sixth of what the pattern above takes.
+    """Undo `stuff_dots` for lines that end in CRLF."""
+    # Takes a sixth of the time of the pattern below.
     return (b"\r\n" + lines).replace(b"\r\n.", b"\r\n")[2:]
 
 
@@ -138,13 +141,13 @@ Encoding = Literal["quoted-printable", "base64"]
 
 
 def choose_encoding(body: str) -> Encoding:
-    """Return how a text is encoded: in base64 if it is in other letters than Latin ones.
+    """Return the encoding of a text: base64 if it is mostly in another script than Latin.
 
-    Quoted-printable makes six octets of each such letter, and leaves Latin ones to be read.
+    Quoted-printable takes six octets for such a character, but leaves Latin text readable.
     """
-    octets = len(body.encode())
-    foreign = octets - len(body.encode("ascii", "ignore"))
-    return "base64" if 3 * foreign > octets else "quoted-printable"
+    octet_count = len(body.encode())
+    non_ascii_count = octet_count - len(body.encode("ascii", "ignore"))
+    return "base64" if 3 * non_ascii_count > octet_count else "quoted-printable"
 
 
 def encode_body(body: str, encoding: Encoding) -> bytes:
@@ -157,7 +160,7 @@ def encode_body(body: str, encoding: Encoding) -> bytes:
 def quote_printable(lines: str) -> bytes:
     """Return lines of a body with LF as quoted-printable with CRLF (RFC 2045 §6.7).
 
-    Lines are encoded each for itself, so a body may be given in parts that begin with a line.
+    Each line is encoded by itself, so a body may be encoded in parts that start at a line.
     """
     return quote_octets(to_octets(f"\n{lines}"))
 
@@ -165,7 +168,7 @@ def quote_printable(lines: str) -> bytes:
 def to_octets(text: str) -> bytes:
     """Return a part of a body in octets, with CRLF for LF.
 
-    A CR would be no line end here and one to some readers; it is left out.
+    A CR is removed: some mail programs would take it for a line end.
     """
     return text.replace("\r", "").replace("\n", "\r\n").encode()
 
@@ -173,6 +176,6 @@ def to_octets(text: str) -> bytes:
 def quote_octets(octets: bytes) -> bytes:
     """Encode octets behind a first CRLF as quoted-printable.
 
-    Python takes the line end of its soft breaks from the first line end that it meets.
+    Python takes the line end of its soft breaks from the first line end that it finds.
     """
     return binascii.b2a_qp(octets, istext=True)[2:]

@@ -1,7 +1,7 @@
-"""How long the answer pages were down: the serving process notes every minute that it is up.
+"""The downtime of the answer pages, measured by a heartbeat of the serving process every minute.
 
-Who could not reach the page cannot be said to be silent. It counts from the moment a campaign
-begins: before that, no mail with its links is out.
+People who could not reach the page cannot be said to be silent. Downtime counts from the start of
+a campaign: before that, no mail with its links is sent.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import LIVE_STATES
 
 MAX_DOWNTIME = timedelta(days=1)
-"""How long the answer pages may have been down in all before expiry waits for the admin."""
+"""The maximum total downtime of the answer pages; beyond it expiry waits for the admin."""
 
 MAX_HEARTBEAT_GAP = timedelta(minutes=5)
-"""How long may lie between two notes for the pages to count as up in between."""
+"""The longest gap between two heartbeats that still counts as up."""
 
 _HEARTBEAT_KEY = "beat_at"
 
 
 def must_delay_expiry(downtime: timedelta) -> bool:
-    """Say whether the answer pages were down too long for silence to mean anything."""
+    """Return whether the answer pages were down too long for silence to mean a No."""
     return downtime > MAX_DOWNTIME
 
 
 def record_heartbeat(database: Database, *, now: datetime) -> None:
-    """Note that the answer pages are up at `now`, and add a gap before it to each live campaign.
+    """Record that the answer pages are up, and add the gap before it to each live campaign.
 
     Called every minute by each process that serves the pages; one that is up suffices.
     """
@@ -44,7 +44,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
 
 
 def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
-    """Add the time without a note to each live campaign; most have begun before the last one."""
+    """Add the gap since the last heartbeat to the downtime of each live campaign."""
     seconds: dict[int, list[int]] = {}
     for campaign in list(Campaign.select().where(Campaign.state.in_(LIVE_STATES))):
         gap = int(_measure_gap(campaign, last_beat, now).total_seconds())
@@ -57,25 +57,25 @@ def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
 
 
 def assume_up_until(database: Database, *, moment: datetime) -> None:
-    """Count the pages as up until `moment`, for a clock that jumps there by hand."""
+    """Count the pages as up until `moment`, for a clock that is set forward by hand."""
     with database.atomic():
         save_heartbeat(moment)
 
 
 def save_heartbeat(moment: datetime) -> None:
-    """Note that the pages were up at a moment, in the caller's transaction."""
+    """Store the time of the last heartbeat, in the caller's transaction."""
     Meta.write(_HEARTBEAT_KEY, format_timestamp(moment))
 
 
 def measure_downtime(campaign: Campaign, now: datetime) -> timedelta:
-    """Return how long the answer pages were down in all since it began, up to `now`."""
+    """Return the total downtime of the answer pages from a campaign's start to `now`."""
     value = Meta.read(_HEARTBEAT_KEY)
     last_beat = None if value is None else datetime.fromisoformat(value)
     return timedelta(seconds=campaign.downtime) + _measure_gap(campaign, last_beat, now)
 
 
 def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) -> timedelta:
-    """Return the time without a note up to `now`; if there never was one, since the beginning."""
+    """Return the gap from the last heartbeat, or else the campaign's start, to `now`."""
     since = campaign.starts_at if last_beat is None else max(last_beat, campaign.starts_at)
     gap = now - since
     return gap if gap > MAX_HEARTBEAT_GAP else timedelta()

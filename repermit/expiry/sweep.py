@@ -1,6 +1,6 @@
-"""The sweep over campaigns whose deadline has passed, in steps that let answers in between.
+"""Expiry: removing silent contacts after a campaign's deadline, in steps between which answers fit.
 
-Who may be removed for silence is a rule: `expiry` in rules/consent.py.
+Which contacts may be removed is a rule: `expiry` in rules/deadlines_and_reminders.py.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
 
 @dataclass(frozen=True, kw_only=True)
 class ExpiryResult:
-    """What a sweep did, or would do.
+    """The result of a sweep, or of its preview.
 
-    `removed` were asked in time and did not answer; `unasked` could not be asked in time and
-    stay unconfirmed; `waiting` has a sentence for each campaign that waits for the admin.
+    - `removed`: contacts asked in time that did not answer.
+    - `unasked`: contacts that could not be asked in time; they stay unconfirmed.
+    - `waiting`: a sentence for each campaign that waits for the admin.
     """
 
     removed: int = 0
@@ -64,15 +65,17 @@ class ExpiryResult:
     waiting: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, int]:
-        """Return what `expire --json` prints."""
+        """Return the output of `expire --json`."""
         return {"removed": self.removed, "unasked": self.unasked}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sweep:
-    """What a sweep takes along; `key` is the fingerprint key.
+    """The parameters of a sweep.
 
-    Once `should_stop` says so it goes on saying so.
+    - `key`: the fingerprint key.
+    - `chunk`: the maximum number of contacts in one step.
+    - `should_stop`: once True, it stays True.
     """
 
     database: Database
@@ -84,8 +87,8 @@ class _Sweep:
     should_stop: Callable[[], bool]
 
 
-_MOST_PER_STEP = 400
-"""Contacts of a step: within 50 ms, though nobody expired in those before, which were quick."""
+_MAX_CONTACTS_PER_STEP = 400
+"""Contacts in one step: within 50 ms, even after quick steps in which nobody expired."""
 
 
 def expire_due(
@@ -94,23 +97,24 @@ def expire_due(
     settings: Settings,
     clock: Clock,
     mailing_list: MailingList | None = None,
-    chunk: int = _MOST_PER_STEP,
+    chunk: int = _MAX_CONTACTS_PER_STEP,
     despite_downtime: bool = False,
     actor: str = "job",
     should_stop: Callable[[], bool] = bool,
 ) -> ExpiryResult:
-    """Remove who was asked in time and did not answer, where the deadline has passed.
+    """Remove contacts that were asked in time and did not answer by the deadline.
 
-    For each campaign that is sending or open, on one list or on all:
+    For each campaign that is sending or open and whose deadline has passed, on one list or on all:
 
-    1. Drop the asks that never left.
-    2. Look at `chunk` contacts at a time at most, each chunk locked in a transaction of its own, so
-       that an answer gets in between, and one that came first counts.
-    3. Close the campaign when nobody is left to decide.
+    1. Drop the asks that were never sent.
+    2. Decide on at most `chunk` contacts at a time, each chunk locked in its own transaction, so
+       that answers get in between, and an earlier answer counts.
+    3. Close the campaign when nobody is left to decide on.
 
-    Safe to run twice at once. If the answer pages were down too long the campaign is left as it
-    is and `waiting` says so, unless `despite_downtime`, which the evidence then tells. Told to stop
-    by `should_stop` it does so between two chunks; the next sweep goes on.
+    - Safe to run twice at once.
+    - If the answer pages were down too long, the campaign is skipped and reported in `waiting`.
+      `despite_downtime` overrides this, which is recorded as evidence.
+    - `should_stop` stops it between two chunks; the next sweep continues.
     """
     sweep = _Sweep(
         database=database,
@@ -131,21 +135,21 @@ def expire_due(
 def override_downtime(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> None:
-    """Decide that silence counts although the answer pages were down; the next sweep acts on it.
+    """Let a list's expiry proceed, at the next sweep, although the answer pages were down too long.
 
-    Only once the deadline has passed; raises Refused if nothing waits for that. What the pages were
-    down until then is told by the evidence, and counts no more.
+    The downtime so far is recorded as evidence and reset. Raises Refused if no campaign of the list
+    waits for this decision, for instance because its deadline has not passed.
     """
     with database.atomic():
         due = [due_campaign.id for due_campaign in _list_due(now, mailing_list)]
         campaign = _lock_due(due[0], now) if due else None
         if campaign is None or not must_delay_expiry(measure_downtime(campaign, now)):
             raise Refused("there is nothing to decide: nobody waits to be taken off for silence")
-        facts = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
+        content = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
         campaign.downtime = 0
         campaign.save()
         save_heartbeat(now)
-        _append_entry(campaign, now, "expired_despite_downtime", facts, actor=actor)
+        _append_entry(campaign, now, "expired_despite_downtime", content, actor=actor)
 
 
 def preview_expiry(
@@ -157,7 +161,7 @@ def preview_expiry(
     chunk: int = 500,
     despite_downtime: bool = False,
 ) -> ExpiryResult:
-    """Return the result that `expire_due` would have now, and change nothing."""
+    """Return the result that `expire_due` would have now, without changing anything."""
     now = clock.now()
     return _add_up(
         _preview_campaign(campaign, chunk, now, despite_downtime=despite_downtime)
@@ -192,14 +196,14 @@ def _list_due(now: datetime, mailing_list: MailingList | None) -> list[Campaign]
 
 
 def _explain_wait(campaign: Campaign, now: datetime) -> str:
-    """Return why a campaign waits for the admin, or ""."""
-    down = measure_downtime(campaign, now)
-    if not must_delay_expiry(down):
+    """Return why a campaign waits for the admin, "" if it does not."""
+    downtime = measure_downtime(campaign, now)
+    if not must_delay_expiry(downtime):
         return ""
     return (
-        f"{campaign.list.slug}: the answer pages were down for {_format_span(down)} in all since "
-        "the asking began, so some may have been unable to answer. Nobody is taken off. Give them "
-        "more time (`repermit extend`), or decide that silence counts all the same "
+        f"{campaign.list.slug}: the answer pages were down for {_format_span(downtime)} in all "
+        "since the asking began, so some may have been unable to answer. Nobody is taken off. Give "
+        "them more time (`repermit extend`), or decide that silence counts all the same "
         "(`repermit expire --despite-downtime`)"
     )
 
@@ -210,20 +214,22 @@ def _format_span(span: timedelta) -> str:
 
 
 def _expire_campaign(sweep: _Sweep, campaign_id: int) -> ExpiryResult:
-    """Decide on all of one campaign's contacts, then close it."""
+    """Decide on all contacts of one campaign, then close it."""
     campaign, reason = _begin_campaign(sweep, campaign_id)
     if campaign is None:
         return ExpiryResult(waiting=(reason,) if reason else ())
-    ids, results, position = list_undecided(campaign), [], 0
+    contact_ids, results, position = list_undecided(campaign), [], 0
     pages = _read_link_pages(campaign)
 
     def expire_next(limit: int) -> bool:
         nonlocal position
-        results.append(_expire_step(sweep, campaign_id, ids[position : position + limit], pages))
+        results.append(
+            _expire_step(sweep, campaign_id, contact_ids[position : position + limit], pages)
+        )
         position += limit
-        return position < len(ids)
+        return position < len(contact_ids)
 
-    if ids:
+    if contact_ids:
         _run_in_steps(sweep, expire_next)
     if not sweep.should_stop():
         _close_campaign(sweep, campaign_id)
@@ -231,9 +237,9 @@ def _expire_campaign(sweep: _Sweep, campaign_id: int) -> ExpiryResult:
 
 
 def _begin_campaign(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
-    """Drop what can no longer be asked in time, and return the campaign.
+    """Drop the asks that were never sent; return the campaign, or None with the reason to wait.
 
-    It is None if the campaign must wait, and why, or if it is due no longer.
+    None with "" if the campaign is no longer due.
     """
     with sweep.database.atomic():
         now = sweep.clock.now()
@@ -242,8 +248,8 @@ def _begin_campaign(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, s
         if campaign is None or (reason and not sweep.despite_downtime):
             return None, reason
         if reason:
-            facts = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
-            _append_entry(campaign, now, "expired_despite_downtime", facts, actor=sweep.actor)
+            content = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
+            _append_entry(campaign, now, "expired_despite_downtime", content, actor=sweep.actor)
     _run_in_steps(sweep, lambda limit: _drop_unsent(sweep, campaign_id, limit) > 0)
     return campaign, ""
 
@@ -255,30 +261,30 @@ def _run_in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
 
 
 def _drop_unsent(sweep: _Sweep, campaign_id: int, limit: int) -> int:
-    """Drop some asks that never left, unless somebody has intervened; return how many."""
+    """Drop some asks that were never sent, if the campaign is still due; return how many."""
     campaign = _lock_due(campaign_id, sweep.clock.now())
     return status_changes.drop_queued(campaign, Dropped.TOO_LATE, max_rows=limit) if campaign else 0
 
 
 def _expire_step(
-    sweep: _Sweep, campaign_id: int, ids: Sequence[int], pages: Mapping[int | None, str]
+    sweep: _Sweep, campaign_id: int, contact_ids: Sequence[int], pages: Mapping[int | None, str]
 ) -> ExpiryResult:
-    """Decide on some contacts, in the caller's transaction, unless somebody has intervened."""
+    """Decide on some contacts in the caller's transaction, if the campaign is still due."""
     now = sweep.clock.now()
     campaign = _lock_due(campaign_id, now)
     if campaign is None:
         return ExpiryResult()
-    # Locked first and looked at afterwards: an answer that was quicker has changed the status.
-    locked, mailing_list = lock_contacts(ids), campaign.list
-    for contact in locked:
-        # Known already: it would be read anew.
+    # Locked before they are read: an answer that came first has changed the status.
+    contacts, mailing_list = lock_contacts(contact_ids), campaign.list
+    for contact in contacts:
+        # Set here, as peewee would query it for each contact.
         contact.list = mailing_list
-    mails = last_ask.list_campaign_mails(ids)
+    mails = last_ask.list_campaign_mails(contact_ids)
     asks = index_asks(campaign, mails)
     verdicts = {
-        contact.id: decide_verdict(contact, asks[contact.id], campaign, now) for contact in locked
+        contact.id: decide_verdict(contact, asks[contact.id], campaign, now) for contact in contacts
     }
-    silent = [contact for contact in locked if verdicts[contact.id] is Verdict.EXPIRE]
+    silent = [contact for contact in contacts if verdicts[contact.id] is Verdict.EXPIRE]
     if silent:
         wording_ids = {asks[contact.id].wording_id for contact in silent}
         proofs = {number: _make_proof(campaign, pages.get(number)) for number in wording_ids}
@@ -302,7 +308,7 @@ def _expire_step(
 
 
 def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
-    """Return the campaign, locked, if nobody paused, extended or closed it meanwhile."""
+    """Lock and return the campaign if it is still due; None if paused, extended or closed."""
     campaign: Campaign | None = _DUE_CAMPAIGN.first(campaign_id, now)
     return campaign
 
@@ -318,28 +324,28 @@ _DUE_CAMPAIGN = PreparedQuery(
 
 
 def _make_proof(campaign: Campaign, page: str | None) -> dict[str, Any]:
-    """Return the proof that all who were asked in the same words could have answered.
+    """Return the evidence that the contacts asked with one wording could have answered.
 
-    GDPR art. 5(2). What the ask said stands in what they were told; `page` is that behind its
-    links, of which a campaign of an earlier version has kept none.
+    GDPR art. 5(2). The ask's own wording is recorded elsewhere. `page`: the digest of the page
+    behind its links; None for a campaign of an earlier version.
     """
     proof = {"deadline": format_timestamp(campaign.deadline), "minimum_days": campaign.minimum_days}
     return {**proof, "link_page_wording": page} if page else proof
 
 
 def _read_link_pages(campaign: Campaign) -> dict[int | None, str]:
-    """Return the digests of the pages behind the links, by the number of the ask's wording.
+    """Return the digests of the pages behind the links, by the id of the ask's wording.
 
-    Under None is the one for an ask that names no wording.
+    The key None is for an ask without a wording.
     """
-    # About nobody, so that the index of subjects finds them among a million answers.
+    # Entries without a subject, which the index by subject finds among a million answers.
     entries: Any = Evidence.select(Evidence.seq).where(
         Evidence.subject == "",
         Evidence.campaign == campaign.id,
         Evidence.event.in_(("launched", "extended")),
     )
     consents = read_consents(seq for (seq,) in entries.tuples())
-    # By language, as they were told last.
+    # By language, the latest ones.
     pages: dict[str, str] = {}
     for seq in sorted(consents):
         pages |= consents[seq].get("page_wordings", {})
@@ -351,23 +357,27 @@ def _read_link_pages(campaign: Campaign) -> dict[int | None, str]:
 
 
 def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
-    """Close a campaign that has decided on everybody, unless a mail is on its way.
+    """Close a campaign that has decided on everybody, unless an ask is still being sent.
 
-    What became of the asked is counted before it is locked, which takes long for many. Where an
-    answer came in meanwhile, the next sweep counts anew, so that the counts are of the entries
-    before that of the closing.
+    The outcomes are counted before the lock, since that takes long for many. If an answer was
+    recorded meanwhile, the next sweep counts again, so that the counts match the entries before
+    that of the closing.
     """
     snapshot = Campaign.get_by_id(campaign_id)
     if _has_unsent_asks(snapshot):
         return
-    counted = stored_tree.checkpoint().seq
+    counted_upto = stored_tree.checkpoint().seq
     outcome_counts = _count_outcomes(snapshot)
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
-        # What is appended and not yet committed is seen only once nobody else appends.
+        # The lock waits for entries that are appended but not yet committed.
         chain.lock_head()
-        if campaign is None or _has_unsent_asks(campaign) or _has_entry_since(campaign, counted):
+        if (
+            campaign is None
+            or _has_unsent_asks(campaign)
+            or _has_entry_since(campaign, counted_upto)
+        ):
             return
         if campaign.state == CampaignState.SENDING:
             campaign.state = CampaignState.OPEN
@@ -376,12 +386,12 @@ def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
         campaign.state = CampaignState.CLOSED
         campaign.closed_at = now
         campaign.save()
-        facts = {"deadline": format_timestamp(campaign.deadline), "counts": outcome_counts}
-        _append_entry(campaign, now, "closed", facts, actor=sweep.actor)
+        content = {"deadline": format_timestamp(campaign.deadline), "counts": outcome_counts}
+        _append_entry(campaign, now, "closed", content, actor=sweep.actor)
 
 
 def _has_entry_since(campaign: Campaign, seq: int) -> bool:
-    """Say whether anything happened to people of a campaign's list after an entry."""
+    """Return whether the evidence has a later entry about a person on the campaign's list."""
     later = Evidence.select().where(
         Evidence.seq > seq, Evidence.list == campaign.list.slug, Evidence.subject != ""
     )
@@ -389,7 +399,7 @@ def _has_entry_since(campaign: Campaign, seq: int) -> bool:
 
 
 def _has_unsent_asks(campaign: Campaign) -> bool:
-    """Say whether an ask has yet to leave or is on its way."""
+    """Return whether an ask is still queued or being sent."""
     query = Mail.select().where(
         Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(UNSETTLED)
     )
@@ -397,7 +407,7 @@ def _has_unsent_asks(campaign: Campaign) -> bool:
 
 
 def _count_outcomes(campaign: Campaign) -> dict[str, int]:
-    """Count the asked by what became of them: the status, and for the removed the reason."""
+    """Count the asked contacts by status, and removed ones by reason."""
     rows: Any = (
         Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
         .join(Mail)
@@ -409,7 +419,7 @@ def _count_outcomes(campaign: Campaign) -> dict[str, int]:
 
 
 def _append_entry(
-    campaign: Campaign, now: datetime, event: str, facts: Mapping[str, Any], *, actor: str
+    campaign: Campaign, now: datetime, event: str, content: Mapping[str, Any], *, actor: str
 ) -> None:
     chain.append(
         Entry(
@@ -418,6 +428,6 @@ def _append_entry(
             actor=actor,
             list=campaign.list.slug,
             campaign=campaign.id,
-            consent=facts,
+            consent=content,
         )
     )

@@ -1,6 +1,6 @@
-"""The translations: gettext catalogues, read as they are edited (.po), and the admin's corrections.
+"""The translations: gettext catalogues, read from their .po files, and the admin's corrections.
 
-Message ids are the English text.
+Message ids are the English texts.
 """
 
 from __future__ import annotations
@@ -34,57 +34,59 @@ def languages() -> tuple[str, ...]:
 
 @cache
 def language_name(language: str) -> str:
-    """Return what a language calls itself, such as "Nederlands", as it stands by itself."""
+    """Return a language's own name, such as "Nederlands", capitalised."""
     name = str(Locale.parse(language).get_display_name(language))
     return name[:1].upper() + name[1:]
 
 
 def get_sort_key(language: str) -> tuple[bool, str]:
-    """Return where a language stands among the others: by its letters, without their signs.
+    """Return the sort key of a language: its own name without diacritics.
 
-    Latin letters come first, then Greek, then Cyrillic, as the EU's own lists have them.
+    Latin script comes first, then Greek, then Cyrillic, as in the EU's own lists.
     """
-    plain = normalize("NFKD", language_name(language)).casefold()
-    letters = "".join(sign for sign in plain if not unicodedata.combining(sign))
-    return not letters.isascii(), letters
+    decomposed = normalize("NFKD", language_name(language)).casefold()
+    base_letters = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return not base_letters.isascii(), base_letters
 
 
 class Translations(gettext.NullTranslations):
-    """The catalogue of a language, behind what the admin has corrected in it."""
+    """The catalogue of a language, with the admin's corrections taking precedence."""
 
-    def __init__(self, language: str, usual: gettext.NullTranslations) -> None:
+    def __init__(self, language: str, shipped: gettext.NullTranslations) -> None:
         super().__init__()
-        self.add_fallback(usual)
+        self.add_fallback(shipped)
         self._language = language
-        self._form = getattr(usual, "plural", _english_form)
+        self._plural_rule = getattr(shipped, "plural", _english_form)
 
     def gettext(self, message: str) -> str:
-        """Return a text."""
-        corrected = self._corrected(message)
+        """Return the corrected or shipped translation of a text."""
+        corrected = self._find_correction(message)
         return corrected[0] if corrected else super().gettext(message)
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """Return a text in the form that a number takes."""
-        corrected = self._corrected(msgid1)
-        return corrected[self.form(n)] if corrected else super().ngettext(msgid1, msgid2, n)
+        """Return the translation of a text in the plural form of a number."""
+        corrected = self._find_correction(msgid1)
+        return (
+            corrected[self.get_plural_form(n)] if corrected else super().ngettext(msgid1, msgid2, n)
+        )
 
-    def form(self, number: int) -> int:
-        """Return which form a number takes, from 0."""
-        return int(self._form(number))
+    def get_plural_form(self, number: int) -> int:
+        """Return the index of a number's plural form, from 0."""
+        return int(self._plural_rule(number))
 
-    def _corrected(self, message: str) -> tuple[str, ...] | None:
-        return _present.corrections.get(self._language, {}).get(message)
+    def _find_correction(self, message: str) -> tuple[str, ...] | None:
+        return _installed.corrections.get(self._language, {}).get(message)
 
 
 @dataclass
-class _Present:
-    """What is corrected in this process, by language and English; put in place as a whole."""
+class _InstalledCorrections:
+    """The corrections that this process uses, by language and English; replaced as a whole."""
 
     corrections: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     version: str = ""
 
 
-_present = _Present()
+_installed = _InstalledCorrections()
 
 
 def _english_form(number: int) -> bool:
@@ -110,31 +112,31 @@ def load_translations(language: str) -> Translations:
 def install_corrections(
     corrections: Mapping[str, Mapping[str, tuple[str, ...]]], *, version: str = ""
 ) -> None:
-    """Say in this process what is corrected, and nothing else: by language, then by English."""
-    # In this order: what is made of the new texts must not be kept under their version before.
-    _present.corrections = corrections
-    _present.version = version
+    """Replace the corrections that this process uses, by language and then by English text."""
+    # In this order: results of the new texts must not be cached under the old version.
+    _installed.corrections = corrections
+    _installed.version = version
 
 
 def get_corrections_version() -> str:
-    """Return the version of what is corrected in this process, "" if nothing ever was."""
-    return _present.version
+    """Return the version of the installed corrections, "" if none were ever installed."""
+    return _installed.version
 
 
 def list_corrected_texts(language: str) -> tuple[str, ...]:
-    """Return all that this process says otherwise in a language than it comes."""
+    """Return all corrected texts of a language that this process uses."""
     return tuple(
-        form for forms in _present.corrections.get(language, {}).values() for form in forms
+        form for forms in _installed.corrections.get(language, {}).values() for form in forms
     )
 
 
 def read_catalogue(language: str) -> Catalog:
-    """Return what comes with the package in a language other than the source's."""
+    """Return the shipped catalogue of a language other than the source language."""
     with (_LOCALE / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return read_po(file, locale=language)
 
 
-def choose_language(wanted: str, *, otherwise: str) -> str:
-    """Return `wanted` ("nl", "NL", "nl-BE") as one of `languages`, or else `otherwise`."""
-    language = wanted.strip().lower().replace("_", "-").partition("-")[0]
-    return language if language in LANGUAGES else otherwise
+def choose_language(requested: str, *, default: str) -> str:
+    """Return the requested language ("nl", "NL", "nl-BE") if it is one of ours, else `default`."""
+    language = requested.strip().lower().replace("_", "-").partition("-")[0]
+    return language if language in LANGUAGES else default

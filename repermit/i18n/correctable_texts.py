@@ -1,6 +1,6 @@
-"""The texts that recipients read, one by one, for an admin who knows the language better.
+"""The texts that recipients read, which an admin may correct one by one.
 
-A text is known by its English, which is its id in the catalogues.
+A text is identified by its English, which is its id in the catalogues.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _OF_RECIPIENTS = "de"
 class Text:
     """One text that recipients read, in one language.
 
-    `source` is its English, singular and plural where a number changes the words. `usual` is what
-    comes with the package: one form, or one for each of `numbers`, which are the smallest that
-    take it.
+    - `source`: the English text; singular and plural if it depends on a number.
+    - `usual`: the shipped translation; one form, or one for each of `numbers`.
+    - `numbers`: the smallest number of each plural form.
     """
 
     language: str
@@ -42,31 +42,30 @@ class Text:
 
     @property
     def key(self) -> str:
-        """Return what names the text in addresses, the same in all languages: 16 hex digits."""
+        """Return the key of the text in URLs, the same in all languages: 16 hex digits."""
         return key_of(self.source[0])
 
     def has(self, wanted: str, corrected: Sequence[str] = ()) -> bool:
-        """Say whether the text is named so, or has this in it, as somebody types it."""
+        """Return whether a search term is the text's key or occurs in any of its forms."""
         said = (*self.source, *self.usual, *corrected)
         return wanted == self.key or any(as_typed(wanted) in as_typed(one) for one in said)
 
 
 def as_typed(text: str) -> str:
-    """Return a text with plain single blanks and small letters, to be compared with another."""
+    """Normalise a text for comparison: single spaces, case folded."""
     return " ".join(normalize("NFC", text).split()).casefold()
 
 
 def key_of(source: str) -> str:
-    """Return what names the text with this English singular in addresses."""
+    """Return the key in URLs of the text with this English singular."""
     return hashlib.sha256(source.encode()).hexdigest()[:_KEY_LENGTH]
 
 
 @cache
 def texts_in(language: str) -> Mapping[str, Text]:
-    """Return every text that recipients read in one of the languages, by its key.
+    """Return all texts that recipients read in a language, by key, sorted by their English.
 
-    What says how dates are written is not among them: that is no text. They are in the order of
-    their English.
+    Patterns of dates are left out: they are no texts.
     """
     known = {} if language == SOURCE_LANGUAGE else _usual_in(language)
     made = [
@@ -100,8 +99,8 @@ def _several(forms: str | Sequence[str] | None) -> tuple[str, ...]:
 
 @cache
 def _numbers(language: str) -> tuple[int, ...]:
-    """Return the smallest number that takes each form, from 1 if any takes it."""
-    form_of = load_translations(language).form
+    """Return the smallest number of each plural form, from 1 if possible."""
+    form_of = load_translations(language).get_plural_form
     smallest: dict[int, int] = {}
     for number in _NUMBERS:
         smallest.setdefault(form_of(number), number)

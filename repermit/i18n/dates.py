@@ -12,7 +12,7 @@ from repermit.i18n.catalogues import load_translations
 
 
 def format_local_date(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
-    """Return "dinsdag 22 december 2026" for an aware moment."""
+    """Return "dinsdag 22 december 2026" for an aware datetime."""
     return _written(
         moment.astimezone(zone), _day_pattern(moment.astimezone(zone), language), language
     )
@@ -40,7 +40,7 @@ def _join_day_and_time(day: str, local: datetime, language: str) -> str:
 
 
 def format_short_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
-    """Return "dinsdag 22 december" for a moment that ends a day; else "dinsdag 22 december, 17:00".
+    """Return "dinsdag 22 december, 17:00", without the time if it is the end of a day.
 
     The year is left out.
     """
@@ -50,7 +50,7 @@ def format_short_datetime(moment: datetime, *, language: str, zone: ZoneInfo) ->
 
 
 def _ends_day(local: datetime) -> bool:
-    # The last minute of a day is written as its end by whoever gives no midnight.
+    # Some admins enter the last minute of a day for its end.
     return local.time() == time() or (local.hour, local.minute) == _LAST_MINUTE
 
 
@@ -71,7 +71,7 @@ _LONGEST_JOINED = 12  # In letters of twice the size more is wider than a small 
 
 
 def _join_words(found: re.Match[str]) -> str:
-    """Return words of which no line breaks between, unless they are too long for that."""
+    """Join words with no-break spaces, unless they are too long for a line."""
     words = found[0]
     return words.replace(" ", "\N{NO-BREAK SPACE}") if len(words) <= _LONGEST_JOINED else words
 
@@ -80,7 +80,7 @@ _LAST_MINUTE = (23, 59)
 
 
 def format_compact_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
-    """Return "22 dec" for a moment that ends a day; else "22 dec, 17:00"."""
+    """Return "22 dec, 17:00", or "22 dec" for the end of a day."""
     local = moment.astimezone(zone)
     # Translators: Unicode date pattern (CLDR) of a day without its year, as short as can be.
     pattern = load_translations(language).pgettext("pattern of a short day", "d MMM")
@@ -89,7 +89,7 @@ def format_compact_datetime(moment: datetime, *, language: str, zone: ZoneInfo) 
 
 
 def find_longest_compact_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
-    """Return the longest of the short days of a year, at the hour of a moment."""
+    """Return the longest compact text of a year's months, at the time of day of `moment`."""
     local = moment.astimezone(zone)
     year = (local.replace(month=month, day=28) for month in range(1, 13))
     return max(
@@ -100,7 +100,7 @@ def find_longest_compact_datetime(moment: datetime, *, language: str, zone: Zone
 def format_in_earlier_patterns(
     moment: datetime, *, language: str, zone: ZoneInfo
 ) -> tuple[str, str]:
-    """Return the whole moment and the short one, as mails had them in earlier patterns."""
+    """Return the full and the short datetime in the patterns of earlier versions' mails."""
     local = moment.astimezone(zone)
     whole = format_local_datetime(moment, language=language, zone=zone)
     # An hour stood behind the whole day.

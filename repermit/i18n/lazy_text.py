@@ -1,6 +1,6 @@
-"""What a use case says to the admin, as a sentence that can still be put into another language.
+"""Lazy texts: English sentences that a page can still translate.
 
-`cli` prints it as it is, in English; pages show it in the admin's language.
+`cli` prints them as they are, in English; pages show them in the admin's language.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a tex
 
 @dataclass(frozen=True)
 class LazyJoin:
-    """Several things in one sentence, each of which may be something said."""
+    """Several values joined in one sentence; each may be a LazyText."""
 
     parts: tuple[str, ...]
     by: str = ", "
 
 
 Value = str | int | datetime | LazyJoin
-"""What fills in a template: a count is an int, while what is no count (a line) is text."""
+"""A value of a template: a count is an int; a number that is no count (a line) is text."""
 
 
 class LazyText(str):
-    """A sentence in English that knows what it was made of.
+    """An English sentence with its template and values, so that it can be translated later.
 
-    `template` is its id in the catalogues of translations, in which the `values` stand as
-    %(names)s, if there are any: gettext's own way. A value may be something said itself; a moment
-    is given in the zone that it is to be shown in. `code` names the sentence for a page that has
-    words of its own for it, since it can be mended there and not by a command.
+    - `template`: the message id in the gettext catalogues, with `values` as %(names)s.
+    - `values`: may be LazyTexts themselves; a datetime is in the zone to show it in.
+    - `code`: names the sentence for a page that has its own text for it, since the problem is
+      solved there and not by a command.
     """
 
     __slots__ = ("code", "template", "values")
@@ -45,18 +45,18 @@ class LazyText(str):
     values: Mapping[str, Value]
 
     def __new__(cls, template: str = "", /, *, code: str = "", **values: Value) -> Self:
-        """Say a sentence."""
-        said = super().__new__(cls, _filled(template, values, in_english))
-        said.code, said.template, said.values = code, template, values
-        return said
+        """Make a lazy text from a template and its values."""
+        text = super().__new__(cls, _fill_template(template, values, in_english))
+        text.code, text.template, text.values = code, template, values
+        return text
 
-    def in_words(self, translate: Callable[[str], str], show: Callable[[Value], str]) -> str:
-        """Return the sentence by a catalogue."""
-        return _filled(translate(self.template), self.values, show)
+    def render(self, translate: Callable[[str], str], format_value: Callable[[Value], str]) -> str:
+        """Return the sentence translated; `format_value` formats each value."""
+        return _fill_template(translate(self.template), self.values, format_value)
 
 
 def in_english(value: Value) -> str:
-    """Return a value as it stands in an English sentence."""
+    """Format a value for an English sentence."""
     if isinstance(value, LazyJoin):
         return value.by.join(value.parts)
     if isinstance(value, datetime):
@@ -64,38 +64,40 @@ def in_english(value: Value) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _filled(text: str, values: Mapping[str, Value], show: Callable[[Value], str]) -> str:
-    shown = {name: show(value) for name, value in values.items()}
-    return text % shown if shown else text
+def _fill_template(
+    text: str, values: Mapping[str, Value], format_value: Callable[[Value], str]
+) -> str:
+    formatted = {name: format_value(value) for name, value in values.items()}
+    return text % formatted if formatted else text
 
 
-def serialize(said: str) -> str:
-    """Return what was said as a text to be kept, from which `deserialize` makes it again.
+def serialize(text: str) -> str:
+    """Serialise a lazy text to a string that `deserialize` reads back.
 
-    That is the sentence itself if it has neither values nor a code. No value may be a moment.
+    This is the sentence itself if it has neither values nor a code. No value may be a datetime.
     """
-    whole = isinstance(said, LazyText) and (said.values or said.code)
-    return json.dumps(_packed(said), separators=(",", ":")) if whole else str(said)
+    is_template = isinstance(text, LazyText) and (text.values or text.code)
+    return json.dumps(_to_json(text), separators=(",", ":")) if is_template else str(text)
 
 
 def deserialize(text: str) -> LazyText:
-    """Return what was packed."""
-    return _unpacked(json.loads(text)) if text.startswith('{"said":') else LazyText(text)
+    """Return the lazy text that `serialize` made into a string."""
+    return _from_json(json.loads(text)) if text.startswith('{"said":') else LazyText(text)
 
 
-def _packed(value: Value) -> Any:
+def _to_json(value: Value) -> Any:
     if isinstance(value, LazyText):
-        values = {name: _packed(one) for name, one in value.values.items()}
+        values = {name: _to_json(item) for name, item in value.values.items()}
         return {"said": value.template, "code": value.code, "values": values}
     if isinstance(value, LazyJoin):
-        return {"by": value.by, "parts": list(map(_packed, value.parts))}
+        return {"by": value.by, "parts": list(map(_to_json, value.parts))}
     return value
 
 
-def _unpacked(kept: Any) -> Any:
-    if not isinstance(kept, dict):
-        return kept
-    if "by" in kept:
-        return LazyJoin(tuple(map(_unpacked, kept["parts"])), by=kept["by"])
-    values = {name: _unpacked(one) for name, one in kept["values"].items()}
-    return LazyText(kept["said"], code=kept["code"], **values)
+def _from_json(stored: Any) -> Any:
+    if not isinstance(stored, dict):
+        return stored
+    if "by" in stored:
+        return LazyJoin(tuple(map(_from_json, stored["parts"])), by=stored["by"])
+    values = {name: _from_json(item) for name, item in stored["values"].items()}
+    return LazyText(stored["said"], code=stored["code"], **values)

@@ -1,4 +1,4 @@
-"""What is held about the people on a list: which data, of how many."""
+"""Counts of the data that is stored about the people on a list, by kind."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PARTS = ("consent", "person", "trace")
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingFile:
-    """A file that was handed in and waits to be taken in.
+    """An uploaded file that waits to be imported.
 
-    `rows` is how many it has, and `people` of how many something stands in it of whom nothing else
-    is held on the list; None if nobody has looked at it yet, or it cannot be read. Of people it is
-    None also once somebody has come onto the list since, or gone.
+    - `rows`: the number of its rows; None if it was not read yet or cannot be read.
+    - `people`: the number of people that are in this file but not on the list otherwise; None if
+      unknown, also because the list has changed since.
     """
 
     name: str
@@ -42,14 +42,16 @@ class WaitingFile:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldDataCounts:
-    """Of how many people something is held; `since` is from when on, None if of nobody.
+    """The number of people per kind of data stored, and since when (`since`, None if nobody).
 
-    Who has only signed up is among those of `addresses`, `names` and `languages`, and has no status
-    yet. `statuses` counts everybody else, `erased` those of them of whom neither address nor name
-    is held, `openings` those of whom it is kept how the links of their mails were opened.
-    `only_signed_up` are those without a contact. `traces` counts entries rather than people, and
-    `ip_addresses` everybody of whom a file may have had one. `files` wait to be taken in, and are
-    told of in `waiting`: the other numbers are without them.
+    - `statuses`: contacts by status, including erased ones.
+    - `erased`: contacts without address and name.
+    - `only_signed_up`: sign-ups without a contact; they count in `addresses`, `names` and
+      `languages`.
+    - `openings`: contacts whose link openings are stored.
+    - `traces`: entries, not people.
+    - `ip_addresses`: people whose IP address an imported file may have contained.
+    - `files`: uploads not yet imported, detailed in `waiting` and counted nowhere else.
     """
 
     statuses: Mapping[Status, int]
@@ -71,22 +73,22 @@ class HeldDataCounts:
 
     @property
     def people_counts(self) -> dict[str, int]:
-        """Return how many people there are of each kind, each person in one of them."""
-        others = {"signed_up": self.only_signed_up, "in_files": self.only_in_files}
+        """Return the number of people of each kind; each person counts once."""
+        other_people = {"signed_up": self.only_signed_up, "in_files": self.only_in_files}
         statuses = {str(status): count for status, count in self.statuses.items()}
-        return statuses | {kind: count for kind, count in others.items() if count}
+        return statuses | {kind: count for kind, count in other_people.items() if count}
 
     @property
     def data_counts(self) -> dict[str, int]:
-        """Return of how many each kind of data is held, without what is held of nobody."""
-        everybody = sum(self.statuses.values())
+        """Return the number of people for each kind of data, without kinds that nobody has."""
+        contact_count = sum(self.statuses.values())
         counts = {
             "address": self.addresses,
             "name": self.names,
             "language": self.languages,
             "source": self.sources,
-            "status": everybody,
-            "answer": everybody - self.statuses[Status.UNCONFIRMED],
+            "status": contact_count,
+            "answer": contact_count - self.statuses[Status.UNCONFIRMED],
             "reply": self.replies,
             "openings": self.openings,
             "trace": self.traces,
@@ -98,94 +100,94 @@ class HeldDataCounts:
 
     @property
     def only_in_files(self) -> int:
-        """Return of how many people something stands in a file alone, as far as that is known."""
-        return sum(one.people or 0 for one in self.waiting)
+        """Return the number of people known to be in an upload only."""
+        return sum(waiting_file.people or 0 for waiting_file in self.waiting)
 
     @property
     def uncounted(self) -> int:
-        """Return how many files there are of which it is not known who stands in them."""
-        return sum(one.people is None for one in self.waiting)
+        """Return the number of uploads whose people were not counted."""
+        return sum(waiting_file.people is None for waiting_file in self.waiting)
 
 
 def count_held_data(mailing_list: MailingList) -> HeldDataCounts:
-    """Return what is held about the people on a list, from counts that are kept."""
+    """Count the data stored about the people on a list, from stored counts where possible."""
     people = contacts_counts.count_contact_groups(mailing_list)
     statuses, languages = dict.fromkeys(Status, 0), 0
-    for one, count in people.items():
-        statuses[one.status] += count
-        languages += count if one.language else 0
-    found = contacts_counts.count_stored_fields(mailing_list)
-    alone = _only_signed_up(mailing_list)
-    waiting = _waiting(mailing_list)
+    for group, count in people.items():
+        statuses[group.status] += count
+        languages += count if group.language else 0
+    stored_fields = contacts_counts.count_stored_fields(mailing_list)
+    sign_ups_only = _count_only_signed_up(mailing_list)
+    waiting = _list_waiting_files(mailing_list)
     return HeldDataCounts(
         statuses=statuses,
-        addresses=found.addresses + alone.addresses,
-        names=found.names + alone.names,
-        languages=languages + alone.languages,
-        sources=found.sources,
-        erased=people.total() - found.addresses,
-        since=min(filter(None, _since(mailing_list, people)), default=None),
+        addresses=stored_fields.addresses + sign_ups_only.addresses,
+        names=stored_fields.names + sign_ups_only.names,
+        languages=languages + sign_ups_only.languages,
+        sources=stored_fields.sources,
+        erased=people.total() - stored_fields.addresses,
+        since=min(filter(None, _find_first_times(mailing_list, people)), default=None),
         sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
         replies=Reply.select().where(Reply.list == mailing_list).count(),
         fingerprints=contacts_counts.count_suppressions(mailing_list).total(),
         openings=click_log.count_contacts_with_openings(mailing_list),
-        only_signed_up=alone.addresses,
+        only_signed_up=sign_ups_only.addresses,
         traces=count_held_parts(mailing_list)["trace"],
-        ip_addresses=min(_taken_over(mailing_list), found.addresses),
+        ip_addresses=min(_count_imported_sign_ups(mailing_list), stored_fields.addresses),
         files=len(waiting),
         waiting=waiting,
     )
 
 
-def _waiting(mailing_list: MailingList) -> tuple[WaitingFile, ...]:
-    """Return the files that wait, but for those of which nothing is left."""
+def _list_waiting_files(mailing_list: MailingList) -> tuple[WaitingFile, ...]:
+    """Return the uploads that wait for import, except those without any rows left."""
     rows = Upload.select().where(
         Upload.list == mailing_list, Upload.rows.is_null() | (Upload.rows > 0)
     )
     return tuple(
         WaitingFile(
-            name=email_address.mask_addresses_in_file_name(one.name),
-            rows=one.rows,
-            # While it is being looked at, neither is known.
-            people=None if one.rows is None else one.people,
+            name=email_address.mask_addresses_in_file_name(upload.name),
+            rows=upload.rows,
+            # While it is being read, neither is known.
+            people=None if upload.rows is None else upload.people,
         )
-        for one in rows.order_by(Upload.id)
+        for upload in rows.order_by(Upload.id)
     )
 
 
-class _Alone(NamedTuple):
+class _SignUpCounts(NamedTuple):
     addresses: int
     names: int
     languages: int
 
 
-def _only_signed_up(mailing_list: MailingList) -> _Alone:
-    """Return how many signed up who are in no contact, and of how many of them more is held."""
-    own = Contact.select(Value(1)).where(
+def _count_only_signed_up(mailing_list: MailingList) -> _SignUpCounts:
+    """Count sign-ups without a contact, and those of them with a name and a language."""
+    contact_of_sign_up = Contact.select(Value(1)).where(
         Contact.list == SignUp.list, Contact.address_key == SignUp.address_key
     )
 
-    def count(*held: Any) -> Any:
+    def count(*conditions: Any) -> Any:
         return SignUp.select(fn.COUNT(SignUp.address_key.distinct())).where(
-            SignUp.list == mailing_list, ~fn.EXISTS(own), *held
+            SignUp.list == mailing_list, ~fn.EXISTS(contact_of_sign_up), *conditions
         )
 
-    each = count(), count(SignUp.name != ""), count(SignUp.language != "")
-    return _Alone(*(int(one.scalar()) for one in each))
+    queries = count(), count(SignUp.name != ""), count(SignUp.language != "")
+    return _SignUpCounts(*(int(query.scalar()) for query in queries))
 
 
-def _taken_over(mailing_list: MailingList) -> int:
-    """Return how many sign-ups elsewhere files brought, which may have had their IP addresses."""
+def _count_imported_sign_ups(mailing_list: MailingList) -> int:
+    """Count the imported sign-ups from elsewhere, whose files may have contained IP addresses."""
     rows: Any = Import.select(Import.counts).where(
         Import.list == mailing_list, Import.undone_at.is_null()
     )
     return sum(json.loads(text).get("fates", {}).get("confirmed", 0) for (text,) in rows.tuples())
 
 
-def _since(
+def _find_first_times(
     mailing_list: MailingList, people: Iterable[ContactGroup]
 ) -> tuple[datetime | None, datetime | None, datetime | None]:
-    """Return since when there is a contact, a sign-up, and a file that waits; None for none."""
+    """Return the times of the first contact, sign-up and waiting upload; None for none."""
     waiting, signed_up = (
         table.select(fn.MIN(table.at)).where(table.list == mailing_list).scalar()
         for table in (Upload, SignUp)
@@ -194,34 +196,34 @@ def _since(
 
 
 def _first_contact(mailing_list: MailingList, people: Iterable[ContactGroup]) -> datetime | None:
-    """Return when the one who has been on the list longest came, None if there is nobody.
+    """Return when the oldest contact was added; None if there is none.
 
-    By their number, which an index finds among those of each status and reason.
+    Found by its id, for which there is an index within each status and reason.
     """
     first = (
         Contact.select(fn.MIN(Contact.id)).where(
             Contact.list == mailing_list, Contact.status == status, Contact.reason == reason
         )
-        for status, reason in {(one.status, one.reason) for one in people}
+        for status, reason in {(group.status, group.reason) for group in people}
     )
     number = min(filter(None, (query.scalar() for query in first)), default=None)
     if number is None:
         return None
     contact = Contact.get_by_id(number)
-    came = [contact.status_at]
+    times = [contact.status_at]
     if contact.imported_by is not None:
-        came.append(contact.imported_by.at)
+        times.append(contact.imported_by.at)
     entries = Evidence.select().where(
         Evidence.subject == contact.subject, Evidence.list == mailing_list.slug
     )
     oldest = entries.order_by(Evidence.seq).first()
     if oldest is not None:
-        came.append(oldest.at)
-    return min(came)
+        times.append(oldest.at)
+    return min(times)
 
 
 def count_held_parts(mailing_list: MailingList) -> dict[str, int]:
-    """Return how many parts of the evidence about people on a list are still held, by kind."""
+    """Count the stored parts of evidence about people on a list, by kind."""
     counts = dict.fromkeys(PARTS, 0)
     rows: Any = (
         PartCount.select(PartCount.part, fn.SUM(PartCount.count).cast("BIGINT"))

@@ -25,13 +25,13 @@ from repermit.evidence.entries import Entry
 from repermit.evidence.verify import counts as verify_counts
 from repermit.settings.definitions import Settings
 
-_CHUNK = 500
+_BATCH_SIZE = 500
 _EVENTS = ("confirmed", "removed")
 _UNDOING = ("import_undone", "sign_up_undone")
 
 
 class Outcome(StrEnum):
-    """What came of asking somebody: `yes`, or the reason of their removal."""
+    """The outcome of asking a contact: `yes`, or the reason of the removal."""
 
     YES = "yes"
     NO = "no"
@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 
 
 class CountKey(NamedTuple):
-    """What is counted: an outcome in a campaign (0: none) on a day, or as of now if that is ""."""
+    """The key of a count: list, campaign (0: none), day ("": current outcomes) and outcome."""
 
     list: str
     campaign: int
@@ -53,7 +53,7 @@ class CountKey(NamedTuple):
 
 @dataclass(frozen=True)
 class OutcomeEntry:
-    """The outcome of one person, as an entry of the evidence has it.
+    """The outcome of one person, read from an entry of the evidence.
 
     `may_be_undone`: it came from an imported file or a sign-up, which may be undone.
     """
@@ -74,15 +74,14 @@ def read_newest_seq() -> int:
 
 
 def read_outcomes(*, after: int, upto: int, slug: str = "") -> Iterator[OutcomeEntry]:
-    """Yield the outcomes among these entries, in their order; of one list, or of all.
+    """Yield the outcomes among these entries in order, of one list or of all.
 
-    What no longer says what it was, since its part has been erased, is left out; so is a sign-up
-    that an import brought, which answered nothing here, and what a file or the Yes of a sign-up did
-    that was taken back among these.
+    Left out are entries whose content was erased, sign-ups elsewhere that an import brought, and
+    outcomes that were undone by the entry `upto`.
     """
-    own = (Evidence.list == slug,) if slug else ()
+    list_condition = (Evidence.list == slug,) if slug else ()
     rows = Evidence.select().where(
-        Evidence.seq > after, Evidence.seq <= upto, Evidence.event.in_(_EVENTS), *own
+        Evidence.seq > after, Evidence.seq <= upto, Evidence.event.in_(_EVENTS), *list_condition
     )
     yield from _drop_undone(_read_entries(list(rows.order_by(Evidence.seq))), upto=upto)
 
@@ -90,101 +89,111 @@ def read_outcomes(*, after: int, upto: int, slug: str = "") -> Iterator[OutcomeE
 def count_changes(after: int, upto: int, zone: ZoneInfo) -> Counter[CountKey]:
     """Return by how much each count changes through these entries.
 
-    Who turns for the second time in a campaign stands where they did before no more. What a file or
-    a sign-up did that was then taken back is as if it had never been.
+    A second outcome in a campaign replaces the first. Outcomes that were undone by `upto` are not
+    counted.
     """
     changes: Counter[CountKey] = Counter()
-    found, undone = list(read_outcomes(after=after, upto=upto)), _find_undone(after, upto)
-    stood = _read_standing({one.subject for one in (*found, *undone) if one.campaign}, upto=after)
-    for one in undone:
-        changes[CountKey(one.list, one.campaign, _format_day(one.at, zone), one.what)] -= 1
-        if not one.campaign:
+    outcomes, undone = list(read_outcomes(after=after, upto=upto)), _find_undone(after, upto)
+    current_outcomes = _read_current_outcomes(
+        {entry.subject for entry in (*outcomes, *undone) if entry.campaign}, upto=after
+    )
+    for entry in undone:
+        changes[CountKey(entry.list, entry.campaign, _format_day(entry.at, zone), entry.what)] -= 1
+        if not entry.campaign:
             continue
-        person = (one.campaign, one.subject)
-        changes[CountKey(one.list, one.campaign, "", one.what)] -= 1
-        before = _read_standing({one.subject}, upto=one.seq - 1).get(person)
-        stood.pop(person, None)
+        person = (entry.campaign, entry.subject)
+        changes[CountKey(entry.list, entry.campaign, "", entry.what)] -= 1
+        before = _read_current_outcomes({entry.subject}, upto=entry.seq - 1).get(person)
+        current_outcomes.pop(person, None)
         if before is not None:
-            changes[CountKey(one.list, one.campaign, "", before)] += 1
-            stood[person] = before
-    for one in found:
-        changes[CountKey(one.list, one.campaign, _format_day(one.at, zone), one.what)] += 1
-        if not one.campaign:
+            changes[CountKey(entry.list, entry.campaign, "", before)] += 1
+            current_outcomes[person] = before
+    for entry in outcomes:
+        changes[CountKey(entry.list, entry.campaign, _format_day(entry.at, zone), entry.what)] += 1
+        if not entry.campaign:
             continue
-        person = (one.campaign, one.subject)
-        if person in stood:
-            changes[CountKey(one.list, one.campaign, "", stood[person])] -= 1
-        changes[CountKey(one.list, one.campaign, "", one.what)] += 1
-        stood[person] = one.what
+        person = (entry.campaign, entry.subject)
+        if person in current_outcomes:
+            changes[CountKey(entry.list, entry.campaign, "", current_outcomes[person])] -= 1
+        changes[CountKey(entry.list, entry.campaign, "", entry.what)] += 1
+        current_outcomes[person] = entry.what
     return changes
 
 
-def _read_standing(subjects: Iterable[str], *, upto: int) -> dict[tuple[int, str], Outcome]:
-    """Return the outcome of these people in each campaign as of the entry `upto`."""
-    stood = {}
-    for some in chunks(sorted(subjects), _CHUNK):
-        rows = Evidence.select().where(Evidence.subject.in_(some), Evidence.event.in_(_EVENTS))
+def _read_current_outcomes(subjects: Iterable[str], *, upto: int) -> dict[tuple[int, str], Outcome]:
+    """Return the outcome of these people in each campaign, as of the entry `upto`."""
+    current_outcomes = {}
+    for batch in chunks(sorted(subjects), _BATCH_SIZE):
+        rows = Evidence.select().where(Evidence.subject.in_(batch), Evidence.event.in_(_EVENTS))
         before = sorted((row for row in rows if row.seq <= upto), key=lambda row: int(row.seq))
-        found = _drop_undone(_read_entries(before), upto=upto)
-        stood.update({(one.campaign, one.subject): one.what for one in found})
-    return stood
+        outcomes = _drop_undone(_read_entries(before), upto=upto)
+        current_outcomes.update({(entry.campaign, entry.subject): entry.what for entry in outcomes})
+    return current_outcomes
 
 
-def _drop_undone(found: Iterable[OutcomeEntry], *, upto: int) -> Iterator[OutcomeEntry]:
+def _drop_undone(outcomes: Iterable[OutcomeEntry], *, upto: int) -> Iterator[OutcomeEntry]:
     """Yield the outcomes that were not undone by the entry `upto`."""
-    known = list(found)
-    subjects = sorted({one.subject for one in known if one.may_be_undone})
-    gone = _map_undone(Evidence.subject.in_(some) for some in chunks(subjects, _CHUNK))
-    for one in known:
-        seq = gone.get((one.list, one.subject, format_timestamp(one.at)), upto + 1)
-        if not one.may_be_undone or seq > upto:
-            yield one
+    outcomes = list(outcomes)
+    subjects = sorted({entry.subject for entry in outcomes if entry.may_be_undone})
+    undone_at = _map_undone(Evidence.subject.in_(batch) for batch in chunks(subjects, _BATCH_SIZE))
+    for entry in outcomes:
+        seq = undone_at.get((entry.list, entry.subject, format_timestamp(entry.at)), upto + 1)
+        if not entry.may_be_undone or seq > upto:
+            yield entry
 
 
 def _find_undone(after: int, upto: int) -> list[OutcomeEntry]:
     """Return the outcomes up to the entry `after` that were undone since then."""
-    gone = _map_undone([(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")])
+    undone_at = _map_undone(
+        [(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")]
+    )
     rows: list[Evidence] = []
-    for some in chunks(sorted({subject for _, subject, _ in gone}), _CHUNK):
-        own = Evidence.select().where(Evidence.subject.in_(some), Evidence.event.in_(_EVENTS))
-        rows += [row for row in own if row.seq <= after]
+    for batch in chunks(sorted({subject for _, subject, _ in undone_at}), _BATCH_SIZE):
+        rows_of_subjects = Evidence.select().where(
+            Evidence.subject.in_(batch), Evidence.event.in_(_EVENTS)
+        )
+        rows += [row for row in rows_of_subjects if row.seq <= after]
     return [
-        one
-        for one in _read_entries(sorted(rows, key=lambda row: int(row.seq)))
-        if one.may_be_undone and (one.list, one.subject, format_timestamp(one.at)) in gone
+        entry
+        for entry in _read_entries(sorted(rows, key=lambda row: int(row.seq)))
+        if entry.may_be_undone
+        and (entry.list, entry.subject, format_timestamp(entry.at)) in undone_at
     ]
 
 
-def _map_undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
-    """Return the entries that undid an outcome, by its list, subject and moment."""
+def _map_undone(conditions: Iterable[Any]) -> dict[tuple[str, str, str], int]:
+    """Return the number of the entry that undid each outcome, by list, subject and time."""
     rows: list[Evidence] = []
-    for some in wanted:
-        rows.extend(Evidence.select().where(some, Evidence.event.in_(_UNDOING)))
+    for condition in conditions:
+        rows.extend(Evidence.select().where(condition, Evidence.event.in_(_UNDOING)))
     found: dict[tuple[str, str, str], int] = {}
-    for part in chunks(rows, _CHUNK):
-        said = read_consents(row.seq for row in part)
-        for row in part:
-            told = said.get(row.seq, {})
-            at = told.get("imported_at") or told.get("confirmed_at", "")
+    for batch in chunks(rows, _BATCH_SIZE):
+        contents = read_consents(row.seq for row in batch)
+        for row in batch:
+            content = contents.get(row.seq, {})
+            at = content.get("imported_at") or content.get("confirmed_at", "")
             found[row.list, row.subject, at] = row.seq
     return found
 
 
 def _read_entries(rows: Sequence[Evidence]) -> Iterator[OutcomeEntry]:
-    for some in chunks(rows, _CHUNK):
-        said = read_consents(row.seq for row in some)
-        for row in some:
-            its = said.get(row.seq, {})
-            what, may_be_undone = _classify_entry(its), "file" in its or "signed_up_at" in its
+    for batch in chunks(rows, _BATCH_SIZE):
+        contents = read_consents(row.seq for row in batch)
+        for row in batch:
+            content = contents.get(row.seq, {})
+            what, may_be_undone = (
+                _classify_entry(content),
+                "file" in content or "signed_up_at" in content,
+            )
             if what is not None:
                 known = (row.seq, row.at, row.list, row.campaign, row.subject)
                 yield OutcomeEntry(*known, what, may_be_undone)
 
 
-def _classify_entry(said: dict[str, Any]) -> Outcome | None:
-    if "reason" in said:
-        return Outcome(said["reason"])
-    return Outcome.YES if said.get("answer") == Outcome.YES else None
+def _classify_entry(content: dict[str, Any]) -> Outcome | None:
+    if "reason" in content:
+        return Outcome(content["reason"])
+    return Outcome.YES if content.get("answer") == Outcome.YES else None
 
 
 def _format_day(at: datetime, zone: ZoneInfo) -> str:
@@ -195,8 +204,8 @@ def _format_day(at: datetime, zone: ZoneInfo) -> str:
 
 
 _TALLIED_KEY = verify_counts.TALLIED_UPTO
-_MOST_PER_STEP = 2000
-# So many entries are counted while somebody waits for a page.
+_MAX_PER_STEP = 2000
+# How many entries are counted at most while a page waits.
 _MAX_UNTALLIED = 2000
 
 
@@ -207,17 +216,16 @@ def update_tallies(
     now: datetime,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Count the entries that were appended since; return how many there were.
+    """Add the entries appended since the last run to the stored counts; return how many.
 
-    A step at a time, each with how far it is in one transaction, so that any number of processes
-    may do so at once and no entry counts twice. An entry tells where days begin to be those of
-    another time zone.
+    Each step is one transaction that also stores how far it got, so several processes may do so at
+    once and no entry counts twice. A change of the time zone is recorded as evidence.
     """
-    counted, size = 0, StepSize(max_rows=_MOST_PER_STEP)
+    tallied_count, size = 0, StepSize(max_rows=_MAX_PER_STEP)
     while not should_stop() and _read_tallied_seq() < read_newest_seq():
         after = _read_tallied_seq()
         upto = min(after + size.rows, read_newest_seq())
-        # With nothing locked: entries do not change, and what is counted again is not added.
+        # Without a lock: entries do not change, and counts of another process are detected below.
         changes = count_changes(after, upto, settings.zone)
         with size.step(database):
             if int(Meta.lock(_TALLIED_KEY, default="0")) != after:
@@ -228,14 +236,14 @@ def update_tallies(
                 _save_zone(after, settings.timezone)
             if changes and (entries := list(_iter_zone_changes(after, settings.timezone, now))):
                 chain.append(*entries)
-        counted += upto - after
-    return counted
+        tallied_count += upto - after
+    return tallied_count
 
 
 def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[CountKey], bool]:
-    """Return the counts of a list's campaign, and whether they are up to this moment.
+    """Return the counts of a list's campaign, and whether they are complete.
 
-    What was appended since the last sweep is counted here, unless that is too much.
+    Entries appended since the last update are counted here, unless there are too many.
     """
     after, newest = _read_tallied_seq(), read_newest_seq()
     is_whole = newest - after <= _MAX_UNTALLIED
@@ -262,11 +270,11 @@ def _read_tallied_seq() -> int:
 
 
 def _iter_zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
-    """Keep in which time zone days are counted from here on; yield an entry if it is another."""
+    """Store the time zone in which days are counted from now on; yield an entry if it changed."""
     try:
         since, before = verify_counts.tallied_zones()[-1]
     except ValueError:
-        # It is not made anew, so that `verify` goes on telling of it.
+        # Not replaced, so that `verify` keeps reporting it.
         return
     if not before:
         _save_zone(since, zone)
@@ -279,8 +287,8 @@ def _save_zone(after: int, zone: str) -> None:
 
 
 def _make_zone_entry(before: str, zone: str, *, after: int, now: datetime) -> Entry:
-    told = {"keys": ["timezone"], "values": {"timezone": [before, zone]}}
-    consent = {**told, verify_counts.TALLIED_AFTER: after}
+    content = {"keys": ["timezone"], "values": {"timezone": [before, zone]}}
+    consent = {**content, verify_counts.TALLIED_AFTER: after}
     return Entry(event="settings_changed", at=now, actor="job", consent=consent)
 
 
@@ -300,7 +308,7 @@ def _add_to_tallies(changes: Counter[CountKey]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AdminAct:
-    """An act of an admin; `said` is what its entry keeps, `list` is "" if it is about none."""
+    """An act of an admin; `said`: the entry's content, `list`: "" if it is about no list."""
 
     seq: int
     at: datetime
@@ -316,15 +324,15 @@ def read_acts(
 ) -> tuple[AdminAct, ...]:
     """Return the acts of these kinds about a list ("": about no list), oldest first."""
     recent = () if since is None else (Evidence.at >= since,)
-    # Acts are about nobody, so that the index of subjects finds them among a million answers.
+    # Acts have no subject, so that the index by subject finds them among a million answers.
     rows = list(
         Evidence.select()
         .where(Evidence.subject == "", Evidence.list == slug, Evidence.event.in_(events), *recent)
         .order_by(Evidence.seq)
     )
     contents: dict[int, dict[str, Any]] = {}
-    for some in chunks([row.seq for row in rows], _CHUNK):
-        contents.update(read_consents(some))
+    for batch in chunks([row.seq for row in rows], _BATCH_SIZE):
+        contents.update(read_consents(batch))
     return tuple(
         AdminAct(
             seq=row.seq,

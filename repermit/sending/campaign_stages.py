@@ -1,4 +1,4 @@
-"""Moving campaigns on while mails leave: the end of a pilot, everybody asked, the queue emptied."""
+"""Advancing campaigns during sending: the end of a pilot, everybody asked, leftover mails."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from repermit.sending.queue import IS_QUEUED
 
 
 def advance_campaigns(database: Database, *, now: datetime) -> None:
-    """Move on whichever campaigns are ready; any number of processes may do so at once.
+    """Advance the campaigns that are ready; several processes may do so at once.
 
-    1. Pilots that are through wait for `resume`.
-    2. Whoever still waits for a pilot that is over is let go.
-    3. What came back into the queue of a campaign that is over is dropped.
+    1. Finished pilots wait for `resume`.
+    2. Mails held back by a pilot that is over are released.
+    3. Mails that returned to the queue of a finished campaign are dropped.
     4. Campaigns that have asked everybody become `open`.
     """
     circuit_breaker.finish_pilots(database, now=now)
@@ -39,10 +39,10 @@ def advance_campaigns(database: Database, *, now: datetime) -> None:
 
 
 def _drop_leftovers(database: Database) -> None:
-    """Drop what is in the queue although its campaign is over.
+    """Drop queued mails of campaigns that are over.
 
-    It was on its way at that moment, and was refused for now or held up afterwards; or there was
-    more of it than is dropped while somebody waits.
+    They were being sent when it ended and were requeued afterwards, or were more than the page
+    that ended it had time to drop.
     """
     for state, reason in _DROP_REASONS.items():
         for campaign in list(Campaign.select().where(Campaign.state == state)):
@@ -62,7 +62,7 @@ _DROP_REASONS = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSE
 
 
 def _open_campaigns(database: Database, *, now: datetime) -> None:
-    """Let campaigns that have nothing more to send be `open`."""
+    """Set campaigns whose asks are all settled to `open`."""
     if not Campaign.select().where(*_make_asked_all_conditions()).exists():
         return
     with database.atomic():

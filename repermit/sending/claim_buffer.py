@@ -1,4 +1,4 @@
-"""What one worker has claimed and not begun: a small stock, filled up as it empties."""
+"""The mails that a worker has claimed and not started: a small stock, refilled when empty."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from repermit.sending.queue import LEASE, Claim, ClaimResult
 from repermit.sending.send_rate import SendRates
 
 _MAX_PER_CLAIM = 1_000
-# So few take less time than all else in a claim: fewer would not hold the lock for less.
+# So few take less time than the rest of a claim: fewer would not shorten the lock.
 _MIN_PER_CLAIM = 50
 _MIN_LEASE_LEFT = LEASE / 2
-# So often mails are looked at whose domains all have to be spared, before lines are heard again.
+# How many batches without any free domain are read before the connections are served again.
 _MAX_CLAIM_ROUNDS = 5
-# With a rate, no more time than this passes between a mail's moment and its way to a line: it takes
-# another moment, if there was no line or the process was asleep.
+# With a rate, a mail may be sent at most so long after its reserved time. Otherwise it reserves
+# another time, as when no connection was free or the process was suspended.
 _TIME_TOLERANCE = timedelta(seconds=0.1)
 
 
 class ClaimBuffer:
-    """Claims of one worker, the oldest first.
+    """The claims of one worker, the oldest first.
 
-    `on_drop` hears of each mail that is dropped instead. `wait_until` is when the rates allow
-    more, None if they hold nothing back.
+    - `on_drop` is called with each mail that is dropped instead of claimed, and the reason.
+    - `wait_until`: when the rates allow more mails; None if they delay nothing.
     """
 
     def __init__(
@@ -60,22 +60,22 @@ class ClaimBuffer:
         self.wait_until: datetime | None = None
 
     def __len__(self) -> int:
-        """Return how many mails are in stock."""
+        """Return the number of mails in stock."""
         return len(self._stock)
 
     def has_more(self) -> bool:
-        """Say whether there is another mail to send now, claiming some if need be."""
+        """Return whether there is another mail to send now, claiming more if needed."""
         if not self._stock and not self._is_exhausted:
             self._fill()
         return bool(self._stock)
 
     def take_claim(self, now: datetime) -> Claim | None:
-        """Return the next mail, claiming more if need be; None if none is due now."""
+        """Return the next mail, claiming more if needed; None if none is due now."""
         if not self.has_more():
             return None
         claim = self._stock.popleft()
         if claim.lease_until - now < _MIN_LEASE_LEFT or not self._is_on_time(claim, now):
-            # They have lain here for long; whoever has time may take them.
+            # The stock is old; other workers may take the mails.
             self.return_claims(claim)
             self.return_all()
             return self.take_claim(now)
@@ -89,11 +89,11 @@ class ClaimBuffer:
             is_renewed = send_rate.renew_reservation(
                 self._rates, claim.mail, reserved_at=reserved_at, now=now
             )
-        # One that has been on a line goes on to the next: it would come first again anyhow.
+        # A mail that has been offered once is offered again: it would come first again anyhow.
         return is_renewed or claim.has_been_tried
 
     def iter_stock(self) -> Iterator[Claim]:
-        """Yield the mails in stock, the next one first; they stay there."""
+        """Yield the mails in stock without removing them, the next one first."""
         return iter(self._stock)
 
     def put_back(self, claim: Claim) -> None:
@@ -101,7 +101,7 @@ class ClaimBuffer:
         self._stock.appendleft(claim)
 
     def allow_claims(self) -> None:
-        """Claim again, also if nothing was due any more: there is now."""
+        """Allow claims again after the queue was found empty: a mail has become due."""
         self._is_exhausted = False
 
     def return_claims(self, *claims: Claim) -> None:
@@ -119,29 +119,29 @@ class ClaimBuffer:
     def return_all(self) -> None:
         """Put everything in stock back into the queue."""
         claims, self._stock = list(self._stock), deque()
-        for chunk in chunks(claims, self._size.rows):
-            self.return_claims(*chunk)
+        for batch in chunks(claims, self._size.rows):
+            self.return_claims(*batch)
 
     def _fill(self) -> None:
         if self.wait_until is not None and self._clock.now() < self.wait_until:
             return
-        claimed = self._claim_batch()
-        # Those that were put off come back one by one, and the first of them first.
-        earliest = claimed.put_off_until
+        result = self._claim_batch()
+        # Postponed mails become due one by one, the earliest first.
+        earliest = result.put_off_until
         for _ in range(_MAX_CLAIM_ROUNDS):
-            if claimed.claims or not (claimed.dropped or claimed.put_off_until):
+            if result.claims or not (result.dropped or result.put_off_until):
                 break
-            claimed = self._claim_batch()
-            earliest = earliest or claimed.put_off_until
+            result = self._claim_batch()
+            earliest = earliest or result.put_off_until
         else:
-            # The rest at once, after a look at what else there is to do.
+            # The next batch at once, after the send loop has done its other work.
             earliest = self._clock.now()
-        self.wait_until = None if self._stock else claimed.wait_until or earliest
-        # What comes due from here on is for the next run.
+        self.wait_until = None if self._stock else result.wait_until or earliest
+        # Mails that become due from now on are for the next run.
         self._is_exhausted = not self._stock and self.wait_until is None
 
     def _claim_batch(self) -> ClaimResult:
-        claimed = queue.claim_mails(
+        result = queue.claim_mails(
             self._database,
             worker=self._worker,
             fingerprint_key=self._fingerprint_key,
@@ -151,11 +151,11 @@ class ClaimBuffer:
             mailing_list=self._mailing_list,
             after=self._after,
         )
-        for number, reason in claimed.dropped:
+        for number, reason in result.dropped:
             self._on_drop(number, reason)
-        self._stock += claimed.claims
+        self._stock += result.claims
         self._filled_at = self._clock.now()
-        # The other campaigns first, next time.
-        served = [claim.mail.campaign_id for claim in claimed.claims if claim.mail.is_asking]
-        self._after = (served and served[-1]) or self._after
-        return claimed
+        # Next time, start with the campaign after this one.
+        campaign_ids = [claim.mail.campaign_id for claim in result.claims if claim.mail.is_asking]
+        self._after = (campaign_ids and campaign_ids[-1]) or self._after
+        return result

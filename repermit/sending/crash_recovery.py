@@ -1,4 +1,4 @@
-"""Putting right what dead workers have left behind: back to the queue, or in doubt."""
+"""Recovering the mails of dead workers: back to the queue, or in doubt."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from repermit.sending.worker_lock import is_alive
 
 @dataclass(frozen=True)
 class RecoveryResult:
-    """How many mails went back to the queue, and how many are in doubt now."""
+    """How many mails were requeued, and how many were marked as in doubt."""
 
     requeued: int
     in_doubt: int
 
 
 def recover_mails(database: Database, *, now: datetime) -> RecoveryResult:
-    """Look after mails that were claimed or started and not settled.
+    """Recover mails that were claimed or started and not settled.
 
-    1. Claimed, and the worker is dead or its lease is over: back to the queue. A living worker
-       notices when it wants to start the mail.
+    1. Claimed, and the worker is dead or the lease is over: requeued. A living worker notices when
+       it tries to start the mail.
     2. Started, and the worker is dead: in doubt. Never by time alone, since a slow worker may
-       still be waiting for its reply.
+       still wait for the reply.
     """
-    dead = _find_dead_workers(database)
-    if not dead and not _select_expired(now).exists():
+    dead_workers = _find_dead_workers(database)
+    if not dead_workers and not _select_expired(now).exists():
         return RecoveryResult(0, 0)
-    ended = Mail.worker.in_(dead) | _is_lease_over(now)
+    is_abandoned = Mail.worker.in_(dead_workers) | _is_lease_over(now)
     requeued = _settle_in_steps(
-        database, _IS_CLAIMED & ended, state=MailState.QUEUED, worker="", lease_until=None
+        database, _IS_CLAIMED & is_abandoned, state=MailState.QUEUED, worker="", lease_until=None
     )
     in_doubt = _settle_in_steps(
         database,
-        _IS_STARTED & Mail.worker.in_(dead),
+        _IS_STARTED & Mail.worker.in_(dead_workers),
         state=MailState.IN_DOUBT,
         lease_until=None,
     )
@@ -46,11 +46,11 @@ def recover_mails(database: Database, *, now: datetime) -> RecoveryResult:
 
 
 def _settle_in_steps(database: Database, condition: Any, **values: Any) -> int:
-    """Change the mails for which a condition holds; return how many there were."""
+    """Update the mails that match a condition, in steps; return how many there were."""
 
     def settle(limit: int) -> tuple[bool, int]:
-        some = _skip_locked(database, condition).limit(limit)
-        count = int(Mail.update(**values).where(Mail.id.in_(some)).execute())
+        batch = _skip_locked(database, condition).limit(limit)
+        count = int(Mail.update(**values).where(Mail.id.in_(batch)).execute())
         return count >= limit, count
 
     return run_counted_steps(database, settle, should_stop=bool, size=StepSize())
@@ -66,9 +66,9 @@ def _select_expired(now: datetime) -> Any:
 
 
 def _skip_locked(database: Database, *conditions: Any) -> Any:
-    """Find mails that nobody is changing right now.
+    """Select mails that no other transaction has locked.
 
-    A worker may have fallen asleep over its change, and would hold everybody up.
+    A suspended worker may hold such a lock, and would block everybody.
     """
     query = Mail.select(Mail.id).where(*conditions)
     return query.for_update(skip_locked=True) if is_postgresql(database) else query
@@ -78,7 +78,7 @@ def _is_lease_over(now: datetime) -> Any:
     return Mail.lease_until < now
 
 
-# Every mail that is claimed or started has a lease, and the index for just these is used.
+# Every mail that is claimed or started has a lease, so that the partial index is used.
 _IS_LEASED: Any = Mail.lease_until.is_null(is_null=False)
 _IS_CLAIMED: Any = _IS_LEASED & (Mail.state == MailState.CLAIMED)
 _IS_STARTED: Any = _IS_LEASED & (Mail.state == MailState.STARTED)

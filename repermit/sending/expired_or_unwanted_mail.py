@@ -1,4 +1,4 @@
-"""Which queued mails are not sent any more: too late, answered, suppressed or cancelled."""
+"""Finding queued mails that must not be sent: too late, answered, suppressed or cancelled."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from repermit.rules.consent import (
 from repermit.rules.deadlines_and_reminders import latest_ask, latest_reminder
 from repermit.sending.queued_mail import QueuedMail
 
-# The least that the database tells apart.
+# The resolution of the database's timestamps.
 _MICROSECOND = timedelta(microseconds=1)
 
 CONFIRM_WITHIN = timedelta(days=3)
 """How long after a sign-up its mail is still worth sending; its link works for seven days."""
 
 RECEIPT_WITHIN = timedelta(days=7)
-"""How long after a Yes its receipt is still sent; it can be read at its link all the while."""
+"""How long after a Yes its receipt is still sent; its page can be read at any time."""
 
 LINK_WITHIN = timedelta(minutes=30)
-"""How long a link for one use is still sent; it is good for an hour from when it was asked for."""
+"""How long a one-time link is still sent; it is valid for an hour from the request."""
 
 CHANGE_NOTICE_WITHIN = timedelta(days=1)
-"""How long after a change the address from before is told of it; then it is forgotten."""
+"""How long after a change the former address is still notified; then it is deleted."""
 
 NOTICE_WITHIN = timedelta(days=7)
-"""How long after it came up a notice to the admin is still news."""
+"""How long a notice to the admin is still sent after its cause."""
 
 
 @dataclass(frozen=True)
 class CampaignTerms:
-    """What a campaign lays down for its mails: how it stands, and until when each kind may go."""
+    """A campaign's state and conditions for its mails; `until`: the latest start by kind."""
 
     state: CampaignState
     include_thin: bool
@@ -53,7 +53,7 @@ class CampaignTerms:
 
 
 def read_terms(database: Database, mails: Iterable[QueuedMail]) -> dict[int, CampaignTerms]:
-    """Return the terms of these mails' campaigns, as they are now."""
+    """Return the present terms of the mails' campaigns, by campaign id."""
     ids = {mail.campaign_id for mail in mails} - {None}
     terms = {}
     for number, state, include_thin, language, deadline_at, minimum_days, reminder_at in run_sql(
@@ -85,10 +85,11 @@ def _join_ids(ids: Iterable[int | None]) -> str:
 
 
 class SendCheck(NamedTuple):
-    """What decides about mails: their campaigns' terms, and by the number of a mail the rest.
+    """The result of checking mails: the terms by campaign id, all else by a mail's number.
 
-    `fingerprints` are those of whom nobody has asked to mail, `obstacles` say why a mail is not to
-    be sent any more; a pause is no obstacle.
+    - `fingerprints`: only of mails that their readers have not requested (asks and reminders).
+    - `last_moments`: the latest time at which a mail may start.
+    - `obstacles`: why a mail must not be sent any more; a pause is no obstacle.
     """
 
     terms: Mapping[int, CampaignTerms]
@@ -100,7 +101,7 @@ class SendCheck(NamedTuple):
 def check_mails(
     database: Database, mails: Sequence[QueuedMail], *, fingerprint_key: bytes, now: datetime
 ) -> SendCheck:
-    """Find out whether mails may still be sent, and until when."""
+    """Return whether the mails may still be sent, and until when."""
     terms = read_terms(database, mails)
     fingerprints = _compute_fingerprints(mails, fingerprint_key)
     suppressed = _find_suppressed(database, mails, fingerprints)
@@ -152,7 +153,7 @@ def _compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -
         return parse_timestamp(mail.due_at) + NOTICE_WITHIN
     if mail.signed_up_at:
         return mail.signed_up_at + CONFIRM_WITHIN
-    # What a link stands for is gone with its person, and then so is the reason to send it.
+    # A link's row is deleted with its person, and then the mail need not be sent.
     asked_at = mail.link_at or parse_timestamp(mail.due_at)
     return asked_at + (CHANGE_NOTICE_WITHIN if mail.link_purpose == "changed" else LINK_WITHIN)
 
@@ -173,7 +174,7 @@ def _find_obstacle(
         elif not is_undecided(
             Status(mail.status or ""), mail.basis or "", include_thin=campaign_terms.include_thin
         ):
-            # As `remove_contacts` tells them apart: a person's own word, or somebody else's.
+            # As in `remove_contacts`: the person's own answer, or a removal by others.
             by_word = mail.status != Status.REMOVED or mail.reason in ANSWERED_NO
             reason = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
         elif is_suppressed:
@@ -191,7 +192,7 @@ def _find_obstacle(
 
 
 def _is_answer_current(mail: QueuedMail) -> bool:
-    """Say whether the answer stands that a receipt tells of, and its person is still held."""
+    """Return whether a receipt's answer is still the contact's latest, and the address stored."""
     answer, _ = enqueue_receipt.read_receipt(mail.topic)
     status = Status.CONFIRMED if answer is Answer.YES else Status.REMOVED
     return mail.status == status and mail.address is not None

@@ -1,4 +1,4 @@
-"""What a person decides about the mails in doubt; they are never sent again by themselves."""
+"""Deciding about mails in doubt: an admin has them sent again, or counts them as failed."""
 
 from __future__ import annotations
 
@@ -39,25 +39,27 @@ def resolve_in_doubt(
     shown: int | None = None,
     now: datetime,
     actor: str,
-    most: int | None = None,
+    max_mails: int | None = None,
 ) -> int:
     """Decide on all of a list's mails in doubt; return how many there were.
 
-    With `resend` they are queued again, under the same Message-ID; otherwise they have failed, and
-    their contacts count as unasked. `shown` is how many were shown to whoever decides, None if
-    none were. Raises Refused where resending would come after the campaign, and if there are not as
-    many as were shown; then nothing is changed, unless the campaign ends in the middle.
+    - `resend`: the mails are queued again with the same Message-ID. Otherwise they have failed, and
+      their contacts count as not asked.
+    - `shown`: the number of mails that the admin was shown; None if none was shown.
+    - `max_mails`: stop after about so many; `finish_resolutions` decides on the rest, as it does
+      after a kill.
+    - Raises Refused if the campaign is over and `resend` is set, or if other mails are in doubt
+      than were shown. Then nothing is changed, unless the campaign ends during the steps.
 
-    In steps, each with its evidence: a restored list has its whole launch in doubt. About `most`
-    mails are decided on if given; what is left, also by a kill, `finish_resolutions` goes on with.
-    What comes into doubt meanwhile stays so: only what was in doubt before is decided on. A
-    decision that is under way ends, and this one is about what it has left.
+    It works in steps, each with its own evidence, as a restored list has a whole launch in doubt.
+    Mails that become in doubt meanwhile are not decided on. An earlier decision that is not
+    finished is replaced by this one.
     """
     runs = _find_runs_in_doubt(mailing_list)
     total = sum(last - first + 1 for first, last in runs)
     if shown not in (None, total):
         raise Refused("other mails are in doubt than were shown; look again")
-    # Made before the transaction: so many numbers take longer to write out than to insert.
+    # Before the transaction: so many numbers take longer to serialise than to insert.
     tasks = [
         make_task(
             TaskKind.RESOLVE,
@@ -71,19 +73,19 @@ def resolve_in_doubt(
     ]
     with database.atomic():
         _start_resolution(mailing_list, tasks, resend=resend)
-    work = _ResolutionRun(most)
+    resolution_run = _ResolutionRun(max_mails)
     with foreground_lock(database, TaskKind.RESOLVE):
         for task in _list_tasks(mailing_list):
-            work.run_task(database, task.target)
-    if work.refusal is not None:
-        raise work.refusal
+            resolution_run.run_task(database, task.target)
+    if resolution_run.refusal is not None:
+        raise resolution_run.refusal
     return total
 
 
 def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = bool) -> None:
-    """Go on with the decisions that are under way, also after a kill.
+    """Finish the decisions that are not complete, for instance after a kill.
 
-    Nobody is disturbed who decides by hand.
+    Gives way to an admin whose own decision is running.
     """
     task_ids = list_targets(TaskKind.RESOLVE)
     with background_lock(database, TaskKind.RESOLVE, should_stop) as must_stop:
@@ -92,7 +94,7 @@ def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = 
 
 
 def count_in_doubt(mailing_list: MailingList) -> int:
-    """Count the mails of a list that are in doubt, by the counts that the database keeps."""
+    """Count the mails of a list that are in doubt, from the stored counts."""
     mail_counts = counts.count_mails(mailing_list)
     return counts.sum_mails(
         mail_counts, lambda mail_counts: mail_counts.state is MailState.IN_DOUBT
@@ -101,14 +103,14 @@ def count_in_doubt(mailing_list: MailingList) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A decision that is under way; `remaining` mails are still to be decided on."""
+    """A decision that is not finished; `remaining`: how many mails are left."""
 
     resend: bool
     remaining: int
 
 
 def find_resolution(mailing_list: MailingList) -> Resolution | None:
-    """Return how far the decision on a list's mails in doubt is, None if none is under way."""
+    """Return the unfinished decision on a list's mails in doubt; None if there is none."""
     tasks = [_Progress(**task.state) for task in _list_tasks(mailing_list)]
     if not tasks:
         return None
@@ -119,26 +121,30 @@ def find_resolution(mailing_list: MailingList) -> Resolution | None:
 
 @dataclass
 class _Progress:
-    """How far a decision is: on the mails of these runs, each its first and last, to `reached`."""
+    """The progress of a decision.
+
+    - `runs`: first and last number of each run of consecutive mails.
+    - `reached`: the number of the last mail decided on.
+    """
 
     resend: bool
     runs: list[list[int]]
     reached: int = 0
 
     def count_remaining(self) -> int:
-        """Return how many mails it has not reached."""
+        """Return how many mails are left."""
         return sum(max(0, last - max(first - 1, self.reached)) for first, last in self.runs)
 
     def includes(self, number: int) -> bool:
-        """Say whether a mail was in doubt when this was decided."""
+        """Return whether a mail was in doubt when the decision was made."""
         run = bisect_right(self.runs, number, key=itemgetter(0)) - 1
         return run >= 0 and number <= self.runs[run][1]
 
 
 def _find_runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
-    """Return which mails of a list are in doubt, as first and last of each run of numbers.
+    """Return the mails of a list that are in doubt, as first and last of each run of numbers.
 
-    A launch is a few runs, and its million mails would fill the memory.
+    A launch is a few runs; a list of its million mails would fill the memory.
     """
     runs: list[list[int]] = []
     query: Any = Mail.select(Mail.id).where(Mail.list == mailing_list, _IS_IN_DOUBT)
@@ -153,8 +159,8 @@ def _find_runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
 def _start_resolution(
     mailing_list: MailingList, tasks: list[BackgroundTask], *, resend: bool
 ) -> None:
-    """Note, in the caller's transaction, that the mails of these tasks are to be decided on."""
-    # Whoever decides in the same moment locks it too.
+    """Store the tasks of a decision in the caller's transaction, replacing earlier ones."""
+    # Serialises two admins who decide at the same time.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     mail_counts = counts.count_mails(mailing_list)
     if resend and counts.sum_mails(mail_counts, _is_ask_in_doubt):
@@ -164,7 +170,7 @@ def _start_resolution(
 
 
 _RUNS_PER_TASK = 2_000
-"""Runs of a task: each of its steps writes them anew. Mails of which some had left are many."""
+"""Runs in one task: each step rewrites all of them. A launch that was half sent has many runs."""
 
 _TASKS_PER_STATEMENT = 100
 
@@ -180,24 +186,26 @@ def _make_task_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
 
 @dataclass
 class _ResolutionRun:
-    """What is done in one go, of about `most` mails; `refusal` is why a decision has ended."""
+    """One run of work on decisions, of about `max_mails` mails; `refusal`: why it ended."""
 
-    most: int | None = None
-    looked_at: int = 0
+    max_mails: int | None = None
+    checked_count: int = 0
     refusal: Refused | None = None
 
     def run_task(
         self, database: Database, number: int, *, should_stop: Callable[[], bool] = bool
     ) -> None:
-        """Take the steps of a task until it is done, or enough is."""
+        """Run the steps of a task until it is finished, or `max_mails` is reached."""
 
         def must_stop() -> bool:
-            return should_stop() or (self.most is not None and self.looked_at >= self.most)
+            return should_stop() or (
+                self.max_mails is not None and self.checked_count >= self.max_mails
+            )
 
         run_task(database, TaskKind.RESOLVE, number, self._step, should_stop=must_stop)
 
     def _step(self, task: BackgroundTask, limit: int) -> bool:
-        """Decide on the next mails, in the caller's transaction; False if none are left."""
+        """Decide on the next mails in the caller's transaction; return whether more are left."""
         progress = _Progress(**task.state)
         query: Any = Mail.select(Mail.id, Mail.kind).where(
             Mail.list == task.list_id,
@@ -217,7 +225,7 @@ class _ResolutionRun:
         _decide_mails(task, kinds, campaign.id if campaign else 0, resend=progress.resend)
         if mails:
             progress.reached = mails[-1][0]
-        self.looked_at += len(mails)
+        self.checked_count += len(mails)
         task.state = vars(progress)
         return len(mails) == limit
 
@@ -225,13 +233,13 @@ class _ResolutionRun:
 def _decide_mails(
     task: BackgroundTask, numbers: Iterable[int], campaign: int, *, resend: bool
 ) -> None:
-    """Decide on mails, if they are still in doubt, and append the entry of it."""
-    decided: int = (
+    """Decide on mails that are still in doubt, and append an evidence entry."""
+    decided_count: int = (
         Mail.update(worker="", **_make_decision_values(resend=resend, now=task.at))
         .where(Mail.id.in_(make_id_list(numbers)), _IS_IN_DOUBT)
         .execute()
     )
-    if decided:
+    if decided_count:
         chain.append(
             Entry(
                 event="resolved",
@@ -239,7 +247,7 @@ def _decide_mails(
                 actor=task.actor,
                 list=task.list.slug,
                 campaign=campaign,
-                consent={"resend": resend, "mails": decided},
+                consent={"resend": resend, "mails": decided_count},
             )
         )
 
@@ -261,7 +269,7 @@ _IS_IN_DOUBT: Any = Mail.state == SQL("'in_doubt'")
 
 
 def _reopen_campaign(campaign: Campaign | None) -> None:
-    """Let a campaign that was open send again; refuse if it is over."""
+    """Set an open campaign back to sending; raises Refused if it is over."""
     campaign = _require_live(campaign)
     if campaign.state == CampaignState.OPEN:
         _update_campaign(campaign, state=CampaignState.SENDING, opened_at=None)

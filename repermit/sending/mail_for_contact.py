@@ -42,7 +42,7 @@ from repermit.signed_links import Kind, Links
 
 
 class MailComposer:
-    """Makes mails, and keeps the wordings that it has read: one lives for one run of sending."""
+    """Composes mails, and caches the wordings for one run of sending."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,13 +53,14 @@ class MailComposer:
         self._list = cache(MailingList.get_by_id)
 
     def compose(self, claim: Claim, *, now: datetime) -> EncodedMail:
-        """Compose a claimed mail; a second attempt at one in doubt gives the same bytes.
+        """Compose and sign a claimed mail; a second attempt at one in doubt gives the same bytes.
 
-        It is signed if there is a key to sign with. Raises NotFound if its wording is missing, and
-        AddressError or ValueError if what would stand in it cannot.
+        - Signed only if the settings have a DKIM key.
+        - Raises NotFound if its wording is missing.
+        - Raises AddressError or ValueError if a value cannot be put into a mail.
         """
-        letter = self._compose(claim, now)
-        return self._signer.sign(letter) if self._signer else letter
+        encoded_mail = self._compose(claim, now)
+        return self._signer.sign(encoded_mail) if self._signer else encoded_mail
 
     def _compose(self, claim: Claim, now: datetime) -> EncodedMail:
         mail = claim.mail
@@ -148,10 +149,10 @@ class MailComposer:
         seq = enqueue_receipt.find_receipt_entry(contact.subject, list_facts.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
-        # As it was right after the Yes, so that every attempt is the same mail.
-        point = signed_checkpoint.sign(stored_tree.checkpoint_at(seq), self._settings)
-        draft = receipt_and_link_mails.draft_yes_receipt(checkpoint=point.to_json(), **shared)
-        return draft, json.dumps(point.to_json()) if point.note else ""
+        # The checkpoint right after the Yes, so that every attempt is the same mail.
+        checkpoint = signed_checkpoint.sign(stored_tree.checkpoint_at(seq), self._settings)
+        draft = receipt_and_link_mails.draft_yes_receipt(checkpoint=checkpoint.to_json(), **shared)
+        return draft, json.dumps(checkpoint.to_json()) if checkpoint.note else ""
 
     def _compose_requested(self, mail: QueuedMail, date: datetime) -> EncodedMail:
         list_facts = lookup.read_list_facts(self._list(mail.list_id))
@@ -188,17 +189,19 @@ class MailComposer:
             "mailing_list": list_facts,
             "zone": settings.zone,
         }
-        if news := mail_types.parse_daily_summary(mail.topic):
-            shared["checkpoint"] = self._read_checkpoint(news.seq)
-            return admin_notices.draft_daily_summary(news, public_url=settings.public_url, **shared)
+        if summary := mail_types.parse_daily_summary(mail.topic):
+            shared["checkpoint"] = self._read_checkpoint(summary.seq)
+            return admin_notices.draft_daily_summary(
+                summary, public_url=settings.public_url, **shared
+            )
         if closing := mail_types.parse_closing_summary(mail.topic):
-            point = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
-            shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
+            checkpoint = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
+            shared["checkpoint"] = signed_checkpoint.sign(checkpoint, settings).to_json()
             return admin_notices.draft_campaign_closed(
                 closing, public_url=settings.public_url, **shared
             )
         if witness := WitnessTopic.read(mail.topic):
-            # What was cosigned after the mail was owed stays out of it, at every attempt.
+            # Cosignatures added after the mail was enqueued stay out of it, at every attempt.
             cosigned = cosigned_checkpoints.read_occasion(witness.occasion)
             shared["checkpoint"] = (
                 cosigned.to_json() if cosigned else self._read_checkpoint(witness.seq)
@@ -212,16 +215,16 @@ class MailComposer:
         return admin_notices.draft_campaign_paused(topic=mail.topic, deadline=deadline, **shared)
 
     def _read_checkpoint(self, seq: int) -> dict[str, Any] | None:
-        """Return the checkpoint when a mail was owed, None for a mail or a chain without one."""
+        """Return the checkpoint when a mail was enqueued; None if the mail or chain has none."""
         try:
             # The same at every attempt.
-            found = stored_tree.checkpoint_at(seq) if seq else None
+            checkpoint = stored_tree.checkpoint_at(seq) if seq else None
         except Refused:
             return None
-        return signed_checkpoint.sign(found, self._settings).to_json() if found else None
+        return signed_checkpoint.sign(checkpoint, self._settings).to_json() if checkpoint else None
 
     def _make_headers(self, mail: QueuedMail, draft: Draft, date: datetime) -> dict[str, Any]:
-        """Return the values that every mail has beside those of its kind."""
+        """Return the values that mails of every kind have."""
         return {
             "list_label": self._make_list_label(draft),
             "message_id": self._make_message_id(mail, draft),
@@ -236,7 +239,7 @@ class MailComposer:
         )
 
     def _make_message_id(self, mail: QueuedMail, draft: Draft) -> str:
-        """Return the Message-ID that the first attempt was given, or else the one to give."""
+        """Return the Message-ID of the first attempt, or else a new one."""
         domain = sender_identity.read_sender_address(draft.mailing_list).rpartition("@")[2]
         return mail.message_id or message_id.make_message_id(
             mail.id, sender_domain=domain, key=self._key
@@ -257,43 +260,43 @@ class MailComposer:
         return self._settings.secret_keys[-1]
 
 
-# --- Mails made ahead, for lines that will soon ask for them. -------------------------------------
+# --- Mails composed ahead, for connections that will soon need them. ------------------------------
 
 
 COMPOSE_ERRORS = (RepermitError, LookupError, ValueError)
-"""What making a mail raises if it cannot be made."""
+"""What composing a mail raises if it cannot be composed."""
 
-# A mail bears the moment at which it was made.
+# A mail's Date header is the time at which it was composed.
 _MAX_AGE = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
 class PreparedMail:
-    """A claimed mail with its letter, and when that was made."""
+    """A claimed mail, encoded, and when it was composed."""
 
     claim: Claim
-    letter: EncodedMail
+    encoded_mail: EncodedMail
     made_at: datetime
 
 
 class Prefetch:
-    """Makes mails, and keeps those that were made ahead for as long as they are fresh."""
+    """Composes mails, and stores mails composed ahead for as long as they are fresh."""
 
     def __init__(self, composer: MailComposer) -> None:
         self._composer = composer
         self._prefetched: dict[int, PreparedMail] = {}
 
     def prepare(self, claim: Claim, *, now: datetime) -> PreparedMail:
-        """Return a mail, made before or now; raises what `MailComposer.compose` raises."""
+        """Return a mail, composed ahead or now; raises what `MailComposer.compose` raises."""
         prefetched = self._prefetched.pop(claim.mail.id, None)
         if prefetched and prefetched.claim is claim and _is_fresh(prefetched, now):
             return prefetched
         return PreparedMail(claim, self._composer.compose(claim, now=now), now)
 
     def make_ahead(self, claims: Iterable[Claim], *, now: datetime) -> None:
-        """Make the mails of claims that are not there yet; what is too old goes.
+        """Compose the mails of claims that are not stored yet; discard mails that are too old.
 
-        What cannot be made raises it in its own turn.
+        The error of a mail that cannot be composed is raised by `prepare` later.
         """
         self._prefetched = {
             number: prepared
@@ -302,7 +305,7 @@ class Prefetch:
         }
         for claim in claims:
             prepared = self._prefetched.get(claim.mail.id)
-            # What was asked for is made from what is there in its own turn.
+            # Mails that a reader requested are composed from the state at their own turn.
             if claim.mail.is_asking and not (prepared and prepared.claim is claim):
                 with suppress(*COMPOSE_ERRORS):
                     self._prefetched[claim.mail.id] = self.prepare(claim, now=now)

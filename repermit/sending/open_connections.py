@@ -1,4 +1,4 @@
-"""Making lines to the mail server, each in a thread of its own, since that may take long."""
+"""Opening connections to the mail server, each in its own thread, since that may take long."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from repermit.smtp.mail_server import Mailer
 
 
 class Connector:
-    """Dials lines beside the engine's loop, whose selector wakes up (with no data) for each.
+    """Opens SMTP connections in threads, and wakes the send loop's selector for each.
 
-    `count` is how many are being dialled.
+    `count`: how many connections are being opened. The selector's key has no data.
     """
 
     def __init__(self, mailer: Mailer, selector: selectors.BaseSelector) -> None:
         self._mailer = mailer
         self._lock = threading.Lock()
-        self._cutters: set[CancelToken] = set()
+        self._cancel_tokens: set[CancelToken] = set()
         self._is_closed = False
         self._results: queue.SimpleQueue[SmtpConnection | TransportError | BaseException] = (
             queue.SimpleQueue()
@@ -32,17 +32,19 @@ class Connector:
         self.count = 0
 
     def open_connections(self, count: int) -> None:
-        """Begin to dial so many lines more."""
+        """Start to open so many more connections."""
         for _ in range(count):
             self.count += 1
-            cutter = CancelToken()
+            cancel_token = CancelToken()
             with self._lock:
-                self._cutters.add(cutter)
-            # Nobody waits for its end, also not the process: looking up a name cannot be cut off.
-            threading.Thread(target=self._open_connection, args=(cutter,), daemon=True).start()
+                self._cancel_tokens.add(cancel_token)
+            # A daemon thread, which the process does not wait for: a DNS lookup cannot be aborted.
+            threading.Thread(
+                target=self._open_connection, args=(cancel_token,), daemon=True
+            ).start()
 
     def take_results(self) -> Iterator[SmtpConnection | TransportError]:
-        """Yield what has come of it since: lines, and why others could not be made."""
+        """Yield the connections opened since the last call, and the errors of those that failed."""
         self._wake_receiver.recv(64)
         while not self._results.empty():
             result = self._results.get()
@@ -52,25 +54,25 @@ class Connector:
             yield result
 
     def close(self) -> None:
-        """End at once; lines that are still dialled, or that nobody has taken, are closed."""
+        """Stop at once; close connections that are being opened or were never taken."""
         with self._lock:
             self._is_closed = True
             self._wake_sender.close()
             self._wake_receiver.close()
-            cutters = list(self._cutters)
-        for cutter in cutters:
-            cutter.end(cut=True)
+            cancel_tokens = list(self._cancel_tokens)
+        for cancel_token in cancel_tokens:
+            cancel_token.finish(abort=True)
         while not self._results.empty():
             _close_connection(self._results.get())
 
-    def _open_connection(self, cutter: CancelToken) -> None:
+    def _open_connection(self, cancel_token: CancelToken) -> None:
         result: SmtpConnection | BaseException
         try:
-            result = self._mailer.dial(cutter)
-        except BaseException as error:  # noqa: BLE001  raised again where it can be seen to
+            result = self._mailer.open_connection(cancel_token)
+        except BaseException as error:  # noqa: BLE001  raised again by `take_results`
             result = error
         with self._lock:
-            self._cutters.remove(cutter)
+            self._cancel_tokens.remove(cancel_token)
             if not self._is_closed:
                 self._results.put(result)
                 self._wake_sender.send(b"!")

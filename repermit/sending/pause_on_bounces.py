@@ -1,4 +1,4 @@
-"""Pausing a campaign while it is sent, as soon as too many of its mails are refused."""
+"""Pausing a campaign during sending, as soon as too many of its mails are refused."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import PauseReason
 from repermit.settings.definitions import Settings
 
-# How much longer than counting took it is left alone, so that it takes a tenth of the time at most.
+# The pause after a count, as a multiple of its duration: counting takes a tenth of the time.
 _REST_FACTOR = 9
 
-# So many one after the other, from a server that has taken nothing, say more of it than of them: a
-# relay that lost its list of recipients, or a filter, refuses everybody with 5.1.1.
+# So many in a row, from a server that has accepted nothing, are the server's fault: a relay that
+# lost its list of recipients, or a filter, refuses everybody with 5.1.1.
 MAX_UNKNOWN_IN_A_ROW = 10
 KNOWS_NOBODY = LazyText(
     "the mail server says of %(count)s people in a row that they do not exist, and has taken no "
@@ -26,9 +26,9 @@ KNOWS_NOBODY = LazyText(
 
 
 class BounceGuard:
-    """Counts anew, soon after a mail was refused for good, whether its campaign must pause.
+    """Checks, soon after a permanent refusal, whether the campaign must pause.
 
-    `has_accepted` is set by who hears the server accept a mail.
+    `has_accepted` is set by the send loop once the server has accepted a mail.
     """
 
     def __init__(self, database: Database, *, settings: Settings, clock: Clock) -> None:
@@ -40,10 +40,11 @@ class BounceGuard:
         self._unknown_count = 0
         self.has_accepted = False
 
-    def is_server_doubtful(self, campaign_id: int) -> bool:
-        """Hear that a person of a campaign is said not to exist; say whether to doubt the server.
+    def record_unknown_recipient(self, campaign_id: int) -> bool:
+        """Count a permanent "no such mailbox" reply; return whether the server rejects everybody.
 
-        Then the campaign has paused, and nobody is to be removed for what it says.
+        If this server has rejected every recipient so far, the campaign is paused and True is
+        returned; then no contact may be removed because of the reply.
         """
         if self.has_accepted:
             return False
@@ -57,16 +58,19 @@ class BounceGuard:
         return True
 
     def watch(self, campaign_id: int) -> None:
-        """Have a campaign looked at."""
+        """Add a campaign to those that `pause_campaigns` checks."""
         self._watched.add(campaign_id)
 
     def pause_campaigns(self, *, at_once: bool = False) -> None:
-        """Pause the campaigns that are watched, where the rule says so."""
+        """Pause the watched campaigns whose share of bounces is above the limit.
+
+        `at_once` ignores the pause between two checks.
+        """
         began = time.monotonic()
         if not self._watched or (began < self._next_at and not at_once):
             return
         for campaign_id in sorted(self._watched):
-            # By itself, since everybody locks a campaign before its contacts and mails.
+            # A transaction for each: a campaign is always locked before its contacts and mails.
             with self._database.atomic():
                 circuit_breaker.trip_circuit_breaker(
                     campaign_id, percent=self._percent, now=self._clock.now()

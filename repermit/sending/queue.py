@@ -1,4 +1,4 @@
-"""Which queued mails may leave now: those that are due are claimed, for one worker each."""
+"""The queue: finding mails that are due, and claiming them for one worker."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from repermit.sending.send_rate import SendRates
 from repermit.sending.wording_for_mail import choose_wordings
 
 LEASE = timedelta(minutes=5)
-"""How long a claim is left alone; after it the mail is claimed anew, also from a living worker."""
+"""How long a claim is valid; then other workers may claim the mail, even if this one is alive."""
 
 
 @dataclass(slots=True)
 class Claim:
-    """A mail that this worker has claimed, and the wording that it is made from.
+    """A mail that this worker has claimed, and the wording that it is composed from.
 
-    `last_moment` is until when it may start.
+    `last_moment`: the latest time at which it may start.
     """
 
     mail: QueuedMail
@@ -44,10 +44,12 @@ class Claim:
 
 @dataclass
 class ClaimResult:
-    """What one claim gave, oldest first; `dropped` are numbers of mails with the reason.
+    """The result of claiming a batch of mails.
 
-    `wait_until` is when the rates allow more, None if it is not they that hold anything back;
-    `put_off_until` is when the first of those is looked at again whose domain has to wait.
+    - `claims`: the claimed mails, oldest first.
+    - `dropped`: the numbers of dropped mails, each with the reason.
+    - `wait_until`: when the rates allow more mails; None if they delay nothing.
+    - `put_off_until`: when the first mail postponed for its domain is due again.
     """
 
     claims: list[Claim] = field(default_factory=list)
@@ -57,12 +59,12 @@ class ClaimResult:
 
 
 def is_due(*, now: datetime, mailing_list: MailingList | None = None) -> bool:
-    """Say whether there is a mail to send now."""
+    """Return whether any mail is due."""
     return any(query.exists() for query in _select_due(now, mailing_list))
 
 
 def count_due(*, now: datetime, mailing_list: MailingList | None = None) -> int:
-    """Return how many mails there are to send now."""
+    """Return how many mails are due."""
     return sum(query.count() for query in _select_due(now, mailing_list))
 
 
@@ -82,52 +84,52 @@ def claim_mails(
     mailing_list: MailingList | None = None,
     after: int = 0,
 ) -> ClaimResult:
-    """Take so many due mails in one transaction, and drop those that are not to be sent.
+    """Claim a batch of due mails in one transaction, and drop those that must not be sent.
 
-    Mails that somebody has just asked for go first. Campaigns come one after the other, beginning
-    with the next one after that of the number `after`. With rates, no more is claimed than may
-    leave.
+    - Mails that a reader requested, receipts and notices come first.
+    - Campaigns follow in turn; `after`: the id of the campaign served last.
+    - With rate limits, no more is claimed than may be sent.
     """
-    with size.transaction(database) as most:
+    with size.transaction(database) as max_mails:
         wait_until = send_rate.find_next_time(rates, now=now)
         if wait_until is not None:
-            # Only what is due has to wait.
+            # Without a mail that is due there is nothing to wait for.
             if not is_due(now=now, mailing_list=mailing_list):
                 wait_until = _find_retry_time(rates, mailing_list, now)
             return ClaimResult(wait_until=wait_until)
-        due_mails = _read_due(database, now, mailing_list, rates.most_at_once(most), after)
+        due_mails = _read_due(database, now, mailing_list, rates.limit_candidates(max_mails), after)
         if not due_mails:
             return ClaimResult(wait_until=_find_retry_time(rates, mailing_list, now))
         check = expired_or_unwanted_mail.check_mails(
             database, due_mails, fingerprint_key=fingerprint_key, now=now
         )
         sendable = [mail for mail in due_mails if mail.id not in check.obstacles]
-        claimed = ClaimResult(dropped=list(check.obstacles.items()))
+        result = ClaimResult(dropped=list(check.obstacles.items()))
         claimable, later = send_rate.choose_sendable(database, rates, sendable, now=now)
-        claimed.put_off_until = _limit_wait(later.values(), now)
-        mark_dropped(claimed.dropped)
+        result.put_off_until = _limit_wait(later.values(), now)
+        mark_dropped(result.dropped)
         wordings = choose_wordings(database, claimable, check.terms)
-        until = now + LEASE
-        _mark_claimed(database, claimable, wordings, worker=worker, until=until)
-        claimed.claims = [
+        lease_until = now + LEASE
+        _mark_claimed(database, claimable, wordings, worker=worker, lease_until=lease_until)
+        result.claims = [
             Claim(
                 mail,
                 wordings.get(mail.id),
                 check.fingerprints.get(mail.id, ""),
                 check.last_moments[mail.id],
-                until,
+                lease_until,
             )
             for mail in claimable
         ]
         if claimable:
             send_rate.reserve_time(rates, now=now)
-    return claimed
+    return result
 
 
 def _find_retry_time(
     rates: SendRates, mailing_list: MailingList | None, now: datetime
 ) -> datetime | None:
-    """Return when to look again for mails whose domain has to be spared; None if there is none."""
+    """Return when to look again for mails postponed for their domain; None if there are none."""
     last = send_rate.find_last_retry(rates, now=now)
     if last is None:
         return None
@@ -136,21 +138,21 @@ def _find_retry_time(
 
 
 def _limit_wait(moments: Iterable[datetime], now: datetime) -> datetime | None:
-    """Return the first moment, or an earlier one: somebody may ask for a mail meanwhile."""
-    first = min(moments, default=None)
-    return first and min(first, now + _LONGEST_WAIT)
+    """Return the earliest time, but at most a second ahead: a reader may request a mail."""
+    earliest = min(moments, default=None)
+    return earliest and min(earliest, now + _LONGEST_WAIT)
 
 
 _LONGEST_WAIT = timedelta(seconds=1)
 
-# Written out, so that SQLite uses the index for just these.
+# Written as SQL, so that SQLite uses the partial index for these mails.
 IS_QUEUED: Any = Mail.state == SQL("'queued'")
 
 _PERSONAL_KINDS = (MailKind.CONFIRM, MailKind.RECEIPT, MailKind.NOTICE)
 
 
 def _select_due(now: datetime, mailing_list: MailingList | None) -> Iterator[Any]:
-    """Yield queries for what is due, each the oldest first, in the order of their urgency."""
+    """Yield queries for due mails in order of urgency, each with the oldest first."""
     for kind, campaign_id in _iter_due_groups(mailing_list):
         yield _select_group(kind, campaign_id, now=now, list_id=mailing_list and mailing_list.id)
 
@@ -158,7 +160,7 @@ def _select_due(now: datetime, mailing_list: MailingList | None) -> Iterator[Any
 def _iter_due_groups(
     mailing_list: MailingList | None, after: int = 0
 ) -> Iterator[tuple[MailKind, int | None]]:
-    """Yield kinds of mails, each with a campaign or None, in the order of their urgency."""
+    """Yield kinds of mails with a campaign id or None, in order of urgency."""
     for kind in _PERSONAL_KINDS:
         yield kind, None
     live = Campaign.select(Campaign.id, Campaign.state).where(
@@ -180,7 +182,7 @@ def _select_group(kind: Any, campaign_id: Any, *, now: Any, list_id: Any) -> Any
     """
     conditions = [IS_QUEUED, Mail.due_at <= now, Mail.kind == kind]
     if campaign_id is None:
-        # Which kinds these are is said in the words of their index, without which it is not used.
+        # The same words as in the partial index, which is not used otherwise.
         conditions.append(SQL("kind IN ('confirm', 'receipt', 'notice')"))
     else:
         conditions.append(Mail.campaign == campaign_id)
@@ -194,7 +196,7 @@ def _make_list_condition(mailing_list: MailingList | None) -> tuple[Any, ...]:
 
 
 def _read_due(
-    database: Database, now: datetime, mailing_list: MailingList | None, most: int, after: int
+    database: Database, now: datetime, mailing_list: MailingList | None, max_mails: int, after: int
 ) -> list[QueuedMail]:
     """Return due mails that no other worker is claiming right now.
 
@@ -209,17 +211,17 @@ def _read_due(
             of_list=list_id is not None,
             skip_locked=is_postgresql(database),
         )
-        values = [format_timestamp(now), kind, campaign_id, list_id, most - len(mails)]
-        given = [value for value in values if value is not None]
-        mails += queued_mail.run_query(database, statement, *given)
-        if len(mails) == most:
+        values = [format_timestamp(now), kind, campaign_id, list_id, max_mails - len(mails)]
+        parameters = [value for value in values if value is not None]
+        mails += queued_mail.run_query(database, statement, *parameters)
+        if len(mails) == max_mails:
             break
     return mails
 
 
 @cache
 def _make_due_sql(placeholder: str, *, of_campaign: bool, of_list: bool, skip_locked: bool) -> str:
-    """Return the SQL of `_select_group` with a limit, made once: peewee takes long to write it."""
+    """Return the SQL of `_select_group` with a limit, cached: peewee takes long to build it."""
     value = SQL(placeholder)
     query = _select_group(
         value, value if of_campaign else None, now=value, list_id=value if of_list else None
@@ -230,7 +232,7 @@ def _make_due_sql(placeholder: str, *, of_campaign: bool, of_list: bool, skip_lo
 
 
 def mark_dropped(dropped: Iterable[tuple[int, Dropped]]) -> None:
-    """Drop mails that are not to be sent any more; `dropped` are their numbers with the reason."""
+    """Drop mails that must not be sent any more; `dropped`: their numbers with the reason."""
     for number, reason in dropped:
         Mail.update(state=MailState.DROPPED, reason=reason).where(Mail.id == number).execute()
 
@@ -241,16 +243,18 @@ def _mark_claimed(
     wordings: Mapping[int, int | None],
     *,
     worker: str,
-    until: datetime,
+    lease_until: datetime,
 ) -> None:
     groups = defaultdict(list)
     for mail in mails:
         groups[wordings.get(mail.id)].append(mail.id)
     for wording, ids in groups.items():
-        statement = _CLAIM_SQL.format(sign=database.param, ids=", ".join(map(str, ids)))
-        run_sql(database, statement, worker, format_timestamp(until), wording)
+        statement = _CLAIM_SQL.format(placeholder=database.param, ids=", ".join(map(str, ids)))
+        run_sql(database, statement, worker, format_timestamp(lease_until), wording)
 
 
 _CLAIM_SQL = """\
-UPDATE mail SET state = 'claimed', worker = {sign}, lease_until = {sign}, wording_id = {sign}
+UPDATE mail
+SET state = 'claimed', worker = {placeholder}, lease_until = {placeholder},
+    wording_id = {placeholder}
 WHERE id IN ({ids})"""

@@ -1,4 +1,4 @@
-"""A queued mail with everything that composing and checking it takes, read for many at once."""
+"""A queued mail with all data needed to check and compose it, read in batches."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from repermit.rules.consent import ASKING_KINDS
 
 
 class QueuedMail(NamedTuple):
-    """One mail as it stands; fields of contact, sign-up or fresh link are None where it has none.
+    """A mail with the fields of its contact, sign-up and fresh link, None where it has none.
 
-    Moments are aware UTC, but for `due_at`, which is as the database gives it.
+    Times are aware UTC, except `due_at`, which is as the database returns it.
     """
 
     id: int
@@ -57,12 +57,12 @@ class QueuedMail(NamedTuple):
 
     @property
     def is_asking(self) -> bool:
-        """Say whether its reader has not asked for it."""
+        """Return whether the mail is an ask or a reminder, which its reader has not requested."""
         return self.kind in ASKING_KINDS
 
     @property
     def recipient(self) -> str:
-        """Return where it goes, "" for a notice to the admin."""
+        """Return the recipient's address, "" for a notice to the admin."""
         return self.link_address or self.sign_up_address or self.address or ""
 
 
@@ -119,7 +119,7 @@ def read_mails(database: Database, ids: Sequence[int]) -> list[QueuedMail]:
 
 
 def make_sql(mails: Any) -> tuple[str, Sequence[Any]]:
-    """Return the SQL and values for `run_query` of the mails that a query finds, in its order."""
+    """Return the SQL and values with which `run_query` reads the mails of a query, in its order."""
     query = (
         mails.select(*_COLUMNS)
         .join_from(Mail, Contact, JOIN.LEFT_OUTER)
@@ -132,7 +132,7 @@ def make_sql(mails: Any) -> tuple[str, Sequence[Any]]:
 
 def run_query(database: Database, statement: str, *values: Any) -> list[QueuedMail]:
     """Return the mails that the SQL of `make_sql` finds."""
-    # Past peewee, which would look at every field of every row.
+    # Without peewee, which would convert every field of every row.
     return [_make_queued_mail(row) for row in run_sql(database, statement, *values)]
 
 

@@ -1,6 +1,6 @@
-"""What follows when a server does not take a mail: a retry after a wait, a removal, or doubt.
+"""What follows when a server does not accept a mail: a retry after a wait, a removal, or doubt.
 
-One transaction for each mail. Of a reply only its codes are kept.
+One transaction for each mail. Only the codes of a reply are stored.
 """
 
 from __future__ import annotations
@@ -35,36 +35,36 @@ _WAIT_FACTOR = 4
 
 def compute_wait(attempts: int) -> timedelta:
     """Return how long to wait after so many attempts: 1, 4, 16, 64 minutes, then 4 hours."""
-    # The power is cut off too: nobody waits longer for a number without end.
-    grown: timedelta = FIRST_WAIT * _WAIT_FACTOR ** min(attempts - 1, _WAIT_FACTOR)
-    return min(grown, LONGEST_WAIT)
+    # The exponent is limited too: an unbounded power takes long to compute.
+    wait: timedelta = FIRST_WAIT * _WAIT_FACTOR ** min(attempts - 1, _WAIT_FACTOR)
+    return min(wait, LONGEST_WAIT)
 
 
 def mark_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
-    """Mark a mail as in doubt: the server may or may not have it."""
+    """Mark a mail as in doubt: the server may or may not have accepted it."""
     with database.atomic():
         is_ours = _settle_mail(number, worker, state=MailState.IN_DOUBT)
     return MailState.IN_DOUBT if is_ours else None
 
 
 def mark_not_made(database: Database, number: int, *, worker: str) -> MailState | None:
-    """Mark a mail that could not even be written."""
+    """Mark a mail as failed because it could not be composed."""
     with database.atomic():
         is_ours = _settle_mail(number, worker, state=MailState.FAILED, reason=NOT_MADE)
     return MailState.FAILED if is_ours else None
 
 
 NOT_MADE = "not_made"
-"""Reason of a mail that could not be written, for instance because its wording is missing."""
+"""Reason of a mail that could not be composed, for instance because its wording is missing."""
 
 
 def requeue_mail(
     database: Database, number: int, *, worker: str, was_started: bool, now: datetime
 ) -> MailState | None:
-    """Put a mail back behind all others for a fault of the server, without using an attempt.
+    """Requeue a mail behind all others after a fault of the server, without using an attempt.
 
-    Behind the others, since a mail that the server takes offence at would hold all of them up.
-    Returns its state, None if it is not this worker's any more.
+    - Behind the others, since a mail that the server objects to would otherwise block them all.
+    - Returns its state; None if it is not this worker's any more.
     """
     with database.atomic():
         is_ours = _settle_mail(
@@ -85,9 +85,9 @@ def postpone_mail(
     was_started: bool,
     now: datetime,
 ) -> tuple[MailState | None, bool]:
-    """Let a mail wait that a policy stands against, without using an attempt.
+    """Postpone a mail that was refused for a policy, without using an attempt.
 
-    Returns its state, None if it is not this worker's any more, and whether it had been put off
+    Returns its state (None if it is not this worker's any more), and whether it had been postponed
     before.
     """
     with database.atomic():
@@ -104,15 +104,15 @@ def postpone_mail(
 
 
 def resume_postponed(database: Database, numbers: Sequence[int], *, now: datetime) -> None:
-    """Let mails that were put off wait no longer: it was not their recipients' fault."""
+    """Make postponed mails due now: the policy was not about their recipients."""
     with database.atomic():
         Mail.update(due_at=now, reply_code=0, reply_status="").where(
             Mail.id.in_(numbers), IS_QUEUED, IS_POSTPONED
         ).execute()
 
 
-# What is refused for good (RFC 5321 §4.2.1) is not queued any more, but for this. Written out, so
-# that the index for just these mails is used.
+# Queued mails with a permanent code (RFC 5321 §4.2.1) are the postponed ones; all others have
+# failed. Written as SQL, so that the partial index for these mails is used.
 IS_POSTPONED: Any = SQL("reply_code >= 500")
 
 
@@ -127,22 +127,22 @@ def record_refusal(
     fingerprint_key: bytes,
     now: datetime,
 ) -> MailState | None:
-    """Write down a refusal; return the mail's new state, None if it is not this worker's any more.
+    """Record a refusal; return the mail's new state, None if it is not this worker's any more.
 
-    For now: again after a wait, as long as there is time, until `last_moment`. For good: failed;
-    and if there is no such mailbox, the contact is removed for `bounce`, with its evidence and
-    suppression.
+    - Temporary: retried after a wait, unless that would be after `last_moment`.
+    - Permanent: failed. If there is no such mailbox, the contact is removed for `bounce`, with
+      evidence and suppression.
     """
     with database.atomic():
         mail = Mail.get_or_none(Mail.id == number)
         if mail is None:
             return None
-        # Its start has counted as an attempt already.
+        # A mail that was started has its attempt counted already.
         attempts = mail.attempts if was_started else mail.attempts + 1
         values = _make_refusal_values(attempts, error, now, last_moment)
         is_asking = mail.kind in ASKING_KINDS
         is_bounce = error.permanent and error.scope == "recipient" and is_asking
-        # The contact before its mail, as everybody locks them.
+        # The lock order is contact, then mail.
         contact = lookup.lock_contact(mail.contact_id or 0) if is_bounce else None
         if not _settle_mail(number, worker, **values):
             return None
@@ -152,20 +152,20 @@ def record_refusal(
 
 
 def _settle_mail(number: int, owner: str, **values: Any) -> bool:
-    """Change a mail that is this worker's, or whose doubt is about this worker's own attempt."""
-    settled = (
+    """Change a mail that this worker claimed, started or put in doubt; return whether it did."""
+    changed_count = (
         Mail.update(lease_until=None, **values)
         .where(Mail.id == number, Mail.worker == owner, Mail.state.in_(_OWN_STATES))
         .execute()
     )
-    return bool(settled)
+    return bool(changed_count)
 
 
 _OWN_STATES = (MailState.CLAIMED, MailState.STARTED, MailState.IN_DOUBT)
 
 
 def _make_requeue_values(due_at: datetime) -> dict[str, Any]:
-    # Nobody has got it, so its next attempt may bear the date of that day.
+    # Nobody has received it, so its next attempt may have a new date.
     return {"state": MailState.QUEUED, "worker": "", "started_at": None, "due_at": due_at}
 
 
@@ -187,7 +187,7 @@ def _make_refusal_values(
 def _remove_for_bounce(
     contact: Contact, mail: Mail, error: TransportError, fingerprint_key: bytes, now: datetime
 ) -> None:
-    """Take a contact off whose mailbox is not there, unless it has answered meanwhile."""
+    """Remove a contact whose mailbox does not exist, unless it has answered meanwhile."""
     include_thin = Campaign.get_by_id(mail.campaign_id).include_thin
     if not is_undecided(Status(contact.status), contact.basis, include_thin=include_thin):
         return

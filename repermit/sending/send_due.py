@@ -1,4 +1,4 @@
-"""One run of sending: everything that is due now, over several lines to the mail server.
+"""One run of sending: all mails that are due, over several connections to the mail server.
 
 Log lines name a mail by its number only.
 """
@@ -24,7 +24,7 @@ from repermit.sending.crash_recovery import recover_mails
 from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.send_loop import SendLoop
 from repermit.sending.send_rate import SendRates
-from repermit.sending.server_faults import note_fault
+from repermit.sending.server_faults import record_fault
 from repermit.sending.worker_lock import Worker
 from repermit.settings.definitions import Settings
 from repermit.smtp.mail_server import Mailer
@@ -44,11 +44,11 @@ def run_worker(
     worker: Worker | None = None,
     mailer: Mailer | None = None,
 ) -> str:
-    """Send what is due, of one list or of all; return what ended it early, "" if nothing did.
+    """Send the mails that are due, of one list or of all; return why it ended early, or "".
 
-    `on_result` hears what has become of each mail, by its number; `maintain` is called all the
-    time, for what else there is to do. Raises ConfigError for a mail server that cannot even be
-    tried.
+    - `on_result` is called with the number and the new state of each mail.
+    - `maintain` is called a few times a second.
+    - Raises ConfigError if the settings of the mail server cannot be used.
     """
     with nullcontext(worker) if worker else Worker.register(settings) as own_worker:
         claims = ClaimBuffer(
@@ -73,31 +73,31 @@ def run_worker(
             should_stop=should_stop,
             maintain=maintain,
         )
-        # What a server has accepted must be kept, whoever holds the database.
+        # A mail that was accepted must be recorded, however long the database is locked.
         with without_lock_timeout(database):
             loop.run()
         return loop.fault
 
 
-# --- What is looked after every few seconds, while mails leave and while none do. -----------------
+# --- Maintenance every few seconds, while mails are sent and while none are. ----------------------
 
 
-# Seconds between two rounds, and how much longer than a round took there is none: on a large
-# database it takes a tenth of the time at most.
+# Seconds between two runs, and the pause as a multiple of a run's duration: on a large database
+# maintenance takes a tenth of the time at most.
 _INTERVAL = 2.0
 _REST_FACTOR = 9
 
 
 def run_maintenance(database: Database, *, now: datetime) -> None:
-    """Recover what dead workers left, and move campaigns on; also while no mail leaves."""
+    """Recover the mails of dead workers, and advance campaigns."""
     recover_mails(database, now=now)
     advance_campaigns(database, now=now)
 
 
 class Maintenance:
-    """Looks after everything during a run, which may last for days where there are rates.
+    """Runs maintenance during a run of sending, which may last for days with rate limits.
 
-    `count_sent` tells how many mails of the run a server has accepted so far.
+    `count_sent` returns how many mails of the run were accepted so far.
     """
 
     def __init__(self, database: Database, *, clock: Clock, count_sent: Callable[[], int]) -> None:
@@ -108,7 +108,7 @@ class Maintenance:
         self._next_at = time.monotonic() + _INTERVAL
 
     def run_if_due(self) -> None:
-        """Make a round if it is time for one; called all the time."""
+        """Run maintenance if it is due; called a few times a second."""
         began = time.monotonic()
         if began < self._next_at:
             return
@@ -116,8 +116,8 @@ class Maintenance:
         run_maintenance(self._database, now=now)
         sent = self._count_sent()
         if sent > self._sent:
-            # Mails leave, so that nothing stands in their way any more.
-            note_fault(self._database, "", now=now)
+            # Mails are accepted, so the last fault is over.
+            record_fault(self._database, "", now=now)
         self._sent = sent
         ended = time.monotonic()
         self._next_at = ended + max(_INTERVAL, _REST_FACTOR * (ended - began))
@@ -131,9 +131,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SendResult:
-    """What one run did; `waiting` mails are queued at its end, due or not.
+    """The result of one run of sending, as numbers of mails.
 
-    `server_fault` says why the run ended early, "" if it did not: what is due stays so.
+    - `waiting`: mails queued at the end of the run, due or not.
+    - `server_fault`: why the run ended early, "" if it did not; due mails stay due.
     """
 
     sent: int = 0
@@ -146,7 +147,7 @@ class SendResult:
 
 @dataclass(frozen=True)
 class SendProgress:
-    """What has just become of one mail; `done` counts the run's mails so far."""
+    """The new state of one mail; `done` counts the mails of the run so far."""
 
     mail: int
     state: MailState
@@ -164,15 +165,15 @@ def send_due(
     on_step: Callable[[SendProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> SendResult:
-    """Send what is due now, of one list or of all; may run in any number of processes at once.
+    """Send the mails that are due, of one list or of all; several processes may do so at once.
 
-    1. What dead workers left behind is put right, campaigns that have asked everybody become
-       `open`, and pilots that are through wait; so every few seconds, and at the end once more.
-    2. Mails are sent, no faster than the rates allow. A fault of the server ends the run, and so
-       does a mail in doubt; what is on its way is brought to its end first.
+    1. Mails of dead workers are recovered, campaigns that have asked everybody become `open`, and
+       finished pilots wait. This is repeated every few seconds and at the end.
+    2. Mails are sent within the rate limits. A fault of the server or a mail in doubt ends the run,
+       after the mails that have started are settled.
 
-    `should_stop` is asked all the time. Raises ConfigError for a mail server that cannot even be
-    tried.
+    - `should_stop` is called a few times a second.
+    - Raises ConfigError if the settings of the mail server cannot be used.
     """
     set_idle_transaction_timeout(database)
     run_maintenance(database, now=clock.now())
@@ -194,7 +195,7 @@ def send_due(
             mailer=mailer,
         )
         if fault or tally.counts[MailState.SENT]:
-            note_fault(database, fault, now=clock.now())
+            record_fault(database, fault, now=clock.now())
     run_maintenance(database, now=clock.now())
     return SendResult(
         sent=tally.counts[MailState.SENT],
@@ -207,7 +208,7 @@ def send_due(
 
 
 class _Tally:
-    """Counts what becomes of the mails, and passes it on."""
+    """Counts the mails by their new state, and reports progress."""
 
     def __init__(self, on_step: Callable[[SendProgress], None] | None) -> None:
         self.counts: Counter[MailState] = Counter()

@@ -1,7 +1,7 @@
-"""The engine: several open lines to the mail server, and one durable step for all of them.
+"""The send loop: several connections to the mail server, and one durable step for all of them.
 
-A line asks for the next mail behind the body of the one before; what all lines have heard, and what
-they want to start, is written down at once, and only then do the final dots leave.
+Each connection sends the next envelope right after the previous body. The replies of all
+connections, and the mails about to start, are committed together before any final dot is sent.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply
 
 _logger = logging.getLogger(__name__)
 
-# Seconds between two looks at what no line tells: whether to stop, and who is silent.
+# Seconds between two checks of what no reply tells: whether to stop, and which server is silent.
 _CHECK_INTERVAL = 0.2
-# Between two looks for replies that may share a step: a server close by answers in less.
-_GATHERING_SECONDS = 0.0001
-# How long a server that has refused a line is asked for no more of them than it has.
-_PATIENCE = timedelta(minutes=1)
+# Seconds between two reads for replies that may share a step: a nearby server answers in less.
+_GATHER_INTERVAL = 0.0001
+# After a server has refused a connection: how long until another one is tried.
+_LIMIT_RAISE_DELAY = timedelta(minutes=1)
 
 
 class _Session:
-    """A line with the mail whose body is under way and the one that was offered behind it."""
+    """A connection with the mail whose body is being sent and the one offered after it."""
 
-    __slots__ = ("deadline", "is_ready", "line", "offered", "started", "wants_to_write")
+    __slots__ = ("connection", "deadline", "is_ready", "offered", "started", "wants_to_write")
 
-    def __init__(self, line: SmtpConnection) -> None:
-        self.line = line
+    def __init__(self, connection: SmtpConnection) -> None:
+        self.connection = connection
         self.started: PreparedMail | None = None
         self.offered: PreparedMail | None = None
         self.is_ready = False
@@ -64,18 +64,19 @@ class _Session:
 
     @property
     def is_idle(self) -> bool:
-        return self.started is None and self.offered is None and not self.line.is_waiting
+        return self.started is None and self.offered is None and not self.connection.is_waiting
 
     def is_overdue(self, now: float) -> bool:
         return not self.is_idle and now > self.deadline
 
 
 class SendLoop:
-    """Sends what `claims` gives until it is empty, or until something speaks against it.
+    """Sends the mails of `claims` until there are none left or a fault ends the run.
 
-    `on_result` hears what has become of each mail. `fault` says why no more should be sent, "" if
-    nothing does: a fault of the whole server, or a mail in doubt, since a server that does not say
-    what it did would put one after the other in doubt. `maintain` is called all the time.
+    - `on_result` is called with the number and the new state of each mail.
+    - `maintain` is called a few times a second.
+    - `fault`: why the run ended early, "" if it did not. It is a fault of the whole server, or a
+      mail in doubt: a server that does not confirm mails would put all others in doubt too.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class SendLoop:
         self.fault = ""
 
     def run(self) -> None:
-        """Send; at the end every mail that has started is settled, and no other is kept."""
+        """Send mails; at the end each started mail has its outcome, and no claim is left."""
         try:
             while self._should_continue():
                 self._read_replies()
@@ -124,7 +125,7 @@ class SendLoop:
         finally:
             self._close()
 
-    # --- What is to be done next.
+    # --- What to do next.
 
     def _should_continue(self) -> bool:
         self._is_ending = self._is_ending or self._should_stop()
@@ -144,10 +145,7 @@ class SendLoop:
         )
 
     def _check_sessions(self) -> None:
-        """Give up lines that have not answered in time, and look after the rest of the house.
-
-        A few times a second.
-        """
+        """Drop connections whose reply is overdue, and call `maintain`, a few times a second."""
         now = time.monotonic()
         if now - self._checked_at < _CHECK_INTERVAL:
             return
@@ -155,16 +153,16 @@ class SendLoop:
         self._maintain()
         for session in list(self._sessions.values()):
             if session.is_overdue(now):
-                # This process may have been asleep itself, with the reply come long ago.
+                # This process may have been suspended, and the reply received long ago.
                 self._read_session(session)
-                if session.line in self._sessions and session.is_overdue(now):
+                if session.connection in self._sessions and session.is_overdue(now):
                     self._lose_session(session, SILENT)
 
     def _offer_mails(self) -> None:
-        """Offer mails on the lines that have none, and dial where more lines are of use."""
+        """Offer mails on free connections, and open more connections where they help."""
         now = self._clock.now()
         for session in list(self._sessions.values()):
-            # More than once for a mail that cannot even be said.
+            # Again if this server could not even be offered the mail.
             while self._can_offer(session):
                 prepared = self._prepare_next(now)
                 if prepared is None:
@@ -172,29 +170,33 @@ class SendLoop:
                 self._offer_mail(session, prepared)
         self._raise_limit(now)
         if not self._is_ending and self._claims.has_more():
-            # One at first: a server that wants nobody says so to whoever comes first.
-            most = (
+            # One at first: a server that refuses everybody refuses the first one too.
+            max_connections = (
                 min(self._max_sessions, len(self._sessions) + len(self._claims))
                 if self._sessions
                 else 1
             )
-            self._connector.open_connections(most - len(self._sessions) - self._connector.count)
+            self._connector.open_connections(
+                max_connections - len(self._sessions) - self._connector.count
+            )
 
     def _raise_limit(self, now: datetime) -> None:
-        """Allow one more line for each while in which the server has refused none."""
+        """Allow one more connection for each period in which the server has refused none."""
         if self._raise_limit_at is not None and now >= self._raise_limit_at:
             self._max_sessions += 1
             is_all = self._max_sessions >= self._settings.mail.connections
-            self._raise_limit_at = None if is_all else now + _PATIENCE
+            self._raise_limit_at = None if is_all else now + _LIMIT_RAISE_DELAY
 
     def _can_offer(self, session: _Session) -> bool:
         is_free = (
-            session.offered is None and session.started is None and session.line in self._sessions
+            session.offered is None
+            and session.started is None
+            and session.connection in self._sessions
         )
         return is_free and not self._is_ending
 
     def _prepare_next(self, now: datetime) -> PreparedMail | None:
-        """Return the next mail with its letter; what cannot be written fails by itself."""
+        """Return the next mail, encoded; a mail that cannot be composed is marked as failed."""
         while (claim := self._claims.take_claim(now)) is not None:
             try:
                 return self._prefetch.prepare(claim, now=now)
@@ -209,17 +211,17 @@ class SendLoop:
 
     def _offer_mail(self, session: _Session, prepared: PreparedMail) -> None:
         session.offered = prepared
-        self._write_to(session, session.line.offer, _make_envelope(prepared.letter))
+        self._write_to(session, session.connection.offer, _make_envelope(prepared.encoded_mail))
 
     def _write_to(
         self, session: _Session, write: Callable[..., None], *arguments: bytes | Envelope | None
     ) -> None:
-        """Let a line say something, and see to what comes of it at once."""
+        """Call a method of the connection that writes, and handle its errors."""
         session.deadline = self._compute_deadline()
         try:
             write(*arguments)
         except TransportError as error:
-            # It was not said at all; the mail alone, or the whole server, stands against it.
+            # Nothing was sent: this mail, or every mail, cannot be offered to this server.
             offered, session.offered = session.offered, None
             assert offered is not None  # noqa: S101  only an offer raises this
             self._record_refusal(offered, error, was_started=False)
@@ -232,24 +234,24 @@ class SendLoop:
         return time.monotonic() + self._reply_timeout
 
     def _update_events(self, session: _Session) -> None:
-        has_more = session.line.has_more_to_send
+        has_more = session.connection.has_more_to_send
         if session.wants_to_write != has_more:
             session.wants_to_write = has_more
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if has_more else 0)
-            self._selector.modify(session.line, events, session)
+            self._selector.modify(session.connection, events, session)
 
-    # --- What the server says.
+    # --- Replies of the server.
 
     def _read_replies(self) -> None:
-        """Read what has come, and a little later what has come by then, as long as mails get ready.
+        """Read replies, and keep reading for as long as more connections become ready.
 
-        What shares a step shares its commit, most of what a mail costs.
+        Mails that share a step share its commit, which is most of a mail's cost.
         """
         self._read_available(self._compute_timeout())
-        before = 0
-        while before < (ready := self._count_ready()) < len(self._sessions):
-            before = ready
-            time.sleep(_GATHERING_SECONDS)
+        previous_count = 0
+        while previous_count < (ready := self._count_ready()) < len(self._sessions):
+            previous_count = ready
+            time.sleep(_GATHER_INTERVAL)
             self._read_available(0)
 
     def _count_ready(self) -> int:
@@ -266,37 +268,37 @@ class SendLoop:
                 self._read_session(session)
 
     def _compute_timeout(self) -> float:
-        """Return how many seconds to wait for a line to say something."""
+        """Return how many seconds to wait for a reply."""
         wait_until = self._claims.wait_until
         if wait_until is None or self._claims:
             return _CHECK_INTERVAL
         return min(_CHECK_INTERVAL, max(0, (wait_until - self._clock.now()).total_seconds()))
 
     def _add_connections(self) -> None:
-        """Take over lines that have been dialled, or learn why there are none."""
-        for line in self._connector.take_results():
-            if isinstance(line, TransportError):
-                self._note_trouble(line.said, was_fresh=True)
+        """Add the connections that were opened, and handle the errors of those that failed."""
+        for connection in self._connector.take_results():
+            if isinstance(connection, TransportError):
+                self._note_trouble(connection.said, was_fresh=True)
                 continue
-            session = self._sessions[line] = _Session(line)
-            self._selector.register(line, selectors.EVENT_READ, session)
+            session = self._sessions[connection] = _Session(connection)
+            self._selector.register(connection, selectors.EVENT_READ, session)
 
     def _read_session(self, session: _Session) -> None:
-        line = session.line
-        heard = line.heard
+        connection = session.connection
+        reply_count = connection.reply_count
         try:
-            # Before anything else is said: a server that goes may have told before what it did.
-            received = line.pull()
+            # Before anything is written: a server that closes may have sent an outcome before.
+            events = connection.read_events()
         except OSError:
             self._lose_session(session, ENDED)
             return
-        if line.heard != heard:
+        if connection.reply_count != reply_count:
             session.deadline = self._compute_deadline()
-        for event in received:
-            if line not in self._sessions:
+        for event in events:
+            if connection not in self._sessions:
                 return
             self._handle_event(session, event)
-        if line in self._sessions:
+        if connection in self._sessions:
             self._update_events(session)
 
     def _handle_event(self, session: _Session, event: Event) -> None:
@@ -306,7 +308,7 @@ class SendLoop:
                 assert started is not None  # noqa: S101  the dialogue counts
                 self._accepted.append((started.claim.mail.id, reply))
                 self._trouble_count = 0
-                self._policy_refusals.note_acceptance()
+                self._policy_refusals.record_acceptance()
                 self._bounce_guard.has_accepted = True
             case ReadyForBody():
                 session.is_ready = True
@@ -324,20 +326,20 @@ class SendLoop:
     def _handle_refusal(self, session: _Session, error: TransportError, *, at_once: bool) -> None:
         offered, session.offered = session.offered, None
         assert offered is not None  # noqa: S101
-        if at_once and (session.line.carried or len(self._sessions) > 1):
-            # Servers end a connection that was idle or has carried enough mails, and refuse one
-            # too many; that says nothing of this mail.
+        if at_once and (session.connection.sent_count or len(self._sessions) > 1):
+            # Servers end a connection that was idle or has sent enough mails, and refuse one too
+            # many; that says nothing about this mail.
             self._drop_session(session)
             self._retry_elsewhere(offered)
-            self._note_trouble(error.said, was_fresh=not session.line.carried)
+            self._note_trouble(error.said, was_fresh=not session.connection.sent_count)
             return
         self._record_refusal(offered, error, was_started=False)
 
     def _record_refusal(
         self, prepared: PreparedMail, error: TransportError, *, was_started: bool
     ) -> None:
-        """Write down that a mail was surely not accepted, and what follows from it."""
-        if self._is_implausible(prepared, error):
+        """Record that a mail was certainly not accepted, and what follows from it."""
+        if self._server_rejects_everybody(prepared, error):
             error = TransportError(error.code, error.status, reason=KNOWS_NOBODY)
         if error.scope == "server":
             self._stop(error.said)
@@ -366,20 +368,20 @@ class SendLoop:
         if error.permanent and prepared.claim.mail.campaign_id:
             self._bounce_guard.watch(prepared.claim.mail.campaign_id)
 
-    def _is_implausible(self, prepared: PreparedMail, error: TransportError) -> bool:
-        """Say whether a server that says that somebody does not exist says so of everybody."""
+    def _server_rejects_everybody(self, prepared: PreparedMail, error: TransportError) -> bool:
+        """Return whether a "no such mailbox" reply comes from a server that rejects everybody."""
         campaign_id = prepared.claim.mail.campaign_id
         is_unknown = error.permanent and error.scope == "recipient"
         return (
             is_unknown
             and bool(campaign_id)
-            and self._bounce_guard.is_server_doubtful(campaign_id or 0)
+            and self._bounce_guard.record_unknown_recipient(campaign_id or 0)
         )
 
     # --- The durable step.
 
     def _commit_step(self) -> None:
-        """Write down what was accepted, start what is ready, and let its dots leave."""
+        """Record accepted mails, start the mails that are ready, and send their bodies."""
         ready = (
             []
             if self._is_ending
@@ -391,12 +393,14 @@ class SendLoop:
             offered = session.offered
             assert offered is not None  # noqa: S101  the dialogue counts
             if now <= offered.claim.last_moment:
-                start = send_step.Start(offered.claim, offered.letter.message_id, offered.made_at)
+                start = send_step.Start(
+                    offered.claim, offered.encoded_mail.message_id, offered.made_at
+                )
                 starts.setdefault(offered.claim.mail.id, start)
         if not ready and not self._accepted:
             return
         accepted, self._accepted = self._accepted, []
-        marked, started = send_step.record_step(
+        sent_ids, started_ids = send_step.record_step(
             self._database,
             worker=self._worker,
             accepted=accepted,
@@ -404,42 +408,42 @@ class SendLoop:
             now=now,
         )
         for number, _ in accepted:
-            if number in marked:
+            if number in sent_ids:
                 self._on_result(number, MailState.SENT)
         for session in ready:
-            self._send_body(session, started, now)
-        # While the server takes those in.
+            self._send_body(session, started_ids, now)
+        # While the server processes those bodies.
         self._prefetch.make_ahead(islice(self._claims.iter_stock(), len(ready)), now=now)
 
-    def _send_body(self, session: _Session, started: set[int], now: datetime) -> None:
+    def _send_body(self, session: _Session, started_ids: set[int], now: datetime) -> None:
         prepared, session.offered = session.offered, None
         session.is_ready = False
         assert prepared is not None  # noqa: S101
         number = prepared.claim.mail.id
-        if number not in started:
-            # The server waits for a body that must not come.
+        if number not in started_ids:
+            # The server waits for a body that must not be sent.
             self._drop_session(session)
             self._claims.return_claims(prepared.claim)
-            # What has stopped it, such as a pause, may well stop the others.
+            # The cause, such as a pause, may well apply to the others too.
             self._claims.return_all()
             return
-        # Whoever has slept past a lease may have claimed the mail anew, and have it on a second
-        # line, whose claim is as good; one start is for one dot.
-        started.discard(number)
+        # A worker that slept past a lease may have claimed the mail again, and have it on a second
+        # connection with a valid claim; one start is for one final dot.
+        started_ids.discard(number)
         session.started = prepared
         following = None if self._is_ending else self._prepare_next(now)
         session.offered = following
-        envelope = _make_envelope(following.letter) if following else None
-        self._write_to(session, session.line.send_body, prepared.letter.wire, envelope)
+        envelope = _make_envelope(following.encoded_mail) if following else None
+        self._write_to(session, session.connection.send_body, prepared.encoded_mail.wire, envelope)
 
-    # --- Lines that are lost, and the end.
+    # --- Lost connections, and the end of the run.
 
     def _lose_session(self, session: _Session, fault: LazyText) -> None:
-        """Give up a line, and see to the mails that were on it."""
-        was_idle, may_have_left = session.is_idle, session.line.may_have_sent_dot
+        """Drop a connection, and settle or requeue the mails that were on it."""
+        was_idle, may_have_left = session.is_idle, session.connection.may_have_sent_dot
         started, session.started = session.started, None
         offered, session.offered = session.offered, None
-        carried = session.line.carried - bool(started)
+        sent_count = session.connection.sent_count - bool(started)
         self._drop_session(session)
         if offered is not None:
             self._retry_elsewhere(offered)
@@ -450,18 +454,18 @@ class SendLoop:
             self._report(number, state)
             return
         if started is not None:
-            # Without its dot a mail does not count (RFC 5321 §4.1.1.4).
+            # Without its final dot a mail is not accepted (RFC 5321 §4.1.1.4).
             self._requeue(started, was_started=True)
         if not was_idle:
-            self._note_trouble(fault, was_fresh=not carried)
+            self._note_trouble(fault, was_fresh=not sent_count)
 
     def _report(self, number: int, state: MailState | None) -> None:
-        """Tell what has become of a mail, unless it was another worker's in the end."""
+        """Report a mail's new state; None means that it is another worker's by now."""
         if state is not None:
             self._on_result(number, state)
 
     def _retry_elsewhere(self, offered: PreparedMail) -> None:
-        """Offer a mail that has not started once more; twice it goes behind all others."""
+        """Offer a mail that has not started once more; the second time, requeue it."""
         if not offered.claim.has_been_tried:
             offered.claim.has_been_tried = True
             self._claims.put_back(offered.claim)
@@ -469,7 +473,7 @@ class SendLoop:
         self._requeue(offered, was_started=False)
 
     def _requeue(self, prepared: PreparedMail, *, was_started: bool) -> None:
-        """Put a mail behind all others, for what is not its own fault."""
+        """Put a mail behind all others in the queue, after a fault that is not its own."""
         number = prepared.claim.mail.id
         state = refusals_and_retries.requeue_mail(
             self._database,
@@ -482,27 +486,28 @@ class SendLoop:
         self._claims.allow_claims()
 
     def _note_trouble(self, fault: LazyText, *, was_fresh: bool) -> None:
-        """Decide what a line that failed says of the server.
+        """Handle a failed connection: use fewer, open another one, or stop.
 
-        Others that work show that it wants fewer; one that has carried mails may be made anew.
+        `was_fresh`: no mail was sent over it. If others work, the server wants fewer connections;
+        one over which mails were sent is opened again, unless too many fail in a row.
         """
         if was_fresh and self._sessions:
             self._max_sessions = len(self._sessions)
-            self._raise_limit_at = self._clock.now() + _PATIENCE
+            self._raise_limit_at = self._clock.now() + _LIMIT_RAISE_DELAY
             return
         self._trouble_count += 1
         if was_fresh or self._trouble_count > self._max_sessions:
             self._stop(TransportError(0, reason=fault).said if fault in _LOCAL_FAULTS else fault)
 
     def _stop(self, fault: LazyText) -> None:
-        # Of several lines each may have its own; the first is what the run ended for.
+        # Each connection may have its own fault; the first one ended the run.
         self.fault = self.fault or fault
         self._is_ending = True
 
     def _drop_session(self, session: _Session) -> None:
-        self._selector.unregister(session.line)
-        session.line.hang_up()
-        del self._sessions[session.line]
+        self._selector.unregister(session.connection)
+        session.connection.abort()
+        del self._sessions[session.connection]
 
     def _drop_unstarted(self) -> None:
         for session in list(self._sessions.values()):
@@ -514,9 +519,9 @@ class SendLoop:
     def _close(self) -> None:
         for session in self._sessions.values():
             if session.is_idle:
-                session.line.close()
+                session.connection.close()
             else:
-                session.line.hang_up()
+                session.connection.abort()
             if session.offered is not None:
                 self._claims.put_back(session.offered.claim)
         self._connector.close()
@@ -530,5 +535,10 @@ class SendLoop:
 _LOCAL_FAULTS = (ENDED, SILENT, GARBLED)
 
 
-def _make_envelope(letter: EncodedMail) -> Envelope:
-    return Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)
+def _make_envelope(encoded_mail: EncodedMail) -> Envelope:
+    return Envelope(
+        encoded_mail.envelope_from,
+        encoded_mail.envelope_to,
+        encoded_mail.size,
+        encoded_mail.needs_smtputf8,
+    )

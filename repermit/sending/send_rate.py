@@ -1,8 +1,8 @@
-"""How fast mails may leave: reserved in the database, so that it holds across processes.
+"""The rate limit of sending, reserved in the database so that it holds across processes.
 
-Each scope has one moment before which nothing of it is claimed; there are no bursts, so a rate
-holds over any stretch of time. A mail whose domain is not free is looked at again a little later:
-nothing stands in line for longer than that.
+Each scope (all mails, or one recipient domain) has a time before which none of its mails is
+claimed. There are no bursts, so a rate holds over any period. A mail whose domain is not free is
+postponed a little.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from repermit.settings.definitions import MailServer
 
 _GLOBAL_SCOPE = ""
 _NO_INTERVAL = timedelta(0)
-# With a rate of domains, so many mails are looked at for so many that may leave now. More would lie
-# in stock for long, and have to be given another moment each.
+# With a rate per domain, so many mails are read for so many that may be sent now. More would stay
+# in stock for long, and need another reservation each.
 _MAX_CANDIDATES = 200
 _MAX_DOMAINS = 16
-# The longest that a mail is put off beyond its domain's next moment. Those before it may never
-# leave, as when their campaign is cancelled, and so long at most a domain may then be idle.
-_LONGEST_DELAY = timedelta(minutes=2)
+# How long a mail may be postponed beyond its domain's next free time. Earlier mails may never be
+# sent, as when their campaign is cancelled; a domain is then idle for so long at most.
+_MAX_DELAY = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class SendRates:
-    """The least time between two mails, of all and of one recipient domain; zero for no limit."""
+    """The minimum time between two mails, of all and of one recipient domain; zero: no limit."""
 
     interval: timedelta = _NO_INTERVAL
     domain_interval: timedelta = _NO_INTERVAL
@@ -45,37 +45,37 @@ class SendRates:
 
     @property
     def are_limits(self) -> bool:
-        """Say whether anything is held back."""
+        """Return whether there is any limit."""
         return bool(self.interval or self.domain_interval)
 
-    def most_at_once(self, requested: int) -> int:
-        """Return among how many mails to choose at once."""
+    def limit_candidates(self, requested: int) -> int:
+        """Return how many due mails to read at once, of those requested."""
         if self.domain_interval:
             return _MAX_CANDIDATES
         return 1 if self.interval else requested
 
     @property
-    def stock(self) -> int:
-        """Return how many may leave at once, each to another domain."""
+    def max_sendable(self) -> int:
+        """Return how many mails may be sent at once, each to another domain."""
         return 1 if self.interval else _MAX_DOMAINS
 
     @property
-    def places(self) -> int:
-        """Return over how many moments of their domain those who wait are spread."""
-        return max(1, min(_MAX_CANDIDATES, _LONGEST_DELAY // self.domain_interval))
+    def retry_slot_count(self) -> int:
+        """Return over how many future times of their domain postponed mails are spread."""
+        return max(1, min(_MAX_CANDIDATES, _MAX_DELAY // self.domain_interval))
 
 
 def find_next_time(rates: SendRates, *, now: datetime) -> datetime | None:
-    """Return from when on the next mail may be claimed, None if that is now.
+    """Return when the next mail may be claimed; None if now.
 
-    Must be called inside a transaction, which then holds the scope.
+    Must be called inside a transaction, which then locks the scope.
     """
     if not rates.interval:
         return None
     Pace.insert(scope=_GLOBAL_SCOPE, next_at=now).on_conflict_ignore().execute()
     pace = lock_rows(Pace.select().where(Pace.scope == _GLOBAL_SCOPE)).get()
-    moment: datetime = pace.next_at
-    return moment if moment > now else None
+    next_at: datetime = pace.next_at
+    return next_at if next_at > now else None
 
 
 def reserve_time(rates: SendRates, *, now: datetime) -> None:
@@ -87,10 +87,10 @@ def reserve_time(rates: SendRates, *, now: datetime) -> None:
 def renew_reservation(
     rates: SendRates, mail: QueuedMail, *, reserved_at: datetime, now: datetime
 ) -> bool:
-    """Take this moment for a mail that has missed its own; False if others have to go first.
+    """Reserve the present for a mail that missed its time; return False if others are due first.
 
-    `reserved_at` is the moment that it was given. It may be moved, as long as nobody has taken the
-    one after it. In one transaction.
+    `reserved_at`: the time reserved before. It may be moved as long as no later one is reserved.
+    Must be called inside a transaction.
     """
     intervals = {_GLOBAL_SCOPE: rates.interval, _get_domain(mail): rates.domain_interval}
     scopes = [scope for scope, interval in intervals.items() if interval]
@@ -107,11 +107,11 @@ def renew_reservation(
 def choose_sendable(
     database: Database, rates: SendRates, mails: Sequence[QueuedMail], *, now: datetime
 ) -> tuple[Sequence[QueuedMail], dict[int, datetime]]:
-    """Return which mails may leave now, and when others are looked at again, by number.
+    """Return the mails that may be sent now, and when postponed ones are due, by number.
 
-    With a rate of domains it is the first few whose domain is free, for which the moment is
-    reserved; those between them are put off, the first of each domain to its next moment. In one
-    transaction.
+    With a rate per domain, the first few mails whose domain is free are reserved. The mails
+    between them are postponed, the first of each domain to its next free time. Must be called
+    inside a transaction.
     """
     if not rates.domain_interval:
         return mails, {}
@@ -126,9 +126,9 @@ def choose_sendable(
             pace.next_at = now + rates.domain_interval
             sendable.append(mail)
             continue
-        place = waiting[pace.scope] % rates.places
+        slot = waiting[pace.scope] % rates.retry_slot_count
         waiting[pace.scope] += 1
-        later[mail.id] = pace.next_at + rates.domain_interval * place
+        later[mail.id] = pace.next_at + rates.domain_interval * slot
     for pace in paces.values():
         pace.save()
     _postpone(database, later)
@@ -138,14 +138,14 @@ def choose_sendable(
 def _cut_after_last_free(
     mails: Sequence[QueuedMail], rates: SendRates, now: datetime
 ) -> Sequence[QueuedMail]:
-    """Return the mails up to the last that may leave now, so that no other domain is locked."""
+    """Return the mails up to the last that may be sent now, so that no other domain is locked."""
     names = {_get_domain(mail) for mail in mails}
-    busy = Pace.select(Pace.scope).where(Pace.scope.in_(names), Pace.next_at > now)
-    free = names - {pace.scope for pace in busy}
-    most = len(free) - rates.stock
+    busy_domains = Pace.select(Pace.scope).where(Pace.scope.in_(names), Pace.next_at > now)
+    free_domains = names - {pace.scope for pace in busy_domains}
+    free_to_leave = len(free_domains) - rates.max_sendable
     for number, mail in enumerate(mails, 1):
-        free.discard(_get_domain(mail))
-        if len(free) <= most:
+        free_domains.discard(_get_domain(mail))
+        if len(free_domains) <= free_to_leave:
             return mails[:number]
     return mails
 
@@ -166,19 +166,19 @@ UPDATE mail SET due_at = {moment} FROM later WHERE mail.id = later.id"""
 
 
 def find_last_retry(rates: SendRates, *, now: datetime) -> datetime | None:
-    """Return until when mails may be due that `choose_sendable` has put off, None for none."""
+    """Return the latest time to which `choose_sendable` may have postponed mails, None for none."""
     if not rates.domain_interval:
         return None
     last: datetime | None = (
         Pace.select(fn.MAX(Pace.next_at)).where(Pace.scope != _GLOBAL_SCOPE).scalar()
     )
-    return last + _LONGEST_DELAY if last and last > now - _LONGEST_DELAY else None
+    return last + _MAX_DELAY if last and last > now - _MAX_DELAY else None
 
 
 def _lock_paces(domains: Iterable[str], now: datetime) -> dict[str, Pace]:
     names = sorted(domains)
-    fresh = [{"scope": name, "next_at": now} for name in names]
-    Pace.insert_many(fresh).on_conflict_ignore().execute()
+    new_rows = [{"scope": name, "next_at": now} for name in names]
+    Pace.insert_many(new_rows).on_conflict_ignore().execute()
     query = lock_rows(Pace.select().where(Pace.scope.in_(names)).order_by(Pace.scope))
     return {pace.scope: pace for pace in query}
 

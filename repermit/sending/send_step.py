@@ -1,6 +1,6 @@
-"""The one durable step: what became of the mails before, and which mails start now.
+"""The durable step: recording accepted mails, and starting the next ones.
 
-One statement for all connections at once; its rows say whose mails they still were.
+One statement serves all connections; its rows tell which mails were still this worker's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from repermit.smtp.reply_codes import Reply
 
 
 class Start(NamedTuple):
-    """A mail that wants to start: its claim, its Message-ID and the moment that its Date names."""
+    """A mail about to start: its claim, its Message-ID and the time of its Date header."""
 
     claim: Claim
     message_id: str
@@ -35,17 +35,17 @@ def record_step(
     starts: Sequence[Start],
     now: datetime,
 ) -> tuple[set[int], set[int]]:
-    """Mark what a server has accepted, and start what may start, in one transaction.
+    """Mark accepted mails as sent, and start the next ones, in one transaction.
 
-    `accepted` are numbers of mails with the reply. Returns the
-    numbers of those that were marked and of those that have started: the others were another
-    worker's, or nothing that the claim rested on holds any more. Only after this may a final dot
-    leave.
+    - `accepted`: numbers of mails, each with the server's reply.
+    - Returns the numbers of the mails marked as sent and of those started. A missing mail is
+      another worker's, or must not be sent any more.
+    - A final dot may be sent only after this.
     """
     with database.atomic():
-        marked = _mark_accepted(database, worker, accepted, now) if accepted else set()
-        started = _start_mails(database, worker, starts) if starts else set()
-    return marked, started
+        sent_ids = _mark_accepted(database, worker, accepted, now) if accepted else set()
+        started_ids = _start_mails(database, worker, starts) if starts else set()
+    return sent_ids, started_ids
 
 
 def return_claims(
@@ -56,9 +56,9 @@ def return_claims(
     fingerprint_key: bytes,
     now: datetime,
 ) -> list[tuple[int, Dropped]]:
-    """Put claimed mails that have not started back, or drop them.
+    """Requeue claimed mails that have not started, or drop them.
 
-    Returns those that are dropped now, whoever it was that did it.
+    Returns those of the mails that are dropped by now, by this or another worker, with the reason.
     """
     with database.atomic():
         claimed_ids = _lock_claimed(numbers, worker)
@@ -77,21 +77,21 @@ def return_claims(
 
 
 def _lock_claimed(numbers: Sequence[int], worker: str) -> list[int]:
-    """Touch the mails that are still ours, which locks them until the transaction ends."""
-    touched: Any = (
+    """Lock the mails that are still this worker's, by an update; return their numbers."""
+    locked_rows: Any = (
         Mail.update(worker=worker)
         .where(Mail.id.in_(numbers), Mail.state == MailState.CLAIMED, Mail.worker == worker)
         .returning(Mail.id)
         .tuples()
         .execute()
     )
-    return [number for (number,) in touched]
+    return [number for (number,) in locked_rows]
 
 
 def _mark_accepted(
     database: Database, worker: str, accepted: Sequence[tuple[int, Reply]], now: datetime
 ) -> set[int]:
-    # A late outcome settles only its own unresolved doubt.
+    # A late reply may settle only a doubt about this worker's own attempt.
     values = [value for number, reply in accepted for value in (number, reply.code, reply.status)]
     statement = _make_mark_sql(database.param, len(accepted))
     return _run_returning_ids(database, statement, *values, format_timestamp(now), worker)
@@ -99,23 +99,23 @@ def _mark_accepted(
 
 @cache
 def _make_mark_sql(placeholder: str, count: int) -> str:
-    return _MARK_SQL.format(sign=placeholder, rows=_make_rows(placeholder, count, width=3))
+    return _MARK_SQL.format(placeholder=placeholder, rows=_make_rows(placeholder, count, width=3))
 
 
 _MARK_SQL = """\
 WITH outcome (id, code, status) AS (VALUES {rows})
 UPDATE mail
-SET state = 'sent', sent_at = {sign}, reply_code = outcome.code, reply_status = outcome.status,
-    lease_until = NULL
+SET state = 'sent', sent_at = {placeholder}, reply_code = outcome.code,
+    reply_status = outcome.status, lease_until = NULL
 FROM outcome
-WHERE mail.id = outcome.id AND mail.worker = {sign} AND mail.state IN ('started', 'in_doubt')
+WHERE mail.id = outcome.id AND mail.worker = {placeholder} AND mail.state IN ('started', 'in_doubt')
 RETURNING mail.id"""
 
 
 def _start_mails(database: Database, worker: str, starts: Sequence[Start]) -> set[int]:
-    """Start mails: everything that the claim rested on is looked at once more (invariant 3).
+    """Start mails whose conditions still hold (invariant 3); return their numbers.
 
-    A mail that has been in doubt keeps the moment of its first attempt, so that the second one is
+    A mail that was in doubt keeps the start time of its first attempt, so that the second one is
     the same mail.
     """
     values = [
@@ -131,7 +131,7 @@ def _start_mails(database: Database, worker: str, starts: Sequence[Start]) -> se
 @cache
 def _make_start_sql(placeholder: str, count: int, moment: str) -> str:
     return _START_SQL.format(
-        sign=placeholder, rows=_make_rows(placeholder, count, width=4), moment=moment
+        placeholder=placeholder, rows=_make_rows(placeholder, count, width=4), moment=moment
     )
 
 
@@ -139,14 +139,14 @@ _MADE_AT = "starting.made_at"
 _MADE_AT_POSTGRESQL = "CAST(starting.made_at AS timestamptz)"
 
 
-# The values in it are words of ours.
+# All values in it are constants of this program.
 _START_SQL = f"""\
 WITH starting (id, fingerprint, message_id, made_at) AS (VALUES {{rows}})
 UPDATE mail
 SET state = '{MailState.STARTED}', attempts = mail.attempts + 1,
     started_at = COALESCE(mail.started_at, {{moment}}), message_id = starting.message_id
 FROM starting
-WHERE mail.id = starting.id AND mail.state = '{MailState.CLAIMED}' AND mail.worker = {{sign}}
+WHERE mail.id = starting.id AND mail.state = '{MailState.CLAIMED}' AND mail.worker = {{placeholder}}
 AND (
     mail.kind NOT IN ('{MailKind.ASK}', '{MailKind.REMINDER}')
     OR (
@@ -175,7 +175,7 @@ AND (
 RETURNING mail.id"""  # noqa: S608
 
 
-# Mails that start together were made together.
+# Cached: mails that start together were composed at the same time.
 _format_time = lru_cache(maxsize=64)(format_timestamp)
 
 

@@ -1,4 +1,4 @@
-"""Faults of the mail server, which `status` shows until a mail leaves again."""
+"""Faults of the mail server, which `status` shows until a mail is accepted again."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _KEY = "sending_fault"
 
 @dataclass(frozen=True)
 class ServerFault:
-    """Why nothing leaves, and since when (aware UTC); `last_at` is when it was seen last."""
+    """Why no mail is accepted, and since when; `last_at`: the last occurrence (aware UTC)."""
 
     reason: LazyText
     since: datetime
     last_at: datetime
 
 
-def note_fault(database: Database, reason: str, *, now: datetime) -> None:
-    """Keep why the last run ended early; with "" forget it, since mails leave again."""
+def record_fault(database: Database, reason: str, *, now: datetime) -> None:
+    """Store why the last run ended early; "" deletes it, since mails are accepted again."""
     last = read_last_fault()
     if not reason and last is None:
         return
@@ -53,7 +53,7 @@ def note_fault(database: Database, reason: str, *, now: datetime) -> None:
 
 
 def read_last_fault() -> ServerFault | None:
-    """Return the fault of the last run that had something to send, None if it had none."""
+    """Return the fault of the last run that had mails to send; None if it had none."""
     row = Meta.get_or_none(Meta.key == _KEY)
     if row is None:
         return None
@@ -68,15 +68,15 @@ def read_last_fault() -> ServerFault | None:
 # --- Refusals for a policy, such as 550 5.7.1. ----------------------------------------------------
 
 
-# So many one after the other, with nothing accepted in between, are not a matter of recipients.
+# So many in a row, with nothing accepted in between, are the server's policy.
 _MAX_IN_A_ROW = 3
 
 
 class PolicyRefusals:
-    """The refusals for a policy of one run of sending.
+    """The refusals for a policy in one run of sending.
 
-    Each is put off at first, and the others go on. Where nothing is accepted any more, it was the
-    server's policy, and those that were put off for it are as if they had not been offered.
+    Each refused mail is postponed, and sending goes on. If nothing is accepted any more, the
+    policy is about all mails: then the postponed ones become due again.
     """
 
     def __init__(self, database: Database, *, worker: str, clock: Clock) -> None:
@@ -87,17 +87,17 @@ class PolicyRefusals:
         self._last_fault = LazyText()
         self._has_accepted = False
 
-    def note_acceptance(self) -> None:
-        """Hear that the server has accepted a mail: those before were its recipients' own."""
+    def record_acceptance(self) -> None:
+        """Record that the server accepted a mail: earlier refusals were about their recipients."""
         self._has_accepted = True
         self._refused_ids.clear()
 
     def postpone_mail(
         self, number: int, error: TransportError, *, was_started: bool
     ) -> tuple[MailState | None, LazyText]:
-        """Write down a refusal; return the mail's state, and what it says of the server, if that.
+        """Record a refusal; return the mail's state, and the server's fault, "" for none.
 
-        One that was known to be the recipient's own says nothing.
+        A mail that had been postponed before says nothing about the server.
         """
         state, is_known = refusals_and_retries.postpone_mail(
             self._database,
@@ -115,7 +115,7 @@ class PolicyRefusals:
         ) >= _MAX_IN_A_ROW else LazyText()
 
     def finish(self) -> LazyText:
-        """Judge what is open at the end of the run: return what it says of the server, or ""."""
+        """Return, at the end of the run, the server's fault; "" if it accepted any mail."""
         return self._blame_server() if self._refused_ids and not self._has_accepted else LazyText()
 
     def _blame_server(self) -> LazyText:
@@ -127,7 +127,7 @@ class PolicyRefusals:
 
 
 def count_policy_refusals(mailing_list: MailingList) -> dict[str, int]:
-    """Count the mails that wait since a policy stands against their recipient, by codes."""
+    """Count the mails that are postponed for a policy, by reply codes."""
     query: Any = (
         Mail.select(Mail.reply_code, Mail.reply_status, fn.COUNT(Mail.id))
         .where(Mail.list == mailing_list, IS_QUEUED, refusals_and_retries.IS_POSTPONED)

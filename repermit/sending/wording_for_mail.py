@@ -1,4 +1,4 @@
-"""Which of a campaign's frozen wordings a mail is made from: its language and its revision."""
+"""Choosing the frozen wording that a mail is composed from, by language and revision."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from repermit.sending.queued_mail import QueuedMail
 def choose_wordings(
     database: Database, mails: Iterable[QueuedMail], terms: Mapping[int, CampaignTerms]
 ) -> dict[int, int | None]:
-    """Return the wording of each mail that nobody has asked for, by its number; None if it lacks.
+    """Return the wording id of each ask and reminder by mail number, None if there is none.
 
-    In the contact's language, else the list's, else any, the newest revision. A mail that has been
-    tried keeps its own, so that every attempt is the same mail.
+    The newest revision in the contact's language, else the list's, else any. A mail that was
+    started before keeps its wording, so that every attempt is the same mail.
     """
     newest = _read_newest_wordings(database, terms)
     chosen: dict[int, int | None] = {}
@@ -33,8 +33,8 @@ def choose_wordings(
     return chosen
 
 
-def _choose_fallback(by_language: Mapping[str | None, int], usual: str) -> int | None:
-    return by_language.get(usual) or next(iter(by_language.values()), None)
+def _choose_fallback(by_language: Mapping[str | None, int], default_language: str) -> int | None:
+    return by_language.get(default_language) or next(iter(by_language.values()), None)
 
 
 def _read_newest_wordings(

@@ -1,7 +1,7 @@
-"""The lock that each sending worker holds while it lives, and the request to stop.
+"""The lock that each sending worker holds while it is alive, and the request to stop.
 
-The system gives the lock back however the process ends; a clock could not tell a dead worker from a
-slow one.
+The operating system releases the lock however the process ends; a timeout could not tell a dead
+worker from a slow one.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from repermit.settings.definitions import Settings
 
 @dataclass(frozen=True)
 class Worker:
-    """One run of sending; `id` stands at the mails that it has claimed."""
+    """One run of sending; `id` is stored in the mails that it has claimed."""
 
     id: str
 
     @classmethod
     @contextmanager
     def register(cls, settings: Settings) -> Iterator[Worker]:
-        """Be a new worker, alive until the end of the block or of the process."""
+        """Register a new worker, alive until the end of the block or of the process."""
         worker = cls(new_id())
         path = settings.sqlite_path
         lock = (
@@ -48,7 +48,7 @@ class Worker:
 
 
 def is_alive(database: Database, worker_id: str) -> bool:
-    """Say whether a worker's lock is held; works from any process, its own too."""
+    """Return whether a worker's lock is held; works from any process, its own too."""
     if isinstance(database, peewee.PostgresqlDatabase):
         return not _is_session_lock_free(database, worker_id)
     return _is_held(_lock_folder(Path(database.database)) / worker_id)
@@ -60,7 +60,7 @@ def _lock_folder(database: Path) -> Path:
 
 @contextmanager
 def _hold_file_lock(folder: Path, name: str) -> Iterator[None]:
-    # Who may open a worker's file may hold its lock, and so keep a dead one alive.
+    # Private: anybody who can open the file could lock it, and make a dead worker look alive.
     folder.mkdir(mode=0o700, exist_ok=True)
     _remove_dead_files(folder)
     path = folder / name
@@ -72,7 +72,7 @@ def _hold_file_lock(folder: Path, name: str) -> Iterator[None]:
 
 
 def _make_locked_file(path: Path) -> IO[bytes]:
-    """Make a file under its name only once it is locked: nobody sees it free while it is held."""
+    """Create a file that gets its name only once it is locked, so that nobody sees it unlocked."""
     temporary = path.with_name(f".{path.name}")
     while True:
         file = temporary.open("wb")
@@ -80,21 +80,21 @@ def _make_locked_file(path: Path) -> IO[bytes]:
         try:
             temporary.rename(path)
         except FileNotFoundError:
-            # Somebody who swept came by before it was locked.
+            # Another worker's clean-up removed it before it was locked.
             file.close()
         else:
             return file
 
 
 def _remove_dead_files(folder: Path) -> None:
-    """Take away what workers that were killed have left, also before they had begun."""
+    """Delete the files of killed workers, including those killed before they were registered."""
     for path in folder.iterdir():
         if not _is_held(path):
             path.unlink(missing_ok=True)
 
 
 def _is_held(path: Path) -> bool:
-    # A shared lock, so that two who look at once do not take each other for the worker.
+    # A shared lock, so that two processes checking at once do not take each other for the worker.
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -115,8 +115,8 @@ def _hold_session_lock(url: str, name: str) -> Iterator[None]:
         try:
             yield
         finally:
-            # The server notices the end of a session a moment late. One that it has ended itself
-            # holds nothing any more.
+            # PostgreSQL notices the end of a session late. A session that it has ended itself holds
+            # no lock any more.
             with suppress(psycopg.Error):
                 session.execute("SELECT pg_advisory_unlock(%s)", (_make_lock_key(name),))
 
@@ -138,48 +138,48 @@ def _make_lock_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
 
-# --- How a process that sends is told to stop. ----------------------------------------------------
+# --- The request that a sending process stops. ----------------------------------------------------
 
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SIGNAL_EXIT_BASE = 128
-_LOOK_SECONDS = 1.0
+_WAIT_SLICE = 1.0
 
 
 class StopRequest:
-    """The wish that something stops, from any thread or from a signal; one thread waits for it.
+    """A request to stop, from any thread or from a signal, for which one thread waits.
 
-    `is_asked` says whether it has come.
+    `is_asked`: whether the request was made.
     """
 
     def __init__(self) -> None:
         self.is_asked = False
-        self._sign = 0
+        self._signal_number = 0
         # A signal may come while the same thread waits, where it must not take an Event's lock.
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     @property
     def exit_code(self) -> int:
         """Return the exit code of the process: 130 for Ctrl-C, 143 for SIGTERM, 0 for neither."""
-        return _SIGNAL_EXIT_BASE + self._sign if self._sign else 0
+        return _SIGNAL_EXIT_BASE + self._signal_number if self._signal_number else 0
 
     def ask(self) -> None:
-        """Wish it; more than once does no harm."""
+        """Request the stop; may be called more than once."""
         self.is_asked = True
         self._wakeups.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is asked for, so many seconds at most; say whether it was."""
+        """Wait at most `timeout` seconds for the request; return whether it was made."""
         ends_at = math.inf if timeout is None else time.monotonic() + timeout
-        while not self.is_asked and (left := ends_at - time.monotonic()) > 0:
-            # A signal wakes no wait that begins at that very instant: its handler runs after it.
+        while not self.is_asked and (remaining := ends_at - time.monotonic()) > 0:
+            # A signal does not wake a wait that starts at the same instant, so waits are short.
             with suppress(queue.Empty):
-                self._wakeups.get(timeout=min(left, _LOOK_SECONDS))
+                self._wakeups.get(timeout=min(remaining, _WAIT_SLICE))
         return self.is_asked
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Ask at the first SIGTERM or SIGINT of the block; at the second one the process ends.
+        """Request a stop at the first SIGTERM or SIGINT in the block; the second one kills.
 
         Must be entered in the main thread.
         """
@@ -191,8 +191,8 @@ class StopRequest:
                 signal.signal(signum, handler)
 
     def _handle_signal(self, signum: int, _frame: FrameType | None) -> None:
-        # Whoever asks again does not want to wait; killed at any instant, nothing is lost.
+        # A second signal kills the process at once; nothing is lost at any instant.
         for stop_signal in _STOP_SIGNALS:
             signal.signal(stop_signal, signal.SIG_DFL)
-        self._sign = signum
+        self._signal_number = signum
         self.ask()

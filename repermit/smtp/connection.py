@@ -1,4 +1,4 @@
-"""Connections to servers: trusted certificates, a time limit, and an open SMTP connection."""
+"""Connections to servers: TLS contexts, a time limit, and a non-blocking SMTP connection."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def checking_context(ca_file: str, *, key: str = "mail.ca_file") -> ssl.SSLContext:
-    """Return a context that checks certificate and name; `ca_file` adds an authority, "" none.
+    """Return a TLS context that checks the certificate and the host name.
 
-    Raises ConfigError, for the setting `key`, if that file cannot be used.
+    - `ca_file` adds a certificate authority; "" adds none.
+    - Raises ConfigError, for the setting `key`, if that file cannot be read.
     """
     context = ssl.create_default_context()
     try:
@@ -36,9 +37,9 @@ def checking_context(ca_file: str, *, key: str = "mail.ca_file") -> ssl.SSLConte
     return context
 
 
-# --- A time limit on what a server may take, whatever it does. ------------------------------------
+# --- A time limit for a whole connection attempt. -------------------------------------------------
 
-# A timeout of a socket begins anew with each octet that comes, and looking up a name has none.
+# A socket's timeout restarts with each octet received, and a DNS lookup has none.
 
 
 class _SupportsClose(Protocol):
@@ -49,17 +50,17 @@ _Result = TypeVar("_Result", bound=_SupportsClose)
 
 
 class CancelToken:
-    """Cuts connections off from another thread, also in the middle of a reply."""
+    """Aborts connections from another thread, even in the middle of a reply."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._handles: list[socket.socket] = []
         self._is_over = False
 
-    def watch(self, sock: socket.socket) -> None:
-        """Watch a socket; closes it and raises TimeoutError if the end has come already.
+    def register(self, sock: socket.socket) -> None:
+        """Register a socket to abort; close it and raise TimeoutError if this is finished.
 
-        It keeps a handle of its own, since TLS takes over the first one.
+        A duplicate of the socket is stored, since TLS takes over the original.
         """
         with self._lock:
             if not self._is_over:
@@ -68,13 +69,13 @@ class CancelToken:
         sock.close()
         raise TimeoutError
 
-    def end(self, *, cut: bool) -> bool:
-        """Stop watching, and cut the sockets off if `cut`; return False if it had ended before."""
+    def finish(self, *, abort: bool) -> bool:
+        """Release the sockets, shut them down if `abort`; return False if already finished."""
         with self._lock:
             was_over, self._is_over = self._is_over, True
             handles, self._handles = self._handles, []
         for handle in handles:
-            if cut:
+            if abort:
                 with contextlib.suppress(OSError):
                     handle.shutdown(socket.SHUT_RDWR)
             handle.close()
@@ -82,65 +83,66 @@ class CancelToken:
 
 
 def run_with_timeout(
-    work: Callable[[CancelToken], _Result], seconds: float, cutter: CancelToken
+    function: Callable[[CancelToken], _Result], seconds: float, cancel_token: CancelToken
 ) -> _Result:
-    """Return what `work` returns; raises what it raises, and TimeoutError after so many seconds.
+    """Run a function in its own thread; raise TimeoutError if it takes too many seconds.
 
-    - `work` runs in a thread of its own, and is given `cutter` to watch its sockets. What it
-      returns too late is closed.
-    - `cutter` may be ended by any thread; whoever waits here may be interrupted.
+    - `function` gets `cancel_token`, with which it registers its sockets. A result that comes too
+      late is closed; an exception is raised here.
+    - `cancel_token` may be finished by any thread, and the waiting thread may be interrupted.
     """
     done: queue.SimpleQueue[_Result | BaseException] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            found = work(cutter)
+            result = function(cancel_token)
         except BaseException as error:  # noqa: BLE001  raised again where somebody waits
-            cutter.end(cut=False)
+            cancel_token.finish(abort=False)
             done.put(error)
             return
-        if cutter.end(cut=False):
-            done.put(found)
+        if cancel_token.finish(abort=False):
+            done.put(result)
         else:
-            found.close()
+            result.close()
             done.put(TimeoutError())
 
     thread = threading.Thread(target=run, name="dialling", daemon=True)
     try:
         thread.start()
-        found = _await(done, seconds, cutter)
+        result = _await(done, seconds, cancel_token)
     except BaseException:
-        cutter.end(cut=True)
+        cancel_token.finish(abort=True)
         raise
-    if isinstance(found, BaseException):
-        raise found
-    return found
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _await(
-    done: queue.SimpleQueue[_Result | BaseException], seconds: float, cutter: CancelToken
+    done: queue.SimpleQueue[_Result | BaseException], seconds: float, cancel_token: CancelToken
 ) -> _Result | BaseException:
     try:
         return done.get(timeout=seconds)
     except queue.Empty:
-        # In the same moment it may have come to its end.
-        return TimeoutError() if cutter.end(cut=True) else done.get()
+        # The function may have returned at the same instant.
+        return TimeoutError() if cancel_token.finish(abort=True) else done.get()
 
 
-# --- An open SMTP connection that never blocks: a socket and its dialogue. ------------------------
+# --- A non-blocking SMTP connection: a socket and its protocol. -----------------------------------
 
 
-# More than a TLS record holds (RFC 8446 §5.1), since no selector would see what is decrypted and
+# More than a TLS record holds (RFC 8446 §5.1): a selector does not see data that is decrypted but
 # not yet read.
-_AT_ONCE = 65_536
-_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_READ_SIZE = 65_536
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class SmtpConnection:
-    """A connection that has been dialled, secured and logged in by `Connection.configure_host`.
+    """A non-blocking SMTP connection, opened and logged in by `Connection.configure_host`.
 
-    `carried` counts the mails that it has carried. What the server says comes from `pull`; an
-    OSError there, or in anything that says something, means that the line is dead.
+    - `sent_count`: the number of mails whose body was sent.
+    - `read_events` returns what the server replies.
+    - An OSError from any method that reads or writes means that the connection is lost.
     """
 
     def __init__(self, host: smtplib.SMTP) -> None:
@@ -150,97 +152,98 @@ class SmtpConnection:
         # smtplib's reader would keep the socket open when it is closed.
         assert host.file is not None  # noqa: S101
         host.file.close()
-        self._dialogue = SmtpClientProtocol(host.esmtp_features)
+        self._protocol = SmtpClientProtocol(host.esmtp_features)
         self._unsent = b""
-        self._given = 0
-        self._taken = 0
-        self._dot_at: int | None = None
-        self.carried = 0
+        self._queued_bytes = 0
+        self._sent_bytes = 0
+        self._dot_position: int | None = None
+        self.sent_count = 0
 
     def fileno(self) -> int:
-        """Return the number of its socket, for a selector; -1 once it is closed."""
+        """Return the file descriptor of the socket, for a selector; -1 once it is closed."""
         return self._socket.fileno()
 
     @property
     def has_more_to_send(self) -> bool:
-        """Say whether the system has not taken everything yet; `flush` goes on."""
+        """Return whether output is left that the system has not accepted; `flush` sends it."""
         return bool(self._unsent)
 
     @property
     def is_waiting(self) -> bool:
-        """Say whether a reply is still to come."""
-        return self._dialogue.is_waiting
+        """Return whether a reply is still expected."""
+        return self._protocol.is_waiting
 
     @property
-    def heard(self) -> int:
-        """Return how many replies have come whole."""
-        return self._dialogue.heard
+    def reply_count(self) -> int:
+        """Return how many complete replies were received."""
+        return self._protocol.reply_count
 
     @property
     def may_have_sent_dot(self) -> bool:
-        """Say whether any of the dot of the body that was sent last may have left."""
-        return self._dot_at is not None and self._taken > self._dot_at
+        """Return whether any part of the last body's final dot may have been sent."""
+        return self._dot_position is not None and self._sent_bytes > self._dot_position
 
     def offer(self, envelope: Envelope) -> None:
-        """Ask the server to take a mail; raises TransportError as Dialogue.offer does."""
-        self._dialogue.offer(envelope)
+        """Send a mail's envelope; raises TransportError as `SmtpClientProtocol.offer` does."""
+        self._protocol.offer(envelope)
         self.flush()
 
     def send_body(self, wire: bytes, following: Envelope | None) -> None:
-        """Send a body with its dot, and behind it the next envelope, in one packet if it fits.
+        """Send a body with its final dot, and the next envelope in the same packet if it fits.
 
-        Raises TransportError as Dialogue.offer does, when the body is on its way.
+        Raises TransportError as `SmtpClientProtocol.offer` does; the body is sent all the same.
         """
-        self.carried += 1
-        self._dialogue.send_body(wire)
-        self._dot_at = self._given + len(wire)
+        self.sent_count += 1
+        self._protocol.send_body(wire)
+        self._dot_position = self._queued_bytes + len(wire)
         try:
             if following is not None:
-                self._dialogue.offer(following)
+                self._protocol.offer(following)
         finally:
             self.flush()
 
     def flush(self) -> None:
-        """Send what the system takes of what is still to be sent."""
-        pending = b"".join(self._dialogue.take_output())
-        self._given += len(pending)
+        """Send as much of the pending output as the system accepts now."""
+        pending = b"".join(self._protocol.take_output())
+        self._queued_bytes += len(pending)
         if self._unsent:
             pending = self._unsent + pending
         elif not pending:
             return
         self._unsent = pending
         try:
-            taken = self._socket.send(pending)
-        except _NOT_NOW:
+            sent = self._socket.send(pending)
+        except _WOULD_BLOCK:
             return
-        self._taken += taken
-        self._unsent = pending[taken:]
+        self._sent_bytes += sent
+        self._unsent = pending[sent:]
 
-    def pull(self) -> list[Event]:
-        """Return what the server has said, and send what follows from it.
+    def read_events(self) -> list[Event]:
+        """Return the events of the replies received, and send the commands that follow.
 
-        Raises ConnectionResetError if it has gone; what it said before that comes first.
+        Raises ConnectionResetError if the server has closed the connection, after all its replies
+        were read.
         """
         try:
-            data = self._socket.recv(_AT_ONCE)
-        except _NOT_NOW:
+            data = self._socket.recv(_READ_SIZE)
+        except _WOULD_BLOCK:
             self.flush()
             return []
         if not data:
             raise ConnectionResetError
-        events = self._dialogue.receive(data)
-        if self._unsent or self._dialogue.has_output:
-            # If it is dead, that is found at the next look; what it has said counts.
+        events = self._protocol.receive(data)
+        if self._unsent or self._protocol.has_output:
+            # A lost connection is noticed at the next read; the replies received still count.
             with contextlib.suppress(OSError):
                 self.flush()
         return events
 
-    def hang_up(self) -> None:
-        """Drop the connection as it stands: a mail without its dot is none."""
+    def abort(self) -> None:
+        """Close the connection without QUIT; a mail without its final dot is not accepted."""
         self._socket.close()
 
     def close(self) -> None:
-        """Take leave without waiting for the answer; it has nothing left to say."""
+        """Send QUIT and close the connection without waiting for the reply."""
         with contextlib.suppress(OSError):
             self._socket.send(b"QUIT\r\n")
             self._socket.shutdown(socket.SHUT_WR)

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from repermit.settings.definitions import MailServer
     from repermit.smtp.protocol import Event
 
-_LONGEST_NAME = 253
+_MAX_HOST_NAME_LENGTH = 253
 
 
 class Mailer(flask_mail.Mail):
-    """The mail server of the settings; `send` and `connect` are Flask-Mail's, `dial` is ours.
+    """The mail server of the settings; `send` and `connect` come from Flask-Mail.
 
-    `clock` tells when a token ends. Raises ConfigError for a server's name, an authority or a
-    password that cannot be used.
+    - `clock` decides when an OAuth token has expired.
+    - Raises ConfigError for a host name, a certificate authority or a password that cannot be used.
     """
 
     app: Flask
@@ -49,12 +49,12 @@ class Mailer(flask_mail.Mail):
     def __init__(self, server: MailServer, *, clock: Clock | None = None) -> None:
         app = Flask(__name__, static_folder=None)
         app.config.update(
-            MAIL_SERVER=_host_name(server.server),
+            MAIL_SERVER=_check_host_name(server.server),
             MAIL_PORT=server.port,
             MAIL_USE_TLS=server.tls == "starttls",
             MAIL_USE_SSL=server.tls == "tls",
             MAIL_USERNAME=server.username,
-            MAIL_PASSWORD=_plain_ascii(server.password),
+            MAIL_PASSWORD=_require_ascii(server.password),
             # What Flask-Mail would print quotes addresses.
             MAIL_DEBUG=0,
         )
@@ -65,26 +65,26 @@ class Mailer(flask_mail.Mail):
         self.tokens = oauth.token_source(server) if server.auth == "xoauth2" else None
 
     def connect(self) -> Connection:
-        """Return a connection that has not been dialled yet."""
+        """Return a connection of Flask-Mail's that is not open yet."""
         return Connection(self)
 
     def send(self, message: flask_mail.Message) -> None:
-        """Send one message of Flask-Mail's; raises what `Connection.send` and a dial raise."""
+        """Send a Flask-Mail message; raises what `Connection.send` and `configure_host` raise."""
         with self.app.app_context():
             super().send(message)
 
-    def dial(self, cutter: CancelToken | None = None) -> SmtpConnection:
-        """Return an open line; raises TransportError that says why there is none.
+    def open_connection(self, cancel_token: CancelToken | None = None) -> SmtpConnection:
+        """Open a connection and log in; raises TransportError with the step that failed.
 
-        `cutter` ends it before its time.
+        `cancel_token` aborts the attempt from another thread.
         """
-        return SmtpConnection(self.connect().configure_host(cutter))
+        return SmtpConnection(self.connect().configure_host(cancel_token))
 
 
-def _host_name(name: str) -> str:
+def _check_host_name(name: str) -> str:
     try:
-        # What is longer is no name (RFC 1035 §2.3.4), and takes long to encode.
-        is_usable = len(name) <= _LONGEST_NAME and bool(name.encode("idna"))
+        # A longer text is no host name (RFC 1035 §2.3.4), and takes long to encode.
+        is_usable = len(name) <= _MAX_HOST_NAME_LENGTH and bool(name.encode("idna"))
     except UnicodeError:
         is_usable = False
     if not is_usable:
@@ -92,7 +92,7 @@ def _host_name(name: str) -> str:
     return name
 
 
-def _plain_ascii(password: str) -> str:
+def _require_ascii(password: str) -> str:
     # smtplib encodes a login in ASCII and would fail at every mail.
     if not password.isascii():
         raise ConfigError(
@@ -102,25 +102,26 @@ def _plain_ascii(password: str) -> str:
     return password
 
 
-# --- Dialling: each step is checked, and its fault says what to look at. --------------------------
+# --- Connecting: each step is checked, and its error says what to look at. ------------------------
 
 
 class Connection(flask_mail.Connection):
-    """Flask-Mail's connection; each step is checked, and a fault says which one failed."""
+    """Flask-Mail's connection; each step is checked, and an error says which one failed."""
 
     mail: Mailer
-    # What is wrong if the step that is under way takes too long.
-    _trouble = LazyText()
+    # The reason to give if the current step times out.
+    _timeout_reason = LazyText()
 
     def send(
         self,
         message: flask_mail.Message,
         envelope_from: str | tuple[str, str] | None = None,
     ) -> None:
-        """Send a message of Flask-Mail's over this connection, within `with`.
+        """Send a Flask-Mail message over this connection, within its `with` block.
 
-        Raises BadHeaderError also for a line end in an extra header, and smtplib's errors, which
-        cannot tell a mail that was refused from one that may have gone: `hand_over` can.
+        - Raises BadHeaderError also for a line end in an extra header.
+        - Raises smtplib's errors, which do not tell a refused mail from one that may have been
+          accepted; `hand_over` does.
         """
         extra = (message.extra_headers or {}).items()
         if any(end in text for header in extra for text in header for end in "\r\n"):
@@ -128,51 +129,51 @@ class Connection(flask_mail.Connection):
         with self.mail.app.app_context():
             super().send(message, envelope_from)
 
-    def configure_host(self, cutter: CancelToken | None = None) -> smtplib.SMTP:
-        """Connect, with every step checked; raises TransportError that says which one failed.
+    def configure_host(self, cancel_token: CancelToken | None = None) -> smtplib.SMTP:
+        """Connect and log in; raises TransportError with the step that failed.
 
-        All of it may take `connect_timeout` seconds, and `cutter` ends it before.
+        All steps together may take `connect_timeout` seconds; `cancel_token` aborts them earlier.
         """
         try:
             return run_with_timeout(
-                self._connect, self.mail.connect_timeout, cutter or CancelToken()
+                self._connect, self.mail.connect_timeout, cancel_token or CancelToken()
             )
         except TimeoutError as error:
-            raise self._fault(self._trouble, error) from None
+            raise self._make_error(self._timeout_reason, error) from None
 
-    def _connect(self, cutter: CancelToken) -> smtplib.SMTP:
-        self._trouble = _NOT_REACHED
-        host = self._dial(cutter)
+    def _connect(self, cancel_token: CancelToken) -> smtplib.SMTP:
+        self._timeout_reason = _UNREACHABLE
+        host = self._open(cancel_token)
         try:
-            self._trouble = _NOT_TALKED_TO
-            self._secure(host)
-            self._trouble = _NO_LOGIN
+            self._timeout_reason = _NO_CONVERSATION
+            self._start_tls_and_ehlo(host)
+            self._timeout_reason = _LOGIN_REFUSED
             self._log_in(host)
         except BaseException:
             host.close()
             raise
-        # What is said goes out at once.
-        assert host.sock is not None  # noqa: S101  it has just spoken
+        # Commands are sent without delay.
+        assert host.sock is not None  # noqa: S101  the login has just used it
         host.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return host
 
-    def _dial(self, cutter: CancelToken) -> smtplib.SMTP:
+    def _open(self, cancel_token: CancelToken) -> smtplib.SMTP:
         mail = self.mail
         try:
-            return _TLSClient(mail, cutter) if mail.use_ssl else _Client(mail, cutter)
+            return _TLSClient(mail, cancel_token) if mail.use_ssl else _Client(mail, cancel_token)
         except OSError as error:
-            raise self._fault(_NOT_REACHED, error) from None
+            raise self._make_error(_UNREACHABLE, error) from None
 
-    def _secure(self, host: smtplib.SMTP) -> None:
+    def _start_tls_and_ehlo(self, host: smtplib.SMTP) -> None:
         try:
-            # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
+            # Raises if STARTTLS is not offered, as when an attacker in between has removed it.
             if self.mail.use_tls:
                 host.starttls(context=self.mail.tls_context)
             host.ehlo_or_helo_if_needed()
         except smtplib.SMTPNotSupportedError as error:
-            raise self._fault(LazyText("does not offer STARTTLS"), error) from None
+            raise self._make_error(LazyText("does not offer STARTTLS"), error) from None
         except OSError as error:
-            raise self._fault(_NOT_TALKED_TO, error) from None
+            raise self._make_error(_NO_CONVERSATION, error) from None
 
     def _log_in(self, host: smtplib.SMTP) -> None:
         mail = self.mail
@@ -182,7 +183,7 @@ class Connection(flask_mail.Connection):
             elif mail.username and mail.password:
                 host.login(mail.username, mail.password)
         except OSError as error:
-            raise self._fault(self._explain_login_fault(error), error) from None
+            raise self._make_error(self._explain_login_fault(error), error) from None
 
     def _explain_login_fault(self, error: OSError) -> LazyText:
         """Return whether the server refused the login, or offers no login of this kind."""
@@ -190,120 +191,130 @@ class Connection(flask_mail.Connection):
             error, smtplib.SMTPResponseException | smtplib.SMTPServerDisconnected
         )
         if has_spoken or not isinstance(error, smtplib.SMTPException):
-            return _NO_LOGIN
+            return _LOGIN_REFUSED
         return _NO_TOKEN if self.mail.tokens is not None else _NO_PASSWORD
 
-    def _fault(self, what: LazyText, error: Exception) -> TransportError:
-        """Return the error for a failed step; of the server's reply it has the codes alone."""
+    def _make_error(self, problem: LazyText, error: Exception) -> TransportError:
+        """Return the error for a failed step, with only the codes of the server's reply."""
         if isinstance(error, ssl.SSLCertVerificationError):
-            what = LazyText(
+            problem = LazyText(
                 "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
             )
         reply = Reply(0, "")
         if isinstance(error, smtplib.SMTPResponseException):
-            words = error.smtp_error
+            reply_text = error.smtp_error
             reply = read_reply(
-                error.smtp_code, words if isinstance(words, bytes) else words.encode()
+                error.smtp_code,
+                reply_text if isinstance(reply_text, bytes) else reply_text.encode(),
             )
         reason = LazyText(
             "the mail server %(server)s, port %(port)s, %(what)s",
             server=self.mail.server,
             port=str(self.mail.port),
-            what=what,
+            what=problem,
         )
         return TransportError(max(reply.code, 0), reply.status, reason=reason)
 
 
-_NOT_REACHED = LazyText("cannot be reached")
-_NOT_TALKED_TO = LazyText("cannot be talked to")
-_NO_LOGIN = LazyText("does not take the login")
+_UNREACHABLE = LazyText("cannot be reached")
+_NO_CONVERSATION = LazyText("cannot be talked to")
+_LOGIN_REFUSED = LazyText("does not take the login")
 _NO_TOKEN = LazyText('offers no login with auth = "xoauth2"')
 _NO_PASSWORD = LazyText("offers no login with a password")
 
 
 class _Client(smtplib.SMTP):
-    """A client that can be cut off, also while it waits for the greeting."""
+    """A client that can be aborted, even while it waits for the greeting."""
 
-    def __init__(self, mail: Mailer, cutter: CancelToken) -> None:
-        self._cutter = cutter
+    def __init__(self, mail: Mailer, cancel_token: CancelToken) -> None:
+        self._cancel_token = cancel_token
         super().__init__(mail.server, mail.port, timeout=mail.connect_timeout)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        found: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
-        self._cutter.watch(found)
-        return found
+        new_socket: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._cancel_token.register(new_socket)
+        return new_socket
 
 
 class _TLSClient(smtplib.SMTP_SSL, _Client):
-    """The same in TLS, whose handshake begins once the socket is watched."""
+    """The same over TLS; the handshake starts once the socket is registered."""
 
-    def __init__(self, mail: Mailer, cutter: CancelToken) -> None:
-        self._cutter = cutter
+    def __init__(self, mail: Mailer, cancel_token: CancelToken) -> None:
+        self._cancel_token = cancel_token
         smtplib.SMTP_SSL.__init__(
             self, mail.server, mail.port, timeout=mail.connect_timeout, context=mail.tls_context
         )
 
 
-# --- One mail over an open line. ------------------------------------------------------------------
+# --- One mail over an open connection. ------------------------------------------------------------
 
 
 def send_one(server: MailServer, mail: Mail) -> Reply:
-    """Send a single mail that nothing is recorded of, such as a preview; signed as all are.
+    """Send a single mail that is not recorded, such as a preview; it is signed like all others.
 
-    Raises TransportError, and OutcomeUnknown if it may have gone.
+    Raises TransportError, or OutcomeUnknown if the server may have accepted it.
     """
-    with closing(Mailer(server).dial()) as line:
-        return hand_over(line, mail, patience=server.reply_timeout, signer=make_signer(server))
+    with closing(Mailer(server).open_connection()) as connection:
+        return hand_over(connection, mail, timeout=server.reply_timeout, signer=make_signer(server))
 
 
 def hand_over(
-    line: SmtpConnection, mail: Mail, *, patience: float, signer: Signer | None = None
+    connection: SmtpConnection, mail: Mail, *, timeout: float, signer: Signer | None = None
 ) -> Reply:
-    """Send a mail and return the reply that accepts it; each may take `patience` seconds.
+    """Send a mail and return the reply that accepts it.
 
-    `signer` signs it first, None leaves it unsigned. Raises TransportError if the server has surely
-    not accepted it, and OutcomeUnknown if the dot may have left but no reply could be read
-    (RFC 5321 §4.5.3.2.6).
+    - `timeout`: seconds to wait for each reply.
+    - `signer` signs the mail first; None leaves it unsigned.
+    - Raises TransportError if the server certainly has not accepted the mail.
+    - Raises OutcomeUnknown if the final dot may have been sent but no reply could be read
+      (RFC 5321 §4.5.3.2.6).
     """
-    letter = encode_mail(mail)
+    encoded_mail = encode_mail(mail)
     if signer is not None:
-        letter = signer.sign(letter)
+        encoded_mail = signer.sign(encoded_mail)
     try:
-        return _converse(line, letter, patience)
+        return _exchange(connection, encoded_mail, timeout)
     except TimeoutError:
-        raise _lost(line, SILENT) from None
+        raise _make_lost_error(connection, SILENT) from None
     except OSError:
-        raise _lost(line, ENDED) from None
+        raise _make_lost_error(connection, ENDED) from None
 
 
-def _converse(line: SmtpConnection, letter: EncodedMail, patience: float) -> Reply:
-    line.offer(
-        Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)
+def _exchange(connection: SmtpConnection, encoded_mail: EncodedMail, timeout: float) -> Reply:
+    connection.offer(
+        Envelope(
+            encoded_mail.envelope_from,
+            encoded_mail.envelope_to,
+            encoded_mail.size,
+            encoded_mail.needs_smtputf8,
+        )
     )
     while True:
-        for event in _hear(line, patience):
+        for event in _wait_for_events(connection, timeout):
             match event:
                 case MessageAccepted(reply):
                     return reply
                 case ReadyForBody():
-                    line.send_body(letter.wire, None)
+                    connection.send_body(encoded_mail.wire, None)
                 case InvalidReply():
-                    raise _lost(line, GARBLED)
+                    raise _make_lost_error(connection, GARBLED)
                 case _:
                     raise event.error
 
 
-def _hear(line: SmtpConnection, patience: float) -> list[Event]:
-    """Wait until the server says something, or the system takes more of what is to be sent."""
-    wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.has_more_to_send else 0)
+def _wait_for_events(connection: SmtpConnection, timeout: float) -> list[Event]:
+    """Wait until the server replies or the system accepts more output; return the events."""
+    selected_events = selectors.EVENT_READ | (
+        selectors.EVENT_WRITE if connection.has_more_to_send else 0
+    )
     with selectors.DefaultSelector() as selector:
-        selector.register(line, wanted)
-        if not selector.select(patience):
+        selector.register(connection, selected_events)
+        if not selector.select(timeout):
             raise TimeoutError
-    return line.pull()
+    return connection.read_events()
 
 
-def _lost(line: SmtpConnection, why: LazyText) -> TransportError:
-    if line.may_have_sent_dot:
+def _make_lost_error(connection: SmtpConnection, reason: LazyText) -> TransportError:
+    if connection.may_have_sent_dot:
         return OutcomeUnknown(0, reason=PERHAPS)
-    return TransportError(0, reason=why)
+    return TransportError(0, reason=reason)

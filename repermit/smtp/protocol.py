@@ -1,6 +1,6 @@
-"""What is said to a mail server and what its replies mean, without the line that carries it.
+"""The client's side of SMTP as a state machine without a socket (sans-I/O).
 
-Bytes go in and out; who owns the socket decides when.
+Bytes go in and out; the owner of the socket decides when.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Envelope(NamedTuple):
 
 
 class ReadyForBody:
-    """The server waits for the body of the mail whose envelope was sent last."""
+    """The server accepted the last envelope and waits for the mail's body."""
 
 
 @dataclass(frozen=True)
 class EnvelopeRejected:
-    """The server wants no body for the envelope that was sent last.
+    """The server rejected the last envelope; no body is sent.
 
-    `at_once` says that it refused before it had heard of any recipient.
+    `at_once`: the server refused MAIL FROM already, before it knew any recipient.
     """
 
     error: TransportError
@@ -43,25 +43,25 @@ class EnvelopeRejected:
 
 
 class MessageAccepted(NamedTuple):
-    """The server has the mail whose body was sent last."""
+    """The server accepted the mail whose body was sent last."""
 
     reply: Reply
 
 
 @dataclass(frozen=True)
 class MessageRejected:
-    """The server has surely not taken the mail whose body was sent last."""
+    """The server certainly did not accept the mail whose body was sent last."""
 
     error: TransportError
 
 
 class InvalidReply:
-    """What came is no reply that can be understood; the conversation is over."""
+    """The server sent something that is no valid reply; the session is over."""
 
 
 @dataclass(frozen=True)
 class ServerClosing:
-    """The server ends the conversation (421), which says nothing of any mail."""
+    """The server ends the session (421), which says nothing about any mail."""
 
     error: TransportError
 
@@ -76,119 +76,119 @@ Event = (
 )
 
 
-# What a reply is to. Plain words, as a hundred thousand of them a second are looked up.
+# The command that a reply answers. Plain strings, as 100,000 of them are looked up per second.
 _Step = Literal["MAIL", "RCPT", "DATA", "BODY", "LONE DOT", "RSET"]
 
 
 class SmtpClientProtocol:
-    """The conversation from after the login to its end, with one mail after the other.
+    """An SMTP session after the login, which sends one mail after the other.
 
-    `extensions` is what EHLO offered, names in lower case (RFC 5321 §4.1.1.1). Where PIPELINING
-    is among it (RFC 2920), everything is said at once, the next envelope behind the body before;
-    elsewhere every command waits for the reply to the one before. `take_output` returns what is to
-    be sent; `receive` takes what came and returns what it means.
+    - `extensions`: what EHLO offered, names in lower case (RFC 5321 §4.1.1.1).
+    - With PIPELINING (RFC 2920) all commands of an envelope are sent at once, right after the
+      previous body. Without it each command waits for the reply to the one before.
+    - `take_output` returns the bytes to send; `receive` turns received bytes into events.
     """
 
     def __init__(self, extensions: Mapping[str, str]) -> None:
         self._may_pipeline = "pipelining" in extensions
-        self._knows_size = "size" in extensions
-        self._size_limit = _number(extensions.get("size", ""))
-        self._knows_smtputf8 = "smtputf8" in extensions
-        self._said: deque[_Step] = deque()
-        self._to_say: deque[tuple[_Step, bytes]] = deque()
+        self._supports_size = "size" in extensions
+        self._size_limit = _parse_number(extensions.get("size", ""))
+        self._supports_smtputf8 = "smtputf8" in extensions
+        self._awaited_replies: deque[_Step] = deque()
+        self._waiting_commands: deque[tuple[_Step, bytes]] = deque()
         self._output: list[bytes] = []
         self._failure: TransportError | None = None
         self._failed_at: _Step = "MAIL"
         self._recipient = self._recipient_of_body = ""
-        self._rest = b""
-        self._words = b""
-        self.heard = 0
+        self._buffer = b""
+        self._reply_text = b""
+        self.reply_count = 0
 
     @property
     def is_waiting(self) -> bool:
-        """Say whether any reply is still to come."""
-        return bool(self._said)
+        """Return whether any reply is still expected."""
+        return bool(self._awaited_replies)
 
     @property
     def has_output(self) -> bool:
-        """Say whether anything is to be sent."""
+        """Return whether there are bytes to send."""
         return bool(self._output)
 
     def offer(self, envelope: Envelope) -> None:
-        """Ask the server to take a mail; a Ready or a Refused will tell what it says.
+        """Send a mail's envelope; a ReadyForBody or an EnvelopeRejected follows.
 
-        May be called behind a body whose reply is still to come. Raises TransportError, and says
-        nothing, for what cannot be said to this server.
+        - May be called after a body whose reply is still expected.
+        - Raises TransportError, and sends nothing, if this server cannot be offered the mail.
         """
-        mail = self._mail_from(envelope)
+        mail = self._make_mail_command(envelope)
         recipient = b"RCPT TO:<%b>\r\n" % envelope.recipient.encode()
         self._failure, self._recipient = None, envelope.recipient
         if self._may_pipeline:
-            self._said += _ENVELOPE
+            self._awaited_replies += _ENVELOPE
             self._output += (mail, recipient, b"DATA\r\n")
             return
-        self._to_say += zip(_ENVELOPE, (mail, recipient, b"DATA\r\n"), strict=True)
-        self._say()
+        self._waiting_commands += zip(_ENVELOPE, (mail, recipient, b"DATA\r\n"), strict=True)
+        self._write_commands()
 
     def send_body(self, wire: bytes) -> None:
-        """Send the body that the server is Ready for, and its final dot.
+        """Send the body that the server is ready for, and its final dot.
 
         `wire` has CRLF everywhere and its dots doubled (RFC 5321 §4.5.2).
         """
         self._recipient_of_body = self._recipient
-        self._said.append("BODY")
+        self._awaited_replies.append("BODY")
         self._output += (wire, DOT)
 
     def take_output(self) -> list[bytes]:
-        """Return what is to be sent now, and forget it."""
+        """Return the bytes to send now, and clear them."""
         output, self._output = self._output, []
         return output
 
     def receive(self, data: bytes) -> list[Event]:
-        """Return what the bytes that have come mean, in their order; incomplete lines wait."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        """Return the events of received bytes in order; an incomplete line is buffered."""
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
         events: list[Event] = []
         for line in lines:
-            if self._is_usual(line):
-                event = self._hear_usual(line)
+            if self._is_common_reply(line):
+                event = self._handle_common_reply(line)
                 if event is not None:
                     events.append(event)
                 continue
-            code, mark = line[:3], line[3:4]
-            if not code.isdigit() or mark not in _MARKS:
+            code, separator = line[:3], line[3:4]
+            if not code.isdigit() or separator not in _SEPARATORS:
                 return [*events, InvalidReply()]
-            if mark == b"-":
-                # With a space, so that lines without words do not go on for ever either.
-                self._words += line[4:].rstrip() + b" "
+            if separator == b"-":
+                # With a space, so that lines without text count towards the size limit too.
+                self._reply_text += line[4:].rstrip() + b" "
             else:
-                words, self._words = self._words + line[4:], b""
-                self.heard += 1
-                events += self._hear(int(code), words)
-        if len(self._rest) + len(self._words) > _LONGEST_REPLY:
+                text, self._reply_text = self._reply_text + line[4:], b""
+                self.reply_count += 1
+                events += self._handle_reply(int(code), text)
+        if len(self._buffer) + len(self._reply_text) > _MAX_REPLY_SIZE:
             events.append(InvalidReply())
         return events
 
-    def _is_usual(self, line: bytes) -> bool:
-        """Say whether a line is all of the reply that everybody hopes for."""
+    def _is_common_reply(self, line: bytes) -> bool:
+        """Return whether a line is a complete reply with the code of success."""
         return bool(
             self._may_pipeline
-            and self._said
-            and line[:4] == _USUAL.get(self._said[0])
-            and not self._words
+            and self._awaited_replies
+            and line[:4] == _COMMON_PREFIX.get(self._awaited_replies[0])
+            and not self._reply_text
             and self._failure is None
         )
 
-    def _hear_usual(self, line: bytes) -> Event | None:
-        """Hear such a reply: nearly all are, and all that `_hear` looks at is known of them."""
-        self.heard += 1
-        step = self._said.popleft()
+    def _handle_common_reply(self, line: bytes) -> Event | None:
+        """Handle a common reply without the checks of `_handle_reply`; nearly all replies are."""
+        self.reply_count += 1
+        step = self._awaited_replies.popleft()
         if step == "BODY":
-            return MessageAccepted(read_reply(_TAKEN, line[4:]))
-        return _READY if step == "DATA" else None
+            return MessageAccepted(read_reply(_ACCEPTED_CODE, line[4:]))
+        return _READY_FOR_BODY if step == "DATA" else None
 
-    def _mail_from(self, envelope: Envelope) -> bytes:
+    def _make_mail_command(self, envelope: Envelope) -> bytes:
         check_envelope(envelope.sender, envelope.recipient)
-        if envelope.needs_smtputf8 and not self._knows_smtputf8:
+        if envelope.needs_smtputf8 and not self._supports_smtputf8:
             raise TransportError(0, _NEEDS_SMTPUTF8, scope="message", permanent=True)
         if 0 < self._size_limit < envelope.size:
             # Each mail of a campaign is about as large: a fault of the whole server, not of this
@@ -197,96 +197,96 @@ class SmtpClientProtocol:
                 "the mail server takes mails of %(most)s octets at most", most=self._size_limit
             )
             raise TransportError(_EXCEEDED, _TOO_LARGE, reason=reason)
-        options = f" SIZE={envelope.size}" if self._knows_size else ""
+        options = f" SIZE={envelope.size}" if self._supports_size else ""
         # A server that offers SMTPUTF8 has to offer 8BITMIME too (RFC 6531 §3.1).
         options += " BODY=8BITMIME SMTPUTF8" if envelope.needs_smtputf8 else ""
         return f"MAIL FROM:<{envelope.sender}>{options}\r\n".encode()
 
-    def _say(self) -> None:
-        while self._to_say and (self._may_pipeline or not self._said):
-            step, command = self._to_say.popleft()
-            self._said.append(step)
+    def _write_commands(self) -> None:
+        while self._waiting_commands and (self._may_pipeline or not self._awaited_replies):
+            step, command = self._waiting_commands.popleft()
+            self._awaited_replies.append(step)
             self._output.append(command)
 
-    def _hear(self, code: int, words: bytes) -> Iterator[Event]:
-        if not self._said:
-            # Unasked for: a server that goes, or one that nobody understands any more.
-            yield _closing(code, words) if code == _CLOSING else InvalidReply()
+    def _handle_reply(self, code: int, text: bytes) -> Iterator[Event]:
+        if not self._awaited_replies:
+            # Unsolicited: the server is closing, or the session is out of step.
+            yield _make_closing(code, text) if code == _CLOSING else InvalidReply()
             return
-        step = self._said.popleft()
+        step = self._awaited_replies.popleft()
         if step == "BODY":
-            yield _outcome(code, words, recipient=self._recipient_of_body)
-        elif step in _OF_ENVELOPE and code != _CLOSING:
-            yield from self._hear_of_envelope(step, code, words)
+            yield _make_outcome(code, text, recipient=self._recipient_of_body)
+        elif step in _ENVELOPE_STEPS and code != _CLOSING:
+            yield from self._handle_envelope_reply(step, code, text)
         elif step == "RSET" and code // 100 != 2:  # noqa: PLR2004
-            yield _closing(code, words)
+            yield _make_closing(code, text)
             return
         if code == _CLOSING:
-            yield _closing(code, words)
-        self._say()
+            yield _make_closing(code, text)
+        self._write_commands()
 
-    def _hear_of_envelope(self, step: _Step, code: int, words: bytes) -> Iterator[Event]:
-        """Hear a reply to MAIL, RCPT or DATA; the last of them decides.
+    def _handle_envelope_reply(self, step: _Step, code: int, text: bytes) -> Iterator[Event]:
+        """Handle a reply to MAIL, RCPT or DATA; the last of them decides.
 
         RFC 2920 §3.1: after recipients were refused, DATA may still be answered with 354, and then
         a lone dot has to follow.
         """
         kind = code // 100
-        if kind not in {_WANTED[step], 4, 5}:
+        if kind not in {_EXPECTED_CLASS[step], 4, 5}:
             yield InvalidReply()
             return
-        if kind != _WANTED[step] and self._failure is None:
-            self._failure = refusal(code, words, stage=_STAGES[step], recipient=self._recipient)
+        if kind != _EXPECTED_CLASS[step] and self._failure is None:
+            self._failure = refusal(code, text, stage=_STAGES[step], recipient=self._recipient)
             self._failed_at = step
         if step != "DATA":
             if self._failure is None or self._may_pipeline:
                 return
-            self._to_say.clear()
+            self._waiting_commands.clear()
         elif self._failure is None:
             yield ReadyForBody()
             return
-        assert self._failure is not None  # noqa: S101  both ways out above have seen to it
-        if step == "DATA" and kind == _WANTED[step]:
-            self._said.append("LONE DOT")
+        assert self._failure is not None  # noqa: S101  both exits above have made sure of it
+        if step == "DATA" and kind == _EXPECTED_CLASS[step]:
+            self._awaited_replies.append("LONE DOT")
             self._output.append(DOT)
         else:
-            self._to_say.appendleft(("RSET", b"RSET\r\n"))
+            self._waiting_commands.appendleft(("RSET", b"RSET\r\n"))
         yield EnvelopeRejected(self._failure, at_once=self._failed_at == "MAIL")
 
 
-_WANTED = {"MAIL": 2, "RCPT": 2, "DATA": 3}
-_OF_ENVELOPE = frozenset(_WANTED)
+_EXPECTED_CLASS = {"MAIL": 2, "RCPT": 2, "DATA": 3}
+_ENVELOPE_STEPS = frozenset(_EXPECTED_CLASS)
 _STAGES: dict[_Step, Stage] = {"MAIL": "server", "RCPT": "recipient", "DATA": "message"}
 _ENVELOPE: tuple[_Step, ...] = ("MAIL", "RCPT", "DATA")
-_USUAL: dict[_Step, bytes] = {
+_COMMON_PREFIX: dict[_Step, bytes] = {
     "MAIL": b"250 ",
     "RCPT": b"250 ",
     "DATA": b"354 ",
     "BODY": b"250 ",
 }
-_TAKEN = 250
-_READY = ReadyForBody()
-_MARKS = frozenset((b" ", b"-", b"\r", b""))
-_LONGEST_REPLY = 65_536
+_ACCEPTED_CODE = 250
+_READY_FOR_BODY = ReadyForBody()
+_SEPARATORS = frozenset((b" ", b"-", b"\r", b""))
+_MAX_REPLY_SIZE = 65_536
 _CLOSING = 421
 _NEEDS_SMTPUTF8 = "5.6.7"  # RFC 6531 §3.2
 _EXCEEDED = 552  # RFC 1870 §6.1
 _TOO_LARGE = "5.3.4"  # RFC 3463 §3.4
 
 
-def _outcome(code: int, words: bytes, *, recipient: str) -> Event:
+def _make_outcome(code: int, text: bytes, *, recipient: str) -> Event:
     if code // 100 == 2:  # noqa: PLR2004  RFC 5321 §4.2.1
-        return MessageAccepted(read_reply(code, words))
+        return MessageAccepted(read_reply(code, text))
     if code // 100 in {4, 5}:
-        return MessageRejected(refusal(code, words, stage="message", recipient=recipient))
+        return MessageRejected(refusal(code, text, stage="message", recipient=recipient))
     return InvalidReply()
 
 
-def _closing(code: int, words: bytes) -> ServerClosing:
-    reply = read_reply(code, words)
+def _make_closing(code: int, text: bytes) -> ServerClosing:
+    reply = read_reply(code, text)
     return ServerClosing(TransportError(reply.code, reply.status, reason=ENDED))
 
 
-def _number(text: str) -> int:
+def _parse_number(text: str) -> int:
     # "SIZE" alone, and "SIZE 0", set no limit (RFC 1870 §3).
     return int(text) if text.isascii() and text.isdigit() else 0

@@ -130,7 +130,7 @@ def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -
 
     `language` comes first if that is none of ours.
     """
-    chosen = catalogues.choose_language(request.args.get("lang", ""), otherwise="")
+    chosen = catalogues.choose_language(request.args.get("lang", ""), default="")
     ordered = _order_languages(first=(chosen, *list_browser_languages(), language))
     sections = [
         (one, *_get_words(code, catalogues.load_translations(one).gettext)) for one in ordered
@@ -209,7 +209,7 @@ def _read_link_language() -> str:
     except LinkError:
         return ""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return catalogues.choose_language(contact.language if contact else "", otherwise="")
+    return catalogues.choose_language(contact.language if contact else "", default="")
 
 
 def find_shared_facts() -> _SharedFacts:

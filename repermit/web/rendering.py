@@ -146,7 +146,7 @@ def list_browser_languages() -> Iterator[str]:
     """Yield the available languages that the browser accepts, the preferred first."""
     for requested, quality in request.accept_languages:
         if quality:
-            yield catalogues.choose_language(requested, otherwise="")
+            yield catalogues.choose_language(requested, default="")
 
 
 STYLE = "public"
@@ -193,7 +193,7 @@ def _make_query(fields: Mapping[str, str]) -> str:
 
 
 def _choose_language(requested: str, default: str, list_facts: MailingListFacts | None) -> str:
-    chosen = catalogues.choose_language(requested, otherwise=default)
+    chosen = catalogues.choose_language(requested, default=default)
     return chosen if list_facts is None or chosen in list_facts.languages else default
 
 

@@ -233,9 +233,9 @@ def test_a_mail_is_signed_where_there_is_a_key(story: Story, open_inbox: Inbox) 
     received, _ = ask(story, open_inbox)
     with NameServer() as server:
         assert not is_signed(received.raw, server)
-        server.text("mail2026._domainkey.xn--mller-kva.example.org", signer.make_dns_record)
+        server.text("mail2026._domainkey.xn--mller-kva.example.org", signer.dns_record)
         assert is_signed(received.raw, server)
         # A mail that nothing is recorded of, such as a preview, is signed as all are.
         mail_server.send_one(account, make_mail("ask-nl"))
-        server.text("mail2026._domainkey.example.org", signer.make_dns_record)
+        server.text("mail2026._domainkey.example.org", signer.dns_record)
         assert is_signed(open_inbox.to("jan.jansen@example.com")[0].raw, server)

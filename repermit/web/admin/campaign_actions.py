@@ -137,7 +137,7 @@ def resolve_in_doubt(slug: str) -> AnyResponse:
             shown=shown,
             now=get_arrival(),
             actor=get_actor(),
-            most=_MAX_MAILS_AT_ONCE,
+            max_mails=_MAX_MAILS_AT_ONCE,
         )
         if resend:
             return ngettext("One mail is sent again.", "%(count)s mails are sent again.", decided)

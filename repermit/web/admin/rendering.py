@@ -215,8 +215,7 @@ def get_browser_language() -> str:
     """Return the language that the browser would read, of those of the admin's pages."""
     # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
     languages = (
-        catalogues.choose_language(language, otherwise="")
-        for language, _ in request.accept_languages
+        catalogues.choose_language(language, default="") for language, _ in request.accept_languages
     )
     return next((language for language in languages if language in LANGUAGES), LANGUAGES[0])
 

@@ -202,7 +202,7 @@ def translate_said(said: str) -> str:
         return ""
     if not isinstance(said, LazyText):
         return gettext(said)
-    return said.in_words(lambda text: gettext(OWN_TEXTS.get(said.code, text)), _format_value)
+    return said.render(lambda text: gettext(OWN_TEXTS.get(said.code, text)), _format_value)
 
 
 def make_sentence(said: str) -> str:

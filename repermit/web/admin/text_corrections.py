@@ -41,7 +41,7 @@ _WRONG = 422
 def show_texts() -> Response:
     """Show what mails and pages say in a language: what was looked for, or all."""
     language = catalogues.choose_language(
-        request.args.get("language", ""), otherwise=get_page_language()
+        request.args.get("language", ""), default=get_page_language()
     )
     wanted = request.args.get("wanted", "").strip()
     only_corrected = bool(request.args.get("corrected"))

@@ -249,7 +249,7 @@ def _correct_name(opened: OpenedLink) -> Response:
             get_services().database,
             authority=opened.authority,
             name=clean_name(request.form.get("name", "")),
-            language=catalogues.choose_language(language, otherwise=opened.language),
+            language=catalogues.choose_language(language, default=opened.language),
             now=get_arrival(),
             trace=make_trace(),
         )

@@ -196,7 +196,7 @@ def test_what_was_being_decided_about_mails_in_doubt_is_for_a_person_to_decide_a
     for _ in range(2):
         doubtful = make_contact(database, news)
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
-    in_doubt.resolve_in_doubt(database, news, resend=resend, now=NOW, actor="admin", most=0)
+    in_doubt.resolve_in_doubt(database, news, resend=resend, now=NOW, actor="admin", max_mails=0)
     assert in_doubt.find_resolution(news) is not None
     bring_up_to_date(database, noted(journal))
     # Since the backup they may have been sent again.

@@ -111,14 +111,14 @@ def test_a_format_is_read_as_what_it_is(name: str, line_end: bytes) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "newsletter_of_others"])
 def test_a_format_brings_the_mark_of_the_mail(name: str) -> None:
-    found = read(returned(name, verp=VERP, message_id=MESSAGE_ID)).traces
+    found = read(returned(name, verp=VERP, message_id=MESSAGE_ID)).references
     marks = {*found.return_paths, *found.message_ids}
     assert marks & {VERP, MESSAGE_ID}
 
 
 def test_a_persons_reply_is_not_matched_by_where_it_was_sent() -> None:
     found = read(returned("reply_ja", verp=VERP, message_id=MESSAGE_ID))
-    assert found.traces.return_paths == ()
+    assert found.references.return_paths == ()
     assert found.sender == "Jan@example.net"
     assert found.arrived == datetime(2026, 3, 3, 11, 0, tzinfo=UTC)
 

@@ -35,15 +35,15 @@ def test_there_is_a_plain_yes_and_no_for_every_language() -> None:
 def test_a_word_counts_in_its_language_and_never_as_its_opposite(
     language: str, word: str, answer: str
 ) -> None:
-    assert interpret_line(word, {language}, otherwise="") == answer
+    assert interpret_line(word, {language}, default="") == answer
     # Nobody else is taken at its word, unless it is one of theirs.
     for other in languages():
-        assert interpret_line(word, {other}, otherwise="") == ANSWER_WORDS[other].get(word, "")
+        assert interpret_line(word, {other}, default="") == ANSWER_WORDS[other].get(word, "")
         assert ANSWER_WORDS[other].get(word, answer) == answer
 
 
 @pytest.mark.parametrize(
-    ("word", "language", "otherwise"),
+    ("word", "language", "default"),
     [
         # Agreement in Polish, Czech and Slovak; in others "but".
         *product(["no"], ["pl", "cs", "sk", "hr", "sl", "bg"], ["no"]),
@@ -52,26 +52,26 @@ def test_a_word_counts_in_its_language_and_never_as_its_opposite(
     ],
 )
 def test_a_word_that_means_something_else_to_its_writer_is_for_the_admin(
-    word: str, language: str, otherwise: str
+    word: str, language: str, default: str
 ) -> None:
-    assert interpret_line(word, {language}, otherwise=otherwise) == ""
-    assert interpret_line(word, {language, "en"}, otherwise=otherwise) in {"", "no"}
+    assert interpret_line(word, {language}, default=default) == ""
+    assert interpret_line(word, {language, "en"}, default=default) in {"", "no"}
 
 
 @pytest.mark.parametrize(
     ("word", "language"), [("ne", "el"), ("nai", "el"), ("le", "it"), ("tak", "da"), ("nu", "nl")]
 )
 def test_what_is_an_answer_elsewhere_is_none_here(word: str, language: str) -> None:
-    assert interpret_line(word, {language}, otherwise="") == ""
+    assert interpret_line(word, {language}, default="") == ""
 
 
 def test_what_two_languages_of_one_person_would_read_otherwise_is_for_the_admin() -> None:
-    assert interpret_line("ja", {"pl", "nl"}, otherwise="yes") == "yes"
-    assert interpret_line("no", {"pl", "nl"}, otherwise="no") == ""
-    assert interpret_line("no thanks", {"pl"}, otherwise="no") == "no"
-    assert interpret_line("oui", {"pl", "nl"}, otherwise="yes") == "yes"
-    assert interpret_line("", {"pl"}, otherwise="") == ""
-    assert interpret_line("ano", {"xx", ""}, otherwise="") == ""
+    assert interpret_line("ja", {"pl", "nl"}, default="yes") == "yes"
+    assert interpret_line("no", {"pl", "nl"}, default="no") == ""
+    assert interpret_line("no thanks", {"pl"}, default="no") == "no"
+    assert interpret_line("oui", {"pl", "nl"}, default="yes") == "yes"
+    assert interpret_line("", {"pl"}, default="") == ""
+    assert interpret_line("ano", {"xx", ""}, default="") == ""
 
 
 @pytest.mark.parametrize(

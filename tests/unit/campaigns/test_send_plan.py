@@ -67,7 +67,10 @@ def test_the_rates_say_when_the_last_ask_leaves(
 
 
 def test_rates_that_would_take_ages_are_counted_with_all_the_same(database: Database) -> None:
-    news, many = make_list(database), Audience(languages={"nl": 10**7}, otherwise={}, excluded={})
+    news, many = (
+        make_list(database),
+        Audience(languages={"nl": 10**7}, untranslated={}, excluded={}),
+    )
     settings = make_settings(mail=MailServer(rate_per_day=1))
     needed = compute_send_duration(news, many, settings=settings, include_thin=False)
     assert NOW + needed > NOW + timedelta(days=300_000)

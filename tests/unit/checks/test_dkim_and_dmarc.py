@@ -236,10 +236,10 @@ OURS = Signer(make_key(), selector="repermit2026")
 @pytest.mark.parametrize(
     ("records", "code"),
     [
-        ([OURS.make_dns_record], "dkim_own_ok"),
-        ([OURS.make_dns_record.replace("k=rsa; ", "t=s; n=ours; ")], "dkim_own_ok"),
-        ([OURS.make_dns_record.replace("k=rsa", "t=y")], "dkim_testing"),
-        ([OURS.make_dns_record, OURS.make_dns_record.replace("k=rsa", "k=RSA")], "dkim_broken"),
+        ([OURS.dns_record], "dkim_own_ok"),
+        ([OURS.dns_record.replace("k=rsa; ", "t=s; n=ours; ")], "dkim_own_ok"),
+        ([OURS.dns_record.replace("k=rsa", "t=y")], "dkim_testing"),
+        ([OURS.dns_record, OURS.dns_record.replace("k=rsa", "k=RSA")], "dkim_broken"),
         ([f"p={public_key(2049)}"], "dkim_own_other"),
         (["v=DKIM1; p="], "dkim_own_other"),
         ([], "dkim_own_missing"),
@@ -253,7 +253,7 @@ def test_the_record_of_a_key_that_signs_here_is_held_to_it(
     (one,) = dkim(server, selector="repermit2026", signer=OURS)
     assert one.code == code
     if one.verdict == "problem" and code.startswith("dkim_own"):
-        assert OURS.make_dns_record in one.remedy
+        assert OURS.dns_record in one.remedy
         assert "repermit2026._domainkey.example.org" in one.remedy
 
 
@@ -264,7 +264,7 @@ def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None
         return codes(dkim(server, selector="repermit2026", signer=OURS, mail=mail))
 
     assert found(raw) == ["dkim_own_missing"]
-    server.text("repermit2026._domainkey.example.org", OURS.make_dns_record)
+    server.text("repermit2026._domainkey.example.org", OURS.dns_record)
     server.text("mail2026._domainkey.example.org", KEY)
     # A new one each time remembers nothing of what the DNS had.
     assert found(raw) == ["dkim_holds"]
@@ -276,7 +276,7 @@ def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None
 
 
 def test_what_signs_here_in_vain_does_not_count(server: NameServer) -> None:
-    server.text("repermit2026._domainkey.example.org", OURS.make_dns_record)
+    server.text("repermit2026._domainkey.example.org", OURS.dns_record)
     raw = unstuff_dots(OURS.sign(encode_mail(make_mail("ask-nl"))).wire)
     own: dict[str, Any] = {"selector": "repermit2026", "signer": OURS}
     assert find_failing_domains(dkim(server, **own)) == set()

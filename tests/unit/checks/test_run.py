@@ -32,7 +32,7 @@ from tests.support.web_server import WebSite
 
 _PLAIN = b"From: praktijk@example.org\r\n\r\nhello\r\n"
 SIGNED = dkim.sign(_PLAIN, b"mail", b"example.org", make_key().encode()) + _PLAIN
-RECORD = Signer(make_key(), selector="mail").make_dns_record
+RECORD = Signer(make_key(), selector="mail").dns_record
 
 
 @pytest.fixture

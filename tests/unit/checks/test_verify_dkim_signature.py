@@ -32,7 +32,7 @@ from tests.support.dkim_keys import make_key
 from tests.unit.emails.test_snapshots import make_mail
 
 NOW = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
-RECORD = Signer(make_key(), selector="mail2026").make_dns_record
+RECORD = Signer(make_key(), selector="mail2026").dns_record
 
 # RFC 8463, appendix A: the same mail, signed with a key of either kind.
 EXAMPLE = b"""\
@@ -225,7 +225,7 @@ def test_a_signature_over_the_beginning_of_the_body_bears_an_addition() -> None:
         (f"{RECORD}; s=*:other", Outcome.HOLDS),
         (f"{RECORD}; h=sha1", Outcome.FAILS),
         (f"{RECORD}; s=tlsrpt", Outcome.FAILS),
-        (Signer(make_key(2049), selector="other").make_dns_record, Outcome.FAILS),
+        (Signer(make_key(2049), selector="other").dns_record, Outcome.FAILS),
         ("v=DKIM1; p=", Outcome.FAILS),
     ],
 )

@@ -204,7 +204,9 @@ def test_the_status_tells_of_a_decision_that_is_under_way(
 ) -> None:
     said = f"It is decided that mails in doubt are {became}: 1 mail to go."
     with doubtful.news() as (database, news):
-        in_doubt.resolve_in_doubt(database, news, resend=resend, now=NOW, actor="admin", most=0)
+        in_doubt.resolve_in_doubt(
+            database, news, resend=resend, now=NOW, actor="admin", max_mails=0
+        )
     assert said in doubtful.do("status", "news")
     with doubtful.database() as database:
         in_doubt.finish_resolutions(database)

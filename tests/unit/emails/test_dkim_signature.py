@@ -38,7 +38,7 @@ OVERSIGNED = [
 @pytest.fixture
 def server() -> Iterator[NameServer]:
     with NameServer() as running:
-        running.text("mail2026._domainkey.example.org", SIGNER.make_dns_record)
+        running.text("mail2026._domainkey.example.org", SIGNER.dns_record)
         yield running
 
 
@@ -144,7 +144,7 @@ def test_another_domain_may_sign(server: NameServer) -> None:
     signer = Signer(make_key(), selector="a.b", domain="mail.example.net")
     letter = signer.sign(encode_mail(make_mail("yes_receipt-en")))
     assert not is_signed(as_read(letter), server)
-    server.text("a.b._domainkey.mail.example.net", signer.make_dns_record)
+    server.text("a.b._domainkey.mail.example.net", signer.dns_record)
     assert is_signed(as_read(letter), server)
     assert signer.find_domain("example.org") == "mail.example.net"
     assert SIGNER.find_domain("example.org") == "example.org"

@@ -75,7 +75,7 @@ def test_a_language_without_a_catalogue_is_an_error() -> None:
     ],
 )
 def test_a_language_is_found_or_the_lists_own_is_used(wanted: str, expected: str) -> None:
-    assert choose_language(wanted, otherwise="nl") == expected
+    assert choose_language(wanted, default="nl") == expected
 
 
 def test_to_pick_a_language_no_names_of_languages_are_loaded(
@@ -85,4 +85,4 @@ def test_to_pick_a_language_no_names_of_languages_are_loaded(
     languages.cache_clear()
     language_name.cache_clear()
     monkeypatch.setattr(catalogues, "Locale", None)
-    assert choose_language("nl", otherwise="en") == "nl"
+    assert choose_language("nl", default="en") == "nl"

@@ -36,7 +36,7 @@ def test_it_is_english_by_itself(said: LazyText, text: str) -> None:
 
 def test_another_language_fills_in_its_own_template() -> None:
     dutch = {"until %(at)s": "tot %(at)s"}
-    assert LazyText("until %(at)s", at=AT).in_words(dutch.__getitem__, str) == f"tot {AT}"
+    assert LazyText("until %(at)s", at=AT).render(dutch.__getitem__, str) == f"tot {AT}"
 
 
 def test_an_error_keeps_what_it_says() -> None:

@@ -161,7 +161,9 @@ def test_a_decision_on_mails_in_doubt_goes_on(desk: Desk, times: int) -> None:
         for _ in range(2):
             doubtful = make_contact(database, news)
             make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
-        in_doubt.resolve_in_doubt(database, news, resend=False, now=NOW, actor="cli:els", most=0)
+        in_doubt.resolve_in_doubt(
+            database, news, resend=False, now=NOW, actor="cli:els", max_mails=0
+        )
         sweep = jobs_of(desk, database).finish_resolutions
         with foreground_lock(database, TaskKind.RESOLVE):
             at_once(sweep)

@@ -267,7 +267,7 @@ def test_many_entries_are_counted_step_by_step(
     contact = make_asked(database, mailing_list, campaign)
     entries = [
         Entry(event="other", at=NOW, actor="job", list="news")
-        for _ in range(outcomes_per_day._MOST_PER_STEP)
+        for _ in range(outcomes_per_day._MAX_PER_STEP)
     ]
     with database.atomic():
         chain.append(*entries)
@@ -276,7 +276,7 @@ def test_many_entries_are_counted_step_by_step(
     # Only the days are behind: where people stand is always counted.
     assert (behind.yes, behind.days[0].yes, behind.is_whole) == (1, 0, False)
     assert tally(database, should_stop=lambda: True) == 0
-    assert tally(database) == outcomes_per_day._MOST_PER_STEP + 1
+    assert tally(database) == outcomes_per_day._MAX_PER_STEP + 1
     assert look(mailing_list).days[0].yes == 1
     assert look(mailing_list).is_whole
 

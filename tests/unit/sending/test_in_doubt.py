@@ -49,7 +49,7 @@ def decide(story: Story, *, resend: bool, shown: int | None = None, most: int | 
         shown=shown,
         now=story.clock.now(),
         actor="admin@example.org",
-        most=most,
+        max_mails=most,
     )
 
 

@@ -15,7 +15,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState, PauseReason
 from repermit.sending.send_due import run_maintenance
-from repermit.sending.server_faults import note_fault, read_last_fault
+from repermit.sending.server_faults import read_last_fault, record_fault
 from tests.support.builders import NOW, make_campaign, make_list
 from tests.support.inbox import Inbox
 from tests.support.sending_campaign import Story, again, mail_settings, make_story
@@ -98,7 +98,7 @@ def test_a_campaign_opens_while_another_goes_on(story: Story, database: Database
 
 @pytest.mark.exhaustive
 def test_a_fault_is_forgotten_as_soon_as_mails_leave_again(story: Story) -> None:
-    note_fault(story.database, "the mail server cannot be reached", now=NOW)
+    record_fault(story.database, "the mail server cannot be reached", now=NOW)
     for _ in range(3):
         story.owe()
     assert send_until(story, lambda: read_last_fault() is None)
@@ -113,7 +113,7 @@ def test_a_fault_stays_known_while_nothing_leaves(story: Story) -> None:
 
     def note_it_late() -> bool:
         if time.monotonic() > began + 3 and read_last_fault() is None:
-            note_fault(story.database, "the mail server cannot be reached", now=NOW)
+            record_fault(story.database, "the mail server cannot be reached", now=NOW)
             noted.append(1)
         return time.monotonic() > began + 6
 

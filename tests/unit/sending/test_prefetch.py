@@ -63,7 +63,7 @@ def test_a_mail_that_was_made_ahead_is_not_made_again(story: Story) -> None:
     ahead.make_ahead([first, second], now=NOW)
     ahead.make_ahead([second, third], now=NOW)
     prepared = [ahead.prepare(claim, now=NOW) for claim in (second, third)]
-    assert [(one.claim, one.letter.envelope_to) for one in prepared] == [
+    assert [(one.claim, one.encoded_mail.envelope_to) for one in prepared] == [
         (claim, claim.mail.address) for claim in (second, third)
     ]
     assert letters.made == [claim.mail.id for claim in (first, second, third)]

@@ -63,7 +63,7 @@ class Pair:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         self.theirs.settimeout(10)
         ours, self.theirs = self._secure(ours, self.theirs)
-        self.line = SmtpConnection(Host(ours, extensions))
+        self.connection = SmtpConnection(Host(ours, extensions))
 
     def _secure(
         self, ours: socket.socket, theirs: socket.socket
@@ -74,7 +74,7 @@ class Pair:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.line.hang_up()
+        self.connection.abort()
         self.theirs.close()
 
     def say(self, words: bytes) -> None:
@@ -87,14 +87,14 @@ class Pair:
             read += piece
         return read
 
-    def pull(self) -> list[Event]:
+    def read_events(self) -> list[Event]:
         """Wait for the line to have something to hear, and hear it."""
-        assert select.select([self.line], [], [], 10)[0]
-        return self.line.pull()
+        assert select.select([self.connection], [], [], 10)[0]
+        return self.connection.read_events()
 
     def hear(self) -> list[Event]:
         """Wait until something is said that means anything; TLS says this and that of its own."""
-        while not (events := self.pull()):
+        while not (events := self.read_events()):
             pass
         return events
 
@@ -103,8 +103,8 @@ class Pair:
         self.theirs.settimeout(0)
         read = b""
         while True:
-            has_more = self.line.has_more_to_send
-            self.line.flush()
+            has_more = self.connection.has_more_to_send
+            self.connection.flush()
             with suppress(BlockingIOError, ssl.SSLWantReadError):
                 while True:
                     read += self.theirs.recv(65_536)
@@ -113,10 +113,10 @@ class Pair:
 
     def start(self, wire: bytes, following: Envelope | None = None) -> None:
         """Bring the line as far as the body, and send that."""
-        self.line.offer(make_envelope())
+        self.connection.offer(make_envelope())
         self.say(READY)
         assert isinstance(self.hear()[0], ReadyForBody)
-        self.line.send_body(wire, following)
+        self.connection.send_body(wire, following)
 
     def reset(self) -> None:
         """Go without a word."""
@@ -171,36 +171,36 @@ def test_a_mail_goes_and_its_outcome_comes(pair: Pair) -> None:
     assert pair.read(len(ENVELOPE + BODY) + 3) == ENVELOPE + BODY + b".\r\n"
     pair.say(b"250 2.0.0 OK\r\n")
     assert pair.hear() == [MessageAccepted(Reply(250, "2.0.0"))]
-    assert pair.line.carried == 1
-    assert not pair.line.is_waiting
+    assert pair.connection.sent_count == 1
+    assert not pair.connection.is_waiting
 
 
 def test_the_next_envelope_leaves_with_the_body(pair: Pair) -> None:
     pair.start(BODY, make_envelope())
     everything = ENVELOPE + BODY + b".\r\n" + ENVELOPE
     assert pair.read(len(everything)) == everything
-    assert pair.line.is_waiting
+    assert pair.connection.is_waiting
 
 
 def test_with_nothing_said_nothing_is_heard(pair: Pair) -> None:
-    assert pair.line.pull() == []
+    assert pair.connection.read_events() == []
 
 
 def test_what_a_reply_leads_to_is_said_at_once() -> None:
     with Pair({}) as pair:
-        pair.line.offer(make_envelope())
+        pair.connection.offer(make_envelope())
         assert pair.read(len(MAIL)) == MAIL
         pair.say(b"250 OK\r\n")
-        assert pair.pull() == []
+        assert pair.read_events() == []
         assert pair.read(len(RCPT)) == RCPT
-        assert pair.line.heard == 1
+        assert pair.connection.reply_count == 1
 
 
 def test_all_that_tls_has_decrypted_is_heard() -> None:
     # One record holds more than is read at once, and the rest is not on the socket any more.
     with SecurePair() as pair:
-        pair.line.offer(make_envelope())
-        pair.line.pull()
+        pair.connection.offer(make_envelope())
+        pair.connection.read_events()
         pair.say(b"".join(b"250-" + b"x" * 60 + b"\r\n" for _ in range(240)) + READY)
         assert isinstance(pair.hear()[0], ReadyForBody)
 
@@ -226,10 +226,10 @@ def small_pair(kind: type[Pair]) -> Pair:
 def test_what_the_system_does_not_take_waits(kind: type[Pair]) -> None:
     with small_pair(kind) as pair:
         pair.start(LARGE)
-        assert pair.line.has_more_to_send
-        assert not pair.line.may_have_sent_dot
+        assert pair.connection.has_more_to_send
+        assert not pair.connection.may_have_sent_dot
         assert pair.read_all() == ENVELOPE + LARGE + b".\r\n"
-        assert pair.line.may_have_sent_dot
+        assert pair.connection.may_have_sent_dot
 
 
 def test_a_body_without_any_of_its_dot_is_no_mail() -> None:
@@ -238,21 +238,21 @@ def test_a_body_without_any_of_its_dot_is_no_mail() -> None:
         pair.start(BODY)
         # As if the system had taken just so much.
         for taken, may_have in ((-1, False), (0, False), (1, True), (3, True)):
-            pair.line._taken = len(ENVELOPE + BODY) + taken
-            assert pair.line.may_have_sent_dot is may_have
+            pair.connection._sent_bytes = len(ENVELOPE + BODY) + taken
+            assert pair.connection.may_have_sent_dot is may_have
 
 
 def test_before_any_body_no_dot_has_left(pair: Pair) -> None:
-    assert not pair.line.may_have_sent_dot
-    pair.line.offer(make_envelope())
-    assert not pair.line.may_have_sent_dot
+    assert not pair.connection.may_have_sent_dot
+    pair.connection.offer(make_envelope())
+    assert not pair.connection.may_have_sent_dot
 
 
 def test_a_lone_dot_is_no_mails(pair: Pair) -> None:
-    pair.line.offer(make_envelope())
+    pair.connection.offer(make_envelope())
     pair.say(b"250 OK\r\n550 unknown\r\n354 go on\r\n")
     assert isinstance(pair.hear()[0], EnvelopeRejected)
-    assert not pair.line.may_have_sent_dot
+    assert not pair.connection.may_have_sent_dot
     assert pair.read(len(ENVELOPE) + 3).endswith(b"DATA\r\n.\r\n")
 
 
@@ -279,17 +279,17 @@ def test_what_it_said_before_it_went_still_counts(go: Callable[[Pair], None], pa
 
 def test_what_it_said_counts_also_where_the_answer_to_it_cannot_be_sent() -> None:
     with Pair({}) as pair:
-        pair.line.offer(make_envelope())
+        pair.connection.offer(make_envelope())
         for reply in (b"250 OK\r\n", b"250 OK\r\n", b"354 go on\r\n"):
             pair.say(reply)
-            pair.pull()
-        pair.line.send_body(BODY, make_envelope())
+            pair.read_events()
+        pair.connection.send_body(BODY, make_envelope())
         pair.say(b"250 2.0.0 OK\r\n")
         pair.reset()
         # The envelope that has waited would be said now.
         assert pair.hear() == [MessageAccepted(Reply(250, "2.0.0"))]
         with pytest.raises(OSError, match=r".*"):
-            pair.pull()
+            pair.read_events()
 
 
 def test_a_server_that_says_so_and_goes_is_heard(pair: Pair) -> None:
@@ -300,33 +300,33 @@ def test_a_server_that_says_so_and_goes_is_heard(pair: Pair) -> None:
 
 def test_a_body_for_nobody_any_more_is_an_error_and_no_dot() -> None:
     with Pair() as pair:
-        pair.line.offer(make_envelope())
+        pair.connection.offer(make_envelope())
         pair.say(READY)
-        pair.pull()
+        pair.read_events()
         pair.reset()
-        select.select([pair.line], [], [], 10)
+        select.select([pair.connection], [], [], 10)
         with pytest.raises(OSError, match=r".*"):
-            pair.line.send_body(BODY, None)
-        assert not pair.line.may_have_sent_dot
-        assert pair.line.carried == 1
+            pair.connection.send_body(BODY, None)
+        assert not pair.connection.may_have_sent_dot
+        assert pair.connection.sent_count == 1
 
 
 # --- Leave.
 
 
 def test_leave_is_taken_without_waiting(pair: Pair) -> None:
-    pair.line.close()
+    pair.connection.close()
     assert pair.read(6) == b"QUIT\r\n"
-    assert pair.line.fileno() == -1
+    assert pair.connection.fileno() == -1
 
 
 def test_a_server_that_went_first_is_no_trouble(pair: Pair) -> None:
     pair.reset()
-    pair.line.close()
-    assert pair.line.fileno() == -1
+    pair.connection.close()
+    assert pair.connection.fileno() == -1
 
 
 def test_a_line_that_is_dropped_says_nothing(pair: Pair) -> None:
-    pair.line.hang_up()
-    assert pair.line.fileno() == -1
+    pair.connection.abort()
+    assert pair.connection.fileno() == -1
     assert pair.read(100) == b""

@@ -58,9 +58,9 @@ def make_mail(**overrides: Any) -> Mail:
     return Mail(**{**values, **overrides})
 
 
-def hand_over(through: Mailer, *, patience: float = 5, **mail: Any) -> Reply:
-    with closing(through.dial()) as line:
-        return mail_server.hand_over(line, make_mail(**mail), patience=patience)
+def hand_over(through: Mailer, *, timeout: float = 5, **mail: Any) -> Reply:
+    with closing(through.open_connection()) as connection:
+        return mail_server.hand_over(connection, make_mail(**mail), timeout=timeout)
 
 
 # --- What arrives.
@@ -75,9 +75,9 @@ def test_a_mail_arrives_as_it_is(inbox: Inbox) -> None:
 
 def test_many_mails_take_one_line() -> None:
     with ScriptedServer() as server:
-        with closing(make_mailer(server.port).dial()) as line:
+        with closing(make_mailer(server.port).open_connection()) as connection:
             for _ in range(3):
-                mail_server.hand_over(line, make_mail(), patience=5)
+                mail_server.hand_over(connection, make_mail(), timeout=5)
         assert (server.connections, len(server.mails)) == (1, 3)
 
 
@@ -189,13 +189,13 @@ def test_no_extra_header_of_flask_mail_can_begin_another_one(inbox: Inbox, end: 
     ],
 )
 @pytest.mark.parametrize("offers", ["250 mail", "250-mail\r\n250 PIPELINING"])
-def test_a_refusal_is_sure(where: str, line: str, scope: str, offers: str) -> None:
-    with ScriptedServer(EHLO=offers, **{where: line}) as server:
+def test_a_refusal_is_sure(where: str, connection: str, scope: str, offers: str) -> None:
+    with ScriptedServer(EHLO=offers, **{where: connection}) as server:
         with pytest.raises(TransportError) as refused:
             hand_over(make_mailer(server.port))
         assert not isinstance(refused.value, OutcomeUnknown)
         assert refused.value.scope == scope
-        assert str(refused.value.code) == line[:3]
+        assert str(refused.value.code) == connection[:3]
         assert "user" not in str(refused.value)
         assert not server.accepted
 
@@ -219,7 +219,7 @@ def test_before_the_dot_a_lost_reply_leaves_no_doubt(where: str, reply: str) -> 
     large = b"a line of a mail\r\n" * 500_000
     with ScriptedServer(EHLO="250 mail", **{where: reply}) as server:
         with pytest.raises(TransportError) as lost:
-            hand_over(make_mailer(server.port), raw=large, patience=0.5)
+            hand_over(make_mailer(server.port), raw=large, timeout=0.5)
         assert not isinstance(lost.value, OutcomeUnknown)
         assert (lost.value.scope, lost.value.permanent) == ("server", False)
         assert str(lost.value) == LOSSES[reply]
@@ -229,7 +229,7 @@ def test_before_the_dot_a_lost_reply_leaves_no_doubt(where: str, reply: str) -> 
 def test_after_the_dot_a_lost_reply_leaves_a_doubt(reply: str) -> None:
     with ScriptedServer(dot=reply) as server:
         with pytest.raises(OutcomeUnknown) as lost:
-            hand_over(make_mailer(server.port), patience=0.5)
+            hand_over(make_mailer(server.port), timeout=0.5)
         assert (lost.value.code, lost.value.scope) == (0, "server")
         assert str(lost.value) == PERHAPS
 
@@ -237,7 +237,7 @@ def test_after_the_dot_a_lost_reply_leaves_a_doubt(reply: str) -> None:
 def test_each_reply_may_take_its_time() -> None:
     slow = {name: slowly(0.3, "250 OK") for name in ("MAIL", "RCPT", "dot")}
     with ScriptedServer(**slow) as server:
-        assert hand_over(make_mailer(server.port), patience=0.6).code == 250
+        assert hand_over(make_mailer(server.port), timeout=0.6).code == 250
 
 
 # --- TLS.
@@ -419,23 +419,23 @@ def test_a_server_that_never_comes_to_an_end_is_left_in_time(
 
 
 def test_who_waits_for_a_dial_may_end_it() -> None:
-    cutter = CancelToken()
+    cancel_token = CancelToken()
     with DrippingServer(b"220-x\r\n") as server:
-        timer = threading.Timer(0.2, lambda: cutter.end(cut=True))
+        timer = threading.Timer(0.2, lambda: cancel_token.finish(abort=True))
         timer.start()
         begun = time.monotonic()
         with pytest.raises(TransportError, match="cannot be reached"):
-            make_mailer(server.port).dial(cutter)
+            make_mailer(server.port).open_connection(cancel_token)
         assert time.monotonic() - begun < 2
         timer.join()
 
 
 def test_a_dial_that_was_ended_before_it_began_reaches_nobody() -> None:
-    cutter = CancelToken()
-    assert cutter.end(cut=True)
+    cancel_token = CancelToken()
+    assert cancel_token.finish(abort=True)
     with ScriptedServer() as server:
         with pytest.raises(TransportError, match="cannot be reached"):
-            make_mailer(server.port).dial(cutter)
+            make_mailer(server.port).open_connection(cancel_token)
         assert server.said == []
 
 

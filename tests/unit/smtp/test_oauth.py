@@ -66,8 +66,8 @@ MAIL = Mail(
 
 def hand_over(through: Mailer) -> None:
     """Send a mail over a line of its own."""
-    with closing(through.dial()) as line:
-        mail_server.hand_over(line, MAIL, patience=5)
+    with closing(through.open_connection()) as connection:
+        mail_server.hand_over(connection, MAIL, timeout=5)
 
 
 def tokens_shown(server: ScriptedServer) -> list[str]:
@@ -189,11 +189,11 @@ def test_a_token_that_ends_in_mid_campaign_is_renewed(endpoint: TokenEndpoint) -
     clock = ManualClock(NOW)
     with ScriptedServer(EHLO=EHLO, AUTH=WELCOME) as server:
         through = Mailer(make_server(endpoint, port=server.port), clock=clock)
-        with closing(through.dial()) as line:
-            mail_server.hand_over(line, MAIL, patience=5)
+        with closing(through.open_connection()) as connection:
+            mail_server.hand_over(connection, MAIL, timeout=5)
             clock.advance(HOUR)
             # As long as the connection lasts, nobody asks for a token.
-            mail_server.hand_over(line, MAIL, patience=5)
+            mail_server.hand_over(connection, MAIL, timeout=5)
         assert tokens_shown(server) == ["token-1"]
         hand_over(through)
         assert (server.connections, len(server.mails)) == (2, 3)

@@ -24,12 +24,12 @@ class Thing:
 
 def test_what_comes_in_time_is_returned_open() -> None:
     thing = Thing()
-    assert run_with_timeout(lambda _cutter: thing, 5, CancelToken()) is thing
+    assert run_with_timeout(lambda _cancel_token: thing, 5, CancelToken()) is thing
     assert not thing.closed.is_set()
 
 
 def test_what_goes_wrong_is_raised_where_somebody_waits() -> None:
-    def work(_cutter: CancelToken) -> Thing:
+    def work(_cancel_token: CancelToken) -> Thing:
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -39,7 +39,7 @@ def test_what_goes_wrong_is_raised_where_somebody_waits() -> None:
 def test_what_comes_too_late_is_closed() -> None:
     thing, go_on = Thing(), threading.Event()
 
-    def work(_cutter: CancelToken) -> Thing:
+    def work(_cancel_token: CancelToken) -> Thing:
         go_on.wait(5)
         return thing
 
@@ -52,8 +52,8 @@ def test_what_comes_too_late_is_closed() -> None:
 def test_what_comes_once_it_was_cut_off_is_closed() -> None:
     thing = Thing()
 
-    def work(cutter: CancelToken) -> Thing:
-        assert cutter.end(cut=True)
+    def work(cancel_token: CancelToken) -> Thing:
+        assert cancel_token.finish(abort=True)
         return thing
 
     with pytest.raises(TimeoutError):
@@ -62,8 +62,8 @@ def test_what_comes_once_it_was_cut_off_is_closed() -> None:
 
 
 def test_who_waits_longer_than_that_for_what_was_cut_off_hears_how_it_ends() -> None:
-    def work(cutter: CancelToken) -> Thing:
-        cutter.end(cut=True)
+    def work(cancel_token: CancelToken) -> Thing:
+        cancel_token.finish(abort=True)
         time.sleep(0.3)
         raise LookupError
 
@@ -75,8 +75,8 @@ def test_an_interrupt_ends_the_waiting_and_the_work() -> None:
     near, far = socket.socketpair()
     has_ended = threading.Event()
 
-    def work(cutter: CancelToken) -> Thing:
-        cutter.watch(near)
+    def work(cancel_token: CancelToken) -> Thing:
+        cancel_token.register(near)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         near.recv(1)
         has_ended.set()
@@ -91,29 +91,29 @@ def test_an_interrupt_ends_the_waiting_and_the_work() -> None:
 
 def test_a_socket_is_left_alone_at_a_good_end() -> None:
     near, far = socket.socketpair()
-    cutter = CancelToken()
+    cancel_token = CancelToken()
     with near, far:
-        cutter.watch(near)
-        assert cutter.end(cut=False)
-        assert not cutter.end(cut=True)
+        cancel_token.register(near)
+        assert cancel_token.finish(abort=False)
+        assert not cancel_token.finish(abort=True)
         near.send(b"x")
         assert far.recv(1) == b"x"
 
 
 def test_a_socket_that_comes_after_the_end_is_closed() -> None:
     near, far = socket.socketpair()
-    cutter = CancelToken()
-    cutter.end(cut=True)
+    cancel_token = CancelToken()
+    cancel_token.finish(abort=True)
     with far, pytest.raises(TimeoutError):
-        cutter.watch(near)
+        cancel_token.register(near)
     assert near.fileno() == -1
 
 
 def test_a_socket_that_is_gone_is_no_trouble() -> None:
     near, far = socket.socketpair()
     far.close()
-    cutter = CancelToken()
+    cancel_token = CancelToken()
     with near:
-        cutter.watch(near)
+        cancel_token.register(near)
         near.shutdown(socket.SHUT_RDWR)
-        assert cutter.end(cut=True)
+        assert cancel_token.finish(abort=True)

@@ -16,7 +16,7 @@ from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.rules.consent import CampaignState, MailState, PauseReason, Reason, Status
-from repermit.sending.server_faults import note_fault
+from repermit.sending.server_faults import record_fault
 from tests.support.admin_pages import admin_client, client_of, make_admin, viewer_client
 from tests.support.builders import (
     DEADLINE,
@@ -237,7 +237,7 @@ def test_replies_and_doubts_are_counted_with_where_they_are_decided(
 def test_a_fault_of_the_mail_server_is_told_while_a_campaign_is_under_way(
     database: Database, client: FlaskClient, pages: Pages, mailing_list: MailingList
 ) -> None:
-    note_fault(database, "the server does not take the login", now=NOW)
+    record_fault(database, "the server does not take the login", now=NOW)
     assert "No mail leaves" not in look(client)
     make_campaign(database, mailing_list, state="sending")
     said = look(client)
