@@ -261,7 +261,9 @@ def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) ->
         if departure is None or not _is_to_leave(contact, departure):
             continue
         fields = {"left_at": format_timestamp(departure.at), "left_for": departure.reason}
-        facts[contact.id] = EvidenceFields({**fields, "moved": True} if departure.has_moved else fields)
+        facts[contact.id] = EvidenceFields(
+            {**fields, "moved": True} if departure.has_moved else fields
+        )
         if departure.has_moved:
             moved.add(contact.id)
         removed_at_by_id[contact.id] = departure.at
