@@ -600,7 +600,7 @@ def test_a_connection_whose_program_has_just_ended_keeps_nothing_from_being_rest
     with cluster.fresh_database(like=ready_postgresql) as url, psycopg.connect(url) as ending:
         desk = Desk(tmp_path, database_url=url, inbox=inbox)
         desk.add_news()
-        monkeypatch.setattr("repermit.backups.restore._LONGEST_END", 60.0)
+        monkeypatch.setattr("repermit.backups.restore._MAX_DISCONNECT_SECONDS", 60.0)
         monkeypatch.setattr("repermit.backups.restore.time.sleep", lambda _seconds: ending.close())
         desk.do("restore", "--already-there", "--without-journal")
 
