@@ -364,8 +364,8 @@ def test_a_file_that_is_taken_back_while_it_is_taken_in_is_not_looked_at_again(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def import_file(*_: object, staged: Callable[[], None], **__: object) -> None:
-        staged()
+    def import_file(*_: object, on_staged: Callable[[], None], **__: object) -> None:
+        on_staged()
         raise Refused("this file was taken back while it was taken in")
 
     monkeypatch.setattr(read_upload, "import_file", import_file)
