@@ -268,9 +268,13 @@ def read_previous_hash(seq: int) -> str:
 
 def read_wordings(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the wordings that entries refer to, by their digests."""
-    digests = sorted(digests_named(entries))
+    return fetch_wordings(digests_named(entries))
+
+
+def fetch_wordings(digests: Iterable[str]) -> dict[str, str]:
+    """Return the wordings with these digests, by digest."""
     wordings: dict[str, str] = {}
-    for batch in chunks(digests, _CHUNK):
+    for batch in chunks(sorted(digests), _CHUNK):
         wordings |= {
             wording.digest: wording.content
             for wording in Wording.select().where(Wording.digest << batch)

@@ -14,7 +14,6 @@ from operator import itemgetter
 from typing import Any, BinaryIO
 
 from repermit.db.connection import chunks, iter_pages
-from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, EvidenceTimestamp
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
@@ -154,7 +153,7 @@ def write_evidence(
     count = _write_values(
         out, (_make_held_entry(row, wording_digests, campaigns) for row in entries)
     )
-    out.write(b'],\n"wordings": ' + _encode_json(_read_wordings(wording_digests)))
+    out.write(b'],\n"wordings": ' + _encode_json(chain_reader.fetch_wordings(wording_digests)))
     sign = b',\n"audiences": {'
     for campaign in sorted(campaigns):
         out.write(sign + f'"{campaign}": ['.encode())
@@ -197,17 +196,6 @@ def _make_held_entry(row: Record, named: set[str], campaigns: set[int]) -> dict[
         campaigns.add(row["campaign"])
     digests = {part: row[f"{part}_digest"] for part in PARTS}
     return {"entry": {name: row[name] for name in _FIELDS} | digests, "parts": parts}
-
-
-def _read_wordings(named: Iterable[str]) -> dict[str, str]:
-    digests = sorted(named)
-    contents: dict[str, str] = {}
-    for chunk in chunks(digests, _CHUNK):
-        contents |= {
-            wording.digest: wording.content
-            for wording in Wording.select().where(Wording.digest << chunk)
-        }
-    return contents
 
 
 def _read_timestamps(seq: int) -> list[dict[str, str]]:
