@@ -189,13 +189,13 @@ def test_no_extra_header_of_flask_mail_can_begin_another_one(inbox: Inbox, end: 
     ],
 )
 @pytest.mark.parametrize("offers", ["250 mail", "250-mail\r\n250 PIPELINING"])
-def test_a_refusal_is_sure(where: str, connection: str, scope: str, offers: str) -> None:
-    with ScriptedServer(EHLO=offers, **{where: connection}) as server:
+def test_a_refusal_is_sure(where: str, line: str, scope: str, offers: str) -> None:
+    with ScriptedServer(EHLO=offers, **{where: line}) as server:
         with pytest.raises(TransportError) as refused:
             hand_over(make_mailer(server.port))
         assert not isinstance(refused.value, OutcomeUnknown)
         assert refused.value.scope == scope
-        assert str(refused.value.code) == connection[:3]
+        assert str(refused.value.code) == line[:3]
         assert "user" not in str(refused.value)
         assert not server.accepted
 
