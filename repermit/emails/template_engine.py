@@ -11,7 +11,8 @@ from math import ceil
 from typing import Any
 
 import css_inline
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.bccache import Bucket
 from jinja2.filters import do_truncate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -49,6 +50,24 @@ def make_own_environment(*, html: bool) -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(autoescape=html, undefined=StrictUndefined)
 
 
+class _CompiledTemplates(BytecodeCache):
+    """Keeps what a template is compiled to, which is the same in each of the 24 languages."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the code of a template that another language has compiled."""
+        bucket.code = self._codes.get(bucket.key)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template that has just been compiled."""
+        self._codes[bucket.key] = bucket.code
+
+
+_COMPILED = _CompiledTemplates()
+
+
 def make_environment(folder: str, language: str) -> Environment:
     """Make the engine for the templates of one folder, whose texts it puts into a language.
 
@@ -65,6 +84,7 @@ def make_environment(folder: str, language: str) -> Environment:
         lstrip_blocks=True,
         # Otherwise each page looks whether a file of its templates has changed.
         auto_reload=False,
+        bytecode_cache=_COMPILED,
     )
     install = made.install_gettext_translations  # type: ignore[attr-defined]
     install(load_translations(language), newstyle=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jinja2 import UndefinedError
+from jinja2 import Environment, UndefinedError
 from jinja2.exceptions import SecurityError
 
 from repermit.emails.template_engine import (
     choose_topic,
     cut_name,
     inline_styles,
+    make_environment,
     render,
     render_own,
 )
@@ -22,6 +23,12 @@ def test_a_field_that_is_not_given_is_an_error() -> None:
         render("ask/body.txt", {}, language="nl")
     with pytest.raises(UndefinedError):
         render_own("{{ nothing }}", {}, html=False)
+
+
+def test_a_template_is_compiled_once_for_all_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_environment("reports", "nl").get_template("page.html")
+    monkeypatch.setattr(Environment, "compile", None)
+    assert make_environment("reports", "fr").get_template("page.html").name == first.name
 
 
 def test_html_is_escaped_and_text_is_not() -> None:
