@@ -29,7 +29,7 @@ from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft, make_draft
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import LazyText
-from repermit.rules.consent import MailKind
+from repermit.rules.consent import POSSIBLY_SENT, MailKind
 from repermit.settings.definitions import Settings
 
 
@@ -150,7 +150,7 @@ def _has_left(campaign: Campaign) -> bool:
     asks = Mail.select().where(
         Mail.campaign == campaign,
         Mail.kind == MailKind.ASK,
-        Mail.state.in_(lifecycle.MADE_STATES),
+        Mail.state.in_(POSSIBLY_SENT),
     )
     return bool(asks.exists())
 

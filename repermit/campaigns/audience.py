@@ -29,11 +29,11 @@ from repermit.rules.consent import (
     ASKING_KINDS,
     LIVE_STATES,
     NOT_STARTED,
+    POSSIBLY_SENT,
     Basis,
     CampaignState,
     Exclusion,
     MailKind,
-    MailState,
     Status,
     exclusion,
 )
@@ -42,7 +42,6 @@ MAX_SUPPRESSION_LOOKUPS = 5_000
 """How many addresses may be looked up for suppressions while a page waits, in some 50 ms."""
 
 _PAGE_SIZE = 1000
-_ASKED_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +235,7 @@ def _find_last_asked(mailing_list: MailingList) -> int | None:
     campaigns = {
         mail_counts.campaign
         for mail_counts in mails
-        if mail_counts.kind is MailKind.ASK and mail_counts.state in _ASKED_STATES
+        if mail_counts.kind is MailKind.ASK and mail_counts.state in POSSIBLY_SENT
     }
     return max(map(lookup.find_last_asked, sorted(campaigns)), default=None)
 
@@ -244,7 +243,7 @@ def _find_last_asked(mailing_list: MailingList) -> int | None:
 def _make_asked_before_condition() -> Any:
     return fn.EXISTS(
         Mail.select(SQL("1")).where(
-            Mail.contact == Contact.id, Mail.kind == MailKind.ASK, Mail.state.in_(_ASKED_STATES)
+            Mail.contact == Contact.id, Mail.kind == MailKind.ASK, Mail.state.in_(POSSIBLY_SENT)
         )
     )
 

@@ -39,10 +39,10 @@ from repermit.evidence.entries import Entry
 from repermit.rules.consent import (
     ASKING_KINDS,
     NOT_STARTED,
+    POSSIBLY_SENT,
     CampaignState,
     Dropped,
     MailKind,
-    MailState,
     require_campaign,
 )
 from repermit.rules.deadlines_and_reminders import MAX_PERIOD, latest_ask
@@ -263,10 +263,6 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
 # --- Moving a campaign's deadline, and saying so in the mails that are still to leave. ------------
 
 
-# A mail in doubt may have been read, and sent again it is the same mail.
-MADE_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExtendResult:
     """A deadline that was moved; `sent` mails name the earlier one, `until`."""
@@ -319,7 +315,7 @@ def extend_campaign(
             campaign.save()
             sent = counts.sum_mails(
                 counts.count_mails(campaign=campaign),
-                lambda mails: mails.kind in ASKING_KINDS and mails.state in MADE_STATES,
+                lambda mails: mails.kind in ASKING_KINDS and mails.state in POSSIBLY_SENT,
             )
             reminder_at = campaign.reminder_at
             facts = {

@@ -189,7 +189,7 @@ def _iter_rows(query: Any) -> Iterator[Mapping[str, Any]]:
         yield from page
 
 
-# --- Addresses that no tool's CSV can have, since a spreadsheet would take them for a. ------------
+# --- Addresses that a spreadsheet would read as a formula. ----------------------------------------
 
 
 # With what such an address begins; the guard's other signs cannot stand first in an address.

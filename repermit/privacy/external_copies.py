@@ -16,12 +16,11 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.rules.consent import MailKind, MailState, Status
+from repermit.rules.consent import POSSIBLY_SENT, MailKind, MailState, Status
 
 # --- The copies that an erasure cannot reach. -----------------------------------------------------
 
 
-_LEFT_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 _STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
 _UNDOING_EVENTS = ("import_undone", "sign_up_undone")
 _STATUSES_IN_FILE = {
@@ -144,7 +143,7 @@ def _iter_proofs(rows: Sequence[Contact]) -> Iterator[ProofMade]:
 
 
 def _count_mails(rows: Sequence[Contact]) -> dict[str, Any]:
-    mails = list(Mail.select().where(Mail.contact.in_(rows), Mail.state.in_(_LEFT_STATES)))
+    mails = list(Mail.select().where(Mail.contact.in_(rows), Mail.state.in_(POSSIBLY_SENT)))
     times = [mail.sent_at or mail.started_at or mail.due_at for mail in mails]
     return {
         "mails": len(mails),

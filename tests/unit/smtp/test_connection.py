@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import smtplib
 import socket
@@ -81,10 +82,12 @@ class Pair:
         self.theirs.sendall(words)
 
     def read(self, count: int) -> bytes:
-        """Return so many octets that the line has sent, or fewer if it has ended."""
+        """Return so many octets that the connection has sent, or fewer if it has ended."""
         read = b""
-        while len(read) < count and (piece := self.theirs.recv(count - len(read))):
-            read += piece
+        # OpenSSL 3.5 tells of a connection that ends without a goodbye as reset.
+        with contextlib.suppress(ConnectionResetError):
+            while len(read) < count and (piece := self.theirs.recv(count - len(read))):
+                read += piece
         return read
 
     def read_events(self) -> list[Event]:
