@@ -236,6 +236,13 @@ def test_who_has_waited_long_tries_as_often_as_who_has_just_come(
 # --- Pages before jobs. -------------------------------------------------------------------------
 
 
+@pytest.fixture
+def patient_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs give way for as long as a loaded machine needs until the page waits."""
+    monkeypatch.setattr(write_lock_module, "_MAX_YIELDING", 20.0)
+
+
+@pytest.mark.usefixtures("patient_jobs")
 def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Path) -> None:
     order: list[str] = []
     for _ in range(5):
@@ -262,6 +269,7 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Pat
             lock.close()
 
 
+@pytest.mark.usefixtures("patient_jobs")
 def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path) -> None:
     """Which then waits in its stead, and lets it go next."""
     order: list[str] = []
