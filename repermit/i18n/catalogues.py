@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from babel import Locale
 from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from repermit.package_files import LANGUAGES
+from repermit.package_files import LANGUAGE_NAMES, LANGUAGES
 from repermit.unicode_limits import normalize
 
 SOURCE_LANGUAGE = "en"
@@ -32,11 +31,9 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(LANGUAGES, key=get_sort_key))
 
 
-@cache
 def language_name(language: str) -> str:
     """Return a language's own name, such as "Nederlands", capitalised."""
-    name = str(Locale.parse(language).get_display_name(language))
-    return name[:1].upper() + name[1:]
+    return LANGUAGE_NAMES[language]
 
 
 def get_sort_key(language: str) -> tuple[bool, str]:

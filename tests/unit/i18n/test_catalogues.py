@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from babel import Locale, localedata
 
 from repermit import package_files
-from repermit.i18n import catalogues
 from repermit.i18n.catalogues import (
     choose_language,
     get_sort_key,
@@ -18,6 +18,13 @@ from repermit.i18n.catalogues import (
 def test_there_is_a_catalogue_for_each_language_that_the_settings_know() -> None:
     assert set(languages()) == set(package_files.LANGUAGES)
     assert all(load_translations(language) for language in languages())
+
+
+def test_a_language_calls_itself_as_the_unicode_consortium_writes_it_but_for_the_capital() -> None:
+    written = {one: str(Locale(one).get_display_name(one)) for one in languages()}
+    assert {one: language_name(one) for one in languages()} == {
+        one: name[0].upper() + name[1:] for one, name in written.items()
+    }
 
 
 def test_languages_stand_in_the_order_of_their_own_names() -> None:
@@ -78,11 +85,9 @@ def test_a_language_is_found_or_the_lists_own_is_used(wanted: str, expected: str
     assert choose_language(wanted, default="nl") == expected
 
 
-def test_to_pick_a_language_no_names_of_languages_are_loaded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A new process loads them for a tenth of a second, and picks one while it holds the lock."""
+def test_no_language_is_loaded_to_pick_one_or_to_name_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new process would for a tenth of a second, and picks one while it holds the lock."""
     languages.cache_clear()
-    language_name.cache_clear()
-    monkeypatch.setattr(catalogues, "Locale", None)
+    monkeypatch.setattr(localedata, "load", None)
     assert choose_language("nl", default="en") == "nl"
+    assert [language_name(one) for one in languages()][:2] == ["Čeština", "Dansk"]
