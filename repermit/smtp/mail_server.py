@@ -60,7 +60,9 @@ class Mailer(flask_mail.Mail):
         )
         super().__init__(app)
         self.connect_timeout = server.connect_timeout
-        self.tls_context = checking_context(server.ca_file)
+        # To read what authorities there are takes longer than to dial a server of this machine.
+        is_checking = server.tls != "none" or server.ca_file
+        self.tls_context = checking_context(server.ca_file) if is_checking else None
         self.clock = clock or SystemClock()
         self.tokens = oauth.token_source(server) if server.auth == "xoauth2" else None
 

@@ -298,6 +298,12 @@ def test_a_server_that_fails_at_starttls_gets_nothing(reply: str) -> None:
         assert server.said[-1] == "STARTTLS"
 
 
+def test_no_authority_is_read_for_a_server_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are more than a hundred, and that many are read each time that mails are sent."""
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    assert make_mailer(1).tls_context is None
+
+
 def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="ca_file") as refused:
