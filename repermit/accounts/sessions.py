@@ -15,6 +15,7 @@ from repermit.accounts.api_tokens import hash_secret
 from repermit.accounts.user_info import UserInfo, make_user_info
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
+from repermit.db.models.base import PreparedQuery
 from repermit.settings.definitions import Settings
 
 MAX_AGE = timedelta(days=7)
@@ -84,12 +85,7 @@ def complete_session(session_id: int, *, now: datetime) -> str:
 
 def find_session(token: str, *, now: datetime, settings: Settings) -> ActiveSession | None:
     """Return the valid session of a cookie's token, None if there is none."""
-    session: Session | None = (
-        Session.select(Session, User)
-        .join(User)
-        .where(Session.digest == hash_secret(token), _make_valid_condition(now))
-        .first()
-    )
+    session: Session | None = _SESSION.first(hash_secret(token), *_list_oldest_starts(now))
     if session is None:
         return None
     locks_at = session.seen_at + timedelta(minutes=settings.web.idle_minutes)
@@ -101,6 +97,17 @@ def find_session(token: str, *, now: datetime, settings: Settings) -> ActiveSess
         seen_at=session.seen_at,
         locks_at=locks_at,
     )
+
+
+_SESSION = PreparedQuery(
+    lambda digest, *oldest_starts: (
+        Session.select(Session, User)
+        .join(User)
+        .where(Session.digest == digest, _make_valid_condition(*oldest_starts))
+        .limit(1)
+    ),
+    3,
+)
 
 
 def should_record_last_seen(session: ActiveSession, *, now: datetime) -> bool:
@@ -137,7 +144,7 @@ def list_open_sessions(user_id: int, *, now: datetime) -> tuple[SessionSummary, 
     """Return a user's valid sessions, the last used first."""
     sessions = (
         Session.select()
-        .where(Session.user == user_id, _make_valid_condition(now))
+        .where(Session.user == user_id, _make_valid_condition(*_list_oldest_starts(now)))
         .order_by(Session.seen_at.desc(), Session.id.desc())
     )
     return tuple(
@@ -172,7 +179,12 @@ def make_ended_condition(now: datetime) -> Any:
     return Session.ended_at.is_null(is_null=False) | (Session.created_at <= now - MAX_AGE)
 
 
-def _make_valid_condition(now: datetime) -> Any:
-    is_young = Session.created_at > now - MAX_AGE
-    is_half_and_young = Session.created_at > now - HALF_LOGIN_MAX_AGE
+def _list_oldest_starts(now: datetime) -> tuple[datetime, datetime]:
+    """Return after which start a session is valid, and after which one without a second step."""
+    return now - MAX_AGE, now - HALF_LOGIN_MAX_AGE
+
+
+def _make_valid_condition(oldest_start: Any, oldest_half_start: Any) -> Any:
+    is_young = Session.created_at > oldest_start
+    is_half_and_young = Session.created_at > oldest_half_start
     return Session.ended_at.is_null() & is_young & (Session.is_full | is_half_and_young)
