@@ -33,7 +33,7 @@ from repermit.settings.definitions import Settings
 from repermit.web import dispatcher, request_context
 from repermit.web.admin import launch
 from tests.support.analysis_cache import (
-    hash_recovery_codes_quickly,
+    hash_quickly,
     keep_analyses,
     keep_comparisons,
     keep_routes,
@@ -71,7 +71,7 @@ hypothesis.settings.load_profile("house")
 keep_analyses()
 keep_routes()
 keep_comparisons()
-hash_recovery_codes_quickly()
+hash_quickly()
 keep_signatures()
 leave_out_sql()
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 _COMPILED = ("_parts", "_trace", "_converters", "arguments")
 _BUILDERS = ("_build", "_build_unknown")
 compile_anew: Any = Rule.compile
-_hasher: Any = sys.modules[argon2.PasswordHasher.__module__]
-compared_anew: Any = _hasher.verify_secret
-hashed_anew: Any = _hasher.hash_secret
-_RECOVERY_CODE = 19456
-"""KiB that the hash of such a code takes; no other process asks for one that a test has made."""
+hasher: Any = sys.modules[argon2.PasswordHasher.__module__]
+compared_anew: Any = hasher.verify_secret
+hashed_anew: Any = hasher.hash_secret
+_quick_hashes: dict[bytes, bytes] = {}
+"""For each hash that was made quickly, as it would stand with the costs that it really took."""
 _routes: dict[object, dict[str, Any]] = {}
 analysed_anew: Any = coverage.Coverage._analyze
 _comparisons: dict[object, bool | tuple[type[VerificationError], tuple[Any, ...]]] = {}
@@ -51,15 +51,16 @@ def keep_comparisons() -> None:
 
     Hundreds of tests log the same person in.
     """
-    _hasher.verify_secret = _verified
+    hasher.verify_secret = _verified
 
 
-def hash_recovery_codes_quickly() -> None:
-    """Hash a recovery code in no time, and remember that it is right.
+def hash_quickly() -> None:
+    """Hash a password or a recovery code at the least cost, and say that it took the usual one.
 
-    Whoever sets an app up gets ten, for which the processor would hash for a second.
+    A password takes the processor a quarter of a second, and the ten codes of an app take one. No
+    other process may compare anything with such a hash.
     """
-    _hasher.hash_secret = _hashed
+    hasher.hash_secret = _hashed
 
 
 def keep_signatures() -> None:
@@ -117,7 +118,7 @@ def _verified(kept: bytes, secret: bytes, kind: object) -> bool:
     key = (kept, secret, kind)
     if key not in _comparisons:
         try:
-            _comparisons[key] = compared_anew(kept, secret, kind)
+            _comparisons[key] = compared_anew(_quick_hashes.get(kept, kept), secret, kind)
         except VerificationError as error:
             _comparisons[key] = type(error), error.args
     found = _comparisons[key]
@@ -127,13 +128,11 @@ def _verified(kept: bytes, secret: bytes, kind: object) -> bool:
     return found
 
 
-def _hashed(*, secret: bytes, memory_cost: int, time_cost: int, **others: Any) -> bytes:
-    if memory_cost != _RECOVERY_CODE:
-        costs = {"memory_cost": memory_cost, "time_cost": time_cost}
-        return bytes(hashed_anew(secret=secret, **costs, **others))
-    quick = bytes(hashed_anew(secret=secret, memory_cost=8, time_cost=1, **others))
-    kept = quick.replace(b"$m=8,t=1,", b"$m=%d,t=%d," % (memory_cost, time_cost))
-    _comparisons[kept, secret, others["type"]] = True
+def _hashed(*, memory_cost: int, time_cost: int, parallelism: int, **others: Any) -> bytes:
+    least = 8 * parallelism
+    quick = bytes(hashed_anew(memory_cost=least, time_cost=1, parallelism=parallelism, **others))
+    kept = quick.replace(b"$m=%d,t=1," % least, b"$m=%d,t=%d," % (memory_cost, time_cost))
+    _quick_hashes[kept] = quick
     return kept
 
 

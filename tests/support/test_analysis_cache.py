@@ -49,10 +49,13 @@ def test_a_kept_comparison_says_what_the_first_one_said() -> None:
             hasher.verify("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$", "four quiet otters wait")
 
 
-def test_a_recovery_code_that_was_hashed_quickly_is_right_and_no_other() -> None:
-    hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+@pytest.mark.parametrize(("memory", "lanes"), [(19456, 1), (65536, 4)])
+def test_what_was_hashed_quickly_is_right_and_nothing_else(memory: int, lanes: int) -> None:
+    hasher = argon2.PasswordHasher(time_cost=2, memory_cost=memory, parallelism=lanes)
     kept = hasher.hash("abcd-efgh")
-    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert kept.startswith(f"$argon2id$v=19$m={memory},t=2,p={lanes}$")
+    assert kept != hasher.hash("abcd-efgh")
+    assert not hasher.check_needs_rehash(kept)
     assert hasher.verify(kept, "abcd-efgh")
     with pytest.raises(argon2.exceptions.VerifyMismatchError):
         hasher.verify(kept, "abcd-efgi")

@@ -11,6 +11,7 @@ import pytest
 from repermit.accounts import passwords
 from repermit.accounts.passwords import Weakness
 from repermit.unicode_limits import normalize
+from tests.support import analysis_cache
 
 EMAIL = "anna.jansen@delinde.example"
 ORGANISATION = "Praktijk De Linde"
@@ -110,7 +111,10 @@ def test_all_that_speaks_against_a_password_is_said() -> None:
     assert weaknesses("linde") == (Weakness.SHORT, Weakness.COMMON, Weakness.ORGANISATION)
 
 
-def test_a_password_is_kept_as_argon2id_and_found_again() -> None:
+def test_a_password_is_kept_as_argon2id_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In earnest; other tests hash and compare in no time."""
+    monkeypatch.setattr(analysis_cache.hasher, "hash_secret", analysis_cache.hashed_anew)
+    monkeypatch.setattr(analysis_cache.hasher, "verify_secret", analysis_cache.compared_anew)
     kept = passwords.hash_password("four quiet otters wait")
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert passwords.verify_password("four quiet otters wait", kept)
