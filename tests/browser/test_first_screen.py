@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+@pytest.fixture
+def page(document_page: Page) -> Page:
+    return document_page
+
+
 def find_beyond(
     page: Page, shown: Mapping[str, str], *, words: int = MOST_WORDS
 ) -> dict[str, FirstScreen]:
@@ -236,11 +241,10 @@ _SEEN: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("language", catalogues.languages())
 def test_no_answer_stands_out(database: Database, page: Page, language: str) -> None:
     """Neither in colour nor in size: a Yes that was nudged is none that was freely given."""
+    pages = AnswerPages(database, LONG)
+    # Of three, one in a line each, the label alone makes the height.
     shown = {
-        name: html
-        for name, html in AnswerPages(database, LONG)(language)
-        # Of three, one in a line each, the label alone makes the height.
-        if name in {"question", "sensitive question"}
+        name: pages.look_at(name, {"lang": language}) for name in ("question", "sensitive question")
     } | dict(mails(language, LONG))
     uneven = {}
     for width, media in product((360, 1280), _SEEN):
@@ -252,7 +256,6 @@ def test_no_answer_stands_out(database: Database, page: Page, language: str) -> 
             is_any_height = name.startswith(("sensitive ask", "sensitive reminder"))
             if len({one.rpartition(",")[0] if is_any_height else one for one in looks}) > 1:
                 uneven[name, width, str(media)] = looks
-    page.emulate_media(color_scheme="light", forced_colors="none")
     assert not uneven
 
 
@@ -260,7 +263,7 @@ def test_no_answer_stands_out(database: Database, page: Page, language: str) -> 
 def test_the_answer_that_has_the_focus_is_seen(
     database: Database, page: Page, media: dict[str, Any]
 ) -> None:
-    html = dict(AnswerPages(database, USUAL)("nl"))["question"]
+    html = AnswerPages(database, USUAL).look_at("question", {"lang": "nl"})
     page.emulate_media(**media)
     page.set_content(html)
     for _ in range(2):
@@ -274,7 +277,6 @@ def test_the_answer_that_has_the_focus_is_seen(
         )
         # Its line stands apart from the button, on the paper.
         assert outline == ["solid", "3px", "3px", True]
-    page.emulate_media(color_scheme="light", forced_colors="none")
 
 
 _LINES = """() => [...document.querySelectorAll('a.button')].map(one => {
@@ -305,7 +307,7 @@ def test_the_sign_for_languages_is_as_large_as_the_letters_beside_it(
     context.new_cdp_session(page).send(
         "Page.setFontSizes", {"fontSizes": {"standard": size, "fixed": size}}
     )
-    page.set_content(dict(AnswerPages(database, USUAL)("nl"))["question"])
+    page.set_content(AnswerPages(database, USUAL).look_at("question", {"lang": "nl"}))
     sign = page.locator("nav svg")
     letters = sign.evaluate("one => parseFloat(getComputedStyle(one.parentElement).fontSize)")
     height = sign.evaluate("one => one.getBoundingClientRect().height")

@@ -18,6 +18,12 @@ from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+
+@pytest.fixture
+def page(document_page: Page) -> Page:
+    return document_page
+
+
 # WCAG 2.2, 1.4.3, of every text that is seen against what is behind it; and 1.4.11 of a button
 # against the paper. Mail programs that know nothing of dark styles make a mail dark by themselves:
 # some turn the lightness of every colour, others only that of light grounds and dark letters.

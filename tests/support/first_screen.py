@@ -200,10 +200,15 @@ class AnswerPages:
             if "late" not in name and ("hour" in name or "sign-up" in name):
                 yield f"{name}, to a representative", html
 
+    def look_at(self, name: str, query: Mapping[str, str]) -> str:
+        """Return the HTML of one page as it is before anything is pressed."""
+        at, path = self._paths[name]
+        self._pages.clock.move_to(at)
+        return self._pages.client.get(path, query_string=query).text
+
     def _open(self, query: dict[str, str]) -> Iterator[tuple[str, str]]:
-        for name, (at, path) in self._paths.items():
-            self._pages.clock.move_to(at)
-            yield name, self._pages.client.get(path, query_string=query).text
+        for name in self._paths:
+            yield name, self.look_at(name, query)
         self._pages.clock.move_to(NOW)
         yield from self._press(query)
 
