@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -428,46 +428,67 @@ def _choose_everyday(config: pytest.Config) -> None:
     """Run the everyday set where the command names neither tests nor marks."""
     names_tests = config.args_source is pytest.Config.ArgsSource.ARGS
     if not names_tests and not config.option.markexpr:
-        config.option.markexpr = "not exhaustive"
+        config.option.markexpr = _EVERYDAY
+
+
+_EVERYDAY = "not exhaustive"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, object, object]:
+    """Make no tests of examples that the everyday set leaves out: there are twice as many as in it.
+
+    One is made at least, since a test without any would be a test without arguments.
+    """
+    result = yield
+    if metafunc.config.option.markexpr == _EVERYDAY:
+        every, examples = metafunc._calls, Counter[bool]()
+        metafunc._calls = [
+            one
+            for one in every
+            if one.marks or not _is_exhaustive(metafunc.definition, f"{one.id}]", examples)
+        ] or every[:1]
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is not in the everyday set."""
-    examples: Counter[tuple[str, bool]] = Counter()
+    examples: dict[str, Counter[bool]] = defaultdict(Counter)
     for item in items:
         name, _, example = item.nodeid.partition("[")
-        kind = name, "postgresql" in example
-        examples[kind] += 1
-        if _is_exhaustive(item, example, examples[kind]):
+        if _is_exhaustive(item, example, examples[name]):
             item.add_marker("exhaustive")
 
 
-def _is_exhaustive(item: pytest.Item, example: str, number: int) -> bool:
-    """Say whether a test is in the exhaustive set alone.
+def _is_exhaustive(test: pytest.Item, example: str, examples: Counter[bool]) -> bool:
+    """Say whether an example of a test is in the exhaustive set alone.
 
     That is all of tests/exhaustive; and of a test that is not of an invariant, what has run on
     SQLite, unless it goes other ways on PostgreSQL, and all but few examples on each database.
     `everyday` names which these are, by the words in their ID.
 
-    - `number`: counts the examples of a test on one database from 1.
+    - `example`: what stands in the test's ID behind the [.
+    - `examples`: counts the examples of a test on PostgreSQL (True), and all others.
     """
-    if item.path.parent.name == "exhaustive":
+    on_postgresql = "postgresql" in example
+    examples[on_postgresql] += 1
+    if test.path.parent.name == "exhaustive":
         return True
-    chosen = item.get_closest_marker("everyday")
+    chosen = test.get_closest_marker("everyday")
     if chosen is not None:
         return not any(words in f"[{example}" for words in chosen.args)
-    if "invariant" in item.name:
+    if "invariant" in test.name or "invariant" in example:
         return False
-    if "postgresql" in example:
-        return number > _FEW_ON_POSTGRESQL or not _goes_other_ways(item)
-    return number > _FEW
+    if on_postgresql:
+        return examples[True] > _FEW_ON_POSTGRESQL or not _goes_other_ways(test)
+    return examples[False] > _FEW
 
 
-def _goes_other_ways(item: pytest.Item) -> bool:
+def _goes_other_ways(test: pytest.Item) -> bool:
     """Say whether a test goes other ways on PostgreSQL than on SQLite."""
-    is_counted_there = item.get_closest_marker("counted_on_both") is not None
-    return is_counted_there or any(part in item.path.as_posix() for part in _TRIED_ON_BOTH)
+    is_counted_there = test.get_closest_marker("counted_on_both") is not None
+    return is_counted_there or any(part in test.path.as_posix() for part in _TRIED_ON_BOTH)
 
 
 # --- Coverage. ----------------------------------------------------------------------------------
