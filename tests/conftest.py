@@ -40,6 +40,7 @@ from tests.support.analysis_cache import (
     keep_signatures,
     leave_out_sql,
     rewrite_asserts,
+    write_columns_at_once,
 )
 from tests.support.builders import make_campaign, make_list, make_settings
 from tests.support.coverage_selection import Counting
@@ -74,6 +75,7 @@ keep_comparisons()
 hash_quickly()
 keep_signatures()
 leave_out_sql()
+write_columns_at_once()
 
 
 # --- Certificates, see tests.support.certificates. ---------------------------------------------

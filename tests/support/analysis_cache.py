@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _COMPILED = ("_parts", "_trace", "_converters", "arguments")
 _BUILDERS = ("_build", "_build_unknown")
 compile_anew: Any = Rule.compile
+write_column_anew: Any = peewee.Field.__sql__
 hasher: Any = sys.modules[argon2.PasswordHasher.__module__]
 compared_anew: Any = hasher.verify_secret
 hashed_anew: Any = hasher.hash_secret
@@ -87,6 +88,15 @@ def leave_out_sql() -> None:
     peewee.Database.execute = _executed  # type: ignore[method-assign, assignment]
 
 
+def write_columns_at_once() -> None:
+    """Write the column of a table into a query at once.
+
+    Peewee makes three nodes of it on the way, which took a quarter of the time that it takes to put
+    queries into words; and that is a fifth of the time of most tests.
+    """
+    peewee.Field.__sql__ = _write_column  # type: ignore[method-assign]
+
+
 def rewrite_asserts(config: pytest.Config, files: Sequence[Path]) -> None:
     """Have pytest rewrite the asserts of tests now, for each of its workers, which find them then.
 
@@ -112,6 +122,13 @@ def _executed(database: Any, query: Any, **options: Any) -> object:
     words = database.get_sql_context(**options)
     sql, values = call_uncounted(lambda: words.sql(query).query())
     return database.execute_sql(sql, values)
+
+
+def _write_column(field: Any, words: Any) -> Any:
+    table = field.model._meta.table
+    if words.scope == peewee.SCOPE_VALUES:
+        return words.literal(f'"{field.column_name}"')
+    return words.literal(f'"{words.alias_manager[table]}"."{field.column_name}"')
 
 
 def _verified(kept: bytes, secret: bytes, kind: object) -> bool:

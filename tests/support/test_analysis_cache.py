@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,15 @@ import peewee
 import pytest
 
 from repermit.db.connection import Database
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.base import Meta
 from repermit.settings.definitions import Settings
-from tests.support.analysis_cache import analysed_anew, compile_anew, rewrite_asserts
+from tests.support.analysis_cache import (
+    analysed_anew,
+    compile_anew,
+    rewrite_asserts,
+    write_column_anew,
+)
 from tests.support.public_pages import Pages
 
 
@@ -73,6 +80,20 @@ def test_nothing_is_counted_while_a_query_is_put_into_words(database: Database) 
     assert [row.value for row in query] == ["found"]
     assert seen == {"here": None}
     assert sys.gettrace() is counted_before
+
+
+def test_a_column_that_is_written_at_once_is_written_as_ever(database: Database) -> None:
+    columns = [column for table in ALL_TABLES for column in table._meta.sorted_fields]
+    assert all(column.model._meta.table._alias is None for column in columns)
+    scopes = (getattr(peewee, name) for name in dir(peewee) if name.startswith("SCOPE_"))
+    for column, scope in product(columns, scopes):
+        texts = []
+        for write in (type(column).__sql__, write_column_anew):
+            words = database.get_sql_context()
+            with words(scope=scope, parentheses=True):
+                write(column, words)
+            texts.append(words.query())
+        assert texts[0] == texts[1]
 
 
 def test_a_kept_analysis_of_a_file_is_the_one_of_its_own_coverage(tmp_path: Path) -> None:
