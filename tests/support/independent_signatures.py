@@ -11,7 +11,8 @@ P = 2**255 - 19
 NAME = r"[^+\0- \x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
 ORDER = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
-Point = tuple[int, int]
+Point = tuple[int, int, int, int]
+"""X, Y, Z and T, by which x = X/Z, y = Y/Z and x * y = T/Z (RFC 8032 §5.1.4)."""
 
 
 def need(holds: object, what: str) -> None:
@@ -20,20 +21,23 @@ def need(holds: object, what: str) -> None:
 
 
 def add(one: Point, other: Point) -> Point:
-    (x, y), (u, v) = one, other
-    both = D * x * y * u * v % P
-    return (
-        (x * v + u * y) * pow(1 + both, -1, P) % P,
-        (y * v + x * u) * pow(1 - both, -1, P) % P,
-    )
+    (x, y, z, t), (u, v, w, s) = one, other
+    a, b, c, d = (y - x) * (v - u), (y + x) * (v + u), 2 * D * t * s, 2 * z * w
+    e, f, g, h = (b - a) % P, (d - c) % P, (d + c) % P, (b + a) % P
+    return e * f % P, g * h % P, f * g % P, e * h % P
 
 
 def times(number: int, point: Point) -> Point:
-    total = (0, 1)
+    total = (0, 1, 1, 0)
     while number:
         total = add(total, point) if number & 1 else total
         point, number = add(point, point), number >> 1
     return total
+
+
+def is_same(one: Point, other: Point) -> bool:
+    (x, y, z, _), (u, v, w, _) = one, other
+    return (x * w - u * z) % P == 0 == (y * w - v * z) % P
 
 
 def point_of(octets: bytes) -> Point:
@@ -44,7 +48,8 @@ def point_of(octets: bytes) -> Point:
     x = pow(square, (P + 3) // 8, P)
     x = x if x * x % P == square else x * pow(2, (P - 1) // 4, P) % P
     need(y < P and x * x % P == square and (x or not odd), "no point")
-    return (P - x if x % 2 != odd else x), y
+    x = P - x if x % 2 != odd else x
+    return x, y, 1, x * y % P
 
 
 BASE = point_of((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
@@ -55,10 +60,11 @@ def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> None:
     need(len(public) == 32 and len(signature) == 64, "a key or signature of another length")
     number = int.from_bytes(signature[32:], "little")
     digest, point = sha512(signature[:32] + public + message).digest(), point_of(public)
-    need(times(8, point) != (0, 1), "a key of small order")
+    need(not is_same(times(8, point), (0, 1, 1, 0)), "a key of small order")
     right = times(int.from_bytes(digest, "little") % ORDER, point)
     need(number < ORDER, "a signature in another form")
-    need(times(number, BASE) == add(point_of(signature[:32]), right), "a signature")
+    whole = add(point_of(signature[:32]), right)
+    need(is_same(times(number, BASE), whole), "a signature")
 
 
 def base64_of(text: str) -> bytes:

@@ -409,7 +409,7 @@ def test_a_signature_that_holds_only_eightfold_is_refused(javascript: JavaScript
     text = Note.read(document["checkpoint"]["note"]).text
     order, base = independent_signatures.ORDER, independent_signatures.BASE
     # A point of order 2 beside one of large order: of some numbers it shows, of others it does not.
-    own = independent_signatures.add(independent_signatures.times(5, base), (0, -1))
+    own = independent_signatures.add(independent_signatures.times(5, base), (0, -1, 1, 0))
     public = encode_point(own)
     found = set()
     for secret in range(1, 40):
@@ -429,7 +429,8 @@ def test_a_signature_that_holds_only_eightfold_is_refused(javascript: JavaScript
 
 
 def encode_point(point: independent_signatures.Point) -> bytes:
-    x, y = (one % independent_signatures.P for one in point)
+    by, p = pow(point[2], -1, independent_signatures.P), independent_signatures.P
+    x, y = (one * by % p for one in point[:2])
     return (y | (x & 1) << 255).to_bytes(32, "little")
 
 
