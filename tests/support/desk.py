@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,11 @@ class Desk:
         """Open the database and its list `news`."""
         with self.database() as opened:
             yield opened, find_list("news")
+
+    def take_over(self, folder: Path) -> None:
+        """Begin with the files of another desk: its database, and the journal of it."""
+        ours = shutil.ignore_patterns(self.config.name)
+        shutil.copytree(folder, self.folder, ignore=ours, dirs_exist_ok=True)
 
     def add_news(self, **overrides: Any) -> None:
         """Add the list `news`, ready for a launch."""

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import stat
 import sys
 import tracemalloc
@@ -41,6 +42,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.desk import Desk
+from tests.support.inbox import Inbox
 from tests.support.public_pages import freeze_wording
 
 if TYPE_CHECKING:
@@ -49,22 +51,33 @@ if TYPE_CHECKING:
 NAMES = [f"person{number}@bücher.example" for number in range(70)]
 
 
+@pytest.fixture(scope="module")
+def closed_folder(tmp_path_factory: pytest.TempPathFactory, ready_sqlite: Path) -> Path:
+    """Return the folder of a desk whose campaign has closed: 70 said Yes, the others did not."""
+    folder = tmp_path_factory.mktemp("closed")
+    with Inbox() as inbox:
+        url = f"sqlite:///{shutil.copy(ready_sqlite, folder)}"
+        desk = Desk(folder, database_url=url, inbox=inbox)
+        desk.add_news(language="nl")
+        with desk.news() as (database, mailing_list):
+            campaign = make_campaign(database, mailing_list)
+            freeze_wording(database, campaign, mailing_list, "nl")
+            for address in (*NAMES, "gone@example.org", "silent@example.org"):
+                make_asked(database, mailing_list, campaign, address)
+            make_removed(database, mailing_list, Reason.NO, "left@example.org")
+            make_contact(database, mailing_list, "odd@example.org", status=Status.CONFIRMED)
+        for address in NAMES:
+            desk.do("answer", "news", address, "yes", "--note", "by phone, to Els")
+        desk.do("forget", "news", "gone@example.org")
+        with desk.news() as (database, _), database.atomic():
+            Campaign.update(state="closed", closed_at=NOW).execute()
+    return folder
+
+
 @pytest.fixture
-def closed(desk: Desk) -> Desk:
-    """Return a desk whose campaign has closed: 70 said Yes, the others did not."""
-    desk.add_news(language="nl")
-    with desk.news() as (database, mailing_list):
-        campaign = make_campaign(database, mailing_list)
-        freeze_wording(database, campaign, mailing_list, "nl")
-        for address in (*NAMES, "gone@example.org", "silent@example.org"):
-            make_asked(database, mailing_list, campaign, address)
-        make_removed(database, mailing_list, Reason.NO, "left@example.org")
-        make_contact(database, mailing_list, "odd@example.org", status=Status.CONFIRMED)
-    for address in NAMES:
-        desk.do("answer", "news", address, "yes", "--note", "by phone, to Els")
-    desk.do("forget", "news", "gone@example.org")
-    with desk.news() as (database, _), database.atomic():
-        Campaign.update(state="closed", closed_at=NOW).execute()
+def closed(desk: Desk, closed_folder: Path) -> Desk:
+    """Return such a desk an hour later."""
+    desk.take_over(closed_folder)
     desk.clock.advance(timedelta(hours=1))
     return desk
 
