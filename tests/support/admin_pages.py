@@ -16,7 +16,7 @@ from itsdangerous import URLSafeTimedSerializer
 from repermit.accounts import passwords
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
-from tests.support.builders import NOW
+from tests.support.builders import NOW, insert
 from tests.support.public_pages import Pages, words_of
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def make_user(database: Database, **overrides: Any) -> User:
         "totp_secret": SECRET,
         "created_at": NOW,
     }
+    user = User(**{**values, **overrides})
     with database.atomic():
-        return User.create(**{**values, **overrides}, force_insert=True)
+        insert(database, user)
+    return user
 
 
 @cache
@@ -76,8 +78,10 @@ def make_session(database: Database, user: User, **overrides: Any) -> tuple[str,
         "network": "192.0.2.0/24",
         "browser": "A browser",
     }
+    session = Session(**{**values, **overrides})
     with database.atomic():
-        return token, Session.create(**{**values, **overrides})
+        insert(database, session)
+    return token, session
 
 
 def client_of(pages: Pages, user: User, **overrides: Any) -> FlaskClient:
