@@ -110,7 +110,8 @@ def written_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def parts_given(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     """Yield what a call gives an entry, with the part that it is for."""
-    appends = ast.unparse(call.func).endswith("append_entry")
+    called = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    appends = called.endswith("append_entry")
     for one in call.keywords:
         if one.arg in PARTS:
             yield str(one.arg), one.value

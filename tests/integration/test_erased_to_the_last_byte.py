@@ -15,12 +15,14 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -141,6 +143,14 @@ class Office:
         """Give a command and wait for its end."""
         log = self.desk.folder / f"{self._logs + 1}.log"
         assert self.begin(*command).wait(120) == 0, log.read_text()
+
+    def do_here(self, *command: str) -> None:
+        """Give a command in this process, where it takes a tenth of the time."""
+        self._logs += 1
+        with mock.patch.object(tempfile, "tempdir", str(self.temporary)):
+            ran = self.desk.run(*command)
+        (self.desk.folder / f"{self._logs}.log").write_text(ran.out + ran.err, "utf-8")
+        assert ran.code == 0, ran.err
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -317,16 +327,18 @@ def test_invariant_6_after_an_erasure_no_byte_tells_who_it_was(
             assert json.loads(told)["address"] == address_of(6)
             give_back(desk, theirs)
             post(place, "/join/news", address=address_of(2), name=name_of(2))
-            office.do("answer", "news", address_of(3), "no", "--note", f"by phone, {name_of(3)}")
-            office.do("export", "news", "removed", "-o", str(tmp_path / "taken.xlsx"))
+            note = f"by phone, {name_of(3)}"
+            office.do_here("answer", "news", address_of(3), "no", "--note", note)
+            office.do_here("export", "news", "removed", "-o", str(tmp_path / "taken.xlsx"))
             (tmp_path / "taken.xlsx").unlink()
             remove(desk, range(30, 1100))
             office.do("cancel", "news")
             wait_until(lambda: bool(receiver.told))
             hand_in(desk, range(1, 30))
             # And goes: at their request, by themselves, and by the job.
-            for number in (1, 2, 3, 4):
-                office.do("forget", "news", address_of(number))
+            office.do("forget", "news", address_of(1))
+            for number in (2, 3, 4):
+                office.do_here("forget", "news", address_of(number))
             hand_in(desk, range(5, 30))
             for act in ("show", "download", "delete"):
                 post(place, f"/held/{act}", authority=authority)
