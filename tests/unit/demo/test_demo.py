@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from werkzeug.serving import make_server
 
 from repermit.campaigns import progress
 from repermit.cli import main
+from repermit.db.connection import proxy
 from repermit.db.models.evidence import EvidencePart
 from repermit.demo import pages, run, simulated_people
 from repermit.demo.environment import SAMPLE, Demo, start_demo
@@ -36,9 +37,45 @@ from repermit.package_files import find_asset
 from repermit.rules.consent import Fate, Reason, Status
 from repermit.sending import send_due
 from tests.support.english_left import english_on
+from tests.support.kept_processes import KeptProcesses
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+
+@contextmanager
+def started(kept_processes: KeptProcesses) -> Iterator[Demo]:
+    with ExitStack() as stack:
+        with kept_processes.used():
+            demo = stack.enter_context(start_demo())
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def begun_once(kept_processes: KeptProcesses) -> Iterator[Demo]:
+    with started(kept_processes) as demo:
+        yield demo
+
+
+@pytest.fixture
+def begun(begun_once: Demo) -> Demo:
+    """Return a demo of which no mail has left, for tests that add to its story at most."""
+    proxy.initialize(begun_once.database)
+    return begun_once
+
+
+@pytest.fixture(scope="module")
+def sent_once(kept_processes: KeptProcesses) -> Iterator[Demo]:
+    with started(kept_processes) as demo:
+        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
+        yield demo
+
+
+@pytest.fixture
+def sent(sent_once: Demo) -> Demo:
+    """Return a demo whose mails lie in its inbox, for tests that look at them."""
+    proxy.initialize(sent_once.database)
+    return sent_once
 
 
 def test_the_demo_played_once_ends_well_and_its_table_adds_up(
@@ -64,22 +101,22 @@ def _sum_below(title: str, said: str) -> int:
     return sum(int(line.split()[0]) for line in block.splitlines())
 
 
-def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixture[str]) -> None:
-    with start_demo() as demo:
-        # Nothing has been sent or answered here, so that what was asked is not accounted for.
-        assert not run.print_result(demo)
-        assert "every number adds up: no" in capsys.readouterr().out
+def test_the_demo_says_so_if_a_number_does_not_add_up(
+    begun: Demo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing has been sent or answered here, so that what was asked is not accounted for.
+    assert not run.print_result(begun)
+    assert "every number adds up: no" in capsys.readouterr().out
 
 
-def test_the_sample_has_about_sixty_people_in_ten_languages_and_every_fate() -> None:
+def test_the_sample_has_about_sixty_people_in_ten_languages_and_every_fate(begun: Demo) -> None:
     with find_asset("data/demo/list.csv").open(encoding="utf-8") as file:
         people = list(csv.DictReader(file, delimiter=";"))
     assert 55 <= len(people) <= 65
     assert {person["Language"] for person in people} == {"en", *SAMPLE["translations"]}
     assert len(SAMPLE["translations"]) == 9
-    with start_demo() as demo:
-        assert demo.imported.rows == len(people)
-        assert all(demo.imported.fates[fate] for fate in Fate)
+    assert begun.imported.rows == len(people)
+    assert all(begun.imported.fates[fate] for fate in Fate)
 
 
 def test_moving_the_clock_twice_moves_it_once_and_counts_as_no_downtime() -> None:
@@ -209,12 +246,11 @@ def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
     assert told[-1] == "The campaign closed. The chain of evidence holds: yes."
 
 
-def test_what_people_do_with_their_data_is_in_the_story_too() -> None:
-    with start_demo() as demo:
-        with demo.database.atomic():
-            for event in ("corrected", "corrected", "still_mailed"):
-                chain.append(Entry(event=event, at=demo.clock.now(), actor="person", list="linde"))
-        told = tell_story(demo)
+def test_what_people_do_with_their_data_is_in_the_story_too(begun: Demo) -> None:
+    with begun.database.atomic():
+        for event in ("corrected", "corrected", "still_mailed"):
+            chain.append(Entry(event=event, at=begun.clock.now(), actor="person", list="linde"))
+    told = tell_story(begun)
     assert told[-2:] == [
         "Somebody corrected what is held about them.",
         "Unsubscribed, though nothing was held here any more.",
@@ -255,21 +291,20 @@ def test_a_mail_without_links_leads_a_scanner_nowhere() -> None:
     assert scan([mail], presses=True) == ScanResult(1, 0, 0)
 
 
-def test_what_came_of_a_scanner_is_told() -> None:
-    with start_demo() as demo:
-        own = pages.make_pages(demo).test_client()
-        assert own.post("/scan", data={"presses": "yes"}).status_code == 303
-        assert "A scanner read 0 mails" in own.get("/story").text
-        demo.note("scanned", mails=3, pages=9, presses=0, yes=0, no=0)
-        assert tell_story(demo)[-1] == (
-            "A scanner read 3 mails, opened 9 pages. "
-            "Nothing came of it: no Yes, no No, nobody taken off."
-        )
-        demo.note("scanned", mails=3, pages=9, presses=6, yes=0, no=3)
-        assert tell_story(demo)[-1] == (
-            "A scanner read 3 mails, opened 9 pages, pressed 6 buttons. "
-            "0 Yes and 3 No came of it; each No can be taken back by its reader."
-        )
+def test_what_came_of_a_scanner_is_told(begun: Demo) -> None:
+    own = pages.make_pages(begun).test_client()
+    assert own.post("/scan", data={"presses": "yes"}).status_code == 303
+    assert "A scanner read 0 mails" in own.get("/story").text
+    begun.note("scanned", mails=3, pages=9, presses=0, yes=0, no=0)
+    assert tell_story(begun)[-1] == (
+        "A scanner read 3 mails, opened 9 pages. "
+        "Nothing came of it: no Yes, no No, nobody taken off."
+    )
+    begun.note("scanned", mails=3, pages=9, presses=6, yes=0, no=3)
+    assert tell_story(begun)[-1] == (
+        "A scanner read 3 mails, opened 9 pages, pressed 6 buttons. "
+        "0 Yes and 3 No came of it; each No can be taken back by its reader."
+    )
 
 
 def test_a_program_finds_the_links_and_the_buttons_of_a_page() -> None:
@@ -332,27 +367,25 @@ def test_without_images_their_words_stand_in_their_place() -> None:
 
 
 @pytest.mark.exhaustive
-def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() -> None:
-    with start_demo() as demo:
-        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
-        own = pages.make_pages(demo).test_client()
-        text = own.get("/inbox/1?client=outlook&dark=yes&images=no").text
-        framed = _found('<iframe[^>]* src="([^"]+)"', text).replace("&amp;", "&")
-        assert framed == "/inbox/1/html?client=outlook&dark=yes&images=no"
-        assert "invert(1)" in own.get(framed).text
-        assert "invert(1)" not in own.get("/inbox/1/html").text
-        for client in pages.CLIENTS:
-            assert client.name in text
-        assert "?client=outlook&amp;images=no" in text
-        assert "The mail has no images" in text
-        assert own.get("/inbox/1?client=unheard").status_code == 200
+def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does(sent: Demo) -> None:
+    own = pages.make_pages(sent).test_client()
+    text = own.get("/inbox/1?client=outlook&dark=yes&images=no").text
+    framed = _found('<iframe[^>]* src="([^"]+)"', text).replace("&amp;", "&")
+    assert framed == "/inbox/1/html?client=outlook&dark=yes&images=no"
+    assert "invert(1)" in own.get(framed).text
+    assert "invert(1)" not in own.get("/inbox/1/html").text
+    for client in pages.CLIENTS:
+        assert client.name in text
+    assert "?client=outlook&amp;images=no" in text
+    assert "The mail has no images" in text
+    assert own.get("/inbox/1?client=unheard").status_code == 200
 
 
-def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_address() -> None:
-    with start_demo() as demo:
-        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
-        text = pages.make_pages(demo).test_client().get("/inbox/1").text
-        mail = demo.inbox.mails[0]
+def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_address(
+    sent: Demo,
+) -> None:
+    text = pages.make_pages(sent).test_client().get("/inbox/1").text
+    mail = sent.inbox.mails[0]
     assert "…" in mail.part("plain")
     shown = _found("(?s)<pre>(.*)</pre>", text)
     assert "mailto:" not in shown
@@ -361,36 +394,33 @@ def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_addre
     assert re.sub("<[^>]+>", "", shown).strip() == str(escape(mail.part("plain"))).strip()
 
 
-def test_its_pages_are_dutch_for_whoever_reads_dutch() -> None:
-    with start_demo() as demo:
-        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
-        client = pages.make_pages(demo).test_client()
-        number = next(one.number for one in demo.inbox.mails if 'lang="nl"' in one.part("html"))
+def test_its_pages_are_dutch_for_whoever_reads_dutch(sent: Demo) -> None:
+    client = pages.make_pages(sent).test_client()
+    number = next(one.number for one in sent.inbox.mails if 'lang="nl"' in one.part("html"))
 
-        def look(path: str) -> str:
-            html = client.get(path, headers={"Accept-Language": "nl-NL,en;q=0.5"}).text
-            assert '<html lang="nl">' in html
-            # What a mail holds and its headers are as they are.
-            return re.sub(r'(?s)<ul class="mails">.*</ul>|<dl.*</dl>', "", html)
+    def look(path: str) -> str:
+        html = client.get(path, headers={"Accept-Language": "nl-NL,en;q=0.5"}).text
+        assert '<html lang="nl">' in html
+        # What a mail holds and its headers are as they are.
+        return re.sub(r'(?s)<ul class="mails">.*</ul>|<dl.*</dl>', "", html)
 
-        for presses in (0, 6):
-            demo.note("scanned", mails=3, pages=9, presses=presses, yes=0, no=presses)
-        shown = [look(path) for path in ("/", "/inbox", f"/inbox/{number}")]
-        demo.move_to_deadline()
-        shown.append(look("/"))
+    for presses in (0, 6):
+        sent.note("scanned", mails=3, pages=9, presses=presses, yes=0, no=presses)
+    shown = [look(path) for path in ("/", "/inbox", f"/inbox/{number}")]
+    sent.move_to_deadline()
+    shown.append(look("/"))
     for html in shown:
         assert english_on(html, "nl") == []
     assert "Nieuws van De Linde: een campagne" in shown[0]
     assert "De demonstratieklok staat op" in shown[0]
 
 
-def test_the_pages_before_anything_has_come_in_and_for_what_is_not_there() -> None:
-    with start_demo() as demo:
-        client = pages.make_pages(demo).test_client()
-        assert "Nothing yet" in client.get("/inbox").text
-        assert "still on their way" in client.get("/").text
-        assert client.get("/inbox/1").status_code == 404
-        assert client.get("/inbox/0/html").status_code == 404
+def test_the_pages_before_anything_has_come_in_and_for_what_is_not_there(begun: Demo) -> None:
+    client = pages.make_pages(begun).test_client()
+    assert "Nothing yet" in client.get("/inbox").text
+    assert "still on their way" in client.get("/").text
+    assert client.get("/inbox/1").status_code == 404
+    assert client.get("/inbox/0/html").status_code == 404
 
 
 def _found(pattern: str, text: str) -> str:
