@@ -1,6 +1,6 @@
 """Ask everyone on a mailing list once, keep the proof of every Yes, take off the rest.
 
-How its packages build on each other stands in docs/develop/architecture.md.
+See docs/develop/architecture.md for the dependencies between its packages.
 """
 
 __version__ = "1.0.0"

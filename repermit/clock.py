@@ -1,4 +1,4 @@
-"""The only place where the time of day is read."""
+"""Clocks, and reading, computing and formatting times. Only this module reads the system time."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from repermit.errors import Refused
 
 
 class Clock(Protocol):
-    """Tell the time."""
+    """A source of the present time."""
 
     def now(self) -> datetime:
-        """Return the present moment, aware UTC."""
+        """Return the present time, aware UTC."""
 
 
 class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
-        """Return the present moment, aware UTC, to the microsecond."""
+        """Return the present time, aware UTC, to the microsecond."""
         return datetime.now(UTC)
 
 
 class ManualClock:
-    """A clock that is set by hand, for the demo and for tests; it may also tick along.
+    """A clock that is set by hand, for the demonstration and for tests.
 
-    `ticking` makes it advance with the machine's clock from wherever it was set.
+    - `ticking`: whether it advances with the machine's clock.
     """
 
     def __init__(self, start: datetime, *, ticking: bool = False) -> None:
@@ -43,70 +43,72 @@ class ManualClock:
         self._now = start.astimezone(UTC)
 
     def now(self) -> datetime:
-        """Return the moment this clock shows, aware UTC."""
+        """Return the time of this clock, aware UTC."""
         with self._lock:
             if self._ticking:
                 return self._now + (SystemClock().now() - self._set_at)
             return self._now
 
     def move_to(self, moment: datetime) -> None:
-        """Show `moment` (aware) from here on."""
+        """Set the clock to an aware time."""
         with self._lock:
             self._set_at = SystemClock().now()
             self._now = moment.astimezone(UTC)
 
     def advance(self, by: timedelta) -> None:
-        """Move on by `by`."""
+        """Move the clock forward."""
         self.move_to(self.now() + by)
 
 
 def parse_when(text: str, zone: ZoneInfo) -> datetime:
-    """Read WHEN as the command line takes it; return it aware UTC.
+    """Return the time of an argument WHEN of the command line, aware UTC.
 
-    `YYYY-MM-DD` means to the end of that day in `zone`; `YYYY-MM-DDTHH:MM[:SS]` is local unless
-    it has an offset. Raises Refused for what is no date, for a year that nobody can mean, and for
-    a local time that happens twice or never when the clocks change.
+    - `YYYY-MM-DD` means the end of that day in `zone`.
+    - `YYYY-MM-DDTHH:MM[:SS]` is local unless it has an offset.
+
+    Raises Refused for another text, for an implausible year, and for a local time that happens
+    twice or never when the clocks change.
     """
     try:
-        moment = _read_when(text, zone)
+        parsed = _read_when(text, zone)
     except ValueError:
         raise Refused(
             "%(text)s is no date; write 2026-12-22 or 2026-12-22T17:00",
             code="when",
             text=repr(text),
         ) from None
-    if moment.year not in _YEARS:
+    if parsed.year not in _YEARS:
         raise Refused("%(text)s is too far away: is its year right?", code="year", text=repr(text))
-    return moment.astimezone(UTC)
+    return parsed.astimezone(UTC)
 
 
-# From any of these one can count on, or back, without coming to the end of all days (the years 1 to
-# 9999); and who agreed on paper long ago is still within them.
+# Years far enough from the ends of datetime (1 and 9999) for calculations; they include old
+# consents on paper.
 _YEARS = range(1900, 3000)
 
 
-# Python reads more of ISO 8601 than is meant here, such as 20261222 for the day's beginning.
+# Python accepts more of ISO 8601 than is allowed here, such as 20261222.
 _WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-].+)?)?")
 
 
 def _read_when(text: str, zone: ZoneInfo) -> datetime:
-    written = _WHEN.fullmatch(text)
-    if written is None:
+    match = _WHEN.fullmatch(text)
+    if match is None:
         raise ValueError(text)
-    if written[1] is None:
-        # Where the clocks go back at midnight a day ends twice; the second time is meant.
+    if match[1] is None:
+        # If the clocks go back at midnight, a day ends twice; the second end counts.
         end = datetime.combine(date.fromisoformat(text), time.max, zone)
         return end.replace(fold=1)
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else _local(moment.replace(tzinfo=zone), text)
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo else _require_unambiguous(parsed.replace(tzinfo=zone), text)
 
 
-def _local(moment: datetime, text: str) -> datetime:
-    """Refuse what the change of the clocks makes ambiguous or skips (PEP 495)."""
-    earlier, later = moment.replace(fold=0), moment.replace(fold=1)
+def _require_unambiguous(local_time: datetime, text: str) -> datetime:
+    """Raise Refused for a time that a change of the clocks makes ambiguous or skips (PEP 495)."""
+    earlier, later = local_time.replace(fold=0), local_time.replace(fold=1)
     if earlier.utcoffset() == later.utcoffset():
-        return moment
-    exists = earlier.astimezone(UTC).astimezone(moment.tzinfo).replace(fold=0) == earlier
+        return local_time
+    exists = earlier.astimezone(UTC).astimezone(local_time.tzinfo).replace(fold=0) == earlier
     raise Refused(
         "%(text)s %(how)s, since the clocks change; give it with an offset such as +02:00",
         code="when",
@@ -116,22 +118,22 @@ def _local(moment: datetime, text: str) -> datetime:
 
 
 def count_days(start: datetime, end: datetime, zone: ZoneInfo) -> int:
-    """Return how many days `end` is after `start` by the calendar of `zone`."""
+    """Return the number of calendar days from `start` to `end` in `zone`."""
     return (end.astimezone(zone).date() - start.astimezone(zone).date()).days
 
 
-def years_before(moment: datetime, years: int) -> datetime:
-    """Return the same moment so many years earlier; of 29 February, the day before."""
+def years_before(at: datetime, years: int) -> datetime:
+    """Return the same time some years earlier; 28 February for 29 February."""
     try:
-        return moment.replace(year=moment.year - years)
+        return at.replace(year=at.year - years)
     except ValueError:
-        return moment.replace(year=moment.year - years, day=28)
+        return at.replace(year=at.year - years, day=28)
 
 
 @lru_cache(maxsize=1000)
-def format_timestamp(moment: datetime) -> str:
-    """Return a moment as text of one width, in UTC; raises ValueError for a naive one."""
-    if moment.tzinfo is None:
+def format_timestamp(at: datetime) -> str:
+    """Return a time as text of fixed width, in UTC; raises ValueError for a naive one."""
+    if at.tzinfo is None:
         message = "a moment without a time zone cannot be stored"
         raise ValueError(message)
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")

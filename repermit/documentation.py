@@ -1,4 +1,4 @@
-"""The pages of docs/ that come with the package, for the admin's help and the command `help`."""
+"""The packaged pages of docs/, for the admin's help and the command `help`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from markdown_it.token import Token
 from repermit.package_files import find_asset
 
 KINDS = ("tutorial", "how-to", "reference", "explanation")
-"""Folders of docs/ that come along; `develop` is for those who have the source."""
+"""The packaged folders of docs/; `develop` is for readers of the source."""
 
 INDEX = "README"
-"""Name of the page that lists all others."""
+"""The name of the page that lists all others."""
 
 _NAME = re.compile(rf"(?:{'|'.join(KINDS)})/[a-z0-9-]+")
 _LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
@@ -26,7 +26,7 @@ _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its name such as `how-to/check`, its language, its title and its Markdown."""
+    """A page: its name such as `how-to/check`, its language, its title and its Markdown."""
 
     name: str
     language: str
@@ -46,19 +46,19 @@ def list_names() -> list[str]:
 
 
 def list_pages(language: str) -> list[Page]:
-    """Return all pages, each in a language or else in English."""
+    """Return all pages, each in a language if it is translated, otherwise in English."""
     pages = (find_page(name, language=language) for name in list_names())
     return [page for page in pages if page]
 
 
 def find_page(name: str, *, language: str) -> Page | None:
-    """Return a page in a language, in English where it is not in that; None if there is none.
+    """Return a page in a language, or in English if it is not translated; None without one.
 
-    - `name`: such as `how-to/check`, or only `check` where one kind alone has such a page.
+    - `name`: such as `how-to/check`, or only `check` if that is unique.
     """
     if "/" not in name and name != INDEX:
-        named = [each for each in list_names() if each.endswith(f"/{name}")]
-        name = named[0] if len(named) == 1 else name
+        matches = [full_name for full_name in list_names() if full_name.endswith(f"/{name}")]
+        name = matches[0] if len(matches) == 1 else name
     if name != INDEX and not _NAME.fullmatch(name):
         return None
     for chosen in (language, "en"):
@@ -71,27 +71,27 @@ def find_page(name: str, *, language: str) -> Page | None:
 
 
 def render_html(page: Page, *, url_of: Callable[[str, str], str]) -> str:
-    """Return a page as HTML: links lead to the help, and what did not come along is no link.
+    """Return a page as HTML; its links lead to the help, and links to other files are removed.
 
-    - `url_of` returns the address of a page by its name, and by the language that a link such as
-      "In English" asks for; "" where it asks for no other than the page has.
+    - `url_of`: returns the URL of a page, given its name and the language that a link such as "In
+      English" asks for; "" for the language of the page.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(page.text)
     english_anchors = iter(_list_english_anchors(markdown, page))
-    for at, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.type == "heading_open":
-            anchor = slugify(tokens[at + 1].content)
+            anchor = slugify(tokens[index + 1].content)
             token.attrSet("id", anchor)
-            # Pages that are in English alone link to a heading by its English words.
+            # Pages without a translation link to a heading by its English words.
             english = next(english_anchors, anchor)
             if english != anchor:
-                mark = Token("html_inline", "", 0, content=f'<span id="{english}"></span>')
-                tokens[at + 1].children = [mark, *(tokens[at + 1].children or ())]
+                target = Token("html_inline", "", 0, content=f'<span id="{english}"></span>')
+                tokens[index + 1].children = [target, *(tokens[index + 1].children or ())]
         if token.children:
             token.children = _link_within(page, token.children, url_of)
     html: str = markdown.renderer.render(tokens, markdown.options, {})
-    return _TABLE.sub(_let_scroll, html)
+    return _TABLE.sub(_make_scrollable, html)
 
 
 def _list_english_anchors(markdown: MarkdownIt, page: Page) -> list[str]:
@@ -107,8 +107,8 @@ def _list_english_anchors(markdown: MarkdownIt, page: Page) -> list[str]:
     ]
 
 
-def _let_scroll(table: re.Match[str]) -> str:
-    """Put a table into a region that scrolls by itself, named by the titles of its columns."""
+def _make_scrollable(table: re.Match[str]) -> str:
+    """Put a table into a scrollable region that is labelled with its column titles."""
     titles = ", ".join(filter(None, re.findall(r"<th[^>]*>(.*?)</th>", table[0])))
     label = re.sub("<[^>]*>", "", titles)
     opening = f'<div class="wide" tabindex="0" role="group" aria-label="{label}">'
@@ -116,8 +116,8 @@ def _let_scroll(table: re.Match[str]) -> str:
 
 
 def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str, str], str]) -> list[Token]:
-    """Turn links between files into links between pages; pictures did not come along."""
-    kept: list[Token] = []
+    """Turn links between files into links between pages; remove images, which are not packaged."""
+    result: list[Token] = []
     is_linked = True
     for token in tokens:
         if token.type == "image":
@@ -128,12 +128,12 @@ def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str, str], s
             if address is not None:
                 token.attrSet("href", address)
         if is_linked or token.type not in {"link_open", "link_close"}:
-            kept.append(token)
-    return kept
+            result.append(token)
+    return result
 
 
 def render_text(page: Page) -> str:
-    """Return a page's Markdown for a terminal: a link has the name of its page, for `help`."""
+    """Return a page's Markdown for a terminal; links show the page's name for `help`."""
 
     def name_page(link: re.Match[str]) -> str:
         text, href = link.groups()
@@ -163,6 +163,6 @@ def _resolve(page: Page, href: str, url_of: Callable[[str, str], str]) -> str | 
 
 
 def slugify(heading: str) -> str:
-    """Return a heading as an anchor, as GitHub makes it."""
+    """Return the anchor of a heading, as GitHub makes it."""
     words = re.sub(r"[^\w\- ]", "", heading.lower())
     return words.replace(" ", "-")

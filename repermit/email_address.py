@@ -1,6 +1,6 @@
-"""Mail addresses: which can be used, how they are written, how they are compared.
+"""Parsing, comparing, fingerprinting and masking mail addresses.
 
-Rules: RFC 5321, RFC 6531, IDNA 2008 (through email-validator).
+The rules are those of RFC 5321, RFC 6531 and IDNA 2008 (with email-validator).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from repermit.i18n.lazy_text import LazyText
 from repermit.keyed_hash import KeyedHash
 from repermit.unicode_limits import normalize
 
-_LONGEST = 254
+_MAX_LENGTH = 254
 _TOO_LONG = LazyText("the address is too long")
 
-# What email-validator accepts and leaves as it is, apart from folding the domain's case: the
-# great majority of addresses. A property test holds this path to the same verdicts.
+# Matches nearly all addresses, which email-validator accepts and only changes to a lower-case
+# domain. A property test checks that both give the same results.
 _PLAIN_LOCAL = re.compile(
     r"[A-Za-z0-9_+&'/=?^{|}~!#$%*`-]+(?:\.[A-Za-z0-9_+&'/=?^{|}~!#$%*`-]+)*",
 ).fullmatch
@@ -33,18 +33,18 @@ _PLAIN_DOMAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+([A-Za-z]{2,63})",
 ).fullmatch
 _DOMAINS_REMEMBERED = 10_000
-_LONGEST_LOCAL = 64
-_LONGEST_DOMAIN = 253
+_MAX_LOCAL_LENGTH = 64
+_MAX_DOMAIN_LENGTH = 253
 _NOT_ENCODED = re.compile("(?!.*xn--)[a-z0-9.-]*").fullmatch
 _SPECIAL = frozenset(name.rpartition(".")[2] for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
 _SPECIAL_DOMAINS = tuple(name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if "." in name)
 
 
 class Address(NamedTuple):
-    """One usable address.
+    """A valid address.
 
-    `sending` has the local part as it was written and the domain as an A-label; `key` is
-    the same folded, for comparing.
+    - `sending`: the local part as written, and the domain as an A-label.
+    - `key`: the same in folded case, for comparing.
     """
 
     sending: str
@@ -52,7 +52,7 @@ class Address(NamedTuple):
 
 
 def parse(text: str) -> Address:
-    """Read one bare address (no display name).
+    """Parse an address without a display name.
 
     Raises AddressError, whose reason does not quote the address.
     """
@@ -62,26 +62,26 @@ def parse(text: str) -> Address:
 
 
 def _parse_plain(text: str) -> Address | None:
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         return None
     local, _, given = text.rpartition("@")
-    domain = _plain_domain(given)
-    if domain is None or len(local) > _LONGEST_LOCAL or not _PLAIN_LOCAL(local):
+    domain = _parse_plain_domain(given)
+    if domain is None or len(local) > _MAX_LOCAL_LENGTH or not _PLAIN_LOCAL(local):
         return None
     sending = text if domain == given else f"{local}@{domain}"
-    # What Address(…) does, without its detour: this runs a million times.
+    # Faster than Address(…), as this runs a million times.
     return tuple.__new__(Address, (sending, sending.lower()))
 
 
-# A list of a million has few domains beside its addresses.
+# A million addresses have few domains.
 @lru_cache(maxsize=_DOMAINS_REMEMBERED)
-def _plain_domain(given: str) -> str | None:
-    """Return a domain that needs no more than folding, folded; otherwise None."""
+def _parse_plain_domain(given: str) -> str | None:
+    """Return an ASCII domain in lower case; None for one that needs email-validator."""
     match = _PLAIN_DOMAIN(given)
     domain = given.lower()
     if (
         match is None
-        or len(domain) > _LONGEST_DOMAIN
+        or len(domain) > _MAX_DOMAIN_LENGTH
         or match[1].lower() in _SPECIAL
         or "--" in domain
         or domain.endswith(_SPECIAL_DOMAINS)
@@ -93,13 +93,13 @@ def _plain_domain(given: str) -> str | None:
 def _parse_any(text: str) -> Address:
     if not text:
         raise AddressError("no address")
-    if len(text) > _LONGEST:
-        # Before anything is folded, which takes long for what is long.
+    if len(text) > _MAX_LENGTH:
+        # Before normalising, which takes long for a long text.
         raise AddressError(_TOO_LONG)
-    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in text):
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
         raise AddressError("a control character in the address")
     try:
-        found = email_validator.validate_email(
+        validated = email_validator.validate_email(
             text,
             check_deliverability=False,
             allow_quoted_local=False,
@@ -108,23 +108,23 @@ def _parse_any(text: str) -> Address:
             strict=True,
         )
     except email_validator.EmailNotValidError as error:
-        reason = _reason(text, said=str(error))
+        reason = _find_reason(text, library_message=str(error))
         raise AddressError(reason) from None
-    domain = found.ascii_domain.lower()
-    sending = f"{found.local_part}@{domain}"
-    return Address(sending, f"{fold_case(found.local_part)}@{domain}")
+    domain = validated.ascii_domain.lower()
+    sending = f"{validated.local_part}@{domain}"
+    return Address(sending, f"{fold_case(validated.local_part)}@{domain}")
 
 
 def fold_case(text: str) -> str:
-    """Return a local part, or an address whose domain is an A-label, as it is compared."""
-    # Not casefold(), which would take straße@ and strasse@, two people, for one.
+    """Return a local part, or an address with an A-label, in the form for comparing."""
+    # Not casefold(), for which straße@ and strasse@, two people, are equal.
     return normalize("NFC", text.lower())
 
 
-def _reason(text: str, *, said: str) -> LazyText:
-    """Say why in short, without quoting the address, as the library's own text may."""
+def _find_reason(text: str, *, library_message: str) -> LazyText:
+    """Return a short reason that, unlike the library's message, never quotes the address."""
     local, _, domain = text.rpartition("@")
-    found = (
+    reasons = (
         ("@" not in text, LazyText("no @ in the address")),
         ("@" in local, LazyText("more than one @ in the address")),
         (
@@ -132,16 +132,17 @@ def _reason(text: str, *, said: str) -> LazyText:
             LazyText("a comma or semicolon before the @: whose address is meant cannot be known"),
         ),
         (any(map(str.isspace, text)), LazyText("a space in the address")),
-        ("long before" in said, LazyText("too long before the @")),
-        ("long after" in said, _TOO_LONG),
+        ("long before" in library_message, LazyText("too long before the @")),
+        ("long after" in library_message, _TOO_LONG),
         (not local, LazyText("nothing before the @")),
         ("," in domain, LazyText("a comma where a dot should be")),
         ("." not in domain, LazyText("the domain is not complete")),
-        ("special-use" in said, LazyText("a domain that no mail can reach")),
+        ("special-use" in library_message, LazyText("a domain that no mail can reach")),
         (_is_usable(f"a@{domain}"), LazyText("a wrong character before the @")),
     )
     return next(
-        (reason for holds, reason in found if holds), LazyText(LazyText("the domain is not valid"))
+        (reason for applies, reason in reasons if applies),
+        LazyText(LazyText("the domain is not valid")),
     )
 
 
@@ -154,7 +155,7 @@ def _is_usable(text: str) -> bool:
 
 
 def fingerprint(key: bytes, address_key: str) -> str:
-    """Return HMAC-SHA256 of a normalised address under `key`, 64 hex digits."""
+    """Return the HMAC-SHA256 of a normalised address under `key`, 64 hex digits."""
     return hmac.digest(key, address_key.encode(), hashlib.sha256).hex()
 
 
@@ -165,11 +166,11 @@ def fingerprints(key: bytes, address_keys: Iterable[str]) -> list[str]:
 
 
 def compute_key_check(key: bytes) -> str:
-    """Return by what a fingerprint key is recognised, 64 hex digits.
+    """Return the check value that identifies a fingerprint key, 64 hex digits.
 
-    It is the code of a constant that no address can be, so that it may be kept in the open: it
-    tells no more of the key than the fingerprint of a known address does, which is nothing to whom
-    HMAC-SHA256 is a pseudorandom function (Bellare 2006), as long as the key cannot be guessed.
+    It is the HMAC of a constant that is not an address, and may be stored openly. Like the
+    fingerprint of a known address, it reveals nothing about a key that cannot be guessed, if
+    HMAC-SHA256 is a pseudorandom function (Bellare 2006).
     """
     return hmac.digest(key, _CHECKED, hashlib.sha256).hex()
 
@@ -178,25 +179,25 @@ _CHECKED = b"the fingerprint key of this repermit"
 
 
 def mask_address(address: str) -> str:
-    """Return the address so that its owner knows it and nobody else learns it: j…n@example.org."""
+    """Return an address that its owner recognises and others do not learn: j…n@example.org."""
     local, _, domain = address.rpartition("@")
     shown = local[0] + "…" + local[-1] if len(local) > 2 else "…"  # noqa: PLR2004
     return f"{shown}@{to_unicode_domain(domain)}"
 
 
-# From the beginning of a word on only: from each letter, it would take their number squared.
+# Only from the beginning of a word, as a match from each letter would take quadratic time.
 _WRITTEN = re.compile(r"(?<![^\s@/\\])[^\s@/\\]+@(?=[^\s@]+\.)")
 
 
 def mask_addresses_in_file_name(name: str) -> str:
-    """Return the name of a file without the addresses in it: of each its domain is left."""
+    """Return a file's name with only the domains of the addresses in it."""
     return _WRITTEN.sub("…@", name)
 
 
-# Every mail shows its address, and decoding takes longer than all the rest of it.
+# Cached, as every mail shows its address, and decoding is slow.
 @lru_cache(maxsize=_DOMAINS_REMEMBERED)
 def to_unicode_domain(domain: str) -> str:
-    """Return an A-label domain as people read it (U-label), or as it is if it is not one."""
+    """Return an A-label domain as a U-label, which people read; another domain unchanged."""
     if _NOT_ENCODED(domain):
         return domain
     try:
@@ -208,17 +209,17 @@ def to_unicode_domain(domain: str) -> str:
 def to_unicode_address(address: str) -> str:
     """Return an address with its domain as a U-label: bücher.example, not xn--bcher-kva.example.
 
-    The A-label alone is kept. What would not be read as the same address stays as it is.
+    Only the A-label is stored. The address is unchanged if its U-label would not parse to it again.
     """
     local, _, domain = address.rpartition("@")
     if "xn--" not in domain:
         return address
-    written = f"{local}@{to_unicode_domain(domain)}"
+    unicode_address = f"{local}@{to_unicode_domain(domain)}"
     try:
-        is_same = parse(written).sending == address
+        is_same = parse(unicode_address).sending == address
     except AddressError:
         is_same = False
-    return written if is_same else address
+    return unicode_address if is_same else address
 
 
 _ROLES = frozenset(
@@ -234,5 +235,5 @@ _ROLES = frozenset(
 
 
 def is_role_address(address_key: str) -> bool:
-    """Say whether a folded address is a function's rather than a person's (info@, RFC 2142)."""
+    """Say whether an address in folded case is of a function, not a person (info@, RFC 2142)."""
     return address_key.partition("@")[0].partition("+")[0] in _ROLES

@@ -1,8 +1,8 @@
-"""What can go wrong, as one tree.
+"""All errors that repermit raises, as one tree.
 
 ::
 
-    RepermitError              anything that repermit itself says no to
+    RepermitError              any error of repermit's own
     ├── Refused                the request is understood and declined, with the reason
     │   ├── NotFound           there is no such list, contact or file
     │   ├── ConfigError        a setting is missing, unknown or makes no sense   .key
@@ -10,15 +10,15 @@
     │   ├── TransitionRefused  a status or state may not follow another one
     │   ├── SchemaTooNew       the database was written by a later repermit
     │   ├── SchemaTooOld       the database is older than any that this repermit upgrades
-    │   ├── NotAllowed         a webhook would go where none may
-    │   ├── ChoiceRefused      settings that were chosen make no sense           .errors
-    │   └── ChangedMeanwhile          somebody else has changed the settings meanwhile
+    │   ├── NotAllowed         a webhook's address is not allowed
+    │   ├── ChoiceRefused      chosen settings make no sense                     .errors
+    │   └── ChangedMeanwhile   somebody else has changed the settings meanwhile
     ├── ListFileError          a file cannot be read         .line .column .expected
     ├── AddressError           a mail address cannot be used                     .reason
     ├── WordingError           a mail's own wording may not be used              .reasons
     │   └── MailTooLarge       a mail can grow so large that programs cut it off
     ├── LinkError              a link is forged, cut off or unknown
-    ├── DatabaseBusy           somebody else holds the database for too long
+    ├── DatabaseBusy           another process has locked the database for too long
     │   └── JournalRefused     the journal of suppressions cannot be written
     └── TransportError         a mail was not accepted       .code .status .scope .permanent
         └── OutcomeUnknown     the server may or may not have accepted the mail
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 
 
 class RepermitError(Exception):
-    """Anything that repermit itself says no to; its text is fit to be shown to the admin.
+    """An error of repermit's own; its text may be shown to the admin.
 
-    It is given as a template and the values in it, or as something said; `said` keeps both, so
-    that pages can put it into the admin's language.
+    - `said`: the text, given as a template with values or as a LazyText; pages translate it.
     """
 
     def __init__(self, said: str = "", /, *, code: str = "", **values: Value) -> None:
@@ -57,8 +56,9 @@ class NotFound(Refused):
 class ConfigError(Refused):
     """A setting is missing, unknown or makes no sense.
 
-    `key` names it, dotted, also in what is said. What may also happen on a page has a code, by
-    which the page has its own words for it, beside the field.
+    - `key`: its dotted name, which the text may use.
+    - `code`: identifies an error that may happen on a page, which has its own text beside the
+      field.
     """
 
     def __init__(self, said: str, /, *, key: str = "", code: str = "", **values: Value) -> None:
@@ -67,7 +67,7 @@ class ConfigError(Refused):
 
 
 class LaunchRefused(Refused):
-    """A campaign may not start; `reasons` holds every reason found, in the order of the checks."""
+    """A campaign may not start; `reasons` has all reasons, in the order of the checks."""
 
     def __init__(self, reasons: tuple[LazyText, ...]) -> None:
         super().__init__("%(reasons)s", reasons=LazyJoin(reasons, by="\n"))
@@ -87,14 +87,15 @@ class SchemaTooOld(Refused):
 
 
 class NotAllowed(Refused):
-    """A webhook would go where none may; the text says where that is."""
+    """A webhook's address is not allowed; the text says why."""
 
 
 class ChoiceRefused(Refused):
-    """What was chosen makes no sense; `errors` has all that speaks against it, each with a key."""
+    """Chosen settings make no sense; `errors` has all problems, each with a key."""
 
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
-        super().__init__("%(errors)s", errors=LazyJoin(tuple(one.said for one in errors), by="\n"))
+        texts = tuple(error.said for error in errors)
+        super().__init__("%(errors)s", errors=LazyJoin(texts, by="\n"))
         self.errors = errors
 
 
@@ -103,7 +104,11 @@ class ChangedMeanwhile(Refused):
 
 
 class ListFileError(RepermitError):
-    """A file cannot be read: where (1-based; 0 if not tied to a place) and what was expected."""
+    """A file cannot be read.
+
+    - `line`, `column`: where, 1-based; 0 without a place.
+    - `expected`: what was expected instead.
+    """
 
     def __init__(
         self,
@@ -139,7 +144,7 @@ class AddressError(RepermitError):
 
 
 class WordingError(RepermitError):
-    """A mail's own wording may not be used; `reasons` names everything that is missing or wrong."""
+    """A mail's own wording may not be used; `reasons` has everything missing or wrong."""
 
     def __init__(self, reasons: tuple[LazyText, ...]) -> None:
         super().__init__("%(reasons)s", reasons=LazyJoin(reasons, by="\n"))
@@ -155,21 +160,22 @@ class LinkError(RepermitError):
 
 
 class DatabaseBusy(RepermitError):
-    """Somebody else has held the database for so long that nothing was written; try again later."""
+    """Another process has locked the database for too long; nothing was written, so try again."""
 
 
 class JournalRefused(DatabaseBusy):
-    """The journal of suppressions cannot be written, and so nothing was; try again later."""
+    """The journal of suppressions cannot be written, so nothing was changed; try again later."""
 
 
 class TransportError(RepermitError):
-    """A mail was surely not accepted.
+    """A mail was certainly not accepted.
 
-    `code` is the SMTP reply code (0: there was no reply), `status` the enhanced status code
-    of RFC 3463 ("5.1.1", or "" if none was given). `scope` says whose fault it is: "recipient",
-    "message" or "server", or "policy", which may be the server's or stand against one recipient
-    only. `permanent` is true if trying again cannot help.
-    The server's words are not kept: they quote addresses. `reason` is a sentence of ours.
+    - `code`: the SMTP reply code; 0 without a reply.
+    - `status`: the enhanced status code of RFC 3463 ("5.1.1"); "" without one.
+    - `scope`: what the fault concerns: "recipient", "message", "server", or "policy", which may be
+      about the server or about one recipient.
+    - `permanent`: whether trying again cannot help.
+    - `reason`: a sentence of repermit's, as the server's words quote addresses.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What Python's garbage collector need not look at."""
+"""Keeping long-lived objects out of Python's garbage collection."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def heap_frozen() -> Iterator[None]:
-    """Keep the collector from what exists now: a program's modules, which stay until its end.
+    """Exclude the objects that exist now, such as modules, from garbage collection.
 
-    A full collection looks at all objects and stops every thread meanwhile, of a server for 0.1 s.
+    A full collection examines all objects and stops all threads, which takes a server 0.1 s.
     https://docs.python.org/3/library/gc.html#gc.freeze
     """
     gc.freeze()

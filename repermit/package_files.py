@@ -1,4 +1,4 @@
-"""What comes with the package: templates, static files, the example of the settings, languages."""
+"""Finding and reading the package's files: templates, static files, data and example settings."""
 
 from __future__ import annotations
 
@@ -43,35 +43,35 @@ LANGUAGE_NAMES = {
     "sl": "Slovenščina",
     "sv": "Svenska",
 }
-"""The own name of each language of mails and public pages, by its code (ISO 639-1).
+"""The native names of the languages of mails and public pages, by code (ISO 639-1).
 
-The official languages of the European Union (Regulation No 1 of 1958, art. 1, as amended). The
-Unicode consortium writes the names so, but for the capital; to ask babel, which reads all that it
-knows of each language, took a tenth of a second at each start.
+These are the official languages of the European Union (Regulation No 1 of 1958, art. 1, as
+amended). The names are those of the Unicode CLDR with a capital. Asking babel for them took a tenth
+of a second at each start.
 """
 
 LANGUAGES = tuple(LANGUAGE_NAMES)
-"""The languages that are in use; each has a catalogue."""
+"""The codes of these languages; each has a catalogue."""
 
 
 def find_asset(name: str) -> Path:
-    """Return where `templates`, `static` or `config.example.toml` is, in a wheel or a checkout."""
+    """Return the path of a file or folder, such as `templates`, in a wheel or a checkout."""
     packaged = _PACKAGE / name
     return packaged if packaged.exists() else _PACKAGE.parent / name
 
 
 def load_data(name: str) -> dict[str, Any]:
-    """Return a file of `repermit/data`, words and values that no code decides on."""
+    """Return the content of a JSON or TOML file in `repermit/data`."""
     text = (_PACKAGE / "data" / name).read_text("utf-8")
-    found: dict[str, Any] = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
-    return found
+    data: dict[str, Any] = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
+    return data
 
 
 @cache
 def embed_style(name: str) -> dict[str, str]:
-    """Return the `style` of a page that loads nothing, and its `digest` for that page's CSP.
+    """Return the `style` to embed in a page that loads nothing, and its `digest` for the CSP.
 
-    CSP 3 §6.7.3.3: the digest is the base64 of the SHA-256 of what stands in the element.
+    The digest is the base64 of the SHA-256 of the element's content (CSP 3 §6.7.3.3).
     """
     style = (find_asset("static") / name).read_text("utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -79,15 +79,15 @@ def embed_style(name: str) -> dict[str, str]:
 
 
 @cache
-def newsletter_tool(name: str) -> dict[str, Any]:
-    """Return what is known of a newsletter tool: its exports, its imports and their steps."""
+def load_newsletter_tool(name: str) -> dict[str, Any]:
+    """Return the data of a newsletter tool: its exports, its imports and their steps."""
     return load_data(f"newsletter_tools/{name}.toml")
 
 
-def fresh_config(example: str, public_url: str = "") -> str:
-    """Return `example` (the text of config.example.toml) with new random keys filled in.
+def make_fresh_config(example: str, public_url: str = "") -> str:
+    """Return `example` (the text of config.example.toml) with new random keys.
 
-    And with `public_url`, if it is known already; it must be one that the settings take.
+    - `public_url`: filled in, too, if given; it must be valid for the settings.
     """
     with_keys = example.replace(
         'secret_keys = ["CHANGE-ME"]', f'secret_keys = ["{secrets.token_urlsafe(32)}"]'
@@ -98,5 +98,5 @@ def fresh_config(example: str, public_url: str = "") -> str:
         )
     if not public_url:
         return with_keys
-    # A basic string of JSON's is one of TOML's.
+    # A JSON string is a valid TOML basic string.
     return with_keys.replace(_EXAMPLE_URL, f"public_url = {json.dumps(public_url)}")

@@ -1,8 +1,8 @@
-"""Files being made, such as exports and backups: found and deleted once their process has died.
+"""Private folders, and temporary files that are deleted even after their process has died.
 
-What is half written may hold everybody on a list. So each such file is first noted in a folder
-beside the database, by a note whose lock its process holds for as long as it writes. The system
-gives the lock back however the process ends, and whoever comes next deletes what nobody holds.
+A half-written export or backup may contain everybody on a list. So for each temporary file there is
+a note in a folder beside the database, which its process locks while it writes. The system releases
+the lock however the process ends, and the next sweep deletes the files of unlocked notes.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from typing import IO
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
 
-# --- Files, and folders for what is not of the database, ours alone to open. ----------------------
+# --- Private files and folders. -------------------------------------------------------------------
 
 
 def find_folder(settings: Settings, kind: str) -> Path:
-    """Return where the folder of a kind is, or would be, on this machine.
+    """Return the path of the folder of a kind on this machine, which may not exist yet.
 
-    It stands beside the SQLite database; with PostgreSQL beside the journal, where every process of
-    an installation sees it: systemd gives each service a /tmp of its own (PrivateTmp).
+    It is beside the SQLite database; with PostgreSQL beside the journal, where all processes of an
+    installation see it, as systemd gives each service a /tmp of its own (PrivateTmp).
     """
     beside = settings.sqlite_path or settings.journal
     if beside is not None:
         return beside.with_name(f"{beside.name}.{kind}")
-    # Settings that came from no file. The database's address holds a password, so that it stands
-    # here under a key.
+    # For settings without a file. The database's URL contains a password, so it is hashed with a
+    # key.
     name = hmac.digest(settings.fingerprint_key, settings.database.encode(), "sha256").hex()
     return Path(tempfile.gettempdir()) / f"repermit-{name[:16]}.{kind}"
 
 
 def open_private_folder(settings: Settings, kind: str) -> Path:
-    """Return the folder of a kind, made if need be; raises Refused if others may open it."""
+    """Return the folder of a kind, created if missing; raises Refused if others may open it."""
     folder = find_folder(settings, kind)
     make_private_folder(folder)
     return folder
 
 
 def make_private_folder(folder: Path, *, for_root_too: bool = False) -> None:
-    """Make a folder if need be; raises Refused if others may open it.
+    """Create a folder if it is missing; raises Refused if others may open it.
 
-    `for_root_too`: a command given by root may use the one of the server's user, and makes one that
-    this user can use later. Only where nobody else could have made it before.
+    - `for_root_too`: whether root may use the folder of the server's user, and creates one for that
+      user. Only for a place where no other user can create folders.
     """
     is_root = for_root_too and os.geteuid() == 0
     with suppress(FileExistsError):
@@ -69,11 +69,12 @@ def make_private_folder(folder: Path, *, for_root_too: bool = False) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file, as an opener of `open`, that nobody else may: who may, may hold its lock."""
+    """Open a file that only its user may open, as an `opener` of `open`."""
+    # Others who may open a file may also lock it.
     return os.open(path, flags, mode=0o600)
 
 
-# --- Files and folders that are being made. -------------------------------------------------------
+# --- Temporary files and folders. -----------------------------------------------------------------
 
 
 _KIND = "unfinished"
@@ -86,18 +87,19 @@ _SQLITE_SUFFIXES = ("-journal", "-wal", "-shm")
 
 @dataclass(frozen=True)
 class UnfinishedFile:
-    """A file or folder that is still there: a living process writes it, or it resists deletion."""
+    """A temporary file or folder that still exists: it is in use, or cannot be deleted."""
 
     path: Path
     is_in_use: bool
 
 
 class TemporaryFiles:
-    """The files that are being made by processes which share a folder of notes.
+    """The temporary files of processes that share a folder of notes.
 
-    `folder` is where the notes are; it is made, for this user alone, once one is needed. A note
-    names what may be deleted, and a name without our mark is never deleted. Refused is raised where
-    others may write notes.
+    - `folder`: the folder of notes; it is created, for this user only, when it is needed.
+
+    A note names a file that may be deleted; a name without our mark is never deleted. Raises
+    Refused if others may write notes.
     """
 
     def __init__(self, folder: Path, *, for_root_too: bool = False) -> None:
@@ -106,11 +108,11 @@ class TemporaryFiles:
 
     @contextmanager
     def file_for(self, target: Path) -> Iterator[Path]:
-        """Yield an empty, private file beside `target`, which gets the target's name at the end.
+        """Yield an empty, private file beside `target`, and rename it to `target` at the end.
 
-        Until then the target stays as it is, also where the block fails. Raises OSError.
+        If the block fails, the target is unchanged. Raises OSError.
         """
-        with self._noted(target.parent, target.name) as path:
+        with self._hold_note(target.parent, target.name) as path:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             try:
                 yield path
@@ -120,8 +122,8 @@ class TemporaryFiles:
 
     @contextmanager
     def folder_for(self, name: str) -> Iterator[Path]:
-        """Yield an empty, private folder, which goes at the end with all that is in it."""
-        with self._noted(self.folder, name) as path:
+        """Yield an empty, private folder, and delete it with its content at the end."""
+        with self._hold_note(self.folder, name) as path:
             path.mkdir(mode=0o700)
             try:
                 yield path
@@ -129,13 +131,13 @@ class TemporaryFiles:
                 _delete(path)
 
     def sweep(self) -> tuple[UnfinishedFile, ...]:
-        """Delete what no living process makes; return what is still there, in order of path."""
-        found = (self._sweep_note(note) for note in self._notes())
-        return tuple(sorted((one for one in found if one), key=lambda one: one.path))
+        """Delete the files of dead processes; return those that still exist, sorted by path."""
+        results = (self._sweep_note(note) for note in self._list_notes())
+        return tuple(sorted(filter(None, results), key=lambda unfinished: unfinished.path))
 
     @contextmanager
-    def _noted(self, folder: Path, name: str) -> Iterator[Path]:
-        """Yield a path that is not there yet, noted for as long as the block lasts."""
+    def _hold_note(self, folder: Path, name: str) -> Iterator[Path]:
+        """Yield a path that does not exist yet, with a locked note for the block."""
         make_private_folder(self.folder, for_root_too=self._for_root_too)
         number = os.urandom(_ID_BYTES).hex()
         path = folder.absolute() / f".{_shorten_name(name)}{_MARK}{number}"
@@ -150,11 +152,11 @@ class TemporaryFiles:
                 if not os.path.lexists(path):
                     note.unlink(missing_ok=True)
 
-    def _notes(self) -> list[Path]:
+    def _list_notes(self) -> list[Path]:
         if not os.path.lexists(self.folder):
             return []
         make_private_folder(self.folder, for_root_too=self._for_root_too)
-        return [one for one in self.folder.iterdir() if _MARK not in one.name]
+        return [note for note in self.folder.iterdir() if _MARK not in note.name]
 
     def _sweep_note(self, note: Path) -> UnfinishedFile | None:
         try:
@@ -163,7 +165,7 @@ class TemporaryFiles:
             # Its process has just finished.
             return None
         except PermissionError:
-            # Root's, who alone may read it.
+            # It is root's, and only root may read it.
             return UnfinishedFile(note, is_in_use=False)
         with file:
             try:
@@ -183,20 +185,21 @@ class TemporaryFiles:
 
 
 def make_temporary_files(settings: Settings) -> TemporaryFiles:
-    """Return the files that are being made for an installation, on this machine."""
+    """Return the temporary files of an installation on this machine."""
     in_own_folder = bool(settings.sqlite_path or settings.journal)
     return TemporaryFiles(find_folder(settings, _KIND), for_root_too=in_own_folder)
 
 
 def _read_note(file: IO[bytes]) -> Path | None:
-    """Return what a note names; None if nothing is named yet, or nothing that we would make."""
+    """Return the path in a note; None if it is empty yet, or not a path of ours."""
     path = Path(os.fsdecode(file.read()))
     return path if path.is_absolute() and _OWN_NAME.fullmatch(path.name) else None
 
 
 @contextmanager
 def _open_note(note: Path) -> Iterator[IO[bytes]]:
-    """Open a new note whose lock is held; whoever sweeps may take it away before it is."""
+    """Create a note and lock it."""
+    # A sweep may delete the note before it is locked; then another one is created.
     while True:
         with open(note, "ab", opener=open_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -213,7 +216,7 @@ def _is_file_at(file: IO[bytes], path: Path) -> bool:
 
 
 def _delete(path: Path) -> None:
-    """Delete a file, and what SQLite may have left beside it, or a folder and what is in it."""
+    """Delete a file with SQLite's files beside it, or a folder with its content."""
     try:
         is_folder = stat.S_ISDIR(path.lstat().st_mode)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Unicode normal forms and size limits of text that comes from outside.
+"""Unicode normal forms and size limits of untrusted text.
 
-Every other module calls `normalize` here and never `unicodedata.normalize`, which ruff refuses.
+All modules use `normalize` from here; ruff refuses `unicodedata.normalize`.
 """
 
 from __future__ import annotations
@@ -11,51 +11,51 @@ from urllib.parse import SplitResult, urlsplit
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
-_MOST_MARKS = 30
-"""Combining marks that a text may have in a row (UAX #15 §13, Stream-Safe Text Process)."""
+_MAX_MARKS = 30
+"""The maximum combining marks in a row (UAX #15 §13, Stream-Safe Text Process)."""
 
-LONGEST_URL = 2_048
-"""Bytes of a URL; browsers and mail programs cut longer ones off."""
+MAX_URL_BYTES = 2_048
+"""The maximum bytes of a URL; browsers and mail programs cut off longer ones."""
 
-# Letters by their category, but compatibility decomposition makes combining marks of them.
+# These are letters by category, but compatibility decomposition turns them into combining marks.
 _HALFWIDTH_MARKS = "\uff9e\uff9f"
 
 
 def normalize(form: Form, text: str) -> str:
-    """Return text in a normal form, without the combining marks that follow the 30th in a row.
+    """Return text in a normal form, without combining marks after the 30th in a row.
 
-    Python sorts a run of marks by insertion, with the interpreter's lock held: 63 kB of them take
-    seconds in which no thread runs. No word of any language has so many in a row.
+    Python uses an insertion sort for marks in a row and holds the interpreter's lock: 63 kB of them
+    stop all threads for seconds. No word of any language has so many in a row.
     """
     if text.isascii():
         return text
-    return unicodedata.normalize(form, text if len(text) <= _MOST_MARKS else _stream_safe(text))
+    return unicodedata.normalize(form, text if len(text) <= _MAX_MARKS else _limit_marks(text))
 
 
-def _stream_safe(text: str) -> str:
-    kept = []
-    marks = 0
-    for sign in text:
-        marks = marks + 1 if _is_mark(sign) else 0
-        if marks <= _MOST_MARKS:
-            kept.append(sign)
-    return "".join(kept)
+def _limit_marks(text: str) -> str:
+    characters = []
+    mark_count = 0
+    for char in text:
+        mark_count = mark_count + 1 if _is_mark(char) else 0
+        if mark_count <= _MAX_MARKS:
+            characters.append(char)
+    return "".join(characters)
 
 
-def _is_mark(sign: str) -> bool:
-    return unicodedata.category(sign)[0] == "M" or sign in _HALFWIDTH_MARKS
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M" or char in _HALFWIDTH_MARKS
 
 
 def split_url(url: str) -> SplitResult:
-    """Return the parts of a URL that somebody typed, whose host Python normalizes by itself.
+    """Return the parts of an untrusted URL; safe, although Python normalizes its host itself.
 
-    Raises ValueError for one that is not valid or has more than LONGEST_URL bytes.
+    Raises ValueError for an invalid URL, or one of more than MAX_URL_BYTES bytes.
     """
-    if not is_within(url, LONGEST_URL):
+    if not is_within(url, MAX_URL_BYTES):
         raise ValueError("the URL is too long")
     return urlsplit(url)
 
 
-def is_within(text: str, most: int) -> bool:
+def is_within(text: str, max_bytes: int) -> bool:
     """Say whether a text has at most so many bytes in UTF-8; lone surrogates count as three."""
-    return len(text) <= most and len(text.encode(errors="surrogatepass")) <= most
+    return len(text) <= max_bytes and len(text.encode(errors="surrogatepass")) <= max_bytes

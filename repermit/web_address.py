@@ -1,4 +1,4 @@
-"""Which URLs pages and mails may link to, and which hosts stand on the internet."""
+"""Checking the URLs that pages and mails link to, and whether hosts are public."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from urllib.parse import unquote
 
 from repermit.unicode_limits import split_url
 
-# RFC 3986 §2 has none of these in a URL; browsers take a backslash for a slash.
+# RFC 3986 §2 allows none of these in a URL; browsers read a backslash as a slash.
 _NOT_IN_URLS = frozenset(' "<>\\^`{|}')
 
 
 def is_web_address(url: str) -> bool:
-    """Say whether this is a whole http or https URL, with a host and without a user's name.
+    """Say whether a text is a complete http or https URL, with a host and without a user name.
 
-    So no link runs a script (`javascript:`), and none shows another host than it leads to
+    So no link runs a script (`javascript:`) or shows another host than its own
     (`https://bank.example@evil.example`, `https://2130706433`).
     """
     try:
         parts = split_url(url)
         _ = parts.port
         host = (parts.hostname or "").encode("idna").decode()
-        if ip_address_of(host):
+        if read_ip_address(host):
             ipaddress.ip_address(host)
     except ValueError:
         return False
@@ -31,12 +31,12 @@ def is_web_address(url: str) -> bool:
     return is_plain and is_whole and "@" not in parts.netloc
 
 
-# --- Which hosts stand on the internet, and which on this machine or a private network. -----------
+# --- Public hosts, and those of this machine or a private network. --------------------------------
 
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# RFC 6052 §2.1: behind it stands an IPv4 address, to which a gateway of the network passes on.
+# RFC 6052 §2.1: it is followed by an IPv4 address, to which a gateway forwards.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _CLOSED = tuple(
     map(
@@ -53,21 +53,21 @@ _CLOSED = tuple(
     )
 )
 
-# RFC 6761 §6.3, RFC 6762 §3, RFC 8375 and ICANN's resolution 2024.07.29.06; what Debian calls this
-# machine besides.
+# RFC 6761 §6.3, RFC 6762 §3, RFC 8375 and ICANN's resolution 2024.07.29.06; and Debian's names of
+# this machine.
 _PRIVATE_NAMES = (
     *("localhost", "local", "home.arpa", "internal"),
     *("localdomain", "ip6-localhost", "ip6-loopback"),
 )
 
 
-def ip_address_of(host: str) -> str:
-    """Return the IP address that the host of a URL is, in whatever spelling; "" for a name.
+def read_ip_address(host: str) -> str:
+    """Return the IP address of a URL's host in any spelling; "" for a name.
 
-    Browsers and libraries also take 127.1, 2130706433 and 0x7f.0.0.1 for one (WHATWG URL, "host
-    parsing"; inet_aton(3)).
+    Browsers and libraries also read 127.1, 2130706433 and 0x7f.0.0.1 as addresses (WHATWG URL,
+    "host parsing"; inet_aton(3)).
     """
-    bare = _bare(host)
+    bare = _normalize_host(host)
     try:
         return str(ipaddress.ip_address(bare))
     except ValueError:
@@ -79,18 +79,18 @@ def ip_address_of(host: str) -> str:
 
 
 def is_private_name(host: str) -> bool:
-    """Say whether a name can only be of this machine or of a private network."""
-    bare = f".{_bare(host)}"
+    """Say whether a host name is always of this machine or of a private network."""
+    bare = f".{_normalize_host(host)}"
     return any(bare.endswith(f".{name}") for name in _PRIVATE_NAMES)
 
 
-def _bare(host: str) -> str:
-    """Return a host as a look-up takes it: percent signs decoded, without the dot of the root."""
+def _normalize_host(host: str) -> str:
+    """Return a host in the form of a look-up: percent-decoded, without the root's dot."""
     return unquote(host).removesuffix(".").lower()
 
 
 def is_public(text: str) -> bool:
-    """Say whether an IP address stands on the internet, also one that wraps another."""
+    """Say whether an IP address is public, also one that contains another."""
     return _is_public(ipaddress.ip_address(text))
 
 
@@ -101,6 +101,6 @@ def _is_public(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if inner is not None:
             return _is_public(inner)
-    if any(address in one for one in _CLOSED):
+    if any(address in network for network in _CLOSED):
         return False
     return address.is_global and not address.is_multicast

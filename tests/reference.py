@@ -294,7 +294,7 @@ def newsletter_tools() -> str:
 
 
 def _tool(name: str) -> str:
-    known = package_files.newsletter_tool(name)
+    known = package_files.load_newsletter_tool(name)
     told = ", ".join(f"`{title}`" for title in known["import"]["told_by"].split())
     least = f"An import knows its export by at least {known['import']['at_least']} of these titles"
     parts = [f"## {known['label']}", f"{least}, written in lower case without blanks:", told]

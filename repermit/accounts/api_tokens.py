@@ -1,7 +1,6 @@
-"""The bearer tokens of the API: made, found, revoked.
+"""Making, finding and revoking the bearer tokens of the API.
 
-Of a token its SHA-256 is kept, nothing else: it is 256 random bits, so that no slower hash is
-needed.
+Only the SHA-256 of a token is stored. It has 256 random bits, so no slower hash is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import LazyJoin
 
-# --- What is kept of a secret that a machine made at random. --------------------------------------
+# --- Hashing random secrets. ----------------------------------------------------------------------
 
 
 def hash_secret(secret: str) -> str:
@@ -32,7 +31,7 @@ def hash_secret(secret: str) -> str:
 
 
 SCOPES = ("read:status", "read:contacts", "read:answers")
-"""What a token may be for: counts; one contact by its address; answers and removals."""
+"""The scopes of a token: counts; one contact by its address; answers and removals."""
 
 _PREFIX = "rp_"
 _BYTES = 32
@@ -42,7 +41,7 @@ _USE_NOTE_INTERVAL = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class NewToken:
-    """A fresh token; `bearer` ("rp_…") is shown now and never again."""
+    """A new token; `bearer` ("rp_…") is shown now and never again."""
 
     id: int
     bearer: str = field(repr=False)
@@ -50,7 +49,7 @@ class NewToken:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenInfo:
-    """What is known of a token; `used_at` is right to the hour, None if it was never used."""
+    """The stored data of a token; `used_at` is exact to the hour, None if it was never used."""
 
     id: int
     name: str
@@ -64,9 +63,9 @@ class TokenInfo:
 def make_token(
     database: Database, name: str, *, scopes: Collection[str], now: datetime, actor: str
 ) -> NewToken:
-    """Make a token that holds until it is revoked; raises Refused for a name or scopes amiss."""
+    """Make a token that is valid until it is revoked; raises Refused for a bad name or scopes."""
     tidy_name = " ".join(name.split())
-    # The name stands in evidence, where no address may be that cannot be erased.
+    # The evidence has the name, which cannot be erased there, so it must not be an address.
     if (
         not tidy_name
         or len(tidy_name) > _MAX_NAME_LENGTH
@@ -98,7 +97,7 @@ def make_token(
 
 
 def revoke_token(database: Database, token_id: int, *, now: datetime, actor: str) -> None:
-    """End a token at once and for good; raises NotFound."""
+    """Revoke a token at once and for good; raises NotFound."""
     with database.atomic():
         revoked = (
             ApiToken.update(revoked_at=now)
@@ -107,12 +106,12 @@ def revoke_token(database: Database, token_id: int, *, now: datetime, actor: str
         )
         if not revoked:
             raise NotFound("there is no such token")
-        ended = ApiToken.get_by_id(token_id)
-        chain.append(_make_entry("token_revoked", ended, now=now, actor=actor))
+        token = ApiToken.get_by_id(token_id)
+        chain.append(_make_entry("token_revoked", token, now=now, actor=actor))
 
 
-def revoke_tokens_of(maker: str, *, now: datetime, actor: str) -> list[Entry]:
-    """End all tokens that somebody made, in the caller's transaction; return what to append."""
+def revoke_user_tokens(maker: str, *, now: datetime, actor: str) -> list[Entry]:
+    """Revoke all tokens that a user made, in the caller's transaction; return their entries."""
     open_tokens = ApiToken.select().where(
         ApiToken.created_by == maker, ApiToken.revoked_at.is_null()
     )
@@ -124,12 +123,12 @@ def revoke_tokens_of(maker: str, *, now: datetime, actor: str) -> list[Entry]:
 
 
 def list_tokens() -> tuple[TokenInfo, ...]:
-    """Return all tokens, also those that were revoked, in the order of their making."""
+    """Return all tokens, also revoked ones, the oldest first."""
     return tuple(map(_make_info, ApiToken.select().order_by(ApiToken.id)))
 
 
 def find_token(bearer: str) -> TokenInfo | None:
-    """Return the token that somebody shows, None if it is none of ours or was revoked."""
+    """Return the token of a bearer text; None if it is unknown or revoked."""
     token: ApiToken | None = ApiToken.get_or_none(
         ApiToken.digest == hash_secret(bearer), ApiToken.revoked_at.is_null()
     )
@@ -137,12 +136,12 @@ def find_token(bearer: str) -> TokenInfo | None:
 
 
 def should_record_token_use(token: TokenInfo, *, now: datetime) -> bool:
-    """Say whether the last use that is noted was long enough ago."""
+    """Say whether the recorded last use is at least an hour ago."""
     return token.used_at is None or token.used_at <= now - _USE_NOTE_INTERVAL
 
 
 def record_token_use(token: TokenInfo, *, now: datetime) -> None:
-    """Note that a token was used, within the caller's transaction."""
+    """Record that a token was used, in the caller's transaction."""
     ApiToken.update(used_at=now).where(ApiToken.id == token.id).execute()
 
 
@@ -155,18 +154,19 @@ def _sort_scopes(scopes: Collection[str]) -> list[str]:
     return [scope for scope in SCOPES if scope in scopes]
 
 
-def _make_info(found: ApiToken) -> TokenInfo:
+def _make_info(token: ApiToken) -> TokenInfo:
     return TokenInfo(
-        id=found.id,
-        name=found.name,
-        scopes=tuple(found.scopes.split()),
-        created_by=found.created_by,
-        created_at=found.created_at,
-        used_at=found.used_at,
-        revoked_at=found.revoked_at,
+        id=token.id,
+        name=token.name,
+        scopes=tuple(token.scopes.split()),
+        created_by=token.created_by,
+        created_at=token.created_at,
+        used_at=token.used_at,
+        revoked_at=token.revoked_at,
     )
 
 
 def _make_entry(event: str, token: ApiToken, *, now: datetime, actor: str) -> Entry:
-    facts: dict[str, Any] = {"token": token.id, "name": token.name, "scopes": token.scopes.split()}
-    return Entry(event=event, at=now, actor=actor, consent=facts)
+    scopes = token.scopes.split()
+    consent: dict[str, Any] = {"token": token.id, "name": token.name, "scopes": scopes}
+    return Entry(event=event, at=now, actor=actor, consent=consent)

@@ -143,7 +143,7 @@ def _is_full(now: datetime) -> bool:
 
 
 _PAGE = 50
-# How many rows one page examines at most, so that it is quick however rare a match is.
+# The maximum rows that one page examines, so that it is fast however rare a match is.
 _MAX_EXAMINED = 50_000
 
 
@@ -177,11 +177,12 @@ class AuditPage:
 
 
 class AuditFilter(TypedDict, total=False):
-    """Which records are audit_filter, each of these only if given.
+    """The conditions for records; each is optional.
 
-    - `before`: those before this number; 0 or none: the newest.
-    - `actor`: one that ends in ":" is everybody of that kind, as in "cli:".
-    - `page`: how many records; `reach`: how many numbers are looked through for them.
+    - `before`: only records before this number; 0 for the newest ones.
+    - `actor`: one that ends in ":" means all of that kind, as in "cli:".
+    - `page`: the number of records.
+    - `reach`: the range of numbers that is examined for them.
     """
 
     before: int

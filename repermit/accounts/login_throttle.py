@@ -1,6 +1,6 @@
-"""Guessing made slow: each failure for an account or from a network makes the next try wait longer.
+"""Throttling logins: each failure for an account or from a network delays the next attempt longer.
 
-Nobody is locked out: an attacker could do that to others.
+Nobody is locked out, as an attacker could do that to others.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import Throttle
 
 MAX_WAIT = timedelta(minutes=15)
-"""The longest that anybody has to wait."""
+"""The maximum wait."""
 
 MAX_ACCOUNT_WAIT = timedelta(seconds=8)
-"""The longest that a whole account has to wait, since any stranger can make it wait. Whoever fails
-goes on waiting longer in the network they came from, so that one stranger cannot fill the gaps."""
+"""The maximum wait of a whole account, since any stranger can make it wait.
+
+The network of the failures waits longer, so that one stranger cannot use up all attempts.
+"""
 
 _EXPIRY = timedelta(days=1)
 _FREE_FAILURES = {"network": 10, "relay": 30}
-"""How many failures cost nothing: behind one network may be a whole office, behind a relay more."""
+"""The number of failures without a wait: a network may be a whole office, a relay even more."""
 
 _MAX_WAITS = {"account": MAX_ACCOUNT_WAIT, "relay": MAX_ACCOUNT_WAIT}
 _SHARED_KINDS = frozenset({"network", "relay"})
@@ -31,49 +33,48 @@ _SHARED_KINDS = frozenset({"network", "relay"})
 
 @dataclass(frozen=True)
 class Origin:
-    """From which network a try comes, in part, and by which relays that may have invented it."""
+    """The origin of an attempt: the truncated network, and relays that may have forged it."""
 
     network: str
     relays: tuple[str, ...] = ()
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Return what a failure from there counts for, whatever it was tried for."""
+        """The scopes for which any failure from this origin counts."""
         return (f"network:{self.network}", *(f"relay:{relay}" for relay in self.relays))
 
 
 def make_login_scopes(email_key: str, origin: Origin, *, key: bytes) -> tuple[str, ...]:
-    """Return what a wrong password counts for; the address of an account is kept nowhere."""
+    """Return the scopes for which a wrong password counts; they do not contain the address."""
     account = email_address.fingerprint(key, email_key)
     return (f"account:{account}", f"pair:{account}:{origin.network}", *origin.scopes)
 
 
 def make_code_scopes(email_key: str, origin: Origin, *, key: bytes) -> tuple[str, ...]:
-    """Return what a wrong code counts for.
+    """Return the scopes for which a wrong code counts.
 
-    Whoever has the password may not begin anew with guessing codes by giving it again, and nobody
-    else gets so far as to guess.
+    A new login with the password does not reset them. Without the password nobody can guess codes.
     """
     return (f"second:{email_address.fingerprint(key, email_key)}", *origin.scopes)
 
 
 def make_session_scopes(session_id: int) -> tuple[str, ...]:
-    """Return what a wrong password counts for that was given within a session."""
+    """Return the scopes for which a wrong password within a session counts."""
     return (f"session:{session_id}",)
 
 
 def record_attempt(database: Database, scopes: tuple[str, ...], *, now: datetime) -> timedelta:
-    """Count a try as a failure before it is made; return how long it must wait instead, 0 if not.
+    """Count an attempt as a failure before it is made; return how long it must wait instead, or 0.
 
-    Counted before, since a hundred tries at once would else all be made before the first failed.
-    A try that must wait writes nothing: the table grows no faster than tries are made.
+    Otherwise a hundred attempts at once would all be made before the first one failed. An attempt
+    that must wait writes nothing, so that the table grows only with attempts that are made.
     """
     with database.atomic():
         throttles = Throttle.select().where(Throttle.scope.in_(scopes))
         if wait := _find_longest_wait(throttles, now):
             return wait
         locked_throttles = [_lock_scope(scope, now) for scope in scopes]
-        # Another try may have been counted until they were locked.
+        # Another attempt may have been counted until they were locked.
         wait = _find_longest_wait(locked_throttles, now)
         for throttle in [] if wait else locked_throttles:
             _count_failure(throttle, now)
@@ -81,9 +82,9 @@ def record_attempt(database: Database, scopes: tuple[str, ...], *, now: datetime
 
 
 def forgive_attempt(database: Database, scopes: tuple[str, ...], *, now: datetime) -> None:
-    """Take a try back that was right: the account begins anew, networks and relays are as before.
+    """Forget an accepted attempt: the account's failures end, those of networks and relays stay.
 
-    Began that anew too, whoever has an account could guess at others' in between.
+    If those ended too, a user with an account could guess others' passwords in between.
     """
     own_scopes = [scope for scope in scopes if _get_kind(scope) not in _SHARED_KINDS]
     shared_scopes = [scope for scope in scopes if _get_kind(scope) in _SHARED_KINDS]
@@ -95,12 +96,12 @@ def forgive_attempt(database: Database, scopes: tuple[str, ...], *, now: datetim
 
 
 def make_expired_condition(now: datetime) -> Any:
-    """Return the condition for what nobody has failed at for a day."""
+    """Return the condition for throttles without a failure for a day."""
     return Throttle.last_at < now - _EXPIRY
 
 
 def compute_wait(failures: int, *, free: int = 0, longest: timedelta = MAX_WAIT) -> timedelta:
-    """Return how long to wait after so many failures: 1, 2, 4, … seconds, `longest` at most."""
+    """Return the wait after a number of failures: 1, 2, 4, … seconds, at most `longest`."""
     counted = failures - free
     if counted <= 0:
         return timedelta()

@@ -21,18 +21,23 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from repermit.unicode_limits import is_within, normalize
 
 MIN_LENGTH = 12
-"""Characters, counted after NFC."""
+"""The minimum characters, counted after NFC."""
 
 MAX_BYTES = 1024
-"""Bytes in UTF-8. NIST SP 800-63B §3.1.1.2 requires 64 characters to be allowed; without a limit a
-guest could make the server hash megabytes."""
+"""The maximum bytes in UTF-8.
+
+NIST SP 800-63B §3.1.1.2 requires 64 characters to be allowed. Without a limit a guest could make
+the server hash megabytes.
+"""
 
 _MAX_TYPED_BYTES = 4 * MAX_BYTES
-"""Bytes before NFC, which shrinks a text to a third at most: three Hangul letters to a syllable.
-A longer text is no password, and is not examined."""
+"""The maximum bytes before NFC; a longer text is not examined.
+
+NFC shortens a text to a third at most: three Hangul letters to a syllable.
+"""
 
 _MIN_TELLING_LENGTH = 4
-"""Characters of an address or name that make a password easier to guess; fewer are chance."""
+"""The minimum characters of an address or name that make a password easier to guess."""
 
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
@@ -126,7 +131,7 @@ def _find_weaknesses(password: str, *, email: str, organisation: str) -> Iterato
         yield Weakness.SHORT
     if len(password.encode()) > MAX_BYTES:
         yield Weakness.LONG
-        return  # a text so long is not examined further
+        return  # A text that is too long is not examined further.
     if is_common(password):
         yield Weakness.COMMON
     if _contains(folded, re.split(r"[@.+_-]", email)[:-1], whole=email):
@@ -170,7 +175,7 @@ def _collapse_repeats(text: str) -> str:
 @cache
 def _read_common_passwords() -> frozenset[str]:
     # The lists of zxcvbn: passwords that leaked most often, and words, names, titles (MIT licence).
-    # They are large, and nobody needs them before a password is chosen.
+    # They are large, and needed only when a password is chosen.
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
 
     return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)

@@ -19,10 +19,10 @@ from repermit.db.models.base import PreparedQuery
 from repermit.settings.definitions import Settings
 
 MAX_AGE = timedelta(days=7)
-"""How long a session lasts at most, however busy it is."""
+"""The maximum duration of a session, however much it is used."""
 
 HALF_LOGIN_MAX_AGE = timedelta(minutes=15)
-"""How long the second step may take after the password."""
+"""The maximum time between the password and the second step."""
 
 SEEN_INTERVAL = timedelta(minutes=1)
 """Resolution of a session's last use, so that not every page writes."""
@@ -180,7 +180,7 @@ def make_ended_condition(now: datetime) -> Any:
 
 
 def _list_oldest_starts(now: datetime) -> tuple[datetime, datetime]:
-    """Return after which start a session is valid, and after which one without a second step."""
+    """Return the oldest valid start of a session, and of one without its second step."""
     return now - MAX_AGE, now - HALF_LOGIN_MAX_AGE
 
 

@@ -17,11 +17,11 @@ from repermit.db.models.accounts import RecoveryCode, User
 from repermit.settings.sealed_secrets import SecretCipher, make_totp_name
 
 CODES = 10
-"""How many recovery codes a user gets."""
+"""The number of recovery codes of a user."""
 
 _SECONDS, _DIGITS = 30, 6
 _MAX_CLOCK_STEPS = 1
-"""How many time steps a clock may be off, either way (RFC 6238 §5.2: one at most)."""
+"""The time steps by which a clock may be wrong, either way (RFC 6238 §5.2: at most one)."""
 
 # Without characters that look alike; 12 of 31 are some 59 bits.
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
@@ -153,7 +153,7 @@ def hash_old_codes(database: Database) -> None:
 
 
 def count_codes_left(user_id: int) -> int:
-    """Return how many recovery codes a user has left."""
+    """Return the number of a user's unused recovery codes."""
     unused = RecoveryCode.user == user_id, RecoveryCode.used_at.is_null()
     return int(RecoveryCode.select().where(*unused).count())
 

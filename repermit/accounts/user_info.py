@@ -1,4 +1,4 @@
-"""Who may log in, as values: what a page or a rule needs to know of a user."""
+"""Users as plain values, for pages and rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repermit.db.models.accounts import User
 
 
 class Role(StrEnum):
-    """What somebody may do: everything, or see counts."""
+    """The role of a user: an admin may do everything, a viewer may see counts."""
 
     ADMIN = "admin"
     VIEWER = "viewer"
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UserInfo:
-    """A user; `language` is "" for whatever the browser would read."""
+    """A user; `language` is "" for the browser's language."""
 
     id: int
     email: str
@@ -30,17 +30,17 @@ class UserInfo:
 
     @property
     def actor(self) -> str:
-        """Return how evidence names them: by a number, since it may hold no address."""
+        """The user's name in evidence."""
         return make_actor(self.id)
 
 
 def make_actor(user_id: int) -> str:
-    """Return how evidence names a user, as one who acts and as one who is acted on."""
+    """Return a user's name in evidence, as actor and as subject: a number, never an address."""
     return f"user:{user_id}"
 
 
 def make_user_info(user: User) -> UserInfo:
-    """Return a user's row as values, without what opens anything."""
+    """Return a user's row as values, without secrets."""
     return UserInfo(
         id=user.id,
         email=user.email,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     End = Callable[..., Sequence[Entry]]
 
 INVITATION_LIFETIME = timedelta(hours=72)
-"""How long a one-time link works."""
+"""The time for which a one-time link works."""
 
 _LAST_ID_KEY = "last_user"
 _BYTES = 32
@@ -255,7 +255,7 @@ def _make_link(user: User, *, now: datetime) -> IssuedInvitation:
 
 def _end_grants(maker: str, end_webhooks: End, *, now: datetime, actor: str) -> list[Entry]:
     """End a user's API tokens and webhooks, in the caller's transaction; return their entries."""
-    entries = api_tokens.revoke_tokens_of(maker, now=now, actor=actor)
+    entries = api_tokens.revoke_user_tokens(maker, now=now, actor=actor)
     return [*entries, *end_webhooks(maker, now=now, actor=actor)]
 
 

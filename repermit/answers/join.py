@@ -214,7 +214,7 @@ def confirm_sign_up(
         contact.name = sign_up.name or contact.name
         contact.language = sign_up.language or contact.language
         contact.save()
-        if contact.status == Status.CONFIRMED and not consent.improves(
+        if contact.status == Status.CONFIRMED and not consent.is_better_basis(
             contact.basis, Basis.SIGN_UP
         ):
             return _make_result(sign_up, Outcome.NOTHING)
@@ -327,10 +327,10 @@ def _describe_doubts(history: LinkHistory, signals: Iterable[BotSignal]) -> dict
     }
 
 
-def _predict_outcome(sign_up: SignUp, moment: datetime) -> Outcome:
+def _predict_outcome(sign_up: SignUp, arrived_at: datetime) -> Outcome:
     if sign_up.confirmed_at is not None:
         return Outcome.NOTHING
-    return Outcome.CONFIRM if moment < sign_up.at + SIGN_UP_LIFETIME else Outcome.LATE
+    return Outcome.CONFIRM if arrived_at < sign_up.at + SIGN_UP_LIFETIME else Outcome.LATE
 
 
 def _get_form_version(sign_up: SignUp) -> int:

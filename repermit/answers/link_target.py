@@ -38,9 +38,7 @@ from repermit.rules.consent import (
     Reason,
     Status,
 )
-from repermit.rules.deadlines_and_reminders import (
-    Verdict,
-)
+from repermit.rules.deadlines_and_reminders import Verdict
 from repermit.settings.definitions import Settings
 
 # --- The contact that a link names, and the result of an answer. ----------------------------------
@@ -119,12 +117,12 @@ class ContactState:
 
     @property
     def is_customer(self) -> bool:
-        """Say whether the contact may be mailed as a customer."""
+        """Whether the contact may be mailed as a customer."""
         return self.basis == Basis.CUSTOMER
 
     @property
     def is_asked(self) -> bool:
-        """Say whether the pages ask for consent, rather than about mails sent without asking."""
+        """Whether the pages ask for consent, rather than about mails sent without asking."""
         is_open = self.basis in {"", Basis.ANSWER} or (
             self.basis == Basis.THIN and self.include_thin
         )
@@ -132,25 +130,25 @@ class ContactState:
 
     @property
     def is_on_list(self) -> bool:
-        """Say whether the contact gets the mails, and silence does not end that."""
+        """Whether the contact gets the mails, and silence does not end that."""
         return self.status in {Status.CONFIRMED, Status.CUSTOMER} and not self.awaits_removal
 
     @property
     def said_no(self) -> bool:
-        """Say whether the contact is off the list by its own No."""
+        """Whether the contact was removed by its own No."""
         return self.status is Status.REMOVED and self.reason in consent.ANSWERED_NO
 
     @property
     def mailed_at(self) -> datetime | None:
-        """Return when a server took the last mail with the contact's links, None if none did."""
+        """The time at which a server accepted the last mail with the contact's links, or None."""
         return self.reminded_at or self.asked_at
 
     @property
     def awaits_removal(self) -> bool:
-        """Say whether silence takes the contact off once the deadline has passed."""
+        """Whether silence removes the contact once the deadline has passed."""
         if self.deadline is None or self.is_cancelled:
             return False
-        verdict = deadlines_and_reminders.expiry(
+        verdict = deadlines_and_reminders.decide_expiry(
             self.status,
             basis=self.basis,
             include_thin=self.include_thin,
@@ -162,15 +160,15 @@ class ContactState:
         )
         return verdict is Verdict.EXPIRE
 
-    def is_too_late(self, moment: datetime) -> bool:
-        """Say whether a Yes that arrives at `moment` comes too late."""
+    def is_too_late(self, arrived_at: datetime) -> bool:
+        """Say whether a Yes that arrives at this time comes too late."""
         return consent.is_too_late(
-            self.status, self.basis, arrived_at=moment, deadline=self.deadline
+            self.status, self.basis, arrived_at=arrived_at, deadline=self.deadline
         )
 
-    def is_in_time(self, moment: datetime) -> bool:
-        """Say whether a Yes that arrives at `moment` answers an open question."""
-        return self.deadline is not None and moment < self.deadline
+    def is_in_time(self, arrived_at: datetime) -> bool:
+        """Say whether a Yes that arrives at this time answers an open question."""
+        return self.deadline is not None and arrived_at < self.deadline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,12 +184,12 @@ class RecordedAnswer:
 
     @property
     def status(self) -> Status:
-        """Return the contact's status after the answer."""
+        """The contact's status after the answer."""
         return self.contact_state.status
 
     @property
     def reason(self) -> str:
-        """Return why the contact was taken off, "" if it was not."""
+        """The reason of the contact's removal; "" if it is not removed."""
         return self.contact_state.reason
 
 
@@ -373,7 +371,7 @@ def _find_latest_ask(contact: Contact) -> tuple[_CampaignAsk | None, datetime | 
 
 
 _MAILS_QUERY = PreparedQuery(
-    # By the contact alone: SQLite would read all mails of the campaign rather than these few.
+    # By the contact only, as SQLite would otherwise read all mails of the campaign.
     lambda contact: (
         Mail.select(
             *(

@@ -54,7 +54,7 @@ def back_up(
             "with PostgreSQL, its own tool makes the copy: `pg_dump --format=custom "
             "--file=repermit.dump DATABASE`; see docs/how-to/backup-and-restore.md"
         )
-    with _new_file(path, settings) as part:
+    with _make_new_file(path, settings) as part:
         checkpoint = signed_checkpoint.sign(_record_backup(database, path, now, actor), settings)
         try:
             copy_database(source, part)
@@ -119,7 +119,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _new_file(path: Path, settings: Settings) -> Iterator[Path]:
+def _make_new_file(path: Path, settings: Settings) -> Iterator[Path]:
     """Yield a temporary path for a new file, renamed once it is complete; raises Refused."""
     _refuse_to_overwrite(path)
     try:

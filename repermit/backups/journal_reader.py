@@ -97,7 +97,7 @@ class JournalContents:
         """Add that the suppressions up to that moment were lifted."""
         self.lifted[address] = max(until, self.lifted.get(address, until))
 
-    def without_lifted(self) -> JournalContents:
+    def drop_lifted(self) -> JournalContents:
         """Return the contents without departures that were lifted later.
 
         By the times of the suppressions, not by the order of the lines: a No that came while a Yes
@@ -126,12 +126,12 @@ def read_journals(paths: Sequence[Path], *, mark: str, key_check: str) -> Journa
     journal = JournalContents()
     for path in paths:
         journal.add(_read_journal(path, mark, key_check))
-    return journal.without_lifted()
+    return journal.drop_lifted()
 
 
 def _read_journal(path: Path, mark: str, key_check: str) -> JournalContents:
     journal, is_later = JournalContents(), False
-    for line in _lines(path, key_check):
+    for line in _iter_lines(path, key_check):
         if line is None:
             journal.unreadable += 1
         elif line["do"] == "backup":
@@ -167,7 +167,7 @@ def _add_line(journal: JournalContents, line: dict[str, Any], *, is_later: bool)
             journal.add_move(address, departure)
 
 
-def _lines(path: Path, key_check: str) -> Iterator[dict[str, Any] | None]:
+def _iter_lines(path: Path, key_check: str) -> Iterator[dict[str, Any] | None]:
     """Yield each line, None for one that was cut off when its writer was killed.
 
     Its transaction was not committed, since lines are written before that.

@@ -129,7 +129,7 @@ def _remake_lists(journal: JournalContents, *, now: datetime, actor: str) -> tup
     Their suppressions must be stored before somebody imports the list's file again. Until the list
     is described, nobody can be asked on it.
     """
-    known = {one.slug for one in MailingList.select(MailingList.slug)}
+    known = {row.slug for row in MailingList.select(MailingList.slug)}
     remade = tuple(sorted(journal.lists - known))
     for slug in remade:
         MailingList.create(slug=slug, name=slug, created_at=now)
@@ -148,8 +148,8 @@ def _prepare_list(
 ) -> _ListReplay:
     slug = mailing_list.slug
     departures = {
-        address.fingerprint: one
-        for address, one in journal.departures.items()
+        address.fingerprint: departure
+        for address, departure in journal.departures.items()
         if address.list == slug
     }
     erased = {
@@ -158,9 +158,13 @@ def _prepare_list(
     return _ListReplay(
         mailing_list=mailing_list,
         departures=departures,
-        moves={person.subject: one for person, one in journal.moves.items() if person.list == slug},
+        moves={
+            person.subject: move for person, move in journal.moves.items() if person.list == slug
+        },
         departures_by_subject={
-            one.subject: one for one in departures.values() if not one.has_moved
+            departure.subject: departure
+            for departure in departures.values()
+            if not departure.has_moved
         },
         erased={*(address.fingerprint for address in erased), *erased.values()},
         at=now,
@@ -179,13 +183,13 @@ def _find_matches(list_replay: _ListReplay) -> Iterator[list[tuple[Contact, str]
     }
     if not known:
         return
-    for rows in _pages(list_replay.mailing_list):
-        prints = email_address.fingerprints(
+    for rows in _iter_contact_pages(list_replay.mailing_list):
+        fingerprints = email_address.fingerprints(
             list_replay.key, [address_key for _, address_key, _ in rows]
         )
         fingerprint_by_id = {
             number: fingerprint
-            for (number, _, subject), fingerprint in zip(rows, prints, strict=True)
+            for (number, _, subject), fingerprint in zip(rows, fingerprints, strict=True)
             if fingerprint in known or subject in known
         }
         contacts = (
@@ -194,7 +198,7 @@ def _find_matches(list_replay: _ListReplay) -> Iterator[list[tuple[Contact, str]
         yield [(contact, fingerprint_by_id[contact.id]) for contact in contacts]
 
 
-def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
+def _iter_contact_pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
     query: Any = (
         Contact.select(Contact.id, Contact.address_key, Contact.subject)
         .where(Contact.list == mailing_list, Contact.erased_at.is_null())
@@ -252,7 +256,7 @@ def _list_moved(
 
 def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
     """Remove the contacts that have left, as of then; count them by reason, without the moved."""
-    facts: dict[int, EvidenceFields] = {}
+    evidence_by_id: dict[int, EvidenceFields] = {}
     moved: set[int] = set()
     removed_at_by_id: dict[int, datetime] = {}
     by_reason: dict[Reason, list[Contact]] = {}
@@ -261,7 +265,7 @@ def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) ->
         if departure is None or not _is_to_leave(contact, departure):
             continue
         fields = {"left_at": format_timestamp(departure.at), "left_for": departure.reason}
-        facts[contact.id] = EvidenceFields(
+        evidence_by_id[contact.id] = EvidenceFields(
             {**fields, "moved": True} if departure.has_moved else fields
         )
         if departure.has_moved:
@@ -275,7 +279,7 @@ def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) ->
             reason=reason,
             act=act,
             fingerprint_key=list_replay.key,
-            evidence_by_id=facts,
+            evidence_by_id=evidence_by_id,
             removed_at_by_id=removed_at_by_id,
             moved=moved,
         )
@@ -360,17 +364,17 @@ def _forget_sign_ups(list_replay: _ListReplay, uids: Collection[str]) -> int:
 def _suppress(list_replay: _ListReplay) -> int:
     """Add the list's suppressions that are missing; return how many."""
     count = 0
-    for prints in chunks(list(list_replay.departures), _CHUNK):
+    for batch in chunks(list(list_replay.departures), _CHUNK):
         query: Any = (
             Suppression.select(Suppression.fingerprint)
             .where(
                 Suppression.list == list_replay.mailing_list,
-                Suppression.fingerprint.in_(list(prints)),
+                Suppression.fingerprint.in_(list(batch)),
             )
             .tuples()
         )
         known = {fingerprint for (fingerprint,) in query}
-        lacking = [fingerprint for fingerprint in prints if fingerprint not in known]
+        missing = [fingerprint for fingerprint in batch if fingerprint not in known]
         new_suppressions = [
             NewSuppression(
                 fingerprint=fingerprint,
@@ -379,7 +383,7 @@ def _suppress(list_replay: _ListReplay) -> int:
                 at=list_replay.departures[fingerprint].at,
                 has_moved=list_replay.departures[fingerprint].has_moved,
             )
-            for fingerprint in lacking
+            for fingerprint in missing
         ]
         suppressions.add_suppressions(list_replay.mailing_list, new_suppressions)
         count += len(new_suppressions)

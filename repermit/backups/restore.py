@@ -393,12 +393,12 @@ def _find_lost_launches(
     known = {(campaign.list.slug, campaign.launched_at) for campaign in Campaign.select()}
     lost = {
         slug: max(unknown)
-        for slug, moments in launched.items()
-        if (unknown := [at for at in moments if (slug, at) not in known])
+        for slug, times in launched.items()
+        if (unknown := [at for at in times if (slug, at) not in known])
     }
     # The asks of these were still being enqueued: those that the backup lacks may have been sent.
-    halfway = Campaign.select().where(Campaign.id.in_(select_targets(TaskKind.LAUNCH)))
-    return {campaign.list.slug: campaign.launched_at for campaign in halfway} | lost
+    unfinished = Campaign.select().where(Campaign.id.in_(select_targets(TaskKind.LAUNCH)))
+    return {campaign.list.slug: campaign.launched_at for campaign in unfinished} | lost
 
 
 def _mark_lost_launches(lost: Mapping[str, datetime]) -> tuple[str, ...]:
@@ -427,7 +427,7 @@ def _pause(campaign: Campaign, now: datetime, actor: str) -> None:
     if campaign.state != CampaignState.PAUSED:
         campaign.paused_from = campaign.state
         campaign.state = CampaignState.PAUSED
-    # A reason from before still has to be looked at.
+    # An earlier reason is kept, as the admin still has to look at it.
     campaign.pause_reason = campaign.pause_reason or PauseReason.RESTORED
     if _has_begun_to_remind(campaign, now):
         campaign.reminded_at = now

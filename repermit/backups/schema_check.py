@@ -1,9 +1,8 @@
-"""Refusing a backup whose database holds anything that repermit does not make.
+"""Refusing a backup whose database has objects that repermit does not create.
 
-A trigger, a view or a default runs whatever it says at the next write, with the rights of whoever
-gave the command: https://sqlite.org/security.html. So a backup is compared with a database that is
-made for the purpose: by name and wording before anything is written into it, and once more, whole,
-when it has been brought to this version.
+A trigger, a view or a default would run its SQL at the next write, with the rights of the user who
+restores: https://sqlite.org/security.html. So the backup is compared with a reference database: by
+names and SQL before anything is written into it, and completely after its upgrade.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from repermit.temporary_files import make_temporary_files
 if TYPE_CHECKING:
     Query = Callable[[str], Iterable[tuple[object, ...]]]
 
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 
-# What earlier versions made, and an upgrade takes away.
+# Objects of earlier versions that an upgrade removes.
 _FORMER_INDEXES = frozenset(("undoing_list_id",))
 # Of versions up to 28.
 _FORMER_TABLES = (
@@ -45,7 +44,7 @@ FOREIGN KEY ("record_id") REFERENCES "import" ("id"),
 FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id"))""",
 )
 _FORMER_COLUMNS = frozenset(("before",))
-# SQLite's own: counters, and what ANALYZE finds.
+# SQLite's own tables: counters, and the statistics of ANALYZE.
 _TABLES_OF_SQLITE = frozenset(("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"))
 _WORDS_OF_TABLES = frozenset(
     """\
@@ -64,79 +63,81 @@ class _SchemaObject(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """What a database is made of.
+    """The schema of a database.
 
-    `objects` are tables, indexes, triggers and views, each with its wording. `columns` say of each
-    table's columns whether they may be null and are of its key; `references` where they lead, and
-    what a deletion there does.
+    - `objects`: tables, indexes, triggers and views, each with its normalised SQL.
+    - `columns`: by table, the name, nullability and key of each column.
+    - `references`: by table, its foreign keys with their actions.
     """
 
     objects: frozenset[_SchemaObject]
     columns: dict[str, frozenset[tuple[object, ...]]]
     references: dict[str, frozenset[tuple[object, ...]]]
 
-    def named(self, *kinds: str) -> dict[str, str]:
-        """Return the wording of what is of these kinds, by name."""
-        return {one.name: one.sql for one in self.objects if one.kind in kinds}
+    def get_sql_by_name(self, *kinds: str) -> dict[str, str]:
+        """Return the SQL of the objects of these kinds, by name."""
+        return {item.name: item.sql for item in self.objects if item.kind in kinds}
 
 
 def build_reference_schema(settings: Settings) -> Schema:
-    """Return what this version makes, from a database that is made for it and thrown away.
+    """Return the schema of this version, read from a temporary database.
 
-    Another database is then no longer the one in use.
+    That database becomes the one in use.
     """
     with (
         make_temporary_files(settings).folder_for("schema") as folder,
         open_database(f"sqlite:///{folder / 'fresh.db'}", journal=None) as database,
     ):
         migrations.upgrade_database(database)
-        return _read(lambda statement: run_sql(database, statement).fetchall())
+        return _read_schema(lambda statement: run_sql(database, statement).fetchall())
 
 
-def require_known_objects(opened: sqlite3.Connection, fresh: Schema) -> None:
-    """Refuse a backup of a version that is not upgraded, or with something that no version makes.
+def require_known_objects(connection: sqlite3.Connection, reference: Schema) -> None:
+    """Refuse a backup of an unsupported version, or with objects that no version creates.
 
-    Nothing of it has been run by then.
+    No SQL of the backup is run before.
     """
-    found = _read(lambda statement: opened.execute(statement).fetchall())
-    # Reading a table that is made as ours runs nothing.
-    if found.named("table").get("meta") == fresh.named("table")["meta"]:
+    actual = _read_schema(lambda statement: connection.execute(statement).fetchall())
+    # Reading a table with the SQL of ours runs nothing else.
+    own_meta = reference.get_sql_by_name("table")["meta"]
+    if actual.get_sql_by_name("table").get("meta") == own_meta:
         version = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'schema_version'"
-        for (number,) in opened.execute(version):
+        for (number,) in connection.execute(version):
             migrations.require_supported(number)
-    _require_none(_find_unknown_objects(found, fresh))
+    _require_none(_find_unknown_objects(actual, reference))
 
 
-def require_reference_schema(database: Database, fresh: Schema) -> None:
-    """Refuse a database of this version that is not made as a new one is."""
-    found = _read(lambda statement: run_sql(database, statement).fetchall())
-    _require_none((*_find_unknown_objects(found, fresh), *_find_differences(found, fresh)))
+def require_reference_schema(database: Database, reference: Schema) -> None:
+    """Refuse an upgraded database whose schema differs from that of a new one."""
+    actual = _read_schema(lambda statement: run_sql(database, statement).fetchall())
+    unknown = _find_unknown_objects(actual, reference)
+    _require_none((*unknown, *_find_differences(actual, reference)))
 
 
 def require_known_on_postgresql(database: Database) -> None:
     """Refuse a PostgreSQL database with tables, views, triggers or rules that are not ours.
 
-    The functions of our triggers are made anew, whatever they said. Nothing is done on SQLite.
+    The functions of our triggers are created again. On SQLite it does nothing.
     """
     if not is_postgresql(database):
         return
     tables = {table._meta.table_name for table in ALL_TABLES}  # noqa: SLF001  peewee's own way
     tables |= {"launching", "undoing"}
-    found = run_sql(database, _POSTGRESQL).fetchall()
+    objects = run_sql(database, _POSTGRESQL).fetchall()
     unknown = (
         f"the {kind} {name}"
-        for kind, name, table in found
+        for kind, name, table in objects
         if not (kind == "table" and (name in tables or _STAGED.fullmatch(name)))
         and not (kind == "trigger" and (name, table) in _OUR_TRIGGERS)
     )
     _require_none(unknown)
-    # An older database gets these tables, and with them the functions, by its upgrade.
+    # The upgrade of an older database creates these tables and the functions.
     if all(database.table_exists(table) for table in COUNTS):
         with database.atomic():
             create_triggers(database)
 
 
-# The rows of a file that was being taken in.
+# The staged rows of a running import.
 _STAGED = re.compile(r"staged_[0-9a-f]{32}")
 _OUR_TRIGGERS = frozenset(
     (f"{name}_{verb}", table)
@@ -165,117 +166,118 @@ SELECT 'event trigger', e.evtname, '' FROM pg_event_trigger e
 ORDER BY 1, 2"""
 
 
-def _read(query: Query) -> Schema:
-    found = frozenset(
+def _read_schema(query: Query) -> Schema:
+    objects = frozenset(
         _SchemaObject(str(kind), str(name), _normalize_sql(str(sql or "")))
         for kind, name, sql in query("SELECT type, name, sql FROM sqlite_master")
     )
-    tables = [one.name for one in found if one.kind == "table"]
+    tables = [item.name for item in objects if item.kind == "table"]
     return Schema(
-        objects=found,
+        objects=objects,
         columns={
             table: frozenset(
                 (name, bool(notnull or key), key, hidden)
                 for _, name, _, notnull, _, key, hidden in query(
-                    f"PRAGMA table_xinfo({_quoted(table)})"
+                    f"PRAGMA table_xinfo({_quote(table)})"
                 )
             )
             for table in tables
         },
         references={
             table: frozenset(
-                tuple(row[2:]) for row in query(f"PRAGMA foreign_key_list({_quoted(table)})")
+                tuple(row[2:]) for row in query(f"PRAGMA foreign_key_list({_quote(table)})")
             )
             for table in tables
         },
     )
 
 
-def _find_unknown_objects(found: Schema, fresh: Schema) -> Iterator[str]:
-    """Yield what no version makes, in words."""
-    tables = fresh.named("table")
-    indexes = {*fresh.named("index"), *_FORMER_INDEXES}
-    triggers = fresh.named("trigger")
+def _find_unknown_objects(actual: Schema, reference: Schema) -> Iterator[str]:
+    """Yield the names of objects that no version creates."""
+    tables = reference.get_sql_by_name("table")
+    indexes = {*reference.get_sql_by_name("index"), *_FORMER_INDEXES}
+    triggers = reference.get_sql_by_name("trigger")
     former = {_normalize_sql(statement) for statement in _FORMER_TABLES}
     names = {
         *tables,
         *_FORMER_COLUMNS,
-        *(str(one[0]) for row in fresh.columns.values() for one in row),
+        *(str(column[0]) for columns in reference.columns.values() for column in columns),
     }
-    for one in sorted(found.objects):
-        of_sqlite = one.kind == "index" and one.name.startswith("sqlite_autoindex_") and not one.sql
+    for kind, name, sql in sorted(actual.objects):
+        is_of_sqlite = kind == "index" and name.startswith("sqlite_autoindex_") and not sql
         is_known = {
-            "table": one.name in tables or one.name in _TABLES_OF_SQLITE or one.sql in former,
-            "index": one.name in indexes or of_sqlite,
-            "trigger": one.name in triggers,
+            "table": name in tables or name in _TABLES_OF_SQLITE or sql in former,
+            "index": name in indexes or is_of_sqlite,
+            "trigger": name in triggers,
         }
-        if not is_known.get(one.kind, False):
-            yield f"the {one.kind} {one.name}"
-        elif one.kind == "trigger" and one.sql not in {triggers[one.name], *_former_triggers()}:
-            yield f"the trigger {one.name}, which is not as repermit makes it"
-        elif one.kind == "table" and one.name in tables:
-            yield from _find_unknown_in_table(one, found, fresh, names)
+        if not is_known.get(kind, False):
+            yield f"the {kind} {name}"
+        elif kind == "trigger" and sql not in {triggers[name], *_iter_former_triggers()}:
+            yield f"the trigger {name}, which is not as repermit makes it"
+        elif kind == "table" and name in tables:
+            table = _SchemaObject(kind, name, sql)
+            yield from _find_unknown_in_table(table, actual, reference, names)
 
 
-def _former_triggers() -> Iterator[str]:
+def _iter_former_triggers() -> Iterator[str]:
     for statement in list_former_triggers():
         yield _normalize_sql(statement.replace(" IF NOT EXISTS", ""))
 
 
 def _find_unknown_in_table(
-    table: _SchemaObject, found: Schema, fresh: Schema, names: set[str]
+    table: _SchemaObject, actual: Schema, reference: Schema, names: set[str]
 ) -> Iterator[str]:
-    known = {*_FORMER_COLUMNS, *(str(one[0]) for one in fresh.columns[table.name])}
-    for name, _, _, hidden in sorted(found.columns[table.name], key=str):
+    known = {*_FORMER_COLUMNS, *(str(column[0]) for column in reference.columns[table.name])}
+    for name, _, _, hidden in sorted(actual.columns[table.name], key=str):
         if name not in known or hidden:
             yield f"the column {name} of {table.name}"
-    # No check, no default that is reckoned, no rule for conflicts.
-    strange = {
+    # No checks, no computed defaults, no conflict clauses.
+    unknown_tokens = {
         token
         for token in _TOKEN.findall(table.sql)
         if token not in _WORDS_OF_TABLES and token not in names and not _HARMLESS.fullmatch(token)
     }
-    if strange:
-        yield f"the table {table.name}, which is not as repermit makes it ({min(strange)})"
+    if unknown_tokens:
+        yield f"the table {table.name}, which is not as repermit makes it ({min(unknown_tokens)})"
 
 
-def _find_differences(found: Schema, fresh: Schema) -> Iterator[str]:
-    """Yield in what a database of this version differs from a new one, in words."""
+def _find_differences(actual: Schema, reference: Schema) -> Iterator[str]:
+    """Yield the differences of an upgraded database from a new one."""
     for kind in ("table", "index", "trigger"):
-        there, made = found.named(kind), fresh.named(kind)
-        for name in sorted(made):
-            if name not in there:
+        own, expected = actual.get_sql_by_name(kind), reference.get_sql_by_name(kind)
+        for name in sorted(expected):
+            if name not in own:
                 yield f"no {kind} {name}"
-            elif kind == "index" and there[name] != made[name]:
+            elif kind == "index" and own[name] != expected[name]:
                 yield f"the index {name}, which is not as repermit makes it"
-    for name in sorted(set(found.named("index")) & _FORMER_INDEXES):
+    for name in sorted(set(actual.get_sql_by_name("index")) & _FORMER_INDEXES):
         yield f"the index {name}"
-    for table in sorted(fresh.columns):
-        same = (
-            found.columns.get(table) == fresh.columns[table]
-            and found.references.get(table) == fresh.references[table]
+    for table in sorted(reference.columns):
+        is_same = (
+            actual.columns.get(table) == reference.columns[table]
+            and actual.references.get(table) == reference.references[table]
         )
-        if table in found.columns and not same:
+        if table in actual.columns and not is_same:
             yield f"the table {table}, which is not as repermit makes it"
 
 
 def _require_none(unknown: Iterable[str]) -> None:
-    found = list(dict.fromkeys(unknown))
-    if found:
-        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    names = list(dict.fromkeys(unknown))
+    if names:
+        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
         raise Refused(
             "this is no backup as repermit makes it, and nothing was changed. In it there is "
-            f"{'; '.join(found[:_MOST_NAMED])}{more}"
+            f"{'; '.join(names[:_MAX_NAMED])}{more}"
         )
 
 
 def _normalize_sql(sql: str) -> str:
-    """Return a wording without what does not matter: blanks, quotes of names, capitals."""
+    """Return SQL in lower case with single spaces, and without quotes around names."""
     return " ".join(
         token if token.startswith("'") else token.strip('"`[]').lower()
         for token in _TOKEN.findall(sql)
     )
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'

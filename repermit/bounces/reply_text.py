@@ -9,7 +9,7 @@ from email.message import Message
 
 from repermit import package_files
 from repermit.bounces.message_parts import read_header, read_texts
-from repermit.imports.remark_phrases import REFUSED, refusal_in
+from repermit.imports.remark_phrases import REFUSED, find_refusal
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
@@ -93,7 +93,7 @@ def detect_plain_answer(message: Message) -> str:
 def asks_to_stop(message: Message) -> bool:
     """Return whether any of a person's own lines asks to get no more mail."""
     return any(
-        refusal_in(line[:_MAX_LINE_LENGTH]) == REFUSED
+        find_refusal(line[:_MAX_LINE_LENGTH]) == REFUSED
         for line in list_own_lines(_read_text(message))[:_MAX_LINES]
     )
 

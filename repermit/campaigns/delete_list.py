@@ -69,7 +69,7 @@ def delete_list(
         uploads.discard_upload(database, waiting)
     while Import.select().where(Import.list == mailing_list, Import.undone_at.is_null()).exists():
         undone = undo.undo_import(
-            database, mailing_list, settings=settings, now=now, actor=actor, most=most
+            database, mailing_list, settings=settings, now=now, actor=actor, max_rows=most
         )
         if not undone.is_whole:
             raise Refused(

@@ -29,7 +29,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     from repermit.evidence import signed_checkpoint
 
     try:
-        return signed_checkpoint.read_kept(path.read_text("utf-8-sig"))
+        return signed_checkpoint.read_checkpoint_copy(path.read_text("utf-8-sig"))
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:  # no UTF-8, no JSON, nested without end, or another one
@@ -48,7 +48,7 @@ def find_signers(
     from repermit.evidence import signed_checkpoint
 
     try:
-        found = signed_checkpoint.signers(kept.checkpoint, keys or others)
+        found = signed_checkpoint.list_signers(kept.checkpoint, keys or others)
     except ValueError as error:
         raise Refused(f"{kept.path}: {error}") from None
     if keys and not found:

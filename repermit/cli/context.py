@@ -68,9 +68,9 @@ class CommandContext:
     @property
     def actor(self) -> str:
         """Return who gives the command, as the evidence names it."""
-        from repermit.evidence.entries import actor_of_login
+        from repermit.evidence.entries import make_login_actor
 
-        return actor_of_login(os.getuid())
+        return make_login_actor(os.getuid())
 
     @contextmanager
     def database(self) -> Iterator[Database]:

@@ -44,7 +44,7 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
         public_url = validation.read_public_url({"public_url": public_url})
     path = Path(context.config)
     example = package_files.find_asset("config.example.toml").read_text("utf-8")
-    text = package_files.fresh_config(example, public_url or "")
+    text = package_files.make_fresh_config(example, public_url or "")
     _write_new_file(path, text)
     with context.database() as database:
         invited = _make_first_link(context, database, admin)

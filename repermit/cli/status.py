@@ -61,7 +61,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         postponed = server_faults.count_policy_refusals(mailing_list)
         erasures = tuple(describe_due_erasures(context, mailing_list))
         untranslated = list_translations.count_untranslated(mailing_list)
-        unfinished = undo.unfinished_import(mailing_list)
+        unfinished = undo.find_unfinished_import(mailing_list)
         resolution = in_doubt.find_resolution(mailing_list)
         figures = statistics.read_figures(mailing_list, zone=context.settings.zone, now=context.now)
     _print_status(context, overview, fault)

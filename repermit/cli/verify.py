@@ -92,8 +92,8 @@ def verify(
     settings, database or network, and told in words. Of a checkpoint alone only signatures are
     checked, by --key: no record is compared with it. Only without FILE is there --json.
     """
-    from repermit.evidence.cosigned_checkpoints import witness_of
-    from repermit.evidence.timestamp_token import authorities_of
+    from repermit.evidence.cosigned_checkpoints import read_witness_key
+    from repermit.evidence.timestamp_token import read_configured_authorities
     from repermit.evidence.verify import chain
 
     if file is not None and as_json:
@@ -112,16 +112,18 @@ def verify(
             database,
             known=checkpoints[0] if kept else None,
             others=checkpoints[1:],
-            authorities=read_authorities(ca) if ca else authorities_of(context.settings),
+            authorities=read_authorities(ca)
+            if ca
+            else read_configured_authorities(context.settings),
             trusts_record=ca is None,
-            witness=witness_of(context.settings),
+            witness=read_witness_key(context.settings),
             fingerprint_key=context.file.fingerprint_key,
             now=context.now,
         ).signed(context.file)
         differing = _name_differing(found.fault, kept)
         stamped = [
             *_about_timestamps(found),
-            *_about_cosignatures(witness_of(context.settings)),
+            *_about_cosignatures(read_witness_key(context.settings)),
             *_about_coverage(found.entries),
         ]
     if as_json:
@@ -168,7 +170,7 @@ def _about_coverage(last: int) -> list[str]:
     from repermit.evidence import cosigned_checkpoints, timestamps
 
     seqs = [one.seq for one in timestamps.list_received()]
-    seqs += [one.seq for one in cosigned_checkpoints.read_kept()]
+    seqs += [one.seq for one in cosigned_checkpoints.read_stored_checkpoints()]
     return describe_coverage(seqs, entries=range(1, last + 1))
 
 
@@ -179,7 +181,7 @@ def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
     told = []
     kept = [
         (point, cosigned_checkpoints.read_cosigned_times(point.note, witness) if witness else [])
-        for point in cosigned_checkpoints.read_kept()
+        for point in cosigned_checkpoints.read_stored_checkpoints()
     ]
     if points := [one for one in kept if one[1] or not witness]:
         last, times = points[-1]
@@ -200,7 +202,7 @@ def _signer(kept: Kept, keys: Sequence[PublicKey], settings: Settings) -> str:
     """
     from repermit.evidence import evidence_key
 
-    found = find_signers(kept, keys, others=evidence_key.known_keys(settings))
+    found = find_signers(kept, keys, others=evidence_key.list_known_keys(settings))
     if not kept.checkpoint.note:
         return ""
     return f", signed with {found[0]}" if found else ", signed with a key that is not known here"

@@ -51,7 +51,7 @@ def verify_file(
     if export is not None:
         _tell_of_export(file, export, kept=kept, keys=keys, ca=ca)
         return
-    if shown := verify_proof.shown_to_go_on(octets):
+    if shown := verify_proof.read_consistency_output(octets):
         verify_consistency(file, shown, kept, keys)
         return
     if checkpoint := _read_lone_checkpoint(octets):
@@ -154,7 +154,7 @@ def _read_lone_checkpoint(octets: bytes) -> Checkpoint | None:
         text = octets.decode("utf-8-sig")
         document = json.loads(text) if text.lstrip().startswith("{") else {}
         has_more = document.keys() - {"seq", "hash", "root", "note"}
-        return None if has_more else signed_checkpoint.read_kept(text)
+        return None if has_more else signed_checkpoint.read_checkpoint_copy(text)
     except (ValueError, RecursionError):
         return None
 
@@ -166,7 +166,7 @@ def _read_checkpoint_beside(octets: bytes) -> Checkpoint | None:
     try:
         text = octets.decode("utf-8-sig")
         is_proof = bool({"statement", "format"} & json.loads(text).keys())
-        return None if is_proof else signed_checkpoint.read_kept(text)
+        return None if is_proof else signed_checkpoint.read_checkpoint_copy(text)
     except (ValueError, RecursionError, AttributeError):
         return None
 
@@ -241,7 +241,7 @@ def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> 
     from repermit.evidence.verify import evidence_export as verify_export
 
     in_order = sorted(kept, key=lambda one: one.checkpoint.seq)
-    points = verify_export.points_at(document, {one.checkpoint.seq for one in kept})
+    points = verify_export.compute_checkpoints(document, {one.checkpoint.seq for one in kept})
     told = []
     for one in in_order:
         seq = one.checkpoint.seq
@@ -294,7 +294,7 @@ def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[s
     from repermit.evidence.verify import signatures
 
     if keys:
-        found = signatures.signers(document, keys)
+        found = signatures.list_signers(document, keys)
         if not found:
             raise Refused("it has no valid signature of a key that you know")
         return [f"It is signed with a key that you know: {found[0]}"]
@@ -324,9 +324,9 @@ def _timestamps(
     from repermit.evidence.verify import timestamps
 
     try:
-        found = timestamps.stamps_of(document, read_authorities(ca) if ca else ())
+        found = timestamps.read_stamps(document, read_authorities(ca) if ca else ())
     except ValueError as error:
-        signers = dict.fromkeys(_to_one_line(one.by) for one in timestamps.stamps_of(document))
+        signers = dict.fromkeys(_to_one_line(one.by) for one in timestamps.read_stamps(document))
         raise Refused(
             f"a timestamp of it does not hold: {error}. {ca} must hold a certificate that each of "
             f"these leads to: {', '.join(signers)}"
@@ -423,7 +423,7 @@ def verify_consistency(
     from repermit.evidence.verify import proof as verify_proof
 
     try:
-        faults = list(verify_proof.faults_of_consistency(shown))
+        faults = list(verify_proof.check_consistency(shown))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Refused(
             f"{path} does not show that a record goes on from an earlier checkpoint: make it by "

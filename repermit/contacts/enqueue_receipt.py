@@ -142,7 +142,7 @@ def read_consent_record_input(
     return consent_receipt.ConsentRecordInput(
         list=slug,
         subject=contact.subject,
-        entries=proof_file.told_by(entries),
+        entries=proof_file.make_recorded_entries(entries),
         controller=consent_receipt.describe_controller(settings.organisation),
         retention=consent_receipt.describe_retention(settings.retention),
         register=register,
@@ -158,9 +158,9 @@ def make_receipt(
 ) -> dict[str, Any] | None:
     """Return the receipt for a contact, None if it was never asked and never answered."""
     account = read_consent_record_input(contact, settings=settings, register=register)
-    if not consent_receipt.consent_record(account)["event"]:
+    if not consent_receipt.compose_consent_record(account)["event"]:
         return None
-    return consent_receipt.receipt(
+    return consent_receipt.compose_receipt(
         account,
         withdrawal_url=links.url("no", contact.uid),
         checkpoint=signed_checkpoint.make_signed_checkpoint(settings).to_json(),

@@ -35,7 +35,7 @@ from repermit.rules.consent import (
 )
 from repermit.rules.deadlines_and_reminders import (
     Verdict,
-    expiry,
+    decide_expiry,
 )
 
 _CHUNK = 500
@@ -92,7 +92,7 @@ def decide_verdict(
     contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
 ) -> Verdict:
     """Return what the deadline does to one contact at `now`."""
-    return expiry(
+    return decide_expiry(
         Status(contact.status),
         basis=contact.basis,
         include_thin=campaign.include_thin,

@@ -30,20 +30,20 @@ from repermit.temporary_files import open_private
 class TaskKind(StrEnum):
     """The kind of a task; the comments say what its target is."""
 
-    LAUNCH = "launch"  # of a campaign
-    IMPORT = "import"  # of an import
-    UNDO_IMPORT = "undo_import"  # of an import
-    IMPORT_SUPPRESSIONS = "import_suppressions"  # by a number of its own: several at once
-    DELETE_LIST = "delete_list"  # of a list
-    RESOLVE = "resolve"  # by its first mail: several at once of a list
+    LAUNCH = "launch"  # a campaign
+    IMPORT = "import"  # an import
+    UNDO_IMPORT = "undo_import"  # an import
+    IMPORT_SUPPRESSIONS = "import_suppressions"  # a number of its own: a list may have several
+    DELETE_LIST = "delete_list"  # a list
+    RESOLVE = "resolve"  # the first mail in doubt: a list may have several
 
 
 class BackgroundTask(Table):
     """A task under way; the row is deleted when the task is done.
 
-    - `target`: the id of what it is done to, by kind.
-    - `at`: when `actor` decided it.
-    - `progress`: its state as JSON, in a form of its kind.
+    - `target`: the id of the object that it works on, see `TaskKind`.
+    - `at`: the time at which `actor` decided it.
+    - `progress`: its state as JSON, in the form of its kind.
     """
 
     if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def start_task(
 
 
 def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
-    """Return the task of a kind on a target, None if none is under way."""
+    """Return the running task of a kind on a target; None without one."""
     return _find_first(BackgroundTask.kind == kind, BackgroundTask.target == target)
 
 
@@ -129,7 +129,7 @@ _LOCK = PreparedQuery(
 
 
 def find_task_of_list(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
-    """Return a task of a kind on a list, None if none is under way."""
+    """Return a running task of a kind on a list; None without one."""
     return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
 
 

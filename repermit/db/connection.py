@@ -131,9 +131,9 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
 
     def _connect(self) -> Any:
         # Read before opening: a file that replaces it in between is then opened again.
-        before = self._file()
+        before = self._identify_file()
         connection = super()._connect()  # type: ignore[misc]
-        self._opened.file = before or self._file()
+        self._opened.file = before or self._identify_file()
         return connection
 
     def is_connection_usable(self) -> bool:
@@ -141,9 +141,9 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
 
         After a restore has replaced the file, writes to the former one would be lost.
         """
-        return bool(super().is_connection_usable()) and self._opened.file == self._file()
+        return bool(super().is_connection_usable()) and self._opened.file == self._identify_file()
 
-    def _file(self) -> tuple[int, int] | None:
+    def _identify_file(self) -> tuple[int, int] | None:
         with suppress(OSError):
             status = self.path.stat()
             return status.st_dev, status.st_ino
@@ -466,7 +466,7 @@ _FETCH_SIZE = 2000
 
 
 def find_position(text: Any, part: Any) -> Any:
-    """Return the SQL for where a part first stands in a text, counting from 1; 0 if nowhere."""
+    """Return SQL for the first position of a part in a text, counting from 1; 0 if not found."""
     name = "STRPOS" if is_postgresql(proxy.obj) else "INSTR"
     return getattr(peewee.fn, name)(text, part)
 
@@ -622,7 +622,7 @@ def _is_unavailable_error(cause: BaseException) -> bool:
 
 
 def _iter_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, the one that peewee wrapped in it, and those that it came of.
+    """Yield an error, the one that peewee wrapped in it, and its causes.
 
     SQLite ends a transaction by itself when the disk is full, and then has none to roll back.
     """

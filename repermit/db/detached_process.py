@@ -1,7 +1,8 @@
-"""Work that takes longer than anybody waits for a page, in a process of its own on this machine.
+"""Work that is too long for a page, in a process of its own on this machine.
 
-Not a job of the worker: that looks every few seconds, is busy sending, and may be on a machine that
-has not the file. What a kill leaves is shown as cut off, and is begun again by whoever wants it.
+It is not a worker's job, as a worker polls every few seconds, is busy sending, and may be on a
+machine without the file. After a kill the page shows that the work was interrupted; a user can
+start it again.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ _MAX_ENDING_SECONDS = 10.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class DetachedTask:
-    """A task of which one runs at a time; its lock, progress and result are files of `folder`.
+    """A task that runs once at a time; its lock, progress and result are files in `folder`.
 
-    `result_name` is the name of the result's file.
+    - `result_name`: the name of the result's file.
     """
 
     folder: Path
@@ -46,28 +47,28 @@ class DetachedTask:
 
     @property
     def is_busy(self) -> bool:
-        """Say whether it runs and has no result yet; to be asked before the result is."""
+        """Whether it runs and has no result yet; read this before `result`."""
         try:
             with self.open_lock() as lock:
                 return not _try_lock(lock) and self.result is None
         except FileNotFoundError:
-            # Its folder is not there yet, or has just gone.
+            # Its folder does not exist yet, or was just deleted.
             return False
 
     @property
     def progress(self) -> dict[str, Any] | None:
-        """Return what it last said of how far it is, or None if it never did."""
+        """The progress that it saved last; None if it never did."""
         return _read_document(self._progress)
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """Return the result, or None while it runs, if it was cut off, and before it ran."""
+        """The result; None while it runs, if it was interrupted, and before it ran."""
         return _read_document(self._result)
 
     def lock(self) -> IO[bytes] | None:
-        """Return the file by which only one works at a time, until closed; None if held.
+        """Take the task's lock, until the returned file is closed; None if another one has it.
 
-        Whoever has saved a result is about to end, which is waited for.
+        Waits for a process that has saved its result and is about to end.
         """
         lock = self.open_lock()
         until = time.monotonic() + _MAX_ENDING_SECONDS
@@ -79,7 +80,7 @@ class DetachedTask:
         return lock
 
     def open_lock(self) -> IO[bytes]:
-        """Open the file whose lock that is, which the caller closes."""
+        """Open the file of the lock, without locking it; the caller closes it."""
         return open(self.folder / "lock", "ab", opener=open_private)
 
     def start(
@@ -91,27 +92,27 @@ class DetachedTask:
         is_long: bool,
         **arguments: Any,
     ) -> None:
-        """Call a function, which saves the result: here, or if it `is_long`, in another process.
+        """Call a function that saves the result: here, or in another process if it `is_long`.
 
-        - `function` stands at the top of a module; it gets a database, `settings` and `arguments`.
-        - `lock` is held until it has ended, however it ends, and must be closed by the caller.
+        - `function`: a module-level function of a database, `settings` and `arguments`.
+        - `lock`: stays locked until the function has ended; the caller closes it.
         """
         if not is_long:
             function(database, settings=self.settings, **arguments)
             return
         request = pickle.dumps((function, self.settings, arguments))
-        # The lock belongs to the open file, which the other process has too.
+        # The lock belongs to the open file, which the other process inherits.
         process = subprocess.Popen(  # noqa: S603  our own
             _COMMAND, stdin=subprocess.PIPE, pass_fds=(lock.fileno(),)
         )
         threading.Thread(target=process.communicate, args=(request,), daemon=True).start()
 
     def save_progress(self, progress: Mapping[str, Any]) -> None:
-        """Save how far it is, whole or not at all."""
+        """Save the progress atomically."""
         self._save(self._progress, progress)
 
     def save_result(self, result: Mapping[str, Any]) -> None:
-        """Save the result, whole or not at all."""
+        """Save the result atomically."""
         self._save(self._result, result)
 
     def forget_result(self) -> None:
@@ -132,7 +133,7 @@ class DetachedTask:
 
 
 def run_request(source: IO[bytes]) -> None:
-    """Make the one call that comes from `source`; what fails is told on stderr."""
+    """Run the function call that `source` contains; a failure is written to stderr."""
     function, settings, arguments = pickle.load(source)  # noqa: S301  our parent's
     with (
         share_database(settings.sqlite_path),

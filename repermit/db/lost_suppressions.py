@@ -230,7 +230,7 @@ def _iter_lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _parse_line(text: bytes) -> dict[str, Any]:
-    """Return a line's object, {} if it is no whole JSON object."""
+    """Return a line's object; {} if it is not a complete JSON object."""
     try:
         line: Any = json.loads(text)
     except (ValueError, RecursionError):

@@ -83,17 +83,17 @@ ALL_TABLES: tuple[type[Table], ...] = (
     FreshLink,
     Opening,
 )
-"""All tables, in an order in which they can be made."""
+"""All tables, in an order in which they can be created."""
 
 OLDEST_VERSION = 24
-"""The oldest version that is upgraded; it is that of commit 857b5f4, before any release."""
+"""The oldest version that is upgraded: that of commit 857b5f4, before any release."""
 
 _VERSION_KEY = "schema_version"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def _create_tables(database: Database) -> None:
-    """Make the tables as they are now, whatever version that is."""
+    """Create the tables of the newest version."""
     database.create_tables(ALL_TABLES)
     _compare_addresses_by_letter(database)
     create_triggers(database)
@@ -103,20 +103,20 @@ def _create_tables(database: Database) -> None:
 
 
 def _hash_recovery_codes(database: Database) -> None:
-    """Version 25: recovery codes are hashed slowly; what was refused is counted."""
+    """Version 25: recovery codes are hashed slowly; security events are counted."""
     text = "VARCHAR(%d) NOT NULL DEFAULT ''"
     _add_columns(database, "recovery_code", {"selector": text % 8, "hash": text % 255})
     database.create_tables([SecurityEvent])
 
 
 def _note_terms_told(_: Database) -> None:
-    """Version 26: erasures of proofs from here on tell the term by which these were due."""
+    """Version 26: later erasures of proofs state their retention term."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
     Meta.insert(key="terms_told_since", value=str(newest)).on_conflict_ignore().execute()
 
 
 def _number_forms(database: Database) -> None:
-    """Version 27: the forms of a page are good for one press, and a No is known for good."""
+    """Version 27: the forms of a page are good for one press, and a No is stored for good."""
     version = {"form_version": "INTEGER NOT NULL DEFAULT 0"}
     _add_columns(database, "sign_up", version)
     _add_columns(database, "contact", version | {"has_refused": "BOOLEAN NOT NULL DEFAULT FALSE"})
@@ -133,7 +133,7 @@ def _number_forms(database: Database) -> None:
 def _send_receipts(_database: Database) -> None:
     """Version 28: receipts go by mail, except on lists whose admin has chosen otherwise.
 
-    Who chose stands in the record, since each change of a list does.
+    The record has that choice, as it has each change of a list.
     """
     acts: Any = (
         Evidence.select(Evidence.list, EvidencePart.json)
@@ -146,7 +146,7 @@ def _send_receipts(_database: Database) -> None:
 
 
 def _move_tasks(database: Database) -> None:
-    """Version 29: all large work that is under way stands in one table."""
+    """Version 29: all running tasks are in one table."""
     database.create_tables([BackgroundTask])
     for table, (kind, query) in _FORMER_TASKS.items():
         if database.table_exists(table):
@@ -184,7 +184,7 @@ FROM undoing""",
 
 
 def _note_zone_and_seal(_: Database) -> None:
-    """Version 30: of days counted before the time zone is not known, nor is each journal sealed."""
+    """Version 30: marks that days counted before have no known zone, and journals no seal."""
     newest = EvidenceHead.select(EvidenceHead.seq).scalar() or 0
     Meta.insert(key=JOURNAL_SEALED_SINCE, value=str(newest)).on_conflict_ignore().execute()
     row = Meta.get_or_none(Meta.key == "tallied_upto")
@@ -194,7 +194,7 @@ def _note_zone_and_seal(_: Database) -> None:
 
 
 def _move_import_changes(database: Database) -> None:
-    """Version 31: an import goes in steps, and who it brings is counted once it is whole."""
+    """Version 31: an import runs in steps, and its contacts count once it is finished."""
     database.create_tables([ImportChange])
     if any(column.name == "before" for column in database.get_columns("import")):
         query = "SELECT id, before FROM import WHERE before <> '[]'"
@@ -209,7 +209,7 @@ def _move_import_changes(database: Database) -> None:
                     basis_at=parse_timestamp(basis_at) if basis_at else None,
                 )
         run_sql(database, "ALTER TABLE import DROP COLUMN before")
-    # They count by the columns of an older version.
+    # Their columns are those of an older version.
     for table in ("contact_count", "held_count"):
         run_sql(database, f"DROP TABLE {table}")
     database.create_tables(COUNTS)
@@ -217,22 +217,22 @@ def _move_import_changes(database: Database) -> None:
 
 
 def _release_pilots(database: Database) -> None:
-    """Version 32: mails in doubt are found in order, and each step of a launch lets its pilot go.
+    """Version 32: an index of mails in doubt; each step of a launch releases its pilot's asks.
 
-    What the steps before have made of a pilot is let go here.
+    The pilot's asks that a running launch has made before are released here.
     """
     run_sql(database, "DROP INDEX IF EXISTS mail_in_doubt")
     database.create_tables([Mail])
     for campaign in list(Campaign.select().where(Campaign.id.in_(select_targets(TaskKind.LAUNCH)))):
-        made = Mail.select(Mail.id).where(Mail.campaign == campaign).order_by(Mail.id)
-        first = made.limit(campaign.pilot)
-        Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
+        asks = Mail.select(Mail.id).where(Mail.campaign == campaign).order_by(Mail.id)
+        pilot_asks = asks.limit(campaign.pilot)
+        Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(pilot_asks)).execute()
 
 
 def _index_subjects(database: Database) -> None:
-    """Version 33: people are found by subject, and sign-ups that nobody confirmed by their age.
+    """Version 33: indexes of unconfirmed sign-ups by age, and of contacts by subject.
 
-    Of people only who moved, came back or was erased.
+    The latter has only contacts that corrected their address, came back or were erased.
     """
     flag = {"has_predecessor": "BOOLEAN NOT NULL DEFAULT FALSE"}
     _add_columns(database, "contact", flag)
@@ -246,40 +246,40 @@ def _index_subjects(database: Database) -> None:
 
 
 def _index_personal_mails(database: Database) -> None:
-    """Version 34: mails that somebody has just asked for are found in order."""
+    """Version 34: an index of the mails that people have just requested."""
     database.create_tables([Mail])
 
 
 def _make_timestamps(database: Database) -> None:
-    """Version 35: timestamps over checkpoints, from whoever the settings name."""
+    """Version 35: timestamps over checkpoints, from the authority in the settings."""
     database.create_tables([EvidenceTimestamp])
 
 
 def _count_files_by_step(database: Database) -> None:
-    """Version 36: whom a file brings is counted once a step, not by a trigger for each row."""
+    """Version 36: imported contacts are counted once a step, not by a trigger for each row."""
     create_triggers(database)
 
 
 def _index_throttles(database: Database) -> None:
-    """Version 37: failed logins that are over are found by their age."""
+    """Version 37: an index of login throttles by their age."""
     database.create_tables([Throttle])
 
 
 def _move_seen_messages(database: Database) -> None:
-    """Version 38: each message of a mailbox by POP3 that is known has a row of its own."""
+    """Version 38: each known message of a POP3 mailbox has a row of its own."""
     database.create_tables([SeenMessage])
     for row in list(Meta.select().where(Meta.key.startswith("mailbox:"))):
         names = json.loads(row.value)
-        # Of IMAP it is a position, which is numbers.
+        # For IMAP the value is a position, which consists of numbers.
         if all(isinstance(name, str) for name in names):
             SeenMessage.insert_names(row.key, names)
             row.delete_instance()
 
 
 def _compare_addresses_by_letter(database: Database) -> None:
-    """Version 39: PostgreSQL compares addresses letter by letter, as SQLite does anyhow.
+    """Version 39: PostgreSQL compares addresses letter by letter, as SQLite does.
 
-    Their first letters are then found by the index that keeps each address from coming twice.
+    So the unique index of addresses also finds them by their first letters.
     """
     if is_postgresql(database):
         run_sql(database, "DROP INDEX IF EXISTS contact_by_letter")
@@ -310,17 +310,20 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _move_seen_messages,
     _compare_addresses_by_letter,
 )
-"""The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
+"""The first one upgrades OLDEST_VERSION to the next, and so on; new ones are added at the end.
 
-From the first release on each release has one, tested with a database of the release before that is
-kept in tests/data/schemas.
+From the first release on, each release has one, tested with a database of the release before it in
+tests/data/schemas.
 """
 
 NEWEST_VERSION = OLDEST_VERSION + len(MIGRATIONS)
 
 
 def read_version(database: Database) -> int:
-    """Return the version of the open database, 0 if it is empty; raises Refused for no number."""
+    """Return the version of the open database; 0 if it is empty.
+
+    Raises Refused if the stored version is not a number.
+    """
     if not database.table_exists(Meta._meta.table_name):  # noqa: SLF001  peewee's own way
         return 0
     version = Meta.read(_VERSION_KEY)
@@ -335,7 +338,7 @@ def read_version(database: Database) -> int:
 
 
 def upgrade_database(database: Database) -> int:
-    """Bring the open database to NEWEST_VERSION in one transaction; return the version it had.
+    """Upgrade the open database to NEWEST_VERSION in one transaction; return its former version.
 
     Safe to run from several processes at once. Raises SchemaTooNew and SchemaTooOld.
     """
@@ -355,7 +358,7 @@ def upgrade_database(database: Database) -> int:
 
 
 def require_supported(version: int) -> None:
-    """Raise SchemaTooNew or SchemaTooOld unless a database of `version` can be upgraded; 0 can."""
+    """Raise SchemaTooNew or SchemaTooOld for a version that cannot be used; 0 can."""
     if version > NEWEST_VERSION:
         raise SchemaTooNew(
             f"this database is of version {version}, and this repermit knows {NEWEST_VERSION} at "
@@ -369,6 +372,6 @@ def require_supported(version: int) -> None:
 
 
 def _lock_upgrade(database: Database) -> None:
-    """Let one process upgrade at a time; on SQLite the transaction itself sees to that."""
+    """Let one process upgrade at a time; on SQLite the transaction itself does that."""
     if is_postgresql(database):
         run_sql(database, "SELECT pg_advisory_xact_lock(727001)")

@@ -1,14 +1,14 @@
-"""How many contacts, mails and more there are of each kind, kept by the database itself.
+"""Stored counts of contacts, mails and other rows by kind, updated by the database's triggers.
 
-A page that counted a million rows would take a second.
+Counting a million rows for a page would take a second.
 
-Triggers keep the counts in the transaction that changes a row, whoever changes it, so that a count
-is never behind and never ahead. On SQLite, where one writes at a time, they change the one row of
-a kind. On PostgreSQL workers would wait for each other there, so each statement adds a row with
-what it changed; a count is the sum of its rows, and `fold_counts` puts them together now and then.
+Triggers update the counts in the transaction that changes a row, so that they are always exact. On
+SQLite, which has one writer at a time, they change the one row of a kind. On PostgreSQL workers
+would wait for each other there, so each statement adds a row with its changes. A count is the sum
+of its rows, which `fold_counts` merges from time to time.
 
-SQLite's triggers fire for each row, which takes a fifth of the time of an import: whom a file
-brings is counted by `count_imported_contacts`, once a step.
+SQLite's triggers fire for each row, which would take a fifth of the time of an import. So
+`count_imported_contacts` counts imported contacts once a step.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from peewee import AutoField, BigAutoField, BigIntegerField, CharField, IntegerF
 from repermit.db.connection import Database, is_postgresql, read_snapshot, run_sql
 from repermit.db.models.base import Table
 
-# So many rows of one count are summed up in no time.
+# The number of rows of one count from which they are merged.
 _MAX_ROWS_OF_KIND = 100
-# So many are put together at once.
+# The maximum number of rows that are merged at once.
 _MAX_ROWS_FOLDED = 100_000
 
 
 class ContactCount(Table):
-    """How many contacts there are with the same of all this; several rows are to be added up."""
+    """The number of contacts with these values; on PostgreSQL the sum of several rows."""
 
     id = BigAutoField()
-    # Not references: a row that goes would have to take its count along.
+    # Not foreign keys: deleting a row would have to delete its count, too.
     list_id = IntegerField()
     status = CharField()
     reason = CharField()
     basis = CharField()
     language = CharField()
-    # The import that brought them, 0 for none: one that is not whole yet is not counted.
+    # The import that added them, 0 for none. Contacts of an unfinished import are left out.
     import_id = IntegerField()
     count = BigIntegerField()
 
 
 class MailCount(Table):
-    """The same of mails; `campaign_id` is 0 for those of none."""
+    """The number of mails with these values; `campaign_id` is 0 without a campaign."""
 
     id = BigAutoField()
     list_id = IntegerField()
@@ -56,7 +56,7 @@ class MailCount(Table):
 
 
 class HeldCount(Table):
-    """The same of contacts by what is held about them; each column is 1 where there is some."""
+    """The number of contacts by stored data; a column is 1 if address, name or source is stored."""
 
     id = BigAutoField()
     list_id = IntegerField()
@@ -68,7 +68,7 @@ class HeldCount(Table):
 
 
 class SuppressionCount(Table):
-    """The same of suppressions; `list_id` is 0 for all lists, `imported` 1 if a file brought it."""
+    """The number of suppressions; `list_id` is 0 for all lists, `imported` 1 if from an import."""
 
     id = BigAutoField()
     list_id = IntegerField()
@@ -78,7 +78,7 @@ class SuppressionCount(Table):
 
 
 class PartCount(Table):
-    """The same of the evidence's parts by the list's slug; `personal` is 1 if about somebody."""
+    """The number of the evidence's parts, by list; `personal` is 1 if the entry has a subject."""
 
     id = BigAutoField()
     list = CharField()
@@ -93,10 +93,13 @@ COUNTS: tuple[type[Table], ...] = (ContactCount, MailCount, HeldCount, Suppressi
 
 @dataclass(frozen=True)
 class _CountTable:
-    """One table of counts, the table whose rows it counts, and its columns by how they are read.
+    """The definition of a table of counts.
 
-    `name` is what its triggers are called after; `sources` are the columns whose change counts.
-    Where `by_file` is true, SQLite's trigger leaves imported rows to `count_imported_contacts`.
+    - `name`: the prefix of its triggers.
+    - `counts`, `counted`: the table of counts, and the table whose rows it counts.
+    - `columns`: SQL for the value of each column, for a `row` of the counted table.
+    - `sources`: the counted table's columns whose change changes a count.
+    - `by_file`: whether SQLite's trigger leaves imported rows to `count_imported_contacts`.
     """
 
     name: str
@@ -108,15 +111,15 @@ class _CountTable:
 
     @property
     def names(self) -> str:
-        """Return the columns that rows have in common."""
+        """The columns that identify a kind, separated by commas."""
         return ", ".join(self.columns)
 
-    def of(self, row: str) -> str:
-        """Return the SQL for what they are in a row."""
+    def make_values(self, row: str) -> str:
+        """Return SQL for the values of these columns in a row."""
         return ", ".join(column.format(row=row) for column in self.columns.values())
 
-    def named(self, row: str) -> str:
-        """Return the same, each under its name."""
+    def make_named_values(self, row: str) -> str:
+        """Return SQL for the values of these columns in a row, with their names."""
         return ", ".join(
             f"{column.format(row=row)} AS {name}" for name, column in self.columns.items()
         )
@@ -127,7 +130,7 @@ def _make_columns(*names: str) -> dict[str, str]:
 
 
 def _make_flag(condition: str) -> str:
-    """Return the SQL that is 1 where something holds, and else 0, on every database."""
+    """Return SQL that is 1 where a condition holds, and 0 elsewhere, on every database."""
     return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
 
@@ -183,8 +186,8 @@ _COUNT_TABLES = (
         "part_count",
         "evidence_part",
         {
-            # An entry comes before its parts, never changes, and never goes. If somebody tampered
-            # with it, its parts must still be erased; `verify` finds the rest.
+            # An entry is appended before its parts, never changes, and is never deleted. If it was
+            # tampered with, its parts must still be erasable; `verify` finds the rest.
             "list": "COALESCE((SELECT list FROM evidence WHERE evidence.seq = {row}.seq), '')",
             "part": "{row}.part",
             "personal": "COALESCE((SELECT "
@@ -197,10 +200,10 @@ _COUNT_TABLES = (
 
 
 def create_triggers(database: Database) -> None:
-    """Make the triggers, and count what is there already."""
+    """Create the triggers, and count the existing rows."""
     for table in _COUNT_TABLES:
         if not is_postgresql(database):
-            # Those of an older version counted by other columns.
+            # Triggers of an older version have other columns.
             for verb in _VERBS:
                 run_sql(database, f"DROP TRIGGER IF EXISTS {table.name}_{verb}")
         statements = (
@@ -214,13 +217,13 @@ def create_triggers(database: Database) -> None:
 
 
 def list_former_triggers() -> list[str]:
-    """Return what made the triggers of SQLite before version 36, as an older backup has them."""
+    """Return the statements that created SQLite's triggers before version 36, for old backups."""
     row_tables = [replace(table, by_file=False) for table in _COUNT_TABLES if table.by_file]
     # Before version 31.
     tables_without_file = [
         replace(
             table,
-            columns={name: of for name, of in table.columns.items() if name not in _IMPORT},
+            columns={name: sql for name, sql in table.columns.items() if name not in _IMPORT},
             sources=table.sources[:-1],
         )
         for table in row_tables
@@ -234,13 +237,13 @@ def list_former_triggers() -> list[str]:
 
 
 def read_last_contact_id(database: Database) -> int:
-    """Return the highest number of a contact, 0 if there is none."""
+    """Return the highest id of a contact; 0 without contacts."""
     (last,) = run_sql(database, "SELECT MAX(id) FROM contact").fetchone()
     return int(last or 0)
 
 
 def count_imported_contacts(database: Database, *, after: int) -> None:
-    """Count whom a file has brought since the contact `after`, in the caller's transaction.
+    """Add the imported contacts behind the id `after` to the counts, in the caller's transaction.
 
     On PostgreSQL triggers have done so.
     """
@@ -248,7 +251,7 @@ def count_imported_contacts(database: Database, *, after: int) -> None:
         return
     tables = [table for table in _COUNT_TABLES if table.by_file]
     columns = {name: column for table in tables for name, column in table.columns.items()}
-    # By what they have in common they would be sorted for nothing, which takes a third longer.
+    # Grouping by columns that are equal for all rows of an import would take a third longer.
     differing = ", ".join(name for name in columns if name not in {"list_id", *_IMPORT})
     select = _select_actual(replace(tables[0], columns=columns), "WHERE id > ?", differing)
     for *kind, count in run_sql(database, select, after).fetchall():
@@ -259,7 +262,7 @@ def count_imported_contacts(database: Database, *, after: int) -> None:
 
 
 def recount(database: Database) -> None:
-    """Count all rows anew, in the caller's transaction; nobody else changes any meanwhile."""
+    """Count all rows again, in the caller's transaction, which blocks other writers."""
     if is_postgresql(database):
         counted_tables = ", ".join(dict.fromkeys(table.counted for table in _COUNT_TABLES))
         run_sql(database, f"LOCK TABLE {counted_tables} IN SHARE ROW EXCLUSIVE MODE")
@@ -271,10 +274,10 @@ def recount(database: Database) -> None:
 
 
 def correct_counts(database: Database) -> None:
-    """Make each count what the rows say, whatever others write meanwhile; outside a transaction.
+    """Correct all counts while others may write; must be called outside a transaction.
 
-    Triggers add every later change, so that what a count is wrong by stays the same: it is found in
-    a snapshot, which may take long, and taken off in a short transaction.
+    Triggers add every later change, so the error of a count stays the same. It is computed in a
+    snapshot, which may take long, and subtracted in a short transaction.
     """
     with read_snapshot(database):
         drifts = [
@@ -287,17 +290,17 @@ def correct_counts(database: Database) -> None:
 
 
 def find_drift(database: Database) -> int:
-    """Return how many counts are not what the rows say; looks through all of them."""
+    """Return the number of wrong counts; reads all rows."""
     return sum(len(run_sql(database, _select_drift(table)).fetchall()) for table in _COUNT_TABLES)
 
 
 def find_changed_counts(
     database: Database, parts: Mapping[tuple[str, str, bool], int]
 ) -> list[str]:
-    """Return the tables of counts of which one or more are not what the rows say.
+    """Return the tables of counts that have a wrong count.
 
-    `parts` are how many parts the evidence has of each kind, by list, part, and whether it is about
-    somebody: whoever asks has just read them all.
+    - `parts`: the numbers of the evidence's parts, by list, part, and whether the entry has a
+      subject; the caller has just read them all.
     """
     changed_tables = [
         table.counts
@@ -313,9 +316,9 @@ def find_changed_counts(
 
 
 def fold_counts(database: Database) -> None:
-    """Put rows of the same count together where there are many.
+    """Merge the rows of counts that have many, on PostgreSQL.
 
-    Any number of processes may do so at once: each takes rows that no other has taken.
+    Any number of processes may do so at once, as each locks rows that no other has locked.
     """
     if not is_postgresql(database):
         return
@@ -328,30 +331,30 @@ def fold_counts(database: Database) -> None:
 _VERBS = ("comes", "goes", "turns")
 
 
-# --- SQL, all of whose words are ours. ----------------------------------------------------------
+# --- SQL, built from constants only. --------------------------------------------------------------
 
 # ruff: noqa: S608
 
 
 def _select_actual(table: _CountTable, condition: str = "", group_by: str = "") -> str:
     return (
-        f"SELECT {table.names}, COUNT(*) FROM (SELECT {table.named(table.counted)} "
+        f"SELECT {table.names}, COUNT(*) FROM (SELECT {table.make_named_values(table.counted)} "
         f"FROM {table.counted} {condition}) AS counted GROUP BY {group_by or table.names}"
     )
 
 
 def _select_drift(table: _CountTable) -> str:
-    """Return the SQL for every kind whose count and number of rows differ, and by how much."""
+    """Return SQL for every kind whose count differs from its number of rows, and by how much."""
     return (
         f"SELECT {table.names}, SUM(change) FROM ("
         f"SELECT {table.names}, count AS change FROM {table.counts} UNION ALL "
-        f"SELECT {table.named(table.counted)}, -1 FROM {table.counted}"
+        f"SELECT {table.make_named_values(table.counted)}, -1 FROM {table.counted}"
         f") AS changes GROUP BY {table.names} HAVING SUM(change) <> 0"
     )
 
 
 def _add_to_count(table: _CountTable, database: Database) -> str:
-    """Return the SQL that adds to the count of a kind; on PostgreSQL a kind may have many rows."""
+    """Return SQL that adds to the count of a kind; on PostgreSQL it adds a row."""
     placeholder = "%s" if is_postgresql(database) else "?"
     placeholders = ", ".join([placeholder] * (len(table.columns) + 1))
     statement = f"INSERT INTO {table.counts} ({table.names}, count) VALUES ({placeholders})"
@@ -363,25 +366,28 @@ def _add_to_count(table: _CountTable, database: Database) -> str:
 def _iter_sqlite_statements(table: _CountTable) -> Iterator[str]:
     counts, on = table.counts, f"ON {table.counted}"
     yield f"CREATE UNIQUE INDEX IF NOT EXISTS {counts}_kind ON {counts} ({table.names})"
-    more, less = _upsert_change(table, "NEW", 1), _upsert_change(table, "OLD", -1)
+    increase, decrease = _upsert_change(table, "NEW", 1), _upsert_change(table, "OLD", -1)
     new = f"CREATE TRIGGER IF NOT EXISTS {table.name}"
     when = " WHEN NEW.imported_by_id IS NULL" if table.by_file else ""
-    yield f"{new}_comes AFTER INSERT {on}{when} BEGIN {more} END"
-    yield f"{new}_goes AFTER DELETE {on} BEGIN {less} END"
+    yield f"{new}_comes AFTER INSERT {on}{when} BEGIN {increase} END"
+    yield f"{new}_goes AFTER DELETE {on} BEGIN {decrease} END"
     differs = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in table.sources)
     sources = ", ".join(table.sources)
-    yield f"{new}_turns AFTER UPDATE OF {sources} {on} WHEN {differs} BEGIN {less} {more} END"
+    yield (
+        f"{new}_turns AFTER UPDATE OF {sources} {on} WHEN {differs} BEGIN {decrease} {increase} END"
+    )
 
 
 def _upsert_change(table: _CountTable, row: str, change: int) -> str:
     return (
-        f"INSERT INTO {table.counts} ({table.names}, count) VALUES ({table.of(row)}, {change}) "
+        f"INSERT INTO {table.counts} ({table.names}, count) "
+        f"VALUES ({table.make_values(row)}, {change}) "
         f"ON CONFLICT ({table.names}) DO UPDATE SET count = count + {change};"
     )
 
 
 def _iter_postgresql_statements(table: _CountTable) -> Iterator[str]:
-    """Yield triggers that fire once a statement, with all rows that it changed."""
+    """Yield the statements of triggers that fire once per statement, with all changed rows."""
     name, counted = table.name, table.counted
     came, went = _select_changes(table, "came", 1), _select_changes(table, "went", -1)
     yield (
@@ -404,7 +410,7 @@ def _iter_postgresql_statements(table: _CountTable) -> Iterator[str]:
 
 
 def _select_changes(table: _CountTable, rows: str, change: int) -> str:
-    return f"SELECT {table.named(rows)}, {change} AS change FROM {rows}"
+    return f"SELECT {table.make_named_values(rows)}, {change} AS change FROM {rows}"
 
 
 def _insert_changes(table: _CountTable, *changes: str) -> str:
@@ -433,14 +439,17 @@ def _fold_rows(table: _CountTable) -> str:
     )
 
 
-# --- What has been counted already, so that no page counts a million entries anew. ----------------
+# --- Tallies of entries, so that no page counts a million entries. --------------------------------
 
 
 class Tally(Table):
-    """How many people of a campaign (0: of none) came to stand somewhere, on a day of a list.
+    """The number of people of a list and campaign with an outcome, by day.
 
-    `list` is the slug and `day` an ISO date in the organisation's zone; a row without a day says
-    how many stand there now. `what` is a reports.Outcome.
+    - `list`: the slug.
+    - `campaign`: 0 without one.
+    - `day`: the day of the outcome, as an ISO date in the organisation's zone; "" in the row with
+      the number of people whose current outcome it is.
+    - `what`: a reports.Outcome.
     """
 
     id = AutoField()

@@ -80,7 +80,7 @@ def _scrub_range(database: Database, numbers: range) -> None:
 _WIPE_KEY = "wipe_owed"
 _READER_TIMEOUT = 20  # milliseconds to wait for readers at a time, blocking all writers
 _MAX_TRIES = 20
-_REST = 0.06  # seconds between two tries
+_RETRY_DELAY = 0.06  # seconds between two tries
 _FEW_PAGES = 250
 """Pages that may be left when the log is truncated; writing them takes a few milliseconds."""
 
@@ -156,7 +156,7 @@ def _truncate_log(database: FairSqliteDatabase) -> bool:
     for _ in range(_MAX_TRIES):
         if checkpoint_wal(database) <= _FEW_PAGES and _cut_off_log(database):
             return True
-        time.sleep(_REST)
+        time.sleep(_RETRY_DELAY)
     return False
 
 

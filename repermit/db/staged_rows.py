@@ -1,8 +1,8 @@
-"""Where the rows of a file stand that is being taken in: privately, until the last of them is.
+"""The stored rows of running imports, private to their task until all are merged.
 
-On SQLite they are a database file of their own, beside the database; on PostgreSQL a table, so that
-any machine can go on. The task of the import names them by a token. So it is with a file of
-suppressions, of which no address is staged.
+On SQLite they are in a database file of their own, beside the database; on PostgreSQL in a table,
+so that any machine can continue. The import's task names them by a token. Imports of suppressions
+use this, too, but stage no addresses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from repermit.temporary_files import make_private_folder
 _SCHEMA = "staging"
 _STAGING_KINDS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
 _ENDINGS = (".db", ".db-journal")
-# What is erased of a row: it comes to nothing then, as one whose address is suppressed.
+# The changes of a row that is erased; it then has no effect, like one with a suppressed address.
 _ERASED_VALUES = (
     "key = NULL, sending = NULL, name = '', source = '', proof = NULL, fingerprint = '', "
     "fate = 'suppressed'"
@@ -31,7 +31,7 @@ _ERASED_VALUES = (
 
 
 def make_staged_path(database: FairSqliteDatabase, token: str) -> Path:
-    """Return where the rows of an import are on SQLite, in a folder that is ours alone."""
+    """Return the path of an import's rows on SQLite, in a private folder."""
     folder = database.path.with_name(f"{database.path.name}.imports")
     make_private_folder(folder, for_root_too=True)
     return folder / f"{token}.db"
@@ -39,7 +39,7 @@ def make_staged_path(database: FairSqliteDatabase, token: str) -> Path:
 
 @contextmanager
 def attach_file(database: FairSqliteDatabase, path: Path) -> Iterator[None]:
-    """Open a file of rows beside the database, on this thread's connection."""
+    """Attach a file of rows to this thread's connection, for the block."""
     run_sql(database, f"ATTACH DATABASE ? AS {_SCHEMA}", str(path))
     try:
         yield
@@ -49,7 +49,7 @@ def attach_file(database: FairSqliteDatabase, path: Path) -> Iterator[None]:
 
 @contextmanager
 def open_staged(database: Database, token: str) -> Iterator[None]:
-    """Open the rows of an import for this thread's connection."""
+    """Make the rows of an import available to this thread's connection, for the block."""
     if isinstance(database, FairSqliteDatabase):
         with attach_file(database, make_staged_path(database, token)):
             yield
@@ -58,7 +58,7 @@ def open_staged(database: Database, token: str) -> Iterator[None]:
 
 
 def sync_staged(path: Path) -> None:
-    """Write a file of rows to the disk, which SQLite was not asked to do row by row."""
+    """Sync a file of rows to disk, as SQLite writes it without syncing."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -71,14 +71,15 @@ def name_staged_table(database: Database, token: str) -> str:
 
 
 def has_staged(database: Database, token: str) -> bool:
-    """Say whether the rows of an import are there, on this machine."""
+    """Say whether the rows of an import exist on this machine."""
     if isinstance(database, FairSqliteDatabase):
         return _is_readable(make_staged_path(database, token))
     return bool(database.table_exists(f"staged_{token}"))
 
 
 def _is_readable(path: Path) -> bool:
-    """Say whether a file of rows is there and can be read; opening one that is not makes it."""
+    """Say whether a file of rows exists and can be read."""
+    # SQLite would create a missing file.
     if not path.exists():
         return False
     with closing(sqlite3.connect(path)) as connection:
@@ -89,7 +90,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def drop_staged(database: Database, token: str) -> None:
-    """Delete the rows of an import; harmless if they are gone.
+    """Delete the rows of an import; harmless if there are none.
 
     On PostgreSQL in the caller's transaction; on SQLite after it.
     """
@@ -101,13 +102,13 @@ def drop_staged(database: Database, token: str) -> None:
 
 
 def sweep_staged(database: Database) -> None:
-    """Delete the files that no task names: their import is whole, or was taken back."""
+    """Delete the files that no task names, as their import is finished or undone."""
     if not isinstance(database, FairSqliteDatabase):
-        # A table comes and goes with its task, in one transaction.
+        # A table is created and dropped in one transaction with its task.
         return
     folder = make_staged_path(database, "").parent
     if _find_unnamed(folder):
-        # A file gets its name in the transaction that begins its task.
+        # A file is renamed in the transaction that stores its task, so the lock avoids a race.
         with database.atomic():
             for path in _find_unnamed(folder):
                 path.unlink(missing_ok=True)
@@ -119,9 +120,9 @@ def _find_unnamed(folder: Path) -> list[Path]:
 
 
 def erase_staged(database: Database, list_id: int, address_key: str) -> None:
-    """Erase an address from the rows of a list's unfinished import, in a transaction of its own.
+    """Erase an address from the rows of a list's running import, in a transaction of its own.
 
-    It is looked for before, since that may take longer than others should wait.
+    The search is done before the transaction, as it may take long.
     """
     for token, task_list_id in _list_under_way(TaskKind.IMPORT):
         if task_list_id != list_id or not has_staged(database, token):
@@ -140,12 +141,12 @@ def _erase_from_table(database: Database, token: str, list_id: int, address_key:
     except ProgrammingError:
         if has_staged(database, token):
             raise
-        # The import has come to its end meanwhile.
+        # The import has ended meanwhile.
         return
     if not row_ids:
         return
     with database.atomic():
-        # No step of the import reads them meanwhile.
+        # The lock keeps steps of the import from reading the rows.
         lock_task_of_list(TaskKind.IMPORT, list_id)
         if has_staged(database, token):
             statement = f"UPDATE {table} SET {_ERASED_VALUES} WHERE id = ANY(%s)"  # noqa: S608
@@ -159,9 +160,9 @@ def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str)
         if not row_ids:
             return
         connection.execute("PRAGMA secure_delete = 1")
-        # A journal on the disk would hold what is erased.
+        # A journal on disk would contain the erased data.
         connection.execute("PRAGMA journal_mode = MEMORY")
-        # By its lock no step of the import reads the rows meanwhile.
+        # The database's write lock keeps steps of the import from reading the rows.
         with database.atomic():
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(f"UPDATE picked SET {_ERASED_VALUES} WHERE id = ?", row_ids)  # noqa: S608
@@ -169,6 +170,6 @@ def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str)
 
 
 def _list_under_way(kind: TaskKind) -> list[tuple[str, int]]:
-    """Return token and list of each import of a kind that is under way."""
+    """Return the token and list id of each running import of a kind."""
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == kind)
     return [(task.state["token"], task.list_id) for task in tasks]

@@ -162,7 +162,7 @@ class Journal:
 
 
 def make_journal(settings: Settings) -> Journal | None:
-    """Return the journal that the settings name, None if they name none."""
+    """Return the journal that the settings name; None without one."""
     if settings.journal is None:
         return None
     key = settings.fingerprint_key

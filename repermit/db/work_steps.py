@@ -20,25 +20,25 @@ from repermit.db.connection import (
 )
 
 _MAX_SECONDS = 0.025
-"""Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
+"""The target time of a step; no transaction may hold the lock for 0.05 s, on a busy machine too."""
 
 _MAX_SECONDS_ALONE = 0.04
-"""Of a step while nobody else uses the database: fewer steps write fewer pages."""
+"""The target time of a step while nobody else uses the database; fewer steps write fewer pages."""
 
 FIRST_STEP_ROWS = 100
-"""Rows of the first step."""
+"""The rows of the first step."""
 
 MAX_ROWS_PER_STEP = 20_000
-"""Rows of a step at most."""
+"""The maximum rows of a step."""
 
 MIN_ROWS_PER_STEP = 10
-"""Rows of a step at least; fewer take hardly less time, as the commit takes most of it."""
+"""The minimum rows of a step; fewer take hardly less time, as the commit takes most of it."""
 
-_REST_FACTOR = 3
-"""Length of the pause after a step, as a multiple of the step, to leave the machine to others."""
+_PAUSE_FACTOR = 3
+"""The length of the pause after a step as a multiple of the step; it leaves time to others."""
 
-_MAX_REST = 0.15
-"""Seconds of the pause between two steps at most."""
+_MAX_PAUSE = 0.15
+"""The maximum pause between two steps, in seconds."""
 
 _INTERVAL = 0.005
 """Seconds between two checks whether anybody waits for a lock."""
@@ -144,29 +144,29 @@ class StepSize:
     @contextmanager
     def transaction(self, database: Database) -> Iterator[int]:
         """Run the block in a transaction; yield its number of rows, and adapt the next one."""
-        with self._timed(database):
+        with self._time_transaction(database):
             yield self.rows
         self.adapt(self._seconds)
 
     @contextmanager
     def step(self, database: Database) -> Iterator[int]:
         """Do the same as `transaction`, then pause if others use the database."""
-        with self._timed(database):
+        with self._time_transaction(database):
             yield self.rows
         is_shared = self._is_shared(database)
         self.adapt(self._seconds, max_seconds=_MAX_SECONDS if is_shared else _MAX_SECONDS_ALONE)
         if is_shared:
-            time.sleep(min(_REST_FACTOR * self._seconds, _MAX_REST))
+            time.sleep(min(_PAUSE_FACTOR * self._seconds, _MAX_PAUSE))
             self._let_others_first(database)
 
     def _let_others_first(self, database: Database) -> None:
         """On PostgreSQL, wait while others wait for a lock; on SQLite the write lock is fair."""
-        until = time.monotonic() + _MAX_REST
+        until = time.monotonic() + _MAX_PAUSE
         while has_lock_waiters(database) and time.monotonic() < until:
             time.sleep(_INTERVAL)
 
     @contextmanager
-    def _timed(self, database: Database) -> Iterator[None]:
+    def _time_transaction(self, database: Database) -> Iterator[None]:
         with database.atomic():
             began = time.monotonic()
             yield

@@ -36,17 +36,21 @@ from repermit.web.public.answer import make_unanswered_wording
 
 SLUG = "linde"
 DAYS = 28
-# Nobody who looks at the demonstration has a password with which to unlock its screen.
+# Long, as visitors of the demonstration have no password to unlock a session.
 _IDLE_MINUTES = 12 * 60
 ACTOR = "demo"
 
 SAMPLE = load_data("demo/sample.toml")
-"""The sample list, its translations, and what its readers do."""
+"""The sample list, its translations, and the acts of its readers."""
 
 
 @dataclass(frozen=True)
 class StoryEvent:
-    """One thing that happened, at a moment (aware UTC); `counts` are the numbers told of it."""
+    """An event of the story.
+
+    - `at`: aware UTC.
+    - `counts`: the numbers in its sentence, by their names in the template.
+    """
 
     at: datetime
     what: str
@@ -55,9 +59,9 @@ class StoryEvent:
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demonstration; `clock` tells its time.
+    """A running demonstration.
 
-    `noted`: what happened without a trace in the database.
+    - `noted`: events that leave nothing in the database.
     """
 
     settings: Settings
@@ -69,50 +73,50 @@ class Demo:
     noted: list[StoryEvent] = field(default_factory=list)
 
     def note(self, what: str, **counts: int) -> None:
-        """Note what has just happened."""
+        """Add an event of now to the story."""
         self.noted.append(StoryEvent(self.clock.now(), what, counts))
 
     def read_status(self) -> CampaignStatus:
-        """Return how the list and its campaign stand; the database has to be open."""
+        """Return the status of the list and its campaign; the database must be open."""
         return progress.read_status(self.mailing_list, settings=self.settings, now=self.clock.now())
 
     def move_to_deadline(self) -> None:
-        """Move the clock to a minute past the deadline, as if the pages had been up all along."""
+        """Move the clock to a minute past the deadline, as if the pages had been up meanwhile."""
         campaign = self.read_status().campaign
         if campaign is None or campaign.deadline < self.clock.now():
             return
-        after = campaign.deadline + timedelta(minutes=1)
+        past_deadline = campaign.deadline + timedelta(minutes=1)
         downtime.record_heartbeat(self.database, now=self.clock.now())
-        downtime.assume_up_until(self.database, moment=after)
+        downtime.assume_up_until(self.database, moment=past_deadline)
         self.note("clock_moved", days=DAYS)
-        self.clock.move_to(after)
+        self.clock.move_to(past_deadline)
 
 
 @contextmanager
 def start_demo(language: str = "en") -> Iterator[Demo]:
-    """Set everything up in a temporary folder, launch a campaign, and delete it all at the end.
+    """Set up everything in a temporary folder, launch a campaign, and delete all at the end.
 
-    - `language`: that of the list and of whoever sends it, "en" or "nl".
+    - `language`: the language of the list and its sender, "en" or "nl".
     """
     words = {**SAMPLE, **SAMPLE.get(language, {})}
     with ExitStack() as stack:
         files = TemporaryFiles(Path(tempfile.gettempdir()) / f"repermit-demo-{os.geteuid()}")
-        # What a demo left behind that was killed.
+        # Deletes what a killed demonstration left behind.
         files.sweep()
         folder = stack.enter_context(files.folder_for("demo"))
         clock = ManualClock(SystemClock().now(), ticking=True)
         inbox = Inbox()
         inbox.start()
         stack.callback(inbox.stop)
-        settings = _settings(
-            folder, words["organisation"], smtp_port=inbox.port, http_port=_free_port()
+        settings = _make_settings(
+            folder, words["organisation"], smtp_port=inbox.port, http_port=_find_free_port()
         )
         journal = make_journal(settings)
         database = stack.enter_context(open_database(settings.database, journal=journal))
         migrations.upgrade_database(database)
         mailing_list = _add_list(database, language, settings, clock)
         imported = _import(database, mailing_list, settings, clock, words)
-        _launch(database, mailing_list, settings, clock, words)
+        _launch_campaign(database, mailing_list, settings, clock, words)
         yield Demo(settings, clock, inbox, database, mailing_list, imported)
 
 
@@ -129,12 +133,14 @@ def _add_list(
     sender = join_sender(settings.organisation.name, settings.organisation.email)
     own = {**texts.pop(language), "language": language, "sender": sender}
     mailing_list = mailing_lists.add_list(database, SLUG, **shared, **own)
-    for one, text in texts.items():
-        list_translations.change_translation(database, mailing_list, one, **shared, **text)
+    for other_language, text in texts.items():
+        list_translations.change_translation(
+            database, mailing_list, other_language, **shared, **text
+        )
     return mailing_list
 
 
-def _settings(folder: Path, organisation: str, *, smtp_port: int, http_port: int) -> Settings:
+def _make_settings(folder: Path, organisation: str, *, smtp_port: int, http_port: int) -> Settings:
     return Settings(
         public_url=f"http://127.0.0.1:{http_port}",
         database=f"sqlite:///{folder / 'repermit.db'}",
@@ -156,7 +162,7 @@ def _settings(folder: Path, organisation: str, *, smtp_port: int, http_port: int
     )
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -190,7 +196,7 @@ def _import(
     )
 
 
-def _launch(
+def _launch_campaign(
     database: Database,
     mailing_list: MailingList,
     settings: Settings,
@@ -199,8 +205,8 @@ def _launch(
 ) -> None:
     translate = catalogues.load_translations(mailing_list.language).gettext
 
-    def say(said: LazyText) -> str:
-        return said.render(translate, in_english)
+    def render(text: LazyText) -> str:
+        return text.render(translate, in_english)
 
     launch.launch(
         database,
@@ -211,11 +217,11 @@ def _launch(
         attest=words["attest"],
         actor=ACTOR,
         problems=[
-            LaunchProblem(code=one.code, found=one.on_page(translate, str)[0])
-            for one in check_public_url(settings)
+            LaunchProblem(code=finding.code, found=finding.on_page(translate, str)[0])
+            for finding in check_public_url(settings)
         ],
         accepted={"pages_here_alone": words["accepted"]},
-        format_note=say,
+        format_note=render,
         note_language=mailing_list.language,
         make_page_wording=partial(make_unanswered_wording, settings=settings, now=clock.now()),
     )

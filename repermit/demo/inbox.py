@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback whose mails can be looked at."""
+"""A real SMTP server on loopback that stores the mails it accepts, for the inbox pages."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class ReceivedMail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """Return the mail, parsed."""
+        """The parsed mail."""
         parsed = email.message_from_bytes(self.raw, policy=email.policy.default)
         assert isinstance(parsed, EmailMessage)  # noqa: S101  what this policy builds
         return parsed
 
     @property
     def subject(self) -> str:
-        """Return the subject as people read it."""
+        """The decoded subject."""
         return str(self.message["subject"])
 
     def part(self, kind: str) -> str:
@@ -51,12 +51,12 @@ class ReceivedMail:
 
     @property
     def links(self) -> dict[str, str]:
-        """Return the links of the text part by what they are for: "yes", "no", "me"."""
+        """The links of the text part by their kind: "yes", "no", "me"."""
         return {match[1]: match[0] for match in _LINK.finditer(self.part("plain"))}
 
 
 class Inbox:
-    """An SMTP server on 127.0.0.1 and a free `port` that keeps what it accepts."""
+    """An SMTP server on 127.0.0.1 and a free `port` that stores the mails it accepts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,13 +65,13 @@ class Inbox:
 
     @property
     def mails(self) -> tuple[ReceivedMail, ...]:
-        """Return what has come in so far, oldest first."""
+        """The mails received so far, the oldest first."""
         with self._lock:
             return tuple(self._mails)
 
     @property
     def port(self) -> int:
-        """Return the port that it listens on."""
+        """The port that the server listens on."""
         port: int = self._server.port
         return port
 
@@ -86,7 +86,7 @@ class Inbox:
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
     ) -> str:
-        """Accept every recipient that the sample does not have refused."""
+        """Accept a recipient, unless the sample has a refusal for it."""
         if reply := _REFUSALS.get(address):
             return reply
         envelope.rcpt_tos.append(address)
@@ -95,7 +95,7 @@ class Inbox:
     async def handle_DATA(  # noqa: N802  aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """Keep the mail."""
+        """Store the mail."""
         raw = envelope.original_content or b""
         with self._lock:
             number = len(self._mails) + 1
@@ -105,7 +105,7 @@ class Inbox:
 
 
 class _Server(Controller):
-    """aiosmtpd's server, on a socket bound beforehand: any free port will do."""
+    """aiosmtpd's server on a socket that is already bound, to any free port."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))

@@ -1,7 +1,7 @@
-"""The pages around the demonstration, in the browser's language: how it stands, inbox, clock.
+"""The demonstration's own pages, in the browser's language: progress, story, inbox, clock.
 
-They stand beside the public pages, as an application of their own, so that the public pages are
-exactly the real ones.
+They are an application of their own beside the public pages, so that those are exactly the real
+ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _POLICY = (
 
 
 def add_demo_pages(public: WSGIApplication, demo: Demo) -> WSGIApplication:
-    """Return an application that answers the demonstration's own pages, all else as `public`."""
+    """Return an application with the demonstration's own pages; `public` answers all others."""
     own = make_pages(demo)
 
     def choose(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -62,41 +62,41 @@ def make_pages(demo: Demo) -> Flask:
 
     @app.get("/")
     def home() -> Response:
-        return _page("home.html", demo, **_read_progress(demo))
+        return _render_page("home.html", demo, **_read_progress(demo))
 
     @app.get("/story")
     def story() -> Response:
-        return _page("story.html", demo, **_read_progress(demo))
+        return _render_page("story.html", demo, **_read_progress(demo))
 
     @app.get("/inbox")
     def inbox() -> Response:
-        return _page("inbox.html", demo, mails=demo.inbox.mails)
+        return _render_page("inbox.html", demo, mails=demo.inbox.mails)
 
     @app.get("/inbox/<int:number>")
     def mail(number: int) -> Response:
-        found = _find(demo, number)
-        text = found.part("plain")
+        received = _find_mail(demo, number)
+        text = received.part("plain")
         client = find_client(request.args.get("client", ""))
-        return _page(
+        return _render_page(
             "mail.html",
             demo,
-            mail=found,
+            mail=received,
             text=_link_urls(text),
             letters=len(_LINK.sub("", text)),
             shown=_SHOWN_HEADERS,
             clients=CLIENTS,
             client=client,
-            pictures=count_images(found.part("html")),
+            pictures=count_images(received.part("html")),
             **_read_view_options(),
         )
 
     @app.get("/inbox/<int:number>/html")
     def mail_html(number: int) -> Response:
-        html = _find(demo, number).part("html")
+        html = _find_mail(demo, number).part("html")
         if key := request.args.get("client"):
             html = show_in_client(html, find_client(key), **_read_view_options())
-        # Its links open in a page of their own, since the real pages refuse to be framed.
-        return _respond(html.replace("<head>", '<head><base target="_blank">', 1))
+        # Its links open in a new tab, as the real pages refuse to be framed.
+        return _make_response(html.replace("<head>", '<head><base target="_blank">', 1))
 
     @app.post("/scan")
     def run_scanner() -> Any:
@@ -107,7 +107,7 @@ def make_pages(demo: Demo) -> Flask:
     def move_clock() -> Any:
         with demo.database.connection_context():
             demo.move_to_deadline()
-        # A session of before has expired, and its cookie is not sent to this page.
+        # The earlier session has expired, and its cookie is not sent to this page.
         return _redirect_logged_in(demo, "/")
 
     @app.post("/enter")
@@ -118,7 +118,7 @@ def make_pages(demo: Demo) -> Flask:
 
 
 def _redirect_logged_in(demo: Demo, path: str) -> Any:
-    """Lead to a page, with the cookie of a new session of the demonstration's admin."""
+    """Redirect to a page, with the cookie of a new session of the demonstration's admin."""
     response = redirect(f"{demo.settings.public_url}{path}", code=303)
     with demo.database.connection_context():
         token = begin_admin_session(demo)
@@ -127,7 +127,7 @@ def _redirect_logged_in(demo: Demo, path: str) -> Any:
 
 
 def begin_admin_session(demo: Demo) -> str:
-    """Begin a full session of the demonstration's admin; return what its cookie holds."""
+    """Begin a full session of the demonstration's admin; return the token for its cookie."""
     now = demo.clock.now()
     try:
         admin = users.find_user_by_email(_ADMIN)
@@ -140,18 +140,18 @@ def begin_admin_session(demo: Demo) -> str:
         return sessions.complete_session(login.id, now=now)
 
 
-# Of a domain that nobody has: its notices come to the demonstration's own inbox.
+# In a reserved domain; its notices go to the demonstration's own inbox.
 _ADMIN = "admin@example.org"
 
 
 def _read_progress(demo: Demo) -> dict[str, Any]:
-    """Return how the campaign stands, and what has happened so far."""
+    """Return the status of the campaign and the story so far, for a template."""
     with demo.database.connection_context():
-        found = demo.read_status()
-        asks = found.mails[MailKind.ASK]
-        moving = sum(asks[state] for state in UNSETTLED)
+        status = demo.read_status()
+        asks = status.mails[MailKind.ASK]
+        unsettled = sum(asks[state] for state in UNSETTLED)
         story = list_story_events(demo)
-    return {"found": found, "asks": asks, "moving": moving, "story": story, "acts": ACTS}
+    return {"found": status, "asks": asks, "moving": unsettled, "story": story, "acts": ACTS}
 
 
 def _read_view_options() -> dict[str, bool]:
@@ -160,15 +160,15 @@ def _read_view_options() -> dict[str, bool]:
 
 
 def _scan(demo: Demo, *, presses: bool) -> None:
-    """Have a link scanner visit all mails, and note what came of it."""
-    before = _answers(demo)
-    did = scan(demo.inbox.mails, presses=presses)
-    yes, no = (now - then for now, then in zip(_answers(demo), before, strict=True))
-    demo.note("scanned", **asdict(did), yes=yes, no=no)
+    """Let a link scanner visit all mails, and add the result to the story."""
+    before = _count_answers(demo)
+    result = scan(demo.inbox.mails, presses=presses)
+    yes, no = (now - then for now, then in zip(_count_answers(demo), before, strict=True))
+    demo.note("scanned", **asdict(result), yes=yes, no=no)
 
 
-def _answers(demo: Demo) -> tuple[int, int]:
-    """Return how many may be mailed, and how many were taken off."""
+def _count_answers(demo: Demo) -> tuple[int, int]:
+    """Return the numbers of confirmed and removed contacts."""
     with demo.database.connection_context():
         contacts = demo.read_status().contacts
     return contacts[Status.CONFIRMED], contacts[Status.REMOVED]
@@ -178,7 +178,7 @@ _LINK = re.compile(r"(https?://\S+)")
 
 
 def _link_urls(text: str) -> Markup:
-    """Return a text with its links, and no more: l…r@example.com is a part of an address."""
+    """Return a text as HTML with its URLs as links; a masked address is not linked."""
     link = Markup('<a href="{0}" target="_blank" rel="noopener">{0}</a>')
     pieces = enumerate(_LINK.split(text))
     return Markup("").join(link.format(piece) if odd % 2 else piece for odd, piece in pieces)
@@ -200,17 +200,17 @@ _SHOWN_HEADERS = (
 )
 
 
-def _find(demo: Demo, number: int) -> ReceivedMail:
+def _find_mail(demo: Demo, number: int) -> ReceivedMail:
     mails = demo.inbox.mails
     if not 1 <= number <= len(mails):
         abort(404)
     return mails[number - 1]
 
 
-def _page(template: str, demo: Demo, **fields: Any) -> Response:
+def _render_page(template: str, demo: Demo, **fields: Any) -> Response:
     language, zone = get_browser_language(), demo.settings.zone
-    return _respond(
-        _environment(language)
+    return _make_response(
+        _make_environment(language)
         .get_template(template)
         .render(
             language=language,
@@ -224,7 +224,7 @@ def _page(template: str, demo: Demo, **fields: Any) -> Response:
     )
 
 
-def _respond(html: str) -> Response:
+def _make_response(html: str) -> Response:
     response = Response(html, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Cache-Control"] = "no-store"
@@ -232,21 +232,22 @@ def _respond(html: str) -> Response:
 
 
 @cache
-def _environment(language: str) -> Environment:
-    made = template_engine.make_environment("demo", language)
-    # Behind them the admin's, which have words for statuses and reasons.
-    made.loader = FileSystemLoader([find_asset("templates") / name for name in ("demo", "admin")])
-    return made
+def _make_environment(language: str) -> Environment:
+    environment = template_engine.make_environment("demo", language)
+    # Then the admin's templates, which have texts for statuses and reasons.
+    folders = [find_asset("templates") / name for name in ("demo", "admin")]
+    environment.loader = FileSystemLoader(folders)
+    return environment
 
 
-# --- How the main mail programs show a mail: width, dark mode, without images. --------------------
+# --- Previews of a mail in the main mail programs: width, dark mode, without images. --------------
 
-# An approximation by rewriting the mail; what each program keeps of it is as caniemail.com has it
-# (features `@media (prefers-color-scheme)`, `<style>`, `max-width`, `border-radius`).
+# An approximation by rewriting the mail; what each program supports is from caniemail.com (features
+# `@media (prefers-color-scheme)`, `<style>`, `max-width`, `border-radius`).
 
 
 class DarkMode(StrEnum):
-    """What becomes of a mail in dark mode."""
+    """The way in which a mail program shows mails in dark mode."""
 
     ITS_OWN = N_("its own dark colours")
     INVERTED = N_("its colours turned round by the program")
@@ -255,7 +256,7 @@ class DarkMode(StrEnum):
 
 @dataclass(frozen=True)
 class MailClient:
-    """A mail program: `width` of its column in pixels; `is_word` if Word draws the mail."""
+    """A mail program: `width` of its column in pixels; `is_word` if Word renders the mail."""
 
     key: str
     name: str
@@ -274,12 +275,12 @@ CLIENTS = (
 
 
 def find_client(key: str) -> MailClient:
-    """Return the program of this key, or the first."""
+    """Return the mail program with this key; the first one for an unknown key."""
     return next((client for client in CLIENTS if client.key == key), CLIENTS[0])
 
 
 def show_in_client(html: str, client: MailClient, *, dark: bool, images: bool) -> str:
-    """Return the HTML of a mail as this program would have it drawn."""
+    """Return the HTML of a mail rewritten to look as in a mail program."""
     if client.is_word:
         html = _reduce_to_word(html)
     is_own = dark and client.dark is DarkMode.ITS_OWN
@@ -300,18 +301,18 @@ _ALT = re.compile(r"""\balt=(["'])(.*?)\1""", re.IGNORECASE | re.DOTALL)
 
 
 def count_images(html: str) -> int:
-    """Return how many images the HTML of a mail has."""
+    """Return the number of images in the HTML of a mail."""
     return len(_IMAGE.findall(html))
 
 
 def _replace_image(image: re.Match[str]) -> str:
-    """Return what stands where an image is not shown: its words."""
+    """Return the alternative text of an image that is not shown."""
     alt = _ALT.search(image[0])
     return f"<span>{alt[2]}</span>" if alt else ""
 
 
 def _reduce_to_word(html: str) -> str:
-    """Return what Word makes of it: its own conditional parts, and few properties of style."""
+    """Return HTML with Word's conditional parts, and without styles that Word does not know."""
     html = _NOT_FOR_WORD.sub("", html)
     html = _FOR_WORD.sub(r"\1", html)
     html = _MEDIA.sub("", html)

@@ -37,7 +37,7 @@ def run_demo(language: str) -> int:
     """Serve the demonstration in a language until Ctrl-C; return the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     with start_demo(language) as demo:
-        server = _server(demo)
+        server = _make_server(demo)
         gettext = catalogues.load_translations(language).gettext
         running = gettext(
             "A campaign is running on this machine, for %(days)s days of its own clock."
@@ -76,7 +76,7 @@ def run_once(language: str) -> int:
         return 0 if print_result(demo) else 1
 
 
-def _server(demo: Demo) -> Server:
+def _make_server(demo: Demo) -> Server:
     return Server(
         demo.settings,
         database=demo.database,
@@ -90,7 +90,7 @@ def _server(demo: Demo) -> Server:
 @contextmanager
 def served(demo: Demo) -> Iterator[None]:
     """Serve the pages and run the jobs in a thread of their own."""
-    server = _server(demo)
+    server = _make_server(demo)
     thread = threading.Thread(target=server.run_here, name="stage")
     thread.start()
     try:
@@ -101,29 +101,29 @@ def served(demo: Demo) -> Iterator[None]:
 
 
 def send_all_asks(demo: Demo) -> None:
-    """Send until no ask is under way; the job beside it may be sending too."""
-    while _state(demo) is CampaignState.SENDING:
+    """Send until all asks are sent; the job may be sending at the same time."""
+    while _read_campaign_state(demo) is CampaignState.SENDING:
         send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
-        _breath.wait(_BREATH_SECONDS)
+        _pause.wait(_PAUSE_SECONDS)
 
 
 def expire_all(demo: Demo) -> None:
-    """Expire until the campaign is closed; the job beside it may be expiring too."""
-    while _state(demo) is not CampaignState.CLOSED:
+    """Expire until the campaign is closed; the job may be expiring at the same time."""
+    while _read_campaign_state(demo) is not CampaignState.CLOSED:
         sweep.expire_due(demo.database, settings=demo.settings, clock=demo.clock)
-        _breath.wait(_BREATH_SECONDS)
+        _pause.wait(_PAUSE_SECONDS)
 
 
-def _state(demo: Demo) -> CampaignState | None:
+def _read_campaign_state(demo: Demo) -> CampaignState | None:
     campaign = demo.read_status().campaign
     return campaign.state if campaign else None
 
 
-_breath = threading.Event()
-_BREATH_SECONDS = 0.05
+_pause = threading.Event()
+_PAUSE_SECONDS = 0.05
 
 
-# --- The result that --once prints: who was asked, what they said, who stays. ---------------------
+# --- The result that --once prints: the people asked, their answers, and who stays. ---------------
 
 
 _KEPT_TEXTS = {
@@ -139,7 +139,7 @@ _REMOVED_TEXTS = {
 
 
 def print_result(demo: Demo) -> bool:
-    """Print what became of each person and all counts; return whether every number adds up."""
+    """Print each person's outcome and all counts; return whether every number adds up."""
     for line in _list_outcomes(demo.mailing_list):
         click.echo(line)
     click.echo()
@@ -147,7 +147,7 @@ def print_result(demo: Demo) -> bool:
 
 
 def _list_outcomes(mailing_list: MailingList) -> Iterator[str]:
-    """Yield a line for each contact: whether it was asked, and what became of it."""
+    """Yield a line for each contact: whether it was asked, and its outcome."""
     asks = Mail.select(Mail.contact).where(
         Mail.list == mailing_list, Mail.kind == MailKind.ASK, Mail.state == MailState.SENT
     )
@@ -167,38 +167,38 @@ def _describe_outcome(contact: Contact) -> str:
 
 
 def _print_sums(demo: Demo) -> bool:
-    found = demo.read_status()
+    status = demo.read_status()
     fates = demo.imported.fates
-    audience = found.campaign.asked if found.campaign else 0
-    asked = found.mails[MailKind.ASK][MailState.SENT]
+    audience = status.campaign.asked if status.campaign else 0
+    asked = status.mails[MailKind.ASK][MailState.SENT]
     bases = _count_bases(demo.mailing_list)
     answered = {
         "said yes": bases[Basis.ANSWER],
-        "said no": found.removed[Reason.NO],
-        "did not answer": found.removed[Reason.NO_RESPONSE],
+        "said no": status.removed[Reason.NO],
+        "did not answer": status.removed[Reason.NO_RESPONSE],
     }
     not_reached = {
-        "no such mailbox: taken off": found.removed[Reason.BOUNCE],
-        "mailbox closed: kept apart": found.unasked,
+        "no such mailbox: taken off": status.removed[Reason.BOUNCE],
+        "mailbox closed: kept apart": status.unasked,
     }
     stay = {
         "said yes": bases[Basis.ANSWER],
         "had opted in before, wording not shown": bases[Basis.THIN],
         "customers": bases[Basis.CUSTOMER],
     }
-    removed = {reason: n for reason, n in found.removed.items() if n}
+    removed = {reason: n for reason, n in status.removed.items() if n}
     _print_counts(f"The file: {demo.imported.rows} rows, each with one fate", fates)
     _print_counts(f"The campaign: {asked} of {audience} asked, each once", answered)
     _print_counts(f"Could not be asked: {audience - asked}", not_reached)
-    _print_counts(f"Taken off: {found.contacts[Status.REMOVED]}, by reason", removed)
-    kept = found.contacts[Status.CONFIRMED] + found.contacts[Status.CUSTOMER]
+    _print_counts(f"Taken off: {status.contacts[Status.REMOVED]}, by reason", removed)
+    kept = status.contacts[Status.CONFIRMED] + status.contacts[Status.CUSTOMER]
     _print_counts(f"Who stays: {kept}", stay)
     sums = (
         (demo.imported.rows, sum(fates.values())),
         (fates[Fate.ASK] + fates[Fate.ROLE], audience),
         (asked, sum(answered.values())),
         (audience - asked, sum(not_reached.values())),
-        (found.contacts[Status.REMOVED], sum(removed.values())),
+        (status.contacts[Status.REMOVED], sum(removed.values())),
         (kept, sum(stay.values())),
     )
     holds = chain.verify_chain(demo.database).fault is None
@@ -209,15 +209,15 @@ def _print_sums(demo: Demo) -> bool:
 
 
 def _count_bases(mailing_list: MailingList) -> Counter[str]:
-    """Return how many of the list may be mailed on which ground."""
-    found = Contact.select(Contact.basis).where(
+    """Count the list's contacts that may be mailed, by basis."""
+    contacts = Contact.select(Contact.basis).where(
         Contact.list == mailing_list, Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
     )
-    return Counter(contact.basis for contact in found)
+    return Counter(contact.basis for contact in contacts)
 
 
 def _print_counts(title: str, counts: Mapping[Any, int]) -> None:
     click.echo(title)
-    for name, n in counts.items():
-        click.echo(f"  {n:>4}  {str(name).replace('_', ' ')}")
+    for name, count in counts.items():
+        click.echo(f"  {count:>4}  {str(name).replace('_', ' ')}")
     click.echo()

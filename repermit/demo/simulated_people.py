@@ -19,42 +19,41 @@ _ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
 def play(mails: Iterable[ReceivedMail], *, late: bool) -> int:
-    """Have each reader do what the sample says of them; return how many did anything.
+    """Let each reader act as the sample says; return the number of readers who acted.
 
-    - `late`: those who come after the deadline, or else all others.
+    - `late`: only the readers who come after the deadline; False for all others.
     """
     acts = {address: act for act, readers in SAMPLE["readers"].items() for address in readers}
     acted = 0
     for mail in mails:
         act = acts.get(mail.to.lower(), "")
         if act and (act == "late") == late:
-            _act(act, mail.links)
+            _perform_act(act, mail.links)
             acted += 1
     return acted
 
 
-def _act(act: str, links: dict[str, str]) -> None:
+def _perform_act(act: str, links: dict[str, str]) -> None:
     if act == "one_click":
         post(links["no"], _ONE_CLICK)
     elif act == "looks":
-        # Some only look, or are link scanners: that must change nothing.
+        # Looking, as link scanners do, too, must change nothing.
         for link in links.values():
             get(link)
     elif act == "no":
         _answer(links["no"])
     elif act == "changes_mind":
         _answer(links["no"])
-        # A Yes so soon after a No is asked for once more, since programs press both.
+        # A Yes after a No is asked for again, as programs press both.
         _confirm_yes(_answer(links["yes"]), links["yes"])
     else:
         _answer(links["yes"])
 
 
 def _answer(link: str) -> str:
-    """Open the page and press the button of the answer that was chosen in the mail.
+    """Open the page of a link and press the button of its answer; return the next page.
 
-    Who comes too late finds a form to sign up by in its place, and leaves it at that. Returns the
-    page that one then sees.
+    After the deadline the page has a sign-up form instead, and nothing is pressed.
     """
     page = get(link)
     buttons = {button.action: button for button in read_page(page, link).buttons}
@@ -62,7 +61,7 @@ def _answer(link: str) -> str:
 
 
 def _confirm_yes(page: str, link: str) -> None:
-    """Press Yes once more, if the page asks for it."""
+    """Press Yes again, if the page asks for it."""
     for button in read_page(page, link).buttons:
         if button.fields.get("choice") == "again":
             post(button.action, button.fields)
@@ -73,7 +72,7 @@ def _confirm_yes(page: str, link: str) -> None:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What a scanner did: mails it read, pages it asked for, buttons it pressed."""
+    """The numbers of mails that a scanner read, pages that it requested and buttons it pressed."""
 
     mails: int
     pages: int
@@ -81,61 +80,62 @@ class ScanResult:
 
 
 def scan(mails: Iterable[ReceivedMail], *, presses: bool) -> ScanResult:
-    """Ask for what the mails link to, and what those pages link to; press, if it is of that kind.
+    """Visit the links of mails, and the links of those pages, as a link scanner does.
 
-    All buttons of all pages of a mail are pressed at once, after the last page was asked for. After
-    a dozen mails it leaves, so that whoever let it loose need not wait long.
+    - `presses`: whether it also presses all buttons of a mail's pages, after the last page.
+
+    It stops after a dozen mails, so that nobody has to wait long.
     """
-    read = asked = pressed = 0
-    for mail in islice(mails, _MOST_MAILS):
-        read += 1
+    mail_count = page_count = press_count = 0
+    for mail in islice(mails, _MAX_MAILS):
+        mail_count += 1
         buttons: list[Button] = []
-        for found in _visit(mail.links.values()):
-            asked += 1
-            buttons += found.buttons
+        for page in _visit(mail.links.values()):
+            page_count += 1
+            buttons += page.buttons
         for button in buttons if presses else ():
             post(button.action, button.fields)
-            pressed += 1
-    return ScanResult(read, asked, pressed)
+            press_count += 1
+    return ScanResult(mail_count, page_count, press_count)
 
 
 def _visit(links: Collection[str]) -> Iterator[Page]:
-    """Ask for pages of where the links lead, each once, by HEAD and by GET; yield what is there."""
-    ahead = deque(links)
-    hosts, seen = {urlsplit(url).netloc for url in links}, set[str]()
-    while ahead and len(seen) < _MOST_PAGES:
-        url = ahead.popleft().partition("#")[0]
-        if url not in seen and urlsplit(url).netloc in hosts:
-            seen.add(url)
+    """Request the pages that links lead to on the same hosts, each by HEAD and GET; yield them."""
+    queue = deque(links)
+    hosts, visited = {urlsplit(url).netloc for url in links}, set[str]()
+    while queue and len(visited) < _MAX_PAGES:
+        url = queue.popleft().partition("#")[0]
+        if url not in visited and urlsplit(url).netloc in hosts:
+            visited.add(url)
             head(url)
-            found = read_page(get(url), url)
-            ahead.extend(found.links)
-            yield found
+            page = read_page(get(url), url)
+            queue.extend(page.links)
+            yield page
 
 
-_MOST_MAILS = 12
-_MOST_PAGES = 4
-"""For one mail: what it links to itself, and one step on."""
+_MAX_MAILS = 12
+_MAX_PAGES = 4
+"""The pages per mail: those that it links to, and some that these link to."""
 
 
-# --- How people and programs of the demonstration ask for its pages: over real HTTP. --------------
+# --- Requests over real HTTP. ---------------------------------------------------------------------
 
 
 _TIMEOUT = 30
 
 
 def head(url: str) -> None:
-    """Ask whether a page is there."""
+    """Send a HEAD request for a page."""
     _ask(urllib.request.Request(url, method="HEAD"))  # noqa: S310  our own http links
 
 
 def get(url: str) -> str:
-    """Return a page, whatever its status."""
+    """Return a page, also one with an error status."""
     return _ask(urllib.request.Request(url))  # noqa: S310
 
 
 def post(url: str, fields: Mapping[str, str]) -> str:
-    """Send a form; return the page that answers it, whatever its status."""
+    """Send a form; return the page that answers it, also one with an error status."""
     body = urllib.parse.urlencode(fields).encode()
     return _ask(urllib.request.Request(url, data=body))  # noqa: S310
 
@@ -149,12 +149,12 @@ def _ask(request: urllib.request.Request) -> str:
             return refused.read().decode()
 
 
-# --- What a program finds on a page. --------------------------------------------------------------
+# --- The links and buttons of a page. -------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Button:
-    """A button of a form that is posted: to which address, with which fields."""
+    """A button of a form that is posted: the form's address and its fields."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -162,14 +162,14 @@ class Button:
 
 @dataclass(frozen=True)
 class Page:
-    """The links and buttons of a page, whole addresses, in the order in which they stand."""
+    """The links and buttons of a page, with absolute URLs, in their order."""
 
     links: tuple[str, ...]
     buttons: tuple[Button, ...]
 
 
 def read_page(html: str, url: str) -> Page:
-    """Return the links and buttons of the page at this address."""
+    """Return the links and buttons of a page; `url` is its own address."""
     parser = _PageParser(url)
     parser.feed(html)
     return Page(tuple(parser.links), tuple(parser.buttons))
@@ -185,15 +185,15 @@ class _PageParser(HTMLParser):
         self._fields: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        if tag == "a" and "href" in found:
-            self.links.append(urljoin(self._url, found["href"]))
+        values = {name: value or "" for name, value in attrs}
+        if tag == "a" and "href" in values:
+            self.links.append(urljoin(self._url, values["href"]))
         elif tag == "form":
-            is_posted = found.get("method") == "post"
-            self._action = urljoin(self._url, found.get("action", "")) if is_posted else None
+            is_posted = values.get("method") == "post"
+            self._action = urljoin(self._url, values.get("action", "")) if is_posted else None
             self._fields = {}
-        elif self._action is not None and tag == "input" and found.get("type") == "hidden":
-            self._fields[found["name"]] = found["value"]
+        elif self._action is not None and tag == "input" and values.get("type") == "hidden":
+            self._fields[values["name"]] = values["value"]
         elif self._action is not None and tag == "button":
-            own = {found["name"]: found["value"]} if "name" in found else {}
+            own = {values["name"]: values["value"]} if "name" in values else {}
             self.buttons.append(Button(self._action, {**self._fields, **own}))

@@ -1,6 +1,7 @@
-"""The story of the demonstration: what has happened, in the order of time.
+"""The story of the demonstration: its events in the order of time.
 
-It is read from the evidence, the mails and `Demo.noted`; `templates/demo/story.html` tells it.
+They are read from the evidence, the mails and `Demo.noted`; `templates/demo/story.html` has the
+sentences.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from repermit.rules.consent import Fate, MailKind, MailState, Reason
 
 
 def list_story_events(demo: Demo) -> list[StoryEvent]:
-    """Return what happened, the oldest first."""
+    """Return the events of the story, the oldest first."""
     events = [*_list_recorded_events(demo), *_list_sent_asks(), *demo.noted]
     return sorted(events, key=lambda event: event.at)
 
@@ -39,13 +40,13 @@ def _list_recorded_events(demo: Demo) -> Iterator[StoryEvent]:
         entries, key=lambda pair: "answered" if pair[0] in _ANSWERS else pair[0]
     ):
         group = list(run)
-        # Somebody who changed their mind counts once; an entry about nobody counts by itself.
+        # A person who changed their mind counts once; an entry without a subject counts by itself.
         last = {entry.subject or entry.seq: kind for kind, entry in group}
         yield StoryEvent(group[0][1].at, name, _count_group(name, list(last.values()), demo))
 
 
 def _classify_entry(entry: Evidence, reasons: dict[str, str]) -> str:
-    """Return the kind of an entry; `reasons` are those of the contacts, by subject."""
+    """Return the kind of an entry; `reasons` are the contacts' removal reasons by subject."""
     if entry.actor == "job" and entry.event == "removed":
         is_gone = reasons.get(entry.subject) == Reason.BOUNCE
         return "bounced" if is_gone else "silent"
@@ -55,11 +56,11 @@ def _classify_entry(entry: Evidence, reasons: dict[str, str]) -> str:
 
 
 _ANSWERS = ("confirmed", "removed")
-"""Kinds of entries that share a sentence when they follow each other."""
+"""The kinds of entries that share a sentence if they follow each other."""
 
 
 def _count_group(group: str, kinds: Sequence[str], demo: Demo) -> Mapping[str, int]:
-    """Return the numbers that are told of a group of entries, by their names in the template."""
+    """Return the numbers in a group's sentence, by their names in the template."""
     if group == "prepared":
         return _count_rows(demo)
     if group == "answered":

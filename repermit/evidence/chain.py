@@ -17,10 +17,10 @@ from repermit.db.secure_delete import request_wiping
 from repermit.evidence.entries import (
     PARTS,
     Entry,
-    canonical,
     compute_chain_hash,
     compute_leaf,
     compute_part_digest,
+    encode_canonical_json,
 )
 from repermit.evidence.merkle import SIZE, Frontier, Node
 
@@ -45,7 +45,7 @@ def append(*entries: Entry) -> int:
     parts: list[Sequence[Any]] = []
     for entry in entries:
         seq += 1
-        row, part_rows = _rows(seq, entry)
+        row, part_rows = _make_rows(seq, entry)
         leaf = compute_leaf(row)
         previous = row["hash"] = compute_chain_hash(previous, leaf)
         nodes += frontier.add(bytes.fromhex(leaf), min_level=KEPT_LEVEL)
@@ -92,11 +92,11 @@ def store_tree(frontier: Frontier, nodes: Sequence[Node], seq: int, head_hash: s
         unique=_NODE[:2],
         replace=_NODE[2:],
     )
-    _KEEP_HEAD.execute(seq, head_hash, frontier.root().hex(), b"".join(frontier.hashes).hex())
+    _SAVE_HEAD.execute(seq, head_hash, frontier.root().hex(), b"".join(frontier.hashes).hex())
 
 
 _NODE = (EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
-_KEEP_HEAD = PreparedQuery(
+_SAVE_HEAD = PreparedQuery(
     lambda seq, hash, root, frontier: EvidenceHead.update(  # noqa: A006  as the column is named
         seq=seq, hash=hash, root=root, frontier=frontier
     ),
@@ -107,7 +107,7 @@ _KEEP_HEAD = PreparedQuery(
 def store_wording(content: str) -> str:
     """Store a text once and return its digest."""
     digest = digest_wording(content)
-    _KEEP_WORDING.execute(digest, content)
+    _INSERT_WORDING.execute(digest, content)
     return digest
 
 
@@ -116,7 +116,7 @@ def digest_wording(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-_KEEP_WORDING = PreparedQuery(
+_INSERT_WORDING = PreparedQuery(
     lambda digest, content: Wording.insert(digest=digest, content=content).on_conflict_ignore(), 2
 )
 
@@ -163,7 +163,7 @@ _ENTRY = Evidence._meta.sorted_fields  # noqa: SLF001  peewee's own way
 _PART = (EvidencePart.seq, EvidencePart.part, EvidencePart.salt, EvidencePart.json)
 
 
-def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
+def _make_rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
     """Return the row of an entry, without its hash, and the rows of its parts.
 
     Their values are in the order of the columns.
@@ -182,7 +182,7 @@ def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
         content, text = getattr(entry, part), entry.texts.get(part, "")
         row[part] = ""
         if content or text:
-            salt, text = secrets.token_hex(_SALT_BYTES), text or canonical(content)
+            salt, text = secrets.token_hex(_SALT_BYTES), text or encode_canonical_json(content)
             row[part] = compute_part_digest(salt, text)
             parts.append((seq, part, salt, text))
     return row, parts

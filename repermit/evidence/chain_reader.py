@@ -17,7 +17,7 @@ from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.entries import NOTHING_BEFORE, PARTS, compute_leaf
-from repermit.evidence.proof_file import DEADLINE_NAMES, digests_named
+from repermit.evidence.proof_file import DEADLINE_NAMES, list_named_digests
 
 _NAMES = ("seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS, "hash")
 # By name: an upgrade of an older database reads them too.
@@ -60,7 +60,7 @@ def iter_row_batches(
     - `after`: yields the entries behind this number; None for all entries.
     """
     query = Evidence.select(*_COLUMNS).limit(step)
-    while rows := _rows(query if after is None else query.where(Evidence.seq > after)):
+    while rows := _fetch_entries(query if after is None else query.where(Evidence.seq > after)):
         yield rows
         after = rows[-1]["seq"]
 
@@ -76,7 +76,7 @@ def iter_rows(*, after: int) -> Iterator[dict[str, Any]]:
     yield from chain.from_iterable(iter_row_batches(after=after))
 
 
-def _rows(query: Any) -> list[dict[str, Any]]:
+def _fetch_entries(query: Any) -> list[dict[str, Any]]:
     rows = fetch_rows(query.order_by(Evidence.seq))
     return [dict(zip(_NAMES, row, strict=True)) for row in rows]
 
@@ -132,7 +132,7 @@ def read_consents(seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
     return {seq: json.loads(content) for seq, content in parts.tuples()}
 
 
-def leaf_of(row: Mapping[str, Any]) -> str | None:
+def try_compute_leaf(row: Mapping[str, Any]) -> str | None:
     """Return the leaf of a row that was read; None if the row cannot be an entry."""
     try:
         return compute_leaf(row)
@@ -194,7 +194,8 @@ def read_entries_by_subject(subjects: Sequence[str], slug: str) -> dict[str, lis
     for entry in _with_parts(list(query)):
         entries_by_subject[entry["entry"]["subject"]].append(entry)
     return {
-        subject: _without_others(entries, slug) for subject, entries in entries_by_subject.items()
+        subject: _drop_other_erasures(entries, slug)
+        for subject, entries in entries_by_subject.items()
     }
 
 
@@ -219,17 +220,17 @@ def has_newer_entries(subjects: Sequence[str], seq: int) -> bool:
     return bool(Evidence.select(Evidence.seq).where(Evidence.seq > seq, about).exists())
 
 
-def _without_others(entries: list[dict[str, Any]], slug: str) -> list[dict[str, Any]]:
+def _drop_other_erasures(entries: list[dict[str, Any]], slug: str) -> list[dict[str, Any]]:
     """Leave out erasures that concern another list alone."""
     own_seqs = {item["entry"]["seq"] for item in entries if item["entry"]["list"] == slug}
     return [
         item
         for item in entries
-        if item["entry"]["seq"] in own_seqs or not own_seqs.isdisjoint(_gone(item))
+        if item["entry"]["seq"] in own_seqs or not own_seqs.isdisjoint(_list_erased_seqs(item))
     ]
 
 
-def _gone(erasure: dict[str, Any]) -> Sequence[int]:
+def _list_erased_seqs(erasure: dict[str, Any]) -> Sequence[int]:
     """Return the numbers of the entries whose parts an erasure deleted."""
     seqs: Sequence[int] = erasure["parts"].get("consent", {}).get("content", {}).get("seqs", ())
     return seqs
@@ -268,7 +269,7 @@ def read_previous_hash(seq: int) -> str:
 
 def read_wordings(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the wordings that entries refer to, by their digests."""
-    return fetch_wordings(digests_named(entries))
+    return fetch_wordings(list_named_digests(entries))
 
 
 def fetch_wordings(digests: Iterable[str]) -> dict[str, str]:
@@ -288,9 +289,9 @@ def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
         for part in list(EvidencePart.select().where(EvidencePart.seq.in_(make_id_list(batch)))):
             content = json.loads(part.json)
             parts[part.seq][part.part] = {"salt": part.salt, "content": content}
-    return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]
+    return [{"entry": _make_entry_json(row), "parts": parts[row.seq]} for row in rows]
 
 
-def _entry(row: Evidence) -> dict[str, Any]:
+def _make_entry_json(row: Evidence) -> dict[str, Any]:
     at = row.at.astimezone(UTC).isoformat(timespec="microseconds")
     return {"seq": row.seq, "at": at, **{name: getattr(row, name) for name in _FIELDS}}

@@ -50,11 +50,11 @@ class WitnessTopic:
     def find_address(self, witnesses: Sequence[str]) -> str | None:
         """Return the recipient's address; None if it is no longer a witness."""
         return next(
-            (address for address in witnesses if _witness_id(address) == self.witness), None
+            (address for address in witnesses if _make_witness_id(address) == self.witness), None
         )
 
 
-def _witness_id(address: str) -> str:
+def _make_witness_id(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()[:_ID_DIGITS]
 
 
@@ -82,7 +82,7 @@ def enqueue_checkpoint_mails(database: Database, *, settings: Settings, now: dat
         seq, occasion = max(cosigned) if is_cosigned else (stored_tree.checkpoint().seq, "")
         campaign = claimed[0][1]
         for witness in witnesses:
-            topic = WitnessTopic(seq, _witness_id(witness), occasion).topic
+            topic = WitnessTopic(seq, _make_witness_id(witness), occasion).topic
             enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
     return len(witnesses)
 

@@ -32,7 +32,7 @@ def find_new_occasions(
     Each is (occasion, campaign), sorted by occasion; a day comes with one of the campaigns that ran
     on it.
     """
-    occasions = dict(_occasions(settings, now))
+    occasions = dict(_iter_occasions(settings, now))
     keys = [f"{prefix}{occasion}" for occasion in occasions]
     done = {row.key for row in Meta.select(Meta.key).where(Meta.key.in_(keys))}
     return sorted(
@@ -54,7 +54,7 @@ def claim(key: str, now: datetime) -> bool:
     return bool(insert.as_rowcount().execute())
 
 
-def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:
+def _iter_occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:
     since = now - _MAX_AGE
     campaigns = Campaign.select().where(
         Campaign.state.in_(_RUNNING) | (Campaign.launched_at > since) | (Campaign.closed_at > since)

@@ -81,16 +81,16 @@ class ConsentRecordInput:
         return str(next((content["basis"] for content in contents if "basis" in content), ""))
 
 
-def consent_record(record_input: ConsentRecordInput) -> dict[str, Any]:
+def compose_consent_record(record_input: ConsentRecordInput) -> dict[str, Any]:
     """Return one person's consent record; the same input always gives the same record."""
     return {
         "header": {
             "schema_version": RECORD_SCHEMA,
-            "record_id": stable_id("record", record_input.list, record_input.subject),
+            "record_id": make_stable_id("record", record_input.list, record_input.subject),
             "pii_principal_id": record_input.subject,
         },
-        "processing": _processing(record_input),
-        "party": [*_parties(record_input), *_representatives(record_input)],
+        "processing": _make_processing(record_input),
+        "party": [*_list_parties(record_input), *_list_representatives(record_input)],
         "event": make_events(
             record_input.entries, principal=record_input.subject, controller=_CONTROLLER
         ),
@@ -111,7 +111,7 @@ def describe_controller(organisation: Organisation) -> dict[str, str]:
     return {name: value for name, value in vars(organisation).items() if value}
 
 
-def stable_id(*words: str) -> str:
+def make_stable_id(*words: str) -> str:
     """Return an identifier in the form that TS 27560 §6.3.3.3 recommends (UUID, version 4).
 
     It is derived from the words, so that the same record always has the same identifier.
@@ -120,30 +120,30 @@ def stable_id(*words: str) -> str:
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
-def _processing(record_input: ConsentRecordInput) -> dict[str, Any]:
+def _make_processing(record_input: ConsentRecordInput) -> dict[str, Any]:
     terms = record_input.terms
     is_sensitive = bool(terms.get("sensitive"))
     return {
-        "privacy_notice": _notice(terms),
+        "privacy_notice": _make_notice(terms),
         "language": terms.get("unseen", terms).get("language", ""),
         "purposes": [
             {
-                "purpose": _purpose(terms),
+                "purpose": _describe_purpose(terms),
                 "purpose_type": "dpv:DirectMarketing",
                 "service": " — ".join(
                     filter(
                         None, (terms.get("list_name", record_input.list), terms.get("frequency"))
                     )
                 ),
-                "lawful_basis": _lawful_basis(record_input, is_sensitive=is_sensitive),
-                "pii_information": _personal_data(is_sensitive=is_sensitive),
+                "lawful_basis": _list_lawful_bases(record_input, is_sensitive=is_sensitive),
+                "pii_information": _list_personal_data(is_sensitive=is_sensitive),
                 "pii_controllers": [_CONTROLLER],
-                "collection_method": _collected(terms),
+                "collection_method": _describe_collection(terms),
                 "processing_method": "dpv:Use: mailing what the purpose says to the address",
-                "storage_locations": _registered(record_input, "storage_locations"),
+                "storage_locations": _read_register(record_input, "storage_locations"),
                 "retention_period": dict(record_input.retention),
                 "jurisdiction": "loc:EU",
-                "recipient_third_parties": _registered(record_input, "recipients"),
+                "recipient_third_parties": _read_register(record_input, "recipients"),
                 "withdrawal_method": _ALWAYS,
                 "privacy_rights": _RIGHTS,
                 **({"authority_party": _AUTHORITY} if _has_authority(record_input) else {}),
@@ -152,7 +152,7 @@ def _processing(record_input: ConsentRecordInput) -> dict[str, Any]:
     }
 
 
-def _registered(record_input: ConsentRecordInput, name: str) -> list[str]:
+def _read_register(record_input: ConsentRecordInput, name: str) -> list[str]:
     """Return what the record of processing says, or a reference to the privacy notice."""
     return list((record_input.register or NO_REGISTER)[name]) or [_ELSEWHERE]
 
@@ -161,7 +161,7 @@ def _has_authority(record_input: ConsentRecordInput) -> bool:
     return record_input.register is not None or bool(record_input.controller.get("authority"))
 
 
-def _purpose(terms: Mapping[str, Any]) -> str:
+def _describe_purpose(terms: Mapping[str, Any]) -> str:
     """Return the purpose that the person was told, or that nothing shows which it was.
 
     The list's purpose at an import is not one that the person agreed to elsewhere before (GDPR art.
@@ -177,7 +177,7 @@ def _purpose(terms: Mapping[str, Any]) -> str:
     return f"{known}; the list was for this when it was recorded: {unseen['purpose']}"
 
 
-def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
+def _make_notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
     """Return the notice's address, and the digests of the mail and pages as shown.
 
     `shown` is false if nothing says that the person saw the notice.
@@ -194,7 +194,7 @@ def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
     }
 
 
-def _lawful_basis(record_input: ConsentRecordInput, *, is_sensitive: bool) -> list[str]:
+def _list_lawful_bases(record_input: ConsentRecordInput, *, is_sensitive: bool) -> list[str]:
     """Return the legal basis of the mails, in the vocabulary's terms for the GDPR.
 
     The basis for customers is not in the GDPR, and none is needed beside it (CJEU C-654/23);
@@ -209,7 +209,7 @@ def _lawful_basis(record_input: ConsentRecordInput, *, is_sensitive: bool) -> li
     return ["eu-gdpr:A6-1-a-non-explicit-consent"]
 
 
-def _personal_data(*, is_sensitive: bool) -> list[dict[str, Any]]:
+def _list_personal_data(*, is_sensitive: bool) -> list[dict[str, Any]]:
     return [
         {
             "pii_type": kind,
@@ -222,7 +222,7 @@ def _personal_data(*, is_sensitive: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _collected(terms: Mapping[str, Any]) -> str:
+def _describe_collection(terms: Mapping[str, Any]) -> str:
     return {
         "page": "the person pressed a button on a page",
         "one_click": "the person pressed a button of their mail program (RFC 8058)",
@@ -232,7 +232,7 @@ def _collected(terms: Mapping[str, Any]) -> str:
     }.get(terms.get("method", ""), f"taken over from another tool: {terms.get('method')}")
 
 
-def _parties(record_input: ConsentRecordInput) -> list[dict[str, str]]:
+def _list_parties(record_input: ConsentRecordInput) -> list[dict[str, str]]:
     """Return the parties (TS 27560 §6.3.6): the controller, its officer, the authority."""
     controller = record_input.controller
     parties = [
@@ -243,7 +243,7 @@ def _parties(record_input: ConsentRecordInput) -> list[dict[str, str]]:
             "party_type": "dpv:Organisation",
             "party_address": controller.get("address", ""),
             "party_contact": controller.get("email") or controller.get("telephone", ""),
-            **_known(
+            **_keep_known(
                 party_email=controller.get("email"),
                 party_phone=controller.get("telephone"),
                 party_url=controller.get("website"),
@@ -251,28 +251,28 @@ def _parties(record_input: ConsentRecordInput) -> list[dict[str, str]]:
         }
     ]
     if officer := controller.get("officer"):
-        parties.append(_other(_OFFICER, officer, "dpv:DataProtectionOfficer", officer))
+        parties.append(_make_party(_OFFICER, officer, "dpv:DataProtectionOfficer", officer))
     if authority := controller.get("authority"):
         url = controller.get("authority_url", "")
         parties.append(
-            _other(_AUTHORITY, authority, "dpv:DataProtectionAuthority", url or authority)
-            | _known(party_url=url)
+            _make_party(_AUTHORITY, authority, "dpv:DataProtectionAuthority", url or authority)
+            | _keep_known(party_url=url)
         )
     elif _has_authority(record_input):
-        party = _other(_AUTHORITY, _ANY_AUTHORITY, "dpv:DataProtectionAuthority", _ITS_ADDRESS)
-        parties.append(party | _known(party_url=_ITS_ADDRESS))
+        party = _make_party(_AUTHORITY, _ANY_AUTHORITY, "dpv:DataProtectionAuthority", _ITS_ADDRESS)
+        parties.append(party | _keep_known(party_url=_ITS_ADDRESS))
     return parties
 
 
-def _representatives(record_input: ConsentRecordInput) -> list[dict[str, str]]:
+def _list_representatives(record_input: ConsentRecordInput) -> list[dict[str, str]]:
     """Return the party that answered for the person, without a name, which is not recorded."""
     if not any(entry.is_by_representative for entry in record_input.entries):
         return []
     name = "whoever said to be the legal representative of the person"
-    return [_other(REPRESENTATIVE, name, "dpv:GuardianOfDataSubject", "through the person")]
+    return [_make_party(REPRESENTATIVE, name, "dpv:GuardianOfDataSubject", "through the person")]
 
 
-def _other(number: str, name: str, role: str, contact: str) -> dict[str, str]:
+def _make_party(number: str, name: str, role: str, contact: str) -> dict[str, str]:
     return {
         "party_id": number,
         "party_name": name,
@@ -283,7 +283,7 @@ def _other(number: str, name: str, role: str, contact: str) -> dict[str, str]:
     }
 
 
-def _known(**values: str | None) -> dict[str, str]:
+def _keep_known(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
@@ -293,7 +293,7 @@ def _known(**values: str | None) -> dict[str, str]:
 RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
 
 
-def receipt(
+def compose_receipt(
     record_input: ConsentRecordInput, *, withdrawal_url: str, checkpoint: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the receipt of the person's newest entry.
@@ -301,12 +301,12 @@ def receipt(
     - `withdrawal_url`: the person's own link for No, which takes one press.
     - `checkpoint`: the checkpoint at that time, which later shows whether the record was rewritten.
     """
-    record = consent_record(record_input)
+    record = compose_consent_record(record_input)
     newest = record["event"][-1]
     return {
         "header": {
             "schema_version": RECEIPT_SCHEMA,
-            "receipt_id": stable_id(
+            "receipt_id": make_stable_id(
                 "receipt", record_input.list, record_input.subject, newest["event_time"]
             ),
         },
@@ -411,16 +411,20 @@ def make_events(
             asked.add(asked_at)
             until = entry.consent.get("deadline") or "none"
             events.append(
-                _event(entry, at=asked_at, state=REQUESTED, entity=controller, validity=until)
+                _make_event(entry, at=asked_at, state=REQUESTED, entity=controller, validity=until)
             )
-        state = _state_after(entry, decided) or _undone(entry, last_claim, decided)
+        state = _find_state_after(entry, decided) or _find_state_after_undo(
+            entry, last_claim, decided
+        )
         # A Yes from a program is no consent, and was none before that was known.
         if state and not is_revoked:
             person = REPRESENTATIVE if entry.is_by_representative else principal
             entity = person if _is_by_the_person(entry) else controller
             validity = "until withdrawn" if state in _HOLDS else "none"
             events.append(
-                _event(entry, at=entry.happened_at, state=state, entity=entity, validity=validity)
+                _make_event(
+                    entry, at=entry.happened_at, state=state, entity=entity, validity=validity
+                )
             )
             decided = state
         if entry.event == "confirmed":
@@ -446,7 +450,7 @@ def get_latest_state(events: Sequence[Mapping[str, str]]) -> str:
     return events[-1]["event_state"] if events else ""
 
 
-def _state_after(entry: RecordedEntry, before: str) -> str:
+def _find_state_after(entry: RecordedEntry, before: str) -> str:
     """Return the state after an entry; "" if the entry does not change it."""
     if entry.event == "confirmed":
         return RENEWED if before in _HOLDS else GIVEN
@@ -461,7 +465,7 @@ def _state_after(entry: RecordedEntry, before: str) -> str:
     return WITHDRAWN if holds or reason == "withdrawn" else REFUSED
 
 
-def _undone(entry: RecordedEntry, last_claim: Mapping[str, Any], before: str) -> str:
+def _find_state_after_undo(entry: RecordedEntry, last_claim: Mapping[str, Any], before: str) -> str:
     """Return the state after an import was undone; "" unless the consent came from that import.
 
     A contact that is still confirmed was so before the import. If the entry's part was erased, so
@@ -491,7 +495,7 @@ def _is_by_the_person(entry: RecordedEntry) -> bool:
     return reason in _BY_THE_PERSON and not (reason == "request" and "by" in entry.consent)
 
 
-def _event(
+def _make_event(
     entry: RecordedEntry, *, at: str, state: str, entity: str, validity: str
 ) -> dict[str, str]:
     explicit = "dpv:ExplicitlyExpressedConsent"

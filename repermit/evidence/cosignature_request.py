@@ -16,11 +16,11 @@ from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.checkpoint_occasions import find_new_occasions
 from repermit.evidence.cosigned_checkpoints import (
     KEY_PREFIX,
-    keep_note,
     note_problem,
-    read_kept,
     read_problem,
-    witness_of,
+    read_stored_checkpoints,
+    read_witness_key,
+    store_note,
 )
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.http_post import describe_failure, post
@@ -29,7 +29,7 @@ from repermit.evidence.stored_tree import MerkleProofs
 from repermit.settings.definitions import Settings
 
 _RETRY_DELAY = timedelta(minutes=10)
-_LARGEST = 100_000
+_MAX_REPLY_BYTES = 100_000
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,17})\n")
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
     The occasions are those of timestamps. A failed request is tried again ten minutes later, over
     the checkpoint at that time. Any number of processes may run this at once.
     """
-    now, witness = clock.now(), witness_of(settings)
+    now, witness = clock.now(), read_witness_key(settings)
     if witness is None or settings.evidence_key is None:
         return 0
     occasions = find_new_occasions(settings, now, prefix=KEY_PREFIX)
@@ -49,7 +49,7 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
     if not occasions or (problem and now < problem.at + _RETRY_DELAY):
         return 0
     try:
-        note = _request(
+        note = _request_cosignature(
             settings.evidence.witness_url,
             witness,
             signed_checkpoint.make_signed_checkpoint(settings),
@@ -61,27 +61,27 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
             note_problem(reason, now=now)
         return 0
     with database.atomic():
-        keep_note(note, [occasion for occasion, _ in occasions])
+        store_note(note, [occasion for occasion, _ in occasions])
     return len(occasions)
 
 
-def _request(url: str, witness: WitnessKey, checkpoint: Checkpoint) -> str:
+def _request_cosignature(url: str, witness: WitnessKey, checkpoint: Checkpoint) -> str:
     """Return the note of a checkpoint with the witness's cosignature; raises ValueError.
 
     The request must prove consistency with the newest checkpoint that the witness knows; its reply
     (409) says which that is.
     """
-    known_seq = max((one.seq for one in read_kept()), default=0)
-    status, reply = _post(url, checkpoint, known_seq)
+    known_seq = max((known.seq for known in read_stored_checkpoints()), default=0)
+    status, reply = _post_checkpoint(url, checkpoint, known_seq)
     if status == requests.codes.conflict:
         size = _SIZE.fullmatch(reply)
         if not size or int(size[1]) > checkpoint.seq:
             raise ValueError("the witness knows more entries than there are")
-        status, reply = _post(url, checkpoint, int(size[1]))
+        status, reply = _post_checkpoint(url, checkpoint, int(size[1]))
     if status != requests.codes.ok:
         raise ValueError(f"the witness answers {status}")
     note = checkpoint.note + _select_lines(checkpoint.note, reply, witness)
-    if not Note.read(note).signers([witness]):
+    if not Note.read(note).list_signers([witness]):
         raise ValueError("the witness has not signed with the key in the settings")
     return note
 
@@ -99,9 +99,13 @@ def _select_lines(note: str, reply: str, witness: WitnessKey) -> str:
     )
 
 
-def _post(url: str, checkpoint: Checkpoint, old: int) -> tuple[int, str]:
+def _post_checkpoint(url: str, checkpoint: Checkpoint, old: int) -> tuple[int, str]:
     """Post a checkpoint with its consistency proof from `old` entries; return status and reply."""
-    path = MerkleProofs(checkpoint).prove_consistency(stored_tree.checkpoint_at(old)) if old else ()
+    path = (
+        MerkleProofs(checkpoint).prove_consistency(stored_tree.compute_checkpoint_at(old))
+        if old
+        else ()
+    )
     lines = [
         f"old {old}",
         *(base64.b64encode(bytes.fromhex(digest)).decode() for digest in path),
@@ -109,7 +113,7 @@ def _post(url: str, checkpoint: Checkpoint, old: int) -> tuple[int, str]:
     ]
     body = "".join(f"{line}\n" for line in lines) + checkpoint.note
     address = f"{url.rstrip('/')}/add-checkpoint"
-    status, reply = post(address, body.encode(), headers={}, max_bytes=_LARGEST)
-    if len(reply) > _LARGEST:
+    status, reply = post(address, body.encode(), headers={}, max_bytes=_MAX_REPLY_BYTES)
+    if len(reply) > _MAX_REPLY_BYTES:
         raise ValueError("the witness answers without end")
     return status, reply.decode()

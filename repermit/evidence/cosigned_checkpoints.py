@@ -25,7 +25,7 @@ KEY_PREFIX = "cosigned "
 _PROBLEM = "cosigning"
 
 
-def witness_of(settings: Settings) -> WitnessKey | None:
+def read_witness_key(settings: Settings) -> WitnessKey | None:
     """Return the key of the witness in the settings; None without a witness."""
     key = settings.evidence.witness_key
     return WitnessKey.read(key) if key else None
@@ -53,7 +53,7 @@ def note_problem(reason: str, *, now: datetime) -> None:
     Meta.write(_PROBLEM, json.dumps({"at": format_timestamp(now), "reason": reason}))
 
 
-def keep_note(note: str, occasions: Iterable[str]) -> None:
+def store_note(note: str, occasions: Iterable[str]) -> None:
     """Store a cosigned note under its occasions, in the caller's transaction."""
     for occasion in occasions:
         Meta.insert(key=f"{KEY_PREFIX}{occasion}", value=note).on_conflict_ignore().execute()
@@ -73,7 +73,7 @@ def read_occasion(occasion: str) -> Checkpoint | None:
     return None
 
 
-def read_kept() -> list[Checkpoint]:
+def read_stored_checkpoints() -> list[Checkpoint]:
     """Return the cosigned checkpoints, each with its note, the earliest first.
 
     Several over one checkpoint are sorted by the time of cosigning. Malformed notes are left out;
@@ -94,8 +94,8 @@ class CosignedCheckpoints:
 
     def __init__(self, checkpoint: Checkpoint, paths: MerkleProofs) -> None:
         self._paths = paths
-        # Of several over one checkpoint the first.
-        cosigned = reversed(read_kept())
+        # The first of several cosigned notes over one checkpoint.
+        cosigned = reversed(read_stored_checkpoints())
         self._notes = {item.seq: item for item in cosigned if 0 < item.seq <= checkpoint.seq}
 
     def list_covering(self, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -115,14 +115,14 @@ class CosignedCheckpoints:
 
 def read_cosigned_times(note: str, witness: WitnessKey) -> Sequence[datetime]:
     """Return the times at which a witness says that it cosigned a note; empty if it did not."""
-    return [datetime.fromtimestamp(one, UTC) for one in _list_seconds(note, witness)]
+    return [datetime.fromtimestamp(seconds, UTC) for seconds in _list_seconds(note, witness)]
 
 
 def _list_seconds(note: str, witness: WitnessKey | None = None) -> list[int]:
     """Return the POSIX times of a note's cosignatures by a witness; None for any witness."""
     return [
         seconds
-        for one in Note.read(note).signatures
-        if witness is None or (one.name, one.id) == (witness.name, witness.id)
-        if (seconds := read_cosigned_at(one.octets))
+        for line in Note.read(note).signatures
+        if witness is None or (line.name, line.id) == (witness.name, witness.id)
+        if (seconds := read_cosigned_at(line.octets))
     ]

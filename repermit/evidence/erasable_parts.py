@@ -37,9 +37,9 @@ class PartBatch:
         for part in self.parts:
             self._stored_parts[part.seq][part.part] = part
         self.erased = 0
-        self._excused = erasures.excused(list(self._gone(rows)))
+        self._excused = erasures.find_excused(list(self._iter_missing(rows)))
 
-    def _gone(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str, str]]:
+    def _iter_missing(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str, str]]:
         for row in rows:
             stored = self._stored_parts.get(row["seq"], {})
             for name in PARTS:
@@ -57,12 +57,12 @@ class PartBatch:
         for name in PARTS:
             if digest := row[name]:
                 part = stored.get(name)
-                if part is None or digest_of(part) != digest:
+                if part is None or _compute_digest(part) != digest:
                     return False
                 count += 1
         return count == len(stored)
 
-    def faults(self, row: Mapping[str, Any]) -> Iterator[Fault]:
+    def find_faults(self, row: Mapping[str, Any]) -> Iterator[Fault]:
         """Yield the faults of an entry's parts."""
         seq = row["seq"]
         stored = self._stored_parts.get(seq, {})
@@ -74,13 +74,13 @@ class PartBatch:
                 self.erased += (seq, name) in self._excused
             elif not row[name]:
                 yield Fault(seq, How.PART_INSERTED, name)
-            elif digest_of(part) != row[name]:
-                yield _wrong(part, row[name])
+            elif _compute_digest(part) != row[name]:
+                yield _find_part_fault(part, row[name])
         for name in stored.keys() - _NAMES:
             yield Fault(seq, How.PART_INSERTED, name)
 
 
-def digest_of(part: EntryPart) -> str:
+def _compute_digest(part: EntryPart) -> str:
     """Return a part's digest; "" if its salt is malformed."""
     # Another form of the salt can give the same digest, but a proof with it would be refused.
     return compute_part_digest(part.salt, part.json) if _SALT.fullmatch(part.salt) else ""
@@ -92,21 +92,21 @@ def find_orphaned_parts(after: int) -> Iterator[Fault]:
         yield Fault(part.seq, How.PART_INSERTED, f"{part.part}, and there is no such entry")
 
 
-def _wrong(part: EntryPart, expected: str) -> Fault:
+def _find_part_fault(part: EntryPart, expected: str) -> Fault:
     """Return the fault of a part that does not match its digest: altered, or of another entry."""
-    digest = digest_of(part)
+    digest = _compute_digest(part)
     column = getattr(Evidence, part.part)
     owner = Evidence.select(Evidence.seq).where(column == digest).first() if digest else None
     if owner is None:
         return Fault(part.seq, How.PART_ALTERED, part.part)
-    there = EntryPart(*next(iter(_stored(owner.seq, part.part)), (0, "", "", "")))
-    if digest_of(there) == expected:
+    other = EntryPart(*next(iter(_read_named_parts(owner.seq, part.part)), (0, "", "", "")))
+    if _compute_digest(other) == expected:
         return Fault(part.seq, How.PARTS_SWAPPED, f"{part.part}, with that of entry {owner.seq}")
-    what = f"{part.part}: it is that of entry {owner.seq}"
-    return Fault(part.seq, How.PART_ALTERED, what)
+    detail = f"{part.part}: it is that of entry {owner.seq}"
+    return Fault(part.seq, How.PART_ALTERED, detail)
 
 
-def _stored(seq: int, name: str) -> list[EntryPart]:
+def _read_named_parts(seq: int, name: str) -> list[EntryPart]:
     return [part for part in read_parts(seq - 1, seq) if part.part == name]
 
 
@@ -120,12 +120,12 @@ _BY_TIME = ("consent", "trace")
 class Erasures:
     """The `erased` entries, read only where parts are missing."""
 
-    def excused(self, gone: Sequence[tuple[int, str, str]]) -> set[tuple[int, str]]:
+    def find_excused(self, gone: Sequence[tuple[int, str, str]]) -> set[tuple[int, str]]:
         """Return the missing parts that an erasure accounts for.
 
         - `gone`: (seq, part, subject) of the missing parts; the result has (seq, part).
         """
-        own = _of_people({subject for _, _, subject in gone if subject})
+        own = _read_erasures_of_people({subject for _, _, subject in gone if subject})
         return {
             (seq, name)
             for seq, name, subject in gone
@@ -135,7 +135,7 @@ class Erasures:
     @cached_property
     def _by_time(self) -> Mapping[str, set[int]]:
         erased: dict[str, set[int]] = defaultdict(set)
-        for _, seq, text in _erasures(Evidence.subject == "", Evidence.actor == "job"):
+        for _, seq, text in _select_erasures(Evidence.subject == "", Evidence.actor == "job"):
             for name, earlier in _read_erasure(text, seq):
                 erased[name].update(earlier)
         return erased
@@ -159,16 +159,16 @@ def read_erased_fingerprint(subject: str, slug: str) -> str:
     return next(filter(None, fingerprints), "")
 
 
-def _of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
+def _read_erasures_of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
     erased: dict[tuple[str, str], set[int]] = defaultdict(set)
     for chunk in chunks(sorted(subjects), _CHUNK):
-        for subject, seq, text in _erasures(Evidence.subject.in_(chunk)):
+        for subject, seq, text in _select_erasures(Evidence.subject.in_(chunk)):
             for name, earlier in _read_erasure(text, seq):
                 erased[subject, name].update(earlier)
     return erased
 
 
-def _erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
+def _select_erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
     """Return the `erased` entries that meet conditions, as (subject, number, content)."""
     query: Any = (
         EvidencePart.select(Evidence.subject, Evidence.seq, EvidencePart.json)
@@ -202,7 +202,7 @@ _STATUS_EVENTS = ("confirmed", "customer", "removed", "import_undone", "sign_up_
 _TAKEN_BACK = ("import_undone", "erased")
 
 _Person = tuple[str, str]
-"""The subject of somebody's record, and the list's slug."""
+"""A subject, and the slug of a list."""
 
 
 class _Erasure(NamedTuple):
@@ -234,9 +234,9 @@ class _Entry:
 def find_premature_erasures() -> Iterator[Fault]:
     """Yield faults for entries that erased proofs without permission or too early."""
     since = Meta.read_number(TERMS_TOLD_SINCE) or 0
-    restored = {parse_timestamp(at) for at in _moments_of("restored")}
+    restored = {parse_timestamp(at) for at in _list_entry_times("restored")}
     erasures: list[_Erasure] = []
-    for seq, at, actor, subject, slug, text in list(stream_rows(_naming_proofs())):
+    for seq, at, actor, subject, slug, text in list(stream_rows(_select_naming_erasures())):
         consent = json.loads(text)
         if "consent" not in consent.get("parts", ()):
             continue
@@ -249,15 +249,15 @@ def find_premature_erasures() -> Iterator[Fault]:
             continue
         erasures.append(_Erasure(seq, parse_timestamp(at), subject, slug, consent["seqs"], years))
     for chunk in chunks(erasures, _CHUNK):
-        owners = _owners(chunk)
-        entries = _entries_about(set().union(*owners.values()))
+        owners = _find_owners(chunk)
+        entries = _read_entries_about(set().union(*owners.values()))
         for erasure in chunk:
             people = owners[erasure.seq]
             if not all(_is_over(entries.get(person, ()), erasure, restored) for person in people):
                 yield Fault(erasure.seq, How.ERASED_WRONGLY, "before its time")
 
 
-def _naming_proofs() -> Any:
+def _select_naming_erasures() -> Any:
     columns = (Evidence.seq, Evidence.at, Evidence.actor, Evidence.subject, Evidence.list)
     return (
         select_parts(*columns, EvidencePart.json, text=Value('"consent"'))
@@ -266,12 +266,12 @@ def _naming_proofs() -> Any:
     )
 
 
-def _moments_of(event: str) -> Iterable[Any]:
+def _list_entry_times(event: str) -> Iterable[Any]:
     rows: Any = Evidence.select(Evidence.at).where(Evidence.event == event).tuples()
     return (at for (at,) in rows)
 
 
-def _owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
+def _find_owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
     """Return the people whose proofs each erasure names.
 
     Earlier versions named the proofs of many people in one entry.
@@ -290,7 +290,7 @@ def _owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
     return owners
 
 
-def _entries_about(people: Iterable[_Person]) -> dict[_Person, list[_Entry]]:
+def _read_entries_about(people: Iterable[_Person]) -> dict[_Person, list[_Entry]]:
     """Return the entries about people, by person, the oldest first."""
     entries: dict[_Person, list[_Entry]] = {}
     for subjects in chunks(sorted({subject for subject, _ in people}), _CHUNK):
@@ -329,15 +329,15 @@ def _is_over(entries: Iterable[_Entry], erasure: _Erasure, restored: Iterable[da
         return True
     named = [entry for entry in earlier if entry.seq in set(erasure.seqs)]
     undoings = [entry for entry in earlier if entry.takes_back and _is_due(entry.at, erasure)]
-    return all(any(_is_claim_of(entry, undoing) for undoing in undoings) for entry in named)
+    return all(any(_holds_undone_claim(entry, undoing) for undoing in undoings) for entry in named)
 
 
 def _is_due(timestamp: datetime, erasure: _Erasure) -> bool:
     return erasure.years is None or timestamp <= years_before(erasure.at, erasure.years)
 
 
-def _is_claim_of(entry: _Entry, undoing: _Entry) -> bool:
+def _holds_undone_claim(entry: _Entry, undoing: _Entry) -> bool:
     """Say whether an entry holds the claim of the import that another entry undid."""
-    # What that entry said itself may have ended since.
+    # The import's own entry may have lost its part at the end of its term.
     imported_at = "" if undoing.event == "erased" else undoing.consent.get("imported_at", "")
     return entry.at == parse_timestamp(imported_at) if imported_at else entry.seq <= undoing.seq

@@ -1,4 +1,4 @@
-"""The key that signs checkpoints, in the record: which one was used since when."""
+"""The entries of the record that say which key signs checkpoints since when."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from repermit.evidence.signed_note import PublicKey
 from repermit.settings.definitions import Settings
 
 EVENT = "evidence_key"
-"""Name of the entries, and of the row of `meta` that holds the key that was noted last."""
+"""The event of these entries, and the key of `meta` for the public key recorded last."""
 
 
 def note_key(database: Database, settings: Settings, *, now: datetime, actor: str) -> None:
-    """Append that checkpoints are signed with another key from now on, or with none any more.
-
-    Nothing is appended while the key is the one that was noted last.
-    """
+    """Append an entry if checkpoints are signed with another key from now on, or with none."""
     key = str(get_public_key(settings) or "")
     if (Meta.read(EVENT) or "") == key:
         return
@@ -36,27 +33,27 @@ def note_key(database: Database, settings: Settings, *, now: datetime, actor: st
         chain.append(Entry(event=EVENT, at=now, actor=actor, consent=consent))
 
 
-def noted_keys() -> list[PublicKey | None]:
-    """Return the keys that the record names, the oldest first; None where none signed any more."""
-    # So that a record without any is not read to its end.
+def read_recorded_keys() -> list[PublicKey | None]:
+    """Return the keys that the record names, the oldest first; None where signing ended."""
+    # Saves reading the whole record if it names no key.
     if Meta.read(EVENT) is None:
         return []
     rows = Evidence.select().where(Evidence.event == EVENT).order_by(Evidence.seq)
-    return [_key_in(row.seq) for row in list(rows)]
+    return [_read_key(row.seq) for row in list(rows)]
 
 
-def _key_in(seq: int) -> PublicKey | None:
-    told = chain_reader.read_entry(seq)["parts"].get("consent", {}).get("content", {}).get("key")
+def _read_key(seq: int) -> PublicKey | None:
+    text = chain_reader.read_entry(seq)["parts"].get("consent", {}).get("content", {}).get("key")
     try:
-        return PublicKey.read(str(told)) if told else None
+        return PublicKey.read(str(text)) if text else None
     except ValueError:
         return None
 
 
-def known_keys(settings: Settings) -> list[PublicKey]:
-    """Return the key that signs here, then those that the record names besides, the newest first.
+def list_known_keys(settings: Settings) -> list[PublicKey]:
+    """Return the key in the settings, then the other keys that the record names, newest first.
 
-    What the record names is only as good as the record is.
+    The latter are only as trustworthy as the record.
     """
-    found = [get_public_key(settings), *reversed(noted_keys())]
-    return list(dict.fromkeys(key for key in found if key))
+    keys = [get_public_key(settings), *reversed(read_recorded_keys())]
+    return list(dict.fromkeys(key for key in keys if key))

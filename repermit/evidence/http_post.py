@@ -7,7 +7,7 @@ from contextlib import closing
 
 import requests
 
-LONGEST_PROBLEM = 200
+MAX_PROBLEM_LENGTH = 200
 """The number of characters of a failure that are stored."""
 
 _SECONDS = 15.0
@@ -43,4 +43,4 @@ def describe_failure(error: Exception) -> str:
     The rest of its text is the address.
     """
     reason = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
-    return reason[:LONGEST_PROBLEM]
+    return reason[:MAX_PROBLEM_LENGTH]

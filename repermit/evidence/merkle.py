@@ -19,12 +19,12 @@ EMPTY_ROOT = hashlib.sha256().hexdigest()
 """The root of a tree without leaves, in hex."""
 
 
-def leaf_hash(leaf: bytes) -> bytes:
+def hash_leaf(leaf: bytes) -> bytes:
     """Return the hash of a leaf; its prefix keeps it different from the hash of any node."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
-def node_hash(left: bytes, right: bytes) -> bytes:
+def hash_node(left: bytes, right: bytes) -> bytes:
     """Return the hash of a node with these two children."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
@@ -60,10 +60,10 @@ class Frontier:
 
         - `min_level`: leaves out subtrees below this level.
         """
-        level, place, node = 0, self.size, leaf_hash(leaf)
+        level, place, node = 0, self.size, hash_leaf(leaf)
         completed = []
         while place & 1:
-            level, place, node = level + 1, place >> 1, node_hash(self.hashes.pop(), node)
+            level, place, node = level + 1, place >> 1, hash_node(self.hashes.pop(), node)
             if level >= min_level:
                 completed.append(Node(level, place, node))
         self.hashes.append(node)
@@ -95,7 +95,7 @@ def combine_hashes(hashes: Sequence[bytes]) -> bytes:
         return bytes.fromhex(EMPTY_ROOT)
     *others, combined = hashes
     for left in reversed(others):
-        combined = node_hash(left, combined)
+        combined = hash_node(left, combined)
     return combined
 
 
@@ -139,16 +139,16 @@ def verify_inclusion(
     """
     if not 0 <= place < size:
         return False
-    index, last, computed = place, size - 1, leaf_hash(leaf)
+    index, last, computed = place, size - 1, hash_leaf(leaf)
     for sibling in path:
         if last == 0:
             return False
         if index & 1 or index == last:
-            computed = node_hash(sibling, computed)
+            computed = hash_node(sibling, computed)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            computed = node_hash(computed, sibling)
+            computed = hash_node(computed, sibling)
         index, last = index >> 1, last >> 1
     return last == 0 and computed == root
 
@@ -192,10 +192,10 @@ def verify_consistency(
         if last == 0:
             return False
         if index & 1 or index == last:
-            old_root, new_root = node_hash(sibling, old_root), node_hash(sibling, new_root)
+            old_root, new_root = hash_node(sibling, old_root), hash_node(sibling, new_root)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            new_root = node_hash(new_root, sibling)
+            new_root = hash_node(new_root, sibling)
         index, last = index >> 1, last >> 1
     return last == 0 and old_root == older and new_root == root

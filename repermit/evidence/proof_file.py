@@ -13,8 +13,12 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import Refused
-from repermit.evidence.consent_receipt import ConsentRecordInput, RecordedEntry, consent_record
-from repermit.evidence.entries import canonical, compute_part_digest
+from repermit.evidence.consent_receipt import (
+    ConsentRecordInput,
+    RecordedEntry,
+    compose_consent_record,
+)
+from repermit.evidence.entries import compute_part_digest, encode_canonical_json
 
 FORMAT = "repermit-proof/1"
 
@@ -34,7 +38,7 @@ WORDINGS = (
 """The names in a part `consent` that hold the digest of a wording."""
 
 
-def statement_of(
+def compose_statement(
     *,
     slug: str,
     subject: str,
@@ -65,12 +69,12 @@ def statement_of(
         statement["register"] = {name: list(texts) for name, texts in register.items()}
     if campaign_entries:
         statement["campaign_entries"] = list(campaign_entries)
-    return {**statement, "record": consent_record(_account(statement))}
+    return {**statement, "record": compose_consent_record(_make_record_input(statement))}
 
 
-def digest_of(statement: Mapping[str, Any]) -> str:
+def hash_statement(statement: Mapping[str, Any]) -> str:
     """Return the digest of a statement, which the proof's own entry holds."""
-    return hashlib.sha256(canonical(statement).encode()).hexdigest()
+    return hashlib.sha256(encode_canonical_json(statement).encode()).hexdigest()
 
 
 def digest_address(address_key: str, salt: str) -> dict[str, str]:
@@ -83,37 +87,37 @@ def as_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def told_by(entries: Iterable[Mapping[str, Any]]) -> tuple[RecordedEntry, ...]:
+def make_recorded_entries(entries: Iterable[Mapping[str, Any]]) -> tuple[RecordedEntry, ...]:
     """Return the fields of entries that a consent record needs."""
     return tuple(
         RecordedEntry(
             at=item["entry"]["at"],
             event=item["entry"]["event"],
-            consent=_without_nulls(item["parts"].get("consent", {}).get("content", {})),
+            consent=_drop_nulls(item["parts"].get("consent", {}).get("content", {})),
         )
         for item in entries
     )
 
 
-def _without_nulls(content: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_nulls(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a content without null values, also without those under `unseen`."""
     present = {name: value for name, value in content.items() if value is not None}
     if isinstance(unseen := present.get("unseen"), dict):
-        present["unseen"] = _without_nulls(unseen)
+        present["unseen"] = _drop_nulls(unseen)
     return present
 
 
-def digests_named(entries: Iterable[Mapping[str, Any]]) -> set[str]:
+def list_named_digests(entries: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return the digests of the wordings that entries refer to."""
-    contents = [entry.consent for entry in told_by(entries)]
+    contents = [entry.consent for entry in make_recorded_entries(entries)]
     return {part[name] for part in contents for name in WORDINGS if part.get(name)}
 
 
-def _account(statement: Mapping[str, Any]) -> ConsentRecordInput:
+def _make_record_input(statement: Mapping[str, Any]) -> ConsentRecordInput:
     return ConsentRecordInput(
         list=statement["list"],
         subject=statement["subject"],
-        entries=told_by(statement["entries"]),
+        entries=make_recorded_entries(statement["entries"]),
         controller=statement["controller"],
         retention=statement["retention"],
         register=statement.get("register"),
@@ -132,7 +136,7 @@ _BROKEN = (
 )  # fmt: skip
 
 
-def proof_in(octets: bytes, *, max_bytes: int) -> bytes:
+def unpack_proof(octets: bytes, *, max_bytes: int) -> bytes:
     """Return the one proof in a ZIP; return other bytes unchanged.
 
     - `max_bytes`: no more is unpacked, whatever size the ZIP claims. Raises Refused.
@@ -141,12 +145,12 @@ def proof_in(octets: bytes, *, max_bytes: int) -> bytes:
         return octets
     try:
         with ZipFile(io.BytesIO(octets)) as archive:
-            return _unpacked(archive, _proof_of(archive), max_bytes)
+            return _unpack(archive, _find_proof(archive), max_bytes)
     except _BROKEN:
         raise Refused("the ZIP is broken: it cannot be unpacked") from None
 
 
-def _proof_of(archive: ZipFile) -> ZipInfo:
+def _find_proof(archive: ZipFile) -> ZipInfo:
     proofs = [member for member in archive.infolist() if _is_proof(member)]
     if not proofs:
         raise Refused("there is no proof in the ZIP, whose name would end in .json")
@@ -162,7 +166,7 @@ def _is_proof(member: ZipInfo) -> bool:
     return name.suffix.lower() == ".json" and not is_hidden
 
 
-def _unpacked(archive: ZipFile, member: ZipInfo, max_bytes: int) -> bytes:
+def _unpack(archive: ZipFile, member: ZipInfo, max_bytes: int) -> bytes:
     if member.flag_bits & _IS_ENCRYPTED:
         raise Refused("the ZIP is protected by a password: unpack it first")
     # With other methods, zipfile unpacks everything that it has read, without a limit.

@@ -91,21 +91,21 @@ def read_stamped(text: str) -> Checkpoint:
     return read_note(text) if "\n\n" in text else read_text(text)
 
 
-def read_kept(text: str) -> Checkpoint:
+def read_checkpoint_copy(text: str) -> Checkpoint:
     """Read a checkpoint that somebody stored: a signed note, or JSON of repermit that holds one.
 
     Raises ValueError, also if a note in the JSON is of another checkpoint.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if not text.lstrip().startswith(("{", "[")):
-        return read_note(_ended(text))
+        return read_note(_restore_line_break(text))
     try:
         return _read_json(text)
     except RecursionError:
         raise ValueError("nested without end") from None
 
 
-def _ended(note: str) -> str:
+def _restore_line_break(note: str) -> str:
     """Return a note with its final line break, which is easily lost in copying."""
     return f"{note.strip()}\n"
 
@@ -124,7 +124,7 @@ def _read_json(text: str) -> Checkpoint:
     return replace(checkpoint, note=note)
 
 
-def signers(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> list[PublicKey]:
+def list_signers(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> list[PublicKey]:
     """Return the keys, of those given, that signed a checkpoint.
 
     Raises ValueError if a signature names one of these keys and is not by it, or if the note is of
@@ -134,4 +134,4 @@ def signers(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> list[PublicKey
         return []
     if read_note(checkpoint.note) != checkpoint:
         raise ValueError("its note is of another checkpoint")
-    return Note.read(checkpoint.note).signers(keys)
+    return Note.read(checkpoint.note).list_signers(keys)

@@ -20,7 +20,7 @@ _SIGNATURE_BYTES = 64
 # The end of the year 9999, after which no clock of ours goes.
 _LAST_SECOND = 253_402_300_799
 _MARK = "— "
-# No white space and no control characters; the same signs stand in proof-format.md.
+# No white space and no control characters; the same as in proof-format.md.
 _NAME = r"[^+\0- \x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
 _VERIFIER_KEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/]+={{0,2}})")
 _PRIME = 2**255 - 19
@@ -28,17 +28,21 @@ _Y_OF_ORDER_8 = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E82
 _Y_OF_SMALL_ORDER = {0, 1, _PRIME - 1, _Y_OF_ORDER_8, _PRIME - _Y_OF_ORDER_8}
 
 LARGEST = 100_000
-"""Characters that a note may have: a few hundred without its signatures, 200 for each of those."""
+"""The maximum characters of a note: a few hundred, and some 200 for each signature."""
 
 
-def key_id(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:
-    """Return the first four octets of SHA-256(name ‖ 0x0A ‖ kind of signature ‖ public key)."""
+def compute_key_id(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:
+    """Return a key's id: the first four octets of SHA-256(name ‖ 0x0A ‖ kind ‖ public key)."""
     return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:_ID_BYTES]
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """The public half of a key, `public` in 32 octets, with the name under which it signs."""
+    """The public half of a signing key.
+
+    - `name`: the name under which it signs.
+    - `public`: 32 octets.
+    """
 
     KIND: ClassVar[bytes] = _ED25519
 
@@ -46,7 +50,7 @@ class PublicKey:
     public: bytes
 
     def __str__(self) -> str:
-        """Return it as a C2SP verifier key: name+id+base64(kind of signature ‖ public key)."""
+        """Return the key as a C2SP verifier key: name+id+base64(kind of signature ‖ public key)."""
         encoded = base64.b64encode(self.KIND + self.public).decode()
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
@@ -59,21 +63,21 @@ class PublicKey:
         name, key_id_hex, encoded = match.groups()
         octets = base64.b64decode(encoded, validate=True)
         key = cls(name, octets[1:])
-        # Of several base64 texts that mean the same octets only one is right.
-        is_whole = len(key.public) == _KEY_BYTES and octets[:1] == cls.KIND
+        is_valid = len(key.public) == _KEY_BYTES and octets[:1] == cls.KIND
         y = int.from_bytes(key.public, "little") & (2**255 - 1)
-        is_whole = is_whole and y < _PRIME and y not in _Y_OF_SMALL_ORDER
-        if not is_whole or key.id.hex() != key_id_hex or str(key) != text:
+        is_valid = is_valid and y < _PRIME and y not in _Y_OF_SMALL_ORDER
+        # Several base64 texts may decode to the same octets; only the canonical one is accepted.
+        if not is_valid or key.id.hex() != key_id_hex or str(key) != text:
             raise ValueError("a verifier key whose parts do not belong together")
         return key
 
     @property
     def id(self) -> bytes:
         """Return the four octets by which a signature names its key."""
-        return key_id(self.name, self.public, self.KIND)
+        return compute_key_id(self.name, self.public, self.KIND)
 
     def is_by(self, signature: bytes, text: str) -> bool:
-        """Say whether a signature is by this key, over a note's text."""
+        """Say whether this key made a signature over a note's text."""
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())
         except InvalidSignature:
@@ -82,16 +86,16 @@ class PublicKey:
 
 
 class WitnessKey(PublicKey):
-    """The public half of a witness's key, whose cosignatures tell when they were made.
+    """The public half of a witness's key; its cosignatures contain the time of signing.
 
-    https://c2sp.org/tlog-cosignature, the type for Ed25519: 8 octets of a POSIX timestamp, and a
-    signature over a header, that time, and the note's text.
+    A cosignature has 8 octets of a POSIX timestamp, and an Ed25519 signature over a header, that
+    time, and the note's text (https://c2sp.org/tlog-cosignature).
     """
 
     KIND: ClassVar[bytes] = b"\x04"
 
     def is_by(self, signature: bytes, text: str) -> bool:
-        """Say whether a cosignature is by this key, over a note's text."""
+        """Say whether this key made a cosignature over a note's text."""
         seconds = read_cosigned_at(signature)
         if not seconds:
             return False
@@ -108,7 +112,7 @@ def read_any_key(text: str) -> PublicKey:
 
 
 def read_cosigned_at(signature: bytes) -> int:
-    """Return when a cosignature says that it was made, in POSIX seconds; 0 for what is none."""
+    """Return the time that a cosignature claims, in POSIX seconds; 0 for another signature."""
     if len(signature) != _TIME_BYTES + _SIGNATURE_BYTES:
         return 0
     seconds = int.from_bytes(signature[:_TIME_BYTES])
@@ -122,7 +126,7 @@ def public_key(name: str, seed: bytes) -> PublicKey:
 
 
 def sign_note(text: str, *, name: str, seed: bytes) -> str:
-    """Return a text, whose last line must end, as a note under one signature.
+    """Return a text as a note with one signature; the text must end with a line break.
 
     Ed25519 is deterministic: the same text gives the same note.
     """
@@ -133,7 +137,7 @@ def sign_note(text: str, *, name: str, seed: bytes) -> str:
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature line: the name and the id of its key, and what that made."""
+    """A signature line of a note: name and id of the key, and the signature in `octets`."""
 
     name: str
     id: bytes
@@ -142,24 +146,25 @@ class Signature:
 
 @dataclass(frozen=True)
 class Note:
-    """A note: its text, with the line break at its end, and the signatures below."""
+    """A signed note: its text, with the final line break, and the signatures below it."""
 
     text: str
     signatures: tuple[Signature, ...]
 
     @classmethod
     def read(cls, note: str) -> Self:
-        """Read a note, whose signatures are not checked yet; raises ValueError for another text."""
+        """Read a note without verifying its signatures; raises ValueError for another text."""
         text, separator, lines = note.rpartition("\n\n")
-        is_plain = not any(sign < " " for sign in note.replace("\n", ""))
-        if not (separator and lines.endswith("\n") and is_plain and len(note) <= LARGEST):
+        has_controls = any(char < " " for char in note.replace("\n", ""))
+        is_complete = separator and lines.endswith("\n")
+        if not is_complete or has_controls or len(note) > LARGEST:
             raise ValueError("no signed note")
-        return cls(f"{text}\n", tuple(map(_signature, lines[:-1].split("\n"))))
+        return cls(f"{text}\n", tuple(map(_parse_signature, lines[:-1].split("\n"))))
 
-    def signers(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
-        """Return those of some keys that signed this; others' signatures are left alone.
+    def list_signers(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
+        """Return the keys, of those given, that signed the note; ignores other signatures.
 
-        Raises ValueError where a signature names one of these keys and is not by it.
+        Raises ValueError if a signature names one of these keys and is not by it.
         """
         return [key for key in keys if self._is_signed_by(key)]
 
@@ -174,13 +179,13 @@ class Note:
         return bool(own_signatures)
 
 
-def _signature(line: str) -> Signature:
+def _parse_signature(line: str) -> Signature:
     name, _, encoded = line.removeprefix(_MARK).partition(" ")
     try:
         octets = base64.b64decode(encoded, validate=True)
     except ValueError:
         octets = b""
-    is_whole = len(octets) > _ID_BYTES and base64.b64encode(octets).decode() == encoded
-    if not line.startswith(_MARK) or not name or "+" in name or not is_whole:
+    is_canonical = len(octets) > _ID_BYTES and base64.b64encode(octets).decode() == encoded
+    if not line.startswith(_MARK) or not name or "+" in name or not is_canonical:
         raise ValueError("no signature line")
     return Signature(name, octets[:_ID_BYTES], octets[_ID_BYTES:])

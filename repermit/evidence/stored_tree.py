@@ -17,7 +17,7 @@ from repermit.db.models.base import PreparedQuery
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
 from repermit.evidence.chain import KEPT_LEVEL, parse_hashes, read_frontier
-from repermit.evidence.chain_reader import leaf_of, read_rows
+from repermit.evidence.chain_reader import read_rows, try_compute_leaf
 from repermit.evidence.entries import Checkpoint, is_hash
 from repermit.evidence.merkle import (
     Frontier,
@@ -45,10 +45,10 @@ def checkpoint() -> Checkpoint:
     return Checkpoint(seq=head.seq, hash=head.hash, root=head.root)
 
 
-def checkpoint_at(seq: int) -> Checkpoint:
+def compute_checkpoint_at(seq: int) -> Checkpoint:
     """Return the checkpoint right after an entry; raises Refused if the tree has gaps."""
     parts = split_into_perfect_subtrees(Range(0, seq))
-    known = _hashes_of(parts)
+    known = _find_subtree_hashes(parts)
     row: Evidence | None = Evidence.get_or_none(Evidence.seq == seq)
     if row is None or len(known) != len(parts):
         raise Refused(GAPS)
@@ -66,7 +66,7 @@ def is_of_record(checkpoint: Checkpoint) -> bool:
     if checkpoint.seq == 0:
         return True
     try:
-        return checkpoint_at(checkpoint.seq) == checkpoint
+        return compute_checkpoint_at(checkpoint.seq) == checkpoint
     except Refused:
         return False
 
@@ -92,32 +92,37 @@ class MerkleProofs:
                 size=str(size),
                 seq=str(seq),
             )
-        return self._hashes(list_inclusion_path(seq - 1, size))
+        return self._compute_range_hashes(list_inclusion_path(seq - 1, size))
 
     def prove_consistency(self, earlier: Checkpoint) -> tuple[str, ...]:
         """Return the proof that the record extends an earlier checkpoint (RFC 9162 §2.1.4), in hex.
 
         Raises Refused if it does not, or if that checkpoint is of the empty record.
         """
-        if not 1 <= earlier.seq <= self._checkpoint.seq or checkpoint_at(earlier.seq) != earlier:
+        if (
+            not 1 <= earlier.seq <= self._checkpoint.seq
+            or compute_checkpoint_at(earlier.seq) != earlier
+        ):
             raise Refused(
                 "the record does not go on from that checkpoint, at entry %(seq)s; see "
                 "`repermit verify --checkpoint FILE`",
                 code="not_gone_on",
                 seq=earlier.seq,
             )
-        return self._hashes(list_consistency_path(earlier.seq, self._checkpoint.seq))
+        return self._compute_range_hashes(list_consistency_path(earlier.seq, self._checkpoint.seq))
 
-    def _hashes(self, ranges: Sequence[Range]) -> tuple[str, ...]:
+    def _compute_range_hashes(self, ranges: Sequence[Range]) -> tuple[str, ...]:
         parts = [split_into_perfect_subtrees(subtree) for subtree in ranges]
-        self._learn([part for subparts in parts for part in subparts if not _is_small(part)])
+        self._load_large_hashes(
+            [part for subparts in parts for part in subparts if not _is_small(part)]
+        )
         return tuple(
             combine_hashes([self._hash(part) for part in subparts]).hex() for subparts in parts
         )
 
-    def _learn(self, parts: Sequence[Range]) -> None:
+    def _load_large_hashes(self, parts: Sequence[Range]) -> None:
         missing = [part for part in parts if part not in self._large]
-        self._large |= _kept(missing)
+        self._large |= _read_stored_hashes(missing)
 
     def _hash(self, part: Range) -> bytes:
         """Return the hash of a perfect subtree; raises Refused if entries or nodes are missing."""
@@ -136,7 +141,7 @@ class MerkleProofs:
         """Return the leaves of an aligned block, up to the checkpoint; None for a missing entry."""
         first = (block << KEPT_LEVEL) + 1
         last = min(first + (1 << KEPT_LEVEL) - 1, self._checkpoint.seq)
-        leaves = {row["seq"]: leaf_of(row) for row in read_rows(first, last)}
+        leaves = {row["seq"]: try_compute_leaf(row) for row in read_rows(first, last)}
         in_order = (leaves.get(seq) for seq in range(first, last + 1))
         return [bytes.fromhex(leaf) if leaf else None for leaf in in_order]
 
@@ -177,21 +182,23 @@ def verify_consistency_proof(consistency: Mapping[str, Any], checkpoint: Checkpo
     return verify_consistency(root, checkpoint.seq, steps, older=older, first=seq)
 
 
-def _hashes_of(parts: Sequence[Range]) -> dict[Range, bytes]:
+def _find_subtree_hashes(parts: Sequence[Range]) -> dict[Range, bytes]:
     """Return the hashes of perfect subtrees: large ones as stored, small ones computed."""
     small = list(filter(_is_small, parts))
     large = [part for part in parts if part not in small]
-    return _kept(large) | _made(small)
+    return _read_stored_hashes(large) | _compute_hashes(small)
 
 
 def _is_small(part: Range) -> bool:
     return part.end - part.start < 1 << KEPT_LEVEL
 
 
-def _kept(parts: Sequence[Range]) -> dict[Range, bytes]:
+def _read_stored_hashes(parts: Sequence[Range]) -> dict[Range, bytes]:
     part_by_node = {locate_node(part): part for part in parts}
     rows = (
-        _nodes(len(part_by_node)).rows(*chain.from_iterable(part_by_node)) if part_by_node else ()
+        _make_node_query(len(part_by_node)).rows(*chain.from_iterable(part_by_node))
+        if part_by_node
+        else ()
     )
     return {
         part_by_node[node.level, node.place]: bytes.fromhex(node.hash)
@@ -201,32 +208,32 @@ def _kept(parts: Sequence[Range]) -> dict[Range, bytes]:
 
 
 @cache
-def _nodes(count: int) -> PreparedQuery:
+def _make_node_query(count: int) -> PreparedQuery:
     """Return the query for `count` nodes, by the level and place of each."""
 
     def compose(*places: Any) -> Any:
         one_by_one = zip(places[::2], places[1::2], strict=True)
-        stands_there = (
+        is_at_place = (
             (EvidenceNode.level == level) & (EvidenceNode.place == place)
             for level, place in one_by_one
         )
-        return EvidenceNode.select().where(reduce(or_, stands_there))
+        return EvidenceNode.select().where(reduce(or_, is_at_place))
 
     return PreparedQuery(compose, 2 * count)
 
 
-def _made(parts: Sequence[Range]) -> dict[Range, bytes]:
+def _compute_hashes(parts: Sequence[Range]) -> dict[Range, bytes]:
     """Compute small subtrees from their entries; a path needs two short runs of them at most."""
     digests: dict[Range, bytes] = {}
     for part in parts:
-        leaves = [leaf_of(row) for row in read_rows(part.start + 1, part.end)]
+        leaves = [try_compute_leaf(row) for row in read_rows(part.start + 1, part.end)]
         readable = [bytes.fromhex(leaf) for leaf in leaves if leaf]
         if len(readable) == part.end - part.start:
             digests[part] = compute_root(readable)
     return digests
 
 
-# --- Whether the stored Merkle tree is the one that the entries make. -----------------------------
+# --- Checking the stored Merkle tree against the entries. -----------------------------------------
 
 
 class StoredTree:
@@ -239,7 +246,9 @@ class StoredTree:
             (level, place): digest for level, place, digest in query.tuples()
         }
         digest = read_frontier(head)
-        self._roots = dict(zip(map(locate_node, _parts(digest.size)), digest.hashes, strict=True))
+        self._roots = dict(
+            zip(map(locate_node, _split_tree(digest.size)), digest.hashes, strict=True)
+        )
         self._last = next(reversed(parse_hashes(head.frontier)), None)
         self._made = Frontier()
 
@@ -252,8 +261,8 @@ class StoredTree:
         hashes = self._made.hashes
         # The first comparison is fast and nearly always false.
         if hashes and hashes[-1] == self._last and self._is_complete():
-            what = "the Merkle tree knows nothing of it"
-            return Fault(self._made.size + 1, How.INSERTED, what)
+            detail = "the Merkle tree knows nothing of it"
+            return Fault(self._made.size + 1, How.INSERTED, detail)
         for node in self._made.add(bytes.fromhex(leaf), min_level=KEPT_LEVEL):
             stored = self._nodes.get((node.level, node.place))
             if stored != node.hash.hex():
@@ -264,14 +273,14 @@ class StoredTree:
         """Return the first fault of the stored tree once all entries were added."""
         frontier = b"".join(self._made.hashes).hex()
         if (self._head.frontier, self._head.root) == (frontier, self.root()):
-            return self._beyond()
+            return self._find_subtree_beyond()
         if self._head.frontier == frontier:
             return Fault(self._made.size, How.HEAD, "the root")
-        part = self._first_difference()
-        is_kept = part.end - part.start >= 1 << KEPT_LEVEL
-        is_of_one_piece = self._head.root == combine_hashes(parse_hashes(self._head.frontier)).hex()
-        if is_of_one_piece and not is_kept:
-            return _rewritten(part.start + 1, self._made.size)
+        part = self._find_first_difference()
+        is_stored_level = part.end - part.start >= 1 << KEPT_LEVEL
+        is_consistent = self._head.root == combine_hashes(parse_hashes(self._head.frontier)).hex()
+        if is_consistent and not is_stored_level:
+            return _make_rewrite_fault(part.start + 1, self._made.size)
         return Fault(part.start + 1, How.TREE, "the frontier")
 
     def matches(self) -> bool:
@@ -289,7 +298,7 @@ class StoredTree:
             return Fault(first, How.TREE, "a subtree is missing")
         # The subtrees in a larger one hold, so it must have been altered itself.
         if node.level == KEPT_LEVEL and self._is_vouched_for(node, stored):
-            return _rewritten(first, first - 1 + (1 << node.level))
+            return _make_rewrite_fault(first, first - 1 + (1 << node.level))
         return Fault(first, How.TREE, "a subtree")
 
     def _is_vouched_for(self, node: Node, stored: str) -> bool:
@@ -304,7 +313,7 @@ class StoredTree:
         except ValueError:
             return False
 
-    def _beyond(self) -> Fault | None:
+    def _find_subtree_beyond(self) -> Fault | None:
         """Return a fault for the first stored subtree over entries that do not exist."""
         size = self._made.size
         beyond = [place << level for level, place in self._nodes if (place + 1) << level > size]
@@ -312,16 +321,16 @@ class StoredTree:
             return None
         return Fault(min(beyond) + 1, How.TREE, "a subtree over entries that there are not")
 
-    def _first_difference(self) -> Range:
+    def _find_first_difference(self) -> Range:
         """Return the first part of the frontier that differs from the stored one."""
-        parts = zip(_parts(self._made.size), self._made.hashes, strict=True)
+        parts = zip(_split_tree(self._made.size), self._made.hashes, strict=True)
         differ = (part for part, made in parts if self._roots.get(locate_node(part)) != made)
         return next(differ, Range(self._made.size, self._made.size))
 
 
-def _rewritten(first: int, last: int) -> Fault:
+def _make_rewrite_fault(first: int, last: int) -> Fault:
     return Fault(first, How.REWRITTEN, f"from {first} to {last}, or one of them")
 
 
-def _parts(size: int) -> list[Range]:
+def _split_tree(size: int) -> list[Range]:
     return split_into_perfect_subtrees(Range(0, size))

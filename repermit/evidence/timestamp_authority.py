@@ -1,4 +1,4 @@
-"""The authorities whose certificates vouch for timestamps, in the record: each since when."""
+"""The entries of the record that name timestamping authorities, with their certificates."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain, chain_reader, timestamp_token
 from repermit.evidence.checkpoint_occasions import claim
-from repermit.evidence.entries import Entry, canonical
+from repermit.evidence.entries import Entry, encode_canonical_json
 from repermit.evidence.timestamps import decode, encode
 
 EVENT = "timestamp_authority"
-"""Name of the entries, and of the keys of `meta` under which each is noted once."""
+"""The event of these entries, and the prefix of the keys of `meta` that claim each of them."""
 
-_CLOCKS = timedelta(days=1)
-"""By so much the clocks of an authority and of this machine may differ."""
+_MAX_CLOCK_DIFFERENCE = timedelta(days=1)
+"""The maximum difference between the clocks of an authority and of this machine."""
 
 
 @dataclass(frozen=True)
 class NotedAuthority:
-    """An authority that the record names: its certificates, and the time of that entry.
+    """An authority that the record names.
 
-    That is not before the times of the entries in front of it, whatever it tells itself.
+    - `at`: the latest time of that entry and those before it, as an entry's own may be forged.
     """
 
     at: datetime
@@ -38,41 +38,56 @@ class NotedAuthority:
 def find_vouching(
     reply: bytes, text: str, authorities: Sequence[x509.Certificate]
 ) -> Sequence[x509.Certificate]:
-    """Return the certificate that a token which holds leads to; all where it takes several."""
-    for one in authorities:
+    """Return the one certificate that a valid token's signature leads to, or all if it needs more.
+
+    - `reply`: holds the token.
+    - `text`: the text that the token is over.
+    """
+    for certificate in authorities:
         with suppress(ValueError):
-            timestamp_token.read_token(reply, text, authorities=[one])
-            return [one]
+            timestamp_token.read_token(reply, text, authorities=[certificate])
+            return [certificate]
     return authorities
 
 
 def note_authority(certificates: Sequence[x509.Certificate], *, now: datetime) -> None:
-    """Append, once, whose certificates vouch for timestamps; ends the caller's transaction."""
-    told = [encode(one.public_bytes(Encoding.DER)) for one in certificates]
-    if claim(f"{EVENT} {hashlib.sha256(canonical(told).encode()).hexdigest()}", now):
-        names = "; ".join(one.subject.rfc4514_string() for one in certificates)
-        said = {"name": names, "certificates": told}
-        chain.append(Entry(event=EVENT, at=now, actor="job", consent=said))
+    """Append an entry with the certificates that vouch for timestamps, unless there is one.
+
+    Must be the last step of the caller's transaction, as `chain.append`.
+    """
+    encoded = [encode(certificate.public_bytes(Encoding.DER)) for certificate in certificates]
+    if claim(f"{EVENT} {hashlib.sha256(encode_canonical_json(encoded).encode()).hexdigest()}", now):
+        names = "; ".join(certificate.subject.rfc4514_string() for certificate in certificates)
+        consent = {"name": names, "certificates": encoded}
+        chain.append(Entry(event=EVENT, at=now, actor="job", consent=consent))
 
 
-def noted_authorities() -> list[NotedAuthority]:
-    """Return the authorities that the record names, the oldest first; the chain must hold."""
-    found = []
+def read_recorded_authorities() -> list[NotedAuthority]:
+    """Return the authorities that the record names, the oldest first.
+
+    The chain must already be verified.
+    """
+    authorities = []
     for row in list(Evidence.select().where(Evidence.event == EVENT).order_by(Evidence.seq)):
         parts = chain_reader.read_entry(row.seq)["parts"]
         latest = Evidence.select().where(Evidence.seq <= row.seq).order_by(Evidence.at.desc())
-        # Whoever writes into the database may have put anything there.
+        # Somebody with access to the database may have written anything there.
         with suppress(ValueError, LookupError, TypeError, x509.InvalidVersion):
-            told = parts["consent"]["content"]["certificates"]
-            certificates = [x509.load_der_x509_certificate(decode(one)) for one in told]
-            found.append(NotedAuthority(latest.get().at, certificates))
-    return found
+            encoded = parts["consent"]["content"]["certificates"]
+            certificates = [x509.load_der_x509_certificate(decode(text)) for text in encoded]
+            authorities.append(NotedAuthority(latest.get().at, certificates))
+    return authorities
 
 
-def certificates_at(noted: Sequence[NotedAuthority], at: datetime) -> list[x509.Certificate]:
-    """Return the certificates that the record named when a token says that it was made.
+def select_certificates(noted: Sequence[NotedAuthority], at: datetime) -> list[x509.Certificate]:
+    """Return the certificates that the record named at the time of a token.
 
-    So one that is put into the record later vouches for no earlier time; but whoever can write to
-    the database dates its entry, too.
+    A certificate that is recorded later does not vouch for an earlier time. But somebody who can
+    write to the database can also forge the time of its entry.
     """
-    return [one for known in noted if known.at - _CLOCKS <= at for one in known.certificates]
+    return [
+        certificate
+        for authority in noted
+        if authority.at - _MAX_CLOCK_DIFFERENCE <= at
+        for certificate in authority.certificates
+    ]

@@ -14,7 +14,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import timestamp_authority, timestamp_token, timestamps
-from repermit.evidence.http_post import LONGEST_PROBLEM, describe_failure, post
+from repermit.evidence.http_post import MAX_PROBLEM_LENGTH, describe_failure, post
 from repermit.settings.definitions import Settings
 
 _INITIAL_BACKOFF = timedelta(minutes=1)
@@ -60,15 +60,15 @@ def request_timestamps(
         if should_stop():
             break
         now = clock.now()
-        if row.next_at > now or not _claim(database, row, now):
+        if row.next_at > now or not _claim_timestamp(database, row, now):
             continue
         url = settings.evidence.timestamp_url
-        is_received = _request(database, row, url, authorities, now)
+        is_received = _request_timestamp(database, row, url, authorities, now)
         received, failed = received + is_received, failed + (not is_received)
     return RequestCounts(received, failed)
 
 
-def _claim(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:
+def _claim_timestamp(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:
     """Claim a timestamp by delaying its next try; return whether this process got it."""
     backoff = min(_INITIAL_BACKOFF * 2 ** min(row.attempts, _MAX_DOUBLINGS), _MAX_BACKOFF)
     with database.atomic():
@@ -83,7 +83,7 @@ def _claim(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:
         )
 
 
-def _request(
+def _request_timestamp(
     database: Database,
     row: EvidenceTimestamp,
     url: str,
@@ -92,7 +92,7 @@ def _request(
 ) -> bool:
     request = timestamp_token.make_request(row.note)
     try:
-        reply = _post(url, request.octets)
+        reply = _post_request(url, request.octets)
         token = timestamp_token.read_token(
             reply, row.note, authorities=authorities, nonce=request.nonce
         )
@@ -100,28 +100,28 @@ def _request(
         reason = describe_failure(error)
         _log.warning("no timestamp (%s): %s", row.occasion.partition(" ")[0], reason)
         with database.atomic():
-            _keep(row, problem=reason)
+            _update(row, problem=reason)
         return False
     vouching = timestamp_authority.find_vouching(reply, row.note, authorities)
     with database.atomic():
-        _keep(
+        _update(
             row,
             reply=timestamps.encode(reply),
             stamped_at=token.at,
-            authority=token.by[:LONGEST_PROBLEM],
+            authority=token.by[:MAX_PROBLEM_LENGTH],
             problem="",
         )
         timestamp_authority.note_authority(vouching, now=now)
     return True
 
 
-def _keep(row: EvidenceTimestamp, **values: object) -> None:
+def _update(row: EvidenceTimestamp, **values: object) -> None:
     EvidenceTimestamp.update(**values).where(
         EvidenceTimestamp.id == row.id, EvidenceTimestamp.reply == ""
     ).execute()
 
 
-def _post(url: str, octets: bytes) -> bytes:
+def _post_request(url: str, octets: bytes) -> bytes:
     status, reply = post(url, octets, headers=_HEADERS, max_bytes=timestamp_token.LARGEST)
     if status != requests.codes.ok:
         raise ValueError(f"the authority answers {status}")

@@ -1,4 +1,4 @@
-"""Timestamp tokens (RFC 3161): what one says, and whether an authority vouches for it."""
+"""Timestamp tokens (RFC 3161): requesting, reading and verifying them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ _BROKEN = (
 )  # fmt: skip
 
 LARGEST = 200_000
-"""Octets that a reply may have; one with three certificates has some 6,000."""
+"""The maximum octets of a reply; one with three certificates has some 6,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """What a token says: that somebody had a text at a moment, `by` is whose certificate says it.
+    """A timestamp token: a text existed at the time `at`.
 
-    `serial` is the number that the authority gave it. `is_checked` says that the authority's
-    signature was verified.
+    - `by`: the subject of the certificate that signed it; "" if the reply has no certificate.
+    - `serial`: the number that the authority gave it.
+    - `is_checked`: whether the authority's signature was verified.
     """
 
     at: datetime
@@ -49,7 +50,7 @@ class Token:
 
 @dataclass(frozen=True)
 class TimestampRequest:
-    """A request to an authority: its octets, and the number by which the reply is known as its."""
+    """A request to an authority: its octets, and the nonce that the reply must have."""
 
     octets: bytes
     nonce: int
@@ -58,9 +59,9 @@ class TimestampRequest:
 def make_request(text: str) -> TimestampRequest:
     """Return a request for a timestamp over the SHA-256 of a text, with a new random nonce."""
     builder = TimestampRequestBuilder().data(text.encode()).hash_algorithm(HashAlgorithm.SHA256)
-    made = builder.cert_request(cert_request=True).build()
-    assert made.nonce is not None  # noqa: S101  the builder adds one by itself
-    return TimestampRequest(made.as_bytes(), made.nonce)
+    request = builder.cert_request(cert_request=True).build()
+    assert request.nonce is not None  # noqa: S101  the builder adds one by itself
+    return TimestampRequest(request.as_bytes(), request.nonce)
 
 
 def read_authorities(path: str) -> tuple[x509.Certificate, ...]:
@@ -68,8 +69,8 @@ def read_authorities(path: str) -> tuple[x509.Certificate, ...]:
     return tuple(x509.load_pem_x509_certificates(Path(path).read_bytes()))
 
 
-def authorities_of(settings: Settings) -> tuple[x509.Certificate, ...]:
-    """Return the authorities of the settings, none where they name none or cannot be read."""
+def read_configured_authorities(settings: Settings) -> tuple[x509.Certificate, ...]:
+    """Return the authorities in the settings; empty without any, or if they cannot be read."""
     path = settings.evidence.timestamp_ca_file
     try:
         return read_authorities(path) if path else ()
@@ -84,65 +85,69 @@ def read_token(
     authorities: Sequence[x509.Certificate] = (),
     nonce: int | None = None,
 ) -> Token:
-    """Return what a reply (a TimeStampResp, DER) says of a text; raises ValueError if it does not.
+    """Return the token in a reply (a TimeStampResp, DER); raises ValueError if it is not valid.
 
-    With `authorities`, its signature must lead to one of them, and its certificates must have been
-    valid at the moment that it tells. With `nonce`, it must be the reply to that request.
+    - `text`: the text that it must be over.
+    - `authorities`: if given, its signature must lead to one of them, and its certificates must
+      have been valid at its time.
+    - `nonce`: if given, it must be the reply to that request.
     """
     if len(reply) > LARGEST:
         raise ValueError("it is too large")
     try:
-        found = decode_timestamp_response(reply)
-        if found.status != PKIStatus.GRANTED:
+        response = decode_timestamp_response(reply)
+        if response.status != PKIStatus.GRANTED:
             raise ValueError("it was refused")
-        info = found.tst_info
+        info = response.tst_info
         if info.version != 1 or info.serial_number < 0:
             raise ValueError("it has another version, or no serial number")
         imprint = info.message_imprint
-        if imprint.hash_algorithm != _SHA256 or imprint.message != _digest(text):
+        if imprint.hash_algorithm != _SHA256 or imprint.message != _hash_text(text):
             raise ValueError("it is of another checkpoint")
         if authorities:
-            _verify(found, text, authorities, nonce)
+            _verify(response, text, authorities, nonce)
         return Token(
             at=info.gen_time.astimezone(UTC),
-            by=_signer(found),
+            by=_find_signer(response),
             serial=info.serial_number,
             is_checked=bool(authorities),
         )
     except _BROKEN as error:
-        raise ValueError(_reason(error)) from None
+        raise ValueError(_shorten_reason(error)) from None
 
 
-def _reason(error: Exception) -> str:
-    """Return in a few words why a reply does not hold."""
-    told = str(error)
-    # Of OpenSSL's stack of errors this alone tells something.
-    found = re.search(r"Verify error: ([a-zA-Z -]+)", told)
-    if found:
-        return found[1]
-    return told.partition(": ErrorStack")[0].partition("ASN.1")[0] or "it is no timestamp"
+def _shorten_reason(error: Exception) -> str:
+    """Return in a few words why a reply is not valid."""
+    message = str(error)
+    # The only informative part of OpenSSL's stack of errors.
+    cause = re.search(r"Verify error: ([a-zA-Z -]+)", message)
+    if cause:
+        return cause[1]
+    return message.partition(": ErrorStack")[0].partition("ASN.1")[0] or "it is no timestamp"
 
 
-def _digest(text: str) -> bytes:
+def _hash_text(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
 def _verify(
-    found: TimeStampResponse,
+    response: TimeStampResponse,
     text: str,
     authorities: Sequence[x509.Certificate],
     nonce: int | None,
 ) -> None:
     builder = VerifierBuilder(roots=list(authorities), nonce=nonce)
-    if not builder.build().verify(found, _digest(text)):
+    if not builder.build().verify(response, _hash_text(text)):
         raise ValueError("it does not hold")
 
 
-def _signer(found: TimeStampResponse) -> str:
-    """Return whose certificate signed, as far as the reply has it; "" if it has not."""
-    signers = {(one.issuer, one.serial_number) for one in found.signed_data.signer_infos}
-    for octets in found.signed_data.certificates:
-        one = x509.load_der_x509_certificate(bytes(octets))
-        if (one.issuer, one.serial_number) in signers:
-            return one.subject.rfc4514_string()
+def _find_signer(response: TimeStampResponse) -> str:
+    """Return the subject of the certificate that signed; "" if the reply does not have it."""
+    signers = {
+        (signer.issuer, signer.serial_number) for signer in response.signed_data.signer_infos
+    }
+    for octets in response.signed_data.certificates:
+        certificate = x509.load_der_x509_certificate(bytes(octets))
+        if (certificate.issuer, certificate.serial_number) in signers:
+            return certificate.subject.rfc4514_string()
     return ""

@@ -81,7 +81,7 @@ class Timestamps:
 
     def __init__(self, checkpoint: Checkpoint, paths: MerkleProofs) -> None:
         self._paths = paths
-        # Of several over one checkpoint, the first that was received.
+        # The first received of several timestamps over one checkpoint.
         self._ids = {
             row.seq: row.id for row in reversed(list_received()) if row.seq <= checkpoint.seq
         }
@@ -122,11 +122,11 @@ def encode(reply: bytes) -> str:
     return base64.b64encode(reply).decode()
 
 
-def decode(kept_reply: Any) -> bytes:
+def decode(stored_reply: Any) -> bytes:
     """Return the bytes of a stored reply; raises ValueError if it is not canonical base64."""
-    if not isinstance(kept_reply, str):
+    if not isinstance(stored_reply, str):
         raise ValueError("no text")  # noqa: TRY004  as for any other that is no reply
-    octets = base64.b64decode(kept_reply, validate=True)
-    if encode(octets) != kept_reply:
+    octets = base64.b64decode(stored_reply, validate=True)
+    if encode(octets) != stored_reply:
         raise ValueError("base64 in another form")
     return octets

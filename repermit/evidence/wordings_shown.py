@@ -1,4 +1,4 @@
-"""Whether the wordings that entries and campaigns name are there, and are what they were."""
+"""Checking that the wordings named by entries and campaigns exist and were not altered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from repermit.evidence.verify.diagnosis import Fault, How
 
 _CHUNK = 500
 
-# In what an entry says, a digest under one of these names, or further down, is a wording's.
+# In an entry's content, a digest under one of these names, at any depth, is a wording's.
 _NAMES = r"[^\"]*wordings?|told|attest|own_subject|own_text|own_html"
 _DIGEST = re.compile(r'":"([0-9a-f]{64})"')
 _FURTHER_DOWN = re.compile(rf'"(?:{_NAMES})":\{{')
@@ -25,7 +25,7 @@ _IS_NAME = re.compile(_NAMES)
 
 
 class Wordings:
-    """The wordings, each looked at once; `checked` counts them."""
+    """The wordings, each checked once; `checked` counts them."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -34,23 +34,23 @@ class Wordings:
 
     @property
     def is_any_wrong(self) -> bool:
-        """Say whether something is wrong with one that was looked up and has not been told."""
+        """Whether a wording has a fault that `find_faults` has not yielded yet."""
         return bool(self._wrong)
 
     def look_up(self, parts: Iterable[EntryPart]) -> None:
-        """Look at the wordings that these parts name, all at once."""
-        # A million parts name a handful, so that hardly any has to be read more closely.
-        fresh = (part for part in parts if not self._seen.issuperset(_digests_in(part)))
-        self._check({digest for part in fresh for digest in named_by(part)})
+        """Check the wordings that these parts name, in one query."""
+        # A million parts name a handful of wordings, so nearly all parts are skipped here.
+        unchecked = (part for part in parts if not self._seen.issuperset(_find_digests(part)))
+        self._check({digest for part in unchecked for digest in list_named_wordings(part)})
 
-    def faults(self, part: EntryPart) -> Iterator[Fault]:
-        """Yield what is wrong with the wordings that a part names, each once."""
-        for digest in sorted(named_by(part)):
+    def find_faults(self, part: EntryPart) -> Iterator[Fault]:
+        """Yield the faults of the wordings that a part names, each once."""
+        for digest in sorted(list_named_wordings(part)):
             if how := self._wrong.pop(digest, None):
                 yield Fault(part.seq, how, digest)
 
-    def of_campaigns(self) -> Iterator[Fault]:
-        """Yield what is wrong with those that campaigns use."""
+    def check_campaign_wordings(self) -> Iterator[Fault]:
+        """Yield the faults of the wordings that campaigns use."""
         used: Any = CampaignWording.select(CampaignWording.campaign, CampaignWording.wording)
         campaigns = {digest: number for number, digest in used.tuples()}
         self._check(campaigns.keys())
@@ -58,64 +58,67 @@ class Wordings:
             yield Fault(0, how, f"{digest}, of campaign {campaigns[digest]}")
         self._wrong.clear()
 
-    def of_nobody(self) -> Iterator[Fault]:
-        """Yield what is wrong with those that neither an entry nor a campaign names."""
+    def check_orphaned_wordings(self) -> Iterator[Fault]:
+        """Yield the faults of the wordings that neither an entry nor a campaign names."""
         last = ""
-        while some := list(
+        while batch := list(
             Wording.select().where(Wording.digest > last).order_by(Wording.digest).limit(_CHUNK)
         ):
-            for row in some:
-                if row.digest not in self._seen and not _holds(row):
+            for row in batch:
+                if row.digest not in self._seen and not _has_own_digest(row):
                     yield Fault(0, How.WORDING_ALTERED, row.digest)
                 self.checked += row.digest not in self._seen
-            last = some[-1].digest
+            last = batch[-1].digest
 
     def _check(self, digests: Iterable[str]) -> None:
-        fresh = sorted(set(digests) - self._seen)
-        self._seen.update(fresh)
-        for some in chunks(fresh, _CHUNK):
-            self._wrong |= _wrong(some)
-            self.checked += len(some)
+        unchecked = sorted(set(digests) - self._seen)
+        self._seen.update(unchecked)
+        for batch in chunks(unchecked, _CHUNK):
+            self._wrong |= _find_faults(batch)
+            self.checked += len(batch)
 
 
-def _digests_in(part: EntryPart) -> list[str]:
-    """Return what may be digests of wordings in a part, quickly."""
+def _find_digests(part: EntryPart) -> list[str]:
+    """Return all digests in a part, some of which may be of wordings; fast."""
     return _DIGEST.findall(str(part.json)) if part.part == "consent" else []
 
 
-def named_by(part: EntryPart) -> set[str]:
+def list_named_wordings(part: EntryPart) -> set[str]:
     """Return the digests of the wordings that a part names."""
     if part.part != "consent":
         return set()
     text = str(part.json)
-    # Within a string quotes are escaped, so that what looks like a name and a value is one.
-    found = {one[1] for one in _DIGEST.finditer(text) if _is_name(text, one.start())}
+    # Within a string quotes are escaped, so this pattern only matches a name and its value.
+    digests = {match[1] for match in _DIGEST.finditer(text) if _is_name(text, match.start())}
     if '":{' in text and _FURTHER_DOWN.search(text):
         with suppress(ValueError):
-            found.update(wordings_in(json.loads(text)))
-    return found
+            digests.update(iter_wordings_in(json.loads(text)))
+    return digests
 
 
 def _is_name(text: str, end: int) -> bool:
-    """Say whether what ends there, from the last quote on, is one of the names."""
+    """Say whether the text from the last quote before `end` is one of the names."""
     return _IS_NAME.fullmatch(text, text.rfind('"', 0, end) + 1, end) is not None
 
 
-def wordings_in(value: Any, *, is_named: bool = False) -> Iterator[str]:
-    """Yield the digests of wordings that a content names, at whatever depth."""
+def iter_wordings_in(value: Any, *, is_named: bool = False) -> Iterator[str]:
+    """Yield the digests of the wordings that a content names, at any depth."""
     if isinstance(value, dict):
-        for name, one in value.items():
-            yield from wordings_in(one, is_named=is_named or _IS_NAME.fullmatch(name) is not None)
+        for name, member in value.items():
+            is_under_name = is_named or _IS_NAME.fullmatch(name) is not None
+            yield from iter_wordings_in(member, is_named=is_under_name)
     elif is_named and is_hash(value):
         yield value
 
 
-def _wrong(digests: Sequence[str]) -> dict[str, How]:
-    found = {row.digest: row for row in Wording.select().where(Wording.digest.in_(digests))}
-    missing = {digest: How.WORDING_MISSING for digest in digests if digest not in found}
-    altered = {row.digest: How.WORDING_ALTERED for row in found.values() if not _holds(row)}
+def _find_faults(digests: Sequence[str]) -> dict[str, How]:
+    stored = {row.digest: row for row in Wording.select().where(Wording.digest.in_(digests))}
+    missing = {digest: How.WORDING_MISSING for digest in digests if digest not in stored}
+    altered = {
+        row.digest: How.WORDING_ALTERED for row in stored.values() if not _has_own_digest(row)
+    }
     return missing | altered
 
 
-def _holds(row: Wording) -> bool:
+def _has_own_digest(row: Wording) -> bool:
     return hashlib.sha256(str(row.content).encode()).hexdigest() == row.digest

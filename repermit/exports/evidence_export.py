@@ -19,11 +19,11 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain_reader, signed_checkpoint
 from repermit.evidence.asked_subjects import read_asked_subjects
-from repermit.evidence.cosigned_checkpoints import read_kept
+from repermit.evidence.cosigned_checkpoints import read_stored_checkpoints
 from repermit.evidence.entries import PARTS
 from repermit.evidence.stored_tree import GAPS
 from repermit.evidence.verify.evidence_export import EVENTS_BESIDE, FORMAT
-from repermit.evidence.wordings_shown import wordings_in
+from repermit.evidence.wordings_shown import iter_wordings_in
 from repermit.exports.export_rows import Record, StoredJson
 from repermit.settings.definitions import Settings
 
@@ -145,7 +145,7 @@ def write_evidence(
     head |= {"key": str(key)} if key else {}
     timestamps = _read_timestamps(point.seq)
     head |= {"timestamps": timestamps} if timestamps else {}
-    cosigned = [{"note": one.note} for one in read_kept() if 0 < one.seq <= point.seq]
+    cosigned = [{"note": one.note} for one in read_stored_checkpoints() if 0 < one.seq <= point.seq]
     head |= {"cosigned": cosigned} if cosigned else {}
     wording_digests: set[str] = set()
     campaigns: set[int] = set()
@@ -191,7 +191,7 @@ def _make_held_entry(row: Record, named: set[str], campaigns: set[int]) -> dict[
         if row[part] is not None
     }
     consent = parts.get("consent", {}).get("content", {})
-    named.update(wordings_in(consent))
+    named.update(iter_wordings_in(consent))
     if row["event"] == "launched" and "audience" in consent:
         campaigns.add(row["campaign"])
     digests = {part: row[f"{part}_digest"] for part in PARTS}
@@ -211,7 +211,7 @@ def _iter_leaves(last: int) -> Iterator[str]:
         for row in run:
             if row["seq"] > last:
                 return
-            leaf = chain_reader.leaf_of(row)
+            leaf = chain_reader.try_compute_leaf(row)
             if leaf is None:
                 raise Refused(GAPS)
             yield leaf

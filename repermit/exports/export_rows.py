@@ -80,7 +80,7 @@ class ToolFormat:
 # there, and where a first name ends cannot be known ("Anne Marie van der Berg"). Dates are
 # YYYY-MM-DD, as Mailchimp asks for, and which nobody can take for another day.
 def _read_tool_format(tool: Tool) -> ToolFormat:
-    tool_data = package_files.newsletter_tool(tool)["export"]
+    tool_data = package_files.load_newsletter_tool(tool)["export"]
     return ToolFormat(
         keep=tool_data["keep"],
         removed=tool_data["removed"],

@@ -46,8 +46,8 @@ class _StepText(NamedTuple):
 def _list_step_texts(tool: str, what: str) -> tuple[_StepText, ...]:
     if what not in {ExportKind.KEEP, ExportKind.REMOVED}:
         return ()
-    shared = package_files.newsletter_tool("shared_by_all")
-    tool_steps = package_files.newsletter_tool(Tool(tool))["steps"][what]
+    shared = package_files.load_newsletter_tool("shared_by_all")
+    tool_steps = package_files.load_newsletter_tool(Tool(tool))["steps"][what]
     last_steps = shared["after_keep"] if what == ExportKind.KEEP else [shared["not_in_it"]]
     return tuple(
         _StepText(**step) if isinstance(step, dict) else _StepText(step, step)

@@ -227,7 +227,7 @@ def _iter_subscribed(file: open_file.ListFile, comparison: _Comparison) -> Itera
     has_several_parts = len(file.parts) > 1
     for part in file.parts:
         name = part.name if has_several_parts else ""
-        for row in file.rows_of(part):
+        for row in file.iter_part_rows(part):
             comparison.rows += 1
             file_row = _parse_row(row, name, comparison)
             if file_row is not None and _note_row(file_row, comparison):

@@ -17,10 +17,10 @@ from repermit.contacts import counts
 from repermit.db.connection import Database, chunks, is_postgresql, iter_pages, proxy, run_sql
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.imports.staging import Picked
-from repermit.rules.consent import OWN_YES, Basis, Fate, Status, improves
+from repermit.rules.consent import OWN_YES, Basis, Fate, Status, is_better_basis
 
 NEW = (Fate.ASK, Fate.ROLE, Fate.CONFIRMED, Fate.CUSTOMER)
-"""The fates by which an address comes onto the list."""
+"""The fates that put an address onto the list."""
 
 _SAID_YES_SINCE = Contact.basis.in_(OWN_YES) & (Contact.basis_at > Picked.mark_at)
 _ID = 32
@@ -110,10 +110,10 @@ def _make_match_sql(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[An
 
 
 def _fill_in_fingerprints(database: Database, key: bytes) -> None:
-    lacking: Any = Picked.select(Picked.id, Picked.key).where(Picked.fingerprint.is_null())
+    incomplete: Any = Picked.select(Picked.id, Picked.key).where(Picked.fingerprint.is_null())
     cursor = database.cursor()  # type: ignore[no-untyped-call]
     placeholder = database.param
-    while batch := list(lacking.limit(_CHUNK).tuples()):
+    while batch := list(incomplete.limit(_CHUNK).tuples()):
         cursor.executemany(
             f"UPDATE picked SET fingerprint = {placeholder} WHERE id = {placeholder}",  # noqa: S608
             [
@@ -128,8 +128,8 @@ def select_better_bases(fate: Fate, basis: Basis) -> Any:
 
     - `fate`: the fate in the contact's row of the file.
     """
-    worse = ["", *(old for old in Basis if improves(old, basis))]
-    return _staged_contacts(Contact.id == Picked.contact).where(
+    worse = ["", *(old for old in Basis if is_better_basis(old, basis))]
+    return _select_staged_contacts(Contact.id == Picked.contact).where(
         Picked.said == fate,
         Picked.fate == Fate.DUPLICATE,
         Contact.status != Status.REMOVED,
@@ -139,14 +139,14 @@ def select_better_bases(fate: Fate, basis: Basis) -> Any:
 
 def select_opted_out() -> Any:
     """Return a query for the contacts that the file's opt-out marks remove."""
-    return _staged_contacts(Contact.id == Picked.contact).where(
+    return _select_staged_contacts(Contact.id == Picked.contact).where(
         Picked.fate == Fate.OPTED_OUT, Contact.status != Status.REMOVED, ~_SAID_YES_SINCE
     )
 
 
 def select_newly_added() -> Any:
     """Return a query for the contacts that were added with a proof or as customers."""
-    return _staged_contacts(Contact.uid == uid_of(Picked.ids)).where(
+    return _select_staged_contacts(Contact.uid == make_uid_sql(Picked.ids)).where(
         Picked.fate.in_((Fate.CONFIRMED, Fate.CUSTOMER)), Picked.contact.is_null()
     )
 
@@ -160,7 +160,7 @@ def iter_batches(query: Any) -> Iterator[list[Any]]:
     return iter_pages(query.objects(), Picked.id, size=_BATCH, read_key=attrgetter("picked"))
 
 
-def _staged_contacts(on: Any) -> Any:
+def _select_staged_contacts(on: Any) -> Any:
     return (
         Contact.select(
             Contact,
@@ -175,11 +175,11 @@ def _staged_contacts(on: Any) -> Any:
     )
 
 
-def uid_of(ids: Any) -> Any:
-    """Return the SQL for the uid in the ids of an address."""
+def make_uid_sql(ids: Any) -> Any:
+    """Return SQL for the `uid` in the `ids` of an address, see `StagedRow`."""
     return fn.SUBSTR(ids, 1, _ID)
 
 
-def subject_of(ids: Any) -> Any:
-    """Return the SQL for the subject in the ids of an address."""
+def make_subject_sql(ids: Any) -> Any:
+    """Return SQL for the `subject` in the `ids` of an address, see `StagedRow`."""
     return fn.SUBSTR(ids, _ID + 1)

@@ -1,4 +1,4 @@
-"""Classifying a row of a file by itself: its address, its fate, its proof."""
+"""Classifying a row of a file by itself: its address, fate and proof; and correcting domains."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ from repermit.imports.readers.cells import normalize_cell
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import Row, SignUpProof
 from repermit.imports.row_opt_outs import MARKS, REMARK
-from repermit.rules.consent import STRENGTH, Fate, fate, require_customer_basis
+from repermit.rules.consent import STRENGTH, Fate, choose_fate, require_customer_basis
 
-# Deciding a million times by the rule itself would take as long as reading the file.
+# A table, as calling the rule a million times would take as long as reading the file.
 _FATES = {
-    facts: fate(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3])
+    facts: choose_fate(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3])
     for facts in product((False, True), repeat=4)
 }
 _IDS_BYTES = 32
 
 
 class StagedRow(NamedTuple):
-    """A row as it is staged; its fields are columns of the table, moments as the database has them.
+    """A row as it is staged; its fields are the columns of the table, times as stored.
 
-    `ids` is the `uid` and the `subject` that the address gets, 32 hex digits each; the same
-    address has the same ids, and an invalid one has none. `sending` is None where it is no other
-    than `key`, and of an invalid row what stands in the file. `strength` orders the rows of one
-    address, the strongest lowest; `said` is the fate that the row claims. `mark_at` is set for a
-    fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis. `reason` is why a
-    row is invalid; of others, the words in the file that opt it out or leave that in doubt. `hint`
-    is the address that is probably meant, where this one looks mistyped.
+    - `ids`: the `uid` and the `subject` that the address gets, 32 hex digits each. The same address
+      has the same ids; an invalid one has none.
+    - `sending`: None if it equals `key`; the text in the file for an invalid row.
+    - `strength`: orders the rows of one address, the strongest lowest.
+    - `said`: the fate that the row claims.
+    - `mark_at`: set for a fate of `opted_out`.
+    - `basis_at`, `proof` (JSON): set for a fate that gives a basis.
+    - `reason`: why a row is invalid; for others, the words in the file that opt it out, or may do.
+    - `hint`: the address that is probably meant, if this one looks mistyped.
     """
 
     number: int
@@ -64,11 +66,11 @@ class StagedRow(NamedTuple):
 
 
 PLAIN = StagedRow._fields.index("since")
-"""How many of the fields a plain row has; the others are None."""
+"""The number of fields of a plain row; the others are None."""
 
 
 class RowClaim(NamedTuple):
-    """The claims of a row about its address; see StagedRow."""
+    """The claims of a row about its address, see `StagedRow`."""
 
     strength: int
     fate: str
@@ -78,25 +80,26 @@ class RowClaim(NamedTuple):
     proof: str | None = None
 
 
-def _strength(claimed: Fate, mark: str = "") -> int:
+def _compute_strength(claimed: Fate, mark: str = "") -> int:
     return STRENGTH[claimed] * len(MARKS) + (MARKS.index(mark) if mark else 0)
 
 
-_ASK = (_strength(Fate.ASK), Fate.ASK.value)
-_ROLE = (_strength(Fate.ROLE), Fate.ROLE.value)
+_ASK = (_compute_strength(Fate.ASK), Fate.ASK.value)
+_ROLE = (_compute_strength(Fate.ROLE), Fate.ROLE.value)
 
 
 ASK, LEAVE_OUT = "ask", "no"
-"""What the admin may decide of all rows with the same remark."""
+"""The admin's possible decisions about all rows with the same remark."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """What the admin has decided of rows: by the place of their part and their line, or by words.
+    """The admin's decisions about rows, which are named by (index of the part, line).
 
-    `opted_out` are not to be asked, `asked` are although a remark opts them out, and of `corrected`
-    the domain is mended. `remarks` says ASK or LEAVE_OUT of all rows with the same words, unless
-    their line is decided on.
+    - `opted_out`: rows not to ask.
+    - `asked`: rows to ask although a remark opts them out.
+    - `corrected`: rows whose mistyped domain is corrected.
+    - `remarks`: ASK or LEAVE_OUT for all rows with the same remark, without a decision by line.
     """
 
     opted_out: frozenset[tuple[int, int]] = frozenset()
@@ -105,7 +108,7 @@ class Decisions:
     remarks: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, part: int, row: Row) -> Row:
-        """Return a row as it is decided on; nobody who says more than a remark is asked."""
+        """Return a row with the decision applied; only an opt-out by a remark can be overruled."""
         place = (part, row.line)
         decision = ASK if place in self.asked else self.remarks.get(row.said, "")
         if place in self.opted_out or decision == LEAVE_OUT:
@@ -119,9 +122,9 @@ class Decisions:
 class Interpreter:
     """Reads rows by the rules of one import.
 
-    `secret` (32 bytes) makes the ids and is thrown away afterwards. `known_at` is since when a
-    mark without a date of its own is known. With `fingerprint_all` every address gets its
-    fingerprint, otherwise only those that opted out.
+    - `secret`: 32 bytes that make the ids; not stored.
+    - `known_at`: the time of opt-out marks without a date of their own.
+    - `fingerprint_all`: whether every address gets its fingerprint, or only those that opted out.
     """
 
     secret: bytes = field(repr=False)
@@ -136,20 +139,19 @@ class Interpreter:
     decided: Decisions | None = None
 
     def read(self, file: ListFile) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a file as they are staged: the plain tuples of StagedRows.
+        """Yield the rows of a file as they are staged: `StagedRow` as plain tuples.
 
-        Most have the first PLAIN fields only. The database driver takes plain tuples and plain
-        text twice as fast as what builds on them.
-        Raises ListFileError where the file is broken, Refused for a customer where the customer
-        basis does not hold.
+        Most have the first PLAIN fields only. Database drivers take plain tuples and texts twice as
+        fast as their subclasses. Raises ListFileError for a broken file, and Refused for a customer
+        if the customer basis is not allowed.
         """
         number = 0
         for place, part in enumerate(file.parts):
-            for row in file.rows_of(part):
+            for row in file.iter_part_rows(part):
                 number += 1
-                yield self._row(number, place, row)
+                yield self._make_row(number, place, row)
 
-    def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
+    def _make_row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
         if self.decided is not None:
             row = self.decided.apply(part, row)
         (
@@ -168,11 +170,11 @@ class Interpreter:
             _,
         ) = row
         if problem:
-            return _invalid(number, part, row, problem)
+            return _make_invalid_row(number, part, row, problem)
         try:
             sending, key = email_address.parse(address)
         except AddressError as error:
-            return _invalid(number, part, row, error.reason)
+            return _make_invalid_row(number, part, row, error.reason)
         if self.decided is not None and (part, line) in self.decided.corrected:
             sending, key = email_address.parse(suggest_address(sending) or sending)
         ids = self._keyed.copy()
@@ -181,9 +183,9 @@ class Interpreter:
         source = source or self.source
         head = (number, part, line, ids.hexdigest(), key, written, name, language, source)
         plain = _ROLE if email_address.is_role_address(key) else _ASK
-        is_mistyped = _find_meant(key.rpartition("@")[2])
+        is_mistyped = _suggest_domain(key.rpartition("@")[2])
         if mark or proof or is_customer or since or said or is_mistyped or self._all_need_more:
-            return head + self._rest(row, sending, key, plain)
+            return head + self._make_remaining_fields(row, sending, key, plain)
         return head + plain
 
     @cached_property
@@ -192,19 +194,21 @@ class Interpreter:
 
     @cached_property
     def _keyed(self) -> hashlib.blake2b:
-        """Return the hash that makes the ids of an address from its key.
+        """The keyed hash that makes the ids of an address.
 
-        Its 256 bits are random to whoever lacks the secret. Contacts are stored in their order, so
-        that a place in the database tells nothing of the address once that is erased; and the
-        rows of one address sort together.
+        Without the secret its 256 bits are random. Contacts are stored in the order of their ids,
+        so that a position in the database reveals nothing about an erased address. Rows of one
+        address sort together.
         """
         return hashlib.blake2b(key=self.secret, digest_size=_IDS_BYTES)
 
-    def _rest(self, row: Row, sending: str, key: str, plain: tuple[int, str]) -> tuple[Any, ...]:
+    def _make_remaining_fields(
+        self, row: Row, sending: str, key: str, plain: tuple[int, str]
+    ) -> tuple[Any, ...]:
         """Return the fields that follow `source`."""
         claim = RowClaim(*plain)
         if row.opted_out or row.proof or row.customer or self.all_customers:
-            claim = self._claim(row, is_role=plain is _ROLE)
+            claim = self._make_claim(row, is_role=plain is _ROLE)
         fingerprint = None
         if claim.mark or self.fingerprint_all:
             fingerprint = email_address.fingerprint(self.fingerprint_key, key)
@@ -213,25 +217,25 @@ class Interpreter:
         hint = suggest_address(sending) or None
         return (strength, claimed, since, fingerprint, *more, row.said or None, hint)
 
-    def _claim(self, row: Row, *, is_role: bool) -> RowClaim:
+    def _make_claim(self, row: Row, *, is_role: bool) -> RowClaim:
         is_customer = row.customer or self.all_customers
-        # A date that is still to come shows a mistake, and no consent.
+        # A date in the future is a mistake, and proves no consent.
         proof = row.proof
         if proof and proof.at and proof.at > self.now:
             proof = None
         claimed = _FATES[bool(row.opted_out), proof is not None, is_customer, is_role]
-        strength = _strength(claimed, row.opted_out)
+        strength = _compute_strength(claimed, row.opted_out)
         if claimed is Fate.OPTED_OUT:
             marked_at = row.opted_out_at or self.known_at
             return RowClaim(strength, claimed.value, row.opted_out, format_timestamp(marked_at))
         if proof is not None:
-            facts = _facts_of(proof)
-            text = json.dumps(facts, ensure_ascii=False)
-            return RowClaim(strength, claimed.value, basis_at=facts["at"], proof=text)
+            fields = _make_proof_fields(proof)
+            text = json.dumps(fields, ensure_ascii=False)
+            return RowClaim(strength, claimed.value, basis_at=fields["at"], proof=text)
         if not is_customer:
             return RowClaim(strength, claimed.value)
         require_customer_basis(sensitive=self.sensitive, attested=self.attested)
-        # Since when they buy is no word of the mail, but shows on what the customer basis rests.
+        # The mail does not say since when they buy, but it supports the customer basis.
         customer_since = row.customer_since
         is_past = customer_since is not None and customer_since <= self.now
         return RowClaim(
@@ -241,7 +245,7 @@ class Interpreter:
         )
 
 
-def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
+def _make_invalid_row(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
     return tuple(
         StagedRow(
             number,
@@ -249,18 +253,18 @@ def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
             row.line,
             sending=normalize_cell(row.address),
             name=row.name,
-            strength=_strength(Fate.INVALID),
+            strength=_compute_strength(Fate.INVALID),
             said=Fate.INVALID.value,
             reason=serialize(reason),
         )
     )
 
 
-def _facts_of(proof: SignUpProof) -> dict[str, str | None]:
+def _make_proof_fields(proof: SignUpProof) -> dict[str, str | None]:
     return {**proof._asdict(), "at": format_timestamp(proof.at) if proof.at else None}
 
 
-# --- Slips in the domain of an address: gmial.com, where gmail.com is meant, and any .con. --------
+# --- Typos in the domain of an address: gmial.com for gmail.com, and any .con. --------------------
 
 
 _DOMAINS_REMEMBERED = 10_000
@@ -270,7 +274,12 @@ _IS_DOUBLED = re.compile(r"(.+\.([a-z]{2,}))\.?\2").fullmatch
 
 
 class _KnownDomains(NamedTuple):
-    """By what a slip is known: names by their endings; domains and endings by what is typed."""
+    """The data by which a typo is recognised.
+
+    - `names`: the names of well-known domains, by their endings.
+    - `never_a_slip`: domains and endings that are right.
+    - `domains`, `endings`: the right ones, by their typos.
+    """
 
     names: dict[str, list[str]]
     never_a_slip: frozenset[str]
@@ -279,39 +288,40 @@ class _KnownDomains(NamedTuple):
 
 
 def suggest_address(address: str) -> str:
-    """Return the address that is probably meant by a usable one, "" where no slip is seen."""
+    """Return the address that is probably meant by a valid one; "" if its domain has no typo."""
     local, _, domain = address.rpartition("@")
-    meant = _find_meant(domain.lower())
-    return f"{local}@{meant}" if meant else ""
+    suggested = _suggest_domain(domain.lower())
+    return f"{local}@{suggested}" if suggested else ""
 
 
 @lru_cache(_DOMAINS_REMEMBERED)
-def _find_meant(domain: str) -> str:
-    """Return the domain that is probably meant, "" for one that may be right.
+def _suggest_domain(domain: str) -> str:
+    """Return the domain that is probably meant; "" for one that may be right.
 
-    One slip is in the name, or in the ending; a country is no slip of another.
+    A domain may have one typo, in its name or in its ending. A country's ending is never taken for
+    a typo of another country's.
     """
     known = _read_domains()
     if domain in known.domains:
         return known.domains[domain]
     if doubled := _IS_DOUBLED(domain):
-        return _find_meant(doubled[1]) or doubled[1]
+        return _suggest_domain(doubled[1]) or doubled[1]
     start, _, typed = domain.rpartition(".")
-    meant = f"{start}.{known.endings.get(typed, typed)}"
-    name, _, ending = meant.partition(".")
+    suggested = f"{start}.{known.endings.get(typed, typed)}"
+    name, _, ending = suggested.partition(".")
     names = known.names.get(ending, [])
-    if name not in names and known.never_a_slip.isdisjoint((meant, ending)):
-        if slips := [own for own in names if _is_one_slip(name, own)]:
-            meant = f"{slips[0]}.{ending}"
-        elif slips := [
-            own
-            for own, owners in known.names.items()
-            if name in owners
-            and (own == "com" or len(ending) != _COUNTRY_LETTERS)
-            and _is_one_slip(ending, own)
+    if name not in names and known.never_a_slip.isdisjoint((suggested, ending)):
+        if near_names := [known_name for known_name in names if _is_one_typo(name, known_name)]:
+            suggested = f"{near_names[0]}.{ending}"
+        elif near_endings := [
+            known_ending
+            for known_ending, known_names in known.names.items()
+            if name in known_names
+            and (known_ending == "com" or len(ending) != _COUNTRY_LETTERS)
+            and _is_one_typo(ending, known_ending)
         ]:
-            meant = f"{name}.{slips[0]}"
-    return meant if meant != domain else ""
+            suggested = f"{name}.{near_endings[0]}"
+    return suggested if suggested != domain else ""
 
 
 @cache
@@ -328,12 +338,14 @@ def _read_domains() -> _KnownDomains:
     return _KnownDomains(names, frozenset(data["never_a_slip"].split()), domains, endings)
 
 
-def _is_one_slip(typed: str, meant: str) -> bool:
-    """Say whether one letter is missing, too many or another, or two have changed places."""
+def _is_one_typo(typed: str, meant: str) -> bool:
+    """Say whether one letter is missing, too many or wrong, or two neighbours are swapped."""
     if abs(len(typed) - len(meant)) > 1:
         return False
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(typed, meant, strict=False))
     start = len(list(pairs))
-    rest, own = typed[start:], meant[start:]
-    is_swapped = rest[:2] == own[1::-1] and rest[2:] == own[2:]
-    return is_swapped or rest[1:] == own[1:] or rest[1:] == own or rest == own[1:]
+    typed_rest, meant_rest = typed[start:], meant[start:]
+    is_swapped = typed_rest[:2] == meant_rest[1::-1] and typed_rest[2:] == meant_rest[2:]
+    is_replaced = typed_rest[1:] == meant_rest[1:]
+    is_added, is_missing = typed_rest[1:] == meant_rest, typed_rest == meant_rest[1:]
+    return is_swapped or is_replaced or is_added or is_missing

@@ -1,4 +1,4 @@
-"""Find the header of a table, and which column is what: by title, by content, as the admin says."""
+"""Finding a table's header and the fields of its columns: by title, content and the admin's map."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from repermit.imports.readers.column_values import (
 from repermit.imports.readers.rows import FIELDS, REPEATED_FIELDS, Column, Record
 from repermit.imports.row_opt_outs import may_refuse
 
-# Titles of a report ("Ledenlijst 2024", an empty line, who made it) are rarely longer than this.
+# The title lines of a report ("Ledenlijst 2024", an empty line, its author) are rarely more.
 _HEADER_WITHIN = 20
 _LETTERS = 26
-# What a column is read for that has no other meaning.
-_REST = "remark"
+# The field of a column that has no other meaning.
+_DEFAULT_FIELD = "remark"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,65 +68,71 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 def find_columns(
     sample: Sequence[Record], mapping: Mapping[str, str], *, width: int = 0
 ) -> DetectedColumns:
-    """Return what the first records of a table tell; `mapping` is as for `open_list`.
+    """Return the header and columns of a table, from its first records.
 
-    `width` is how many columns it has at least, with a title or without.
-    Raises ListFileError if no column holds addresses or a mapped column does not exist.
+    - `mapping`: as for `open_list`.
+    - `width`: the minimum number of columns, with a title or without.
+
+    Raises ListFileError if no column has addresses, or a mapped column does not exist.
     """
-    at = _header_at(sample, mapping)
-    header = sample[at][1] if at is not None else []
-    data = [cells for _, cells in sample[_data_from(sample, at) :]]
-    titles = _titles(header, data)
+    header_index = _find_header(sample, mapping)
+    header = sample[header_index][1] if header_index is not None else []
+    data = [cells for _, cells in sample[_find_data_start(sample, header_index) :]]
+    titles = _read_titles(header, data)
     titles += [""] * (width - len(titles))
     folded = [fold_title(title) for title in titles]
     tool = detect_tool(folded)
-    fields = _by_title(folded, tool) if header else _by_content(data, len(titles))
+    fields = _detect_by_title(folded, tool) if header else _detect_by_content(data, len(titles))
     _settle_addresses(fields, data, has_header=bool(header))
     _settle_names(fields, folded)
-    # Somebody's refusal may stand under any title, and below any row of this sample.
+    # A refusal may be under any title, and below the rows of this sample.
     rest = [index for index, name in enumerate(fields) if name is None]
-    fields = [name or _REST for name in fields]
+    fields = [name or _DEFAULT_FIELD for name in fields]
     _apply(mapping, titles, fields)
     if "address" not in fields:
-        raise _no_address(sample, at)
-    rest = [index for index in rest if fields[index] == _REST]
+        raise _make_no_address_error(sample, header_index)
+    rest = [index for index in rest if fields[index] == _DEFAULT_FIELD]
     about_else = {index for index in rest if tool.knows(folded[index])}
-    unknown = [index for index in rest if index not in about_else and _asks(_values(data, index))]
+    unknown = [
+        index
+        for index in rest
+        if index not in about_else and _may_answer(_list_values(data, index))
+    ]
     return DetectedColumns(
-        header_line=sample[at][0] if at is not None else 0,
-        first_line=_first_line(sample, at),
+        header_line=sample[header_index][0] if header_index is not None else 0,
+        first_line=_find_first_line(sample, header_index),
         columns=tuple(map(Column, range(len(titles)), titles, fields)),
         tool=tool,
         rest=frozenset(rest),
         unknown=tuple(unknown),
         columns_with_harmless_no=frozenset(
-            about_else.union(at for at in unknown if _values(data, at))
+            about_else.union(index for index in unknown if _list_values(data, index))
         ),
     )
 
 
-def _header_at(sample: Sequence[Record], mapping: Mapping[str, str]) -> int | None:
-    """Return which record is the header, or None if there is none."""
+def _find_header(sample: Sequence[Record], mapping: Mapping[str, str]) -> int | None:
+    """Return the index of the header's record; None without a header."""
     named = (title for columns in mapping.values() for title in columns.splitlines())
-    wanted = {fold_title(title) for title in named if not _place_of(title)} - {""}
+    mapped = {fold_title(title) for title in named if not _parse_place(title)} - {""}
     top = [cells for _, cells in sample[:_HEADER_WITHIN]]
     for at, cells in enumerate(top):
         folded = {fold_title(cell) for cell in cells}
-        is_titled = folded & wanted or any(map(is_address_title, folded))
+        is_titled = folded & mapped or any(map(is_address_title, folded))
         if is_titled and not any(map(is_like_address, cells)):
             return at
     first = next((at for at, cells in enumerate(top) if any(map(is_like_address, cells))), 0)
-    # A header whose titles are not known still has one for each column, as a title line has not.
-    if first and _filled(top[first - 1]) >= _filled(top[first]):
+    # A header with unknown titles has one for each column, unlike a report's title line.
+    if first and _count_filled(top[first - 1]) >= _count_filled(top[first]):
         return first - 1
     return None
 
 
-def _filled(cells: Sequence[str]) -> int:
+def _count_filled(cells: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in cells)
 
 
-def _data_from(sample: Sequence[Record], at: int | None) -> int:
+def _find_data_start(sample: Sequence[Record], at: int | None) -> int:
     if at is not None:
         return at + 1
     return next(
@@ -134,21 +140,21 @@ def _data_from(sample: Sequence[Record], at: int | None) -> int:
     )
 
 
-def _first_line(sample: Sequence[Record], at: int | None) -> int:
-    index = _data_from(sample, at)
+def _find_first_line(sample: Sequence[Record], at: int | None) -> int:
+    index = _find_data_start(sample, at)
     return sample[index][0] if index < len(sample) else sample[-1][0] + 1
 
 
-def _titles(header: Sequence[str], data: Sequence[Sequence[str]]) -> list[str]:
-    """Return a title for each column, "" where there is none; they are shown on a terminal."""
+def _read_titles(header: Sequence[str], data: Sequence[Sequence[str]]) -> list[str]:
+    """Return a title for each column, "" without one; safe for a terminal."""
     titles = [normalize_cell(title) for title in header]
     while titles and not titles[-1]:
         titles.pop()
     return titles or [""] * max(map(len, data), default=0)
 
 
-def _by_title(folded: Sequence[str], tool: Tool) -> list[str | None]:
-    known = [tool.field_of(title) for title in folded]
+def _detect_by_title(folded: Sequence[str], tool: Tool) -> list[str | None]:
+    known = [tool.find_field(title) for title in folded]
     best: dict[str | None, int] = {}
     for index, (name, rank) in enumerate(known):
         if name not in best or rank < known[best[name]][1]:
@@ -159,19 +165,19 @@ def _by_title(folded: Sequence[str], tool: Tool) -> list[str | None]:
     ]
 
 
-def _by_content(data: Sequence[Sequence[str]], width: int) -> list[str | None]:
-    """Return what columns without titles hold, as far as that is plain to see."""
+def _detect_by_content(data: Sequence[Sequence[str]], width: int) -> list[str | None]:
+    """Return the fields of columns without titles, as far as their content is clear."""
     fields: list[str | None] = [None] * width
     texts = []
     for index in range(width):
-        values = _values(data, index)
+        values = _list_values(data, index)
         if values and all(map(is_known_status, values)):
             fields[index] = "status"
         elif values and all(map(is_language, values)):
             fields[index] = "language"
         elif values and _may_be_names(values):
             texts.append(index)
-    # With more of them, one may as well be a town.
+    # With several such columns, one may be a town.
     if len(texts) == 1:
         fields[texts[0]] = "name"
     return fields
@@ -182,33 +188,35 @@ def _may_be_names(values: Sequence[str]) -> bool:
     return is_text and not _is_yes_or_no(values) and not may_refuse(values)
 
 
-def _values(data: Sequence[Sequence[str]], index: int) -> list[str]:
+def _list_values(data: Sequence[Sequence[str]], index: int) -> list[str]:
     return [cells[index] for cells in data if index < len(cells) and cells[index].strip()]
 
 
 def _settle_addresses(
     fields: list[str | None], data: Sequence[Sequence[str]], *, has_header: bool
 ) -> None:
-    """Take the columns whose content is addresses, where titles say nothing or mislead."""
+    """Map the columns that contain addresses, if titles say nothing or are misleading."""
     titled = {index for index, name in enumerate(fields) if name == "address"}
     misleading = {
-        index for index in titled if (values := _values(data, index)) and "@" not in "".join(values)
+        index
+        for index in titled
+        if (values := _list_values(data, index)) and "@" not in "".join(values)
     }
-    shares = [_share_of_addresses(data, index) for index in range(len(fields))]
+    shares = [_count_addresses(data, index) for index in range(len(fields))]
     if titled == misleading and any(shares):
-        # Under a title that is not known, a second one may be that of somebody else.
+        # With unknown titles only one is mapped, as a second column may be another person's.
         fields[shares.index(max(shares))] = "address"
         for index in range(len(fields)) if not has_header else ():
             fields[index] = "address" if shares[index] else fields[index]
         titled = set()
     for index in misleading if any(shares) or titled != misleading else ():
-        # "Mail: nee" beside the addresses answers whether one may.
-        fields[index] = "consent" if _is_yes_or_no(_values(data, index)) else None
+        # "Mail: nee" beside the addresses is an answer to a question for consent.
+        fields[index] = "consent" if _is_yes_or_no(_list_values(data, index)) else None
 
 
-def _share_of_addresses(data: Sequence[Sequence[str]], index: int) -> int:
-    """Return how many cells of a column are addresses, 0 if fewer than half of them are."""
-    values = _values(data, index)
+def _count_addresses(data: Sequence[Sequence[str]], index: int) -> int:
+    """Return the number of addresses in a column; 0 if fewer than half of its cells are."""
+    values = _list_values(data, index)
     count = sum(map(is_like_address, values))
     return count if 2 * count >= len(values) else 0
 
@@ -217,71 +225,71 @@ def _is_yes_or_no(values: Sequence[str]) -> bool:
     return all(map(is_answer, values)) and any(map(says_no, values))
 
 
-def _asks(values: Sequence[str]) -> bool:
-    """Say whether a column may be one of Yes and No, with something else now and then."""
+def _may_answer(values: Sequence[str]) -> bool:
+    """Say whether a column may have Yes and No, with few other values."""
     return not values or 2 * sum(map(is_answer, values)) > len(values)
 
 
 def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
-    """Read "Naam" beside "Voornaam", and "Name" beside "Last name", as the part that is missing."""
+    """Map "Naam" beside "Voornaam", and "Name" beside "Last name", to the missing part."""
     if "name" not in fields:
         return
-    at = fields.index("name")
-    if folded[at] in {"name", "naam", "nom"} | PART_OF_A_NAME:
+    index = fields.index("name")
+    if folded[index] in {"name", "naam", "nom"} | PART_OF_A_NAME:
         if "first_name" in fields and "last_name" not in fields:
-            fields[at] = "last_name"
+            fields[index] = "last_name"
         elif "last_name" in fields and "first_name" not in fields:
-            fields[at] = "first_name"
+            fields[index] = "first_name"
 
 
 def _apply(mapping: Mapping[str, str], titles: Sequence[str], fields: list[str | None]) -> None:
     for name, columns in mapping.items():
-        places = _places_in(columns, titles)
-        # Whatever says no in one column, a further one that the admin names does not unsay it.
+        places = _find_indexes(columns, titles)
+        # A further column that the admin names is added, so that no opt-out gets lost.
         is_further = "\n" not in columns and name in REPEATED_FIELDS and name != "address"
         if not places or not is_further:
-            # What loses its meaning to one other column alone may still hold a refusal.
-            instead = _REST if places and "\n" not in columns else None
-            fields[:] = [instead if field == name else field for field in fields]
+            # A column that loses its field to one other column may still have refusals.
+            replacement = _DEFAULT_FIELD if places and "\n" not in columns else None
+            fields[:] = [replacement if field == name else field for field in fields]
         for at in places:
             fields[at] = name
 
 
-def _places_in(columns: str, titles: Sequence[str]) -> list[int]:
-    """Return which columns are meant; of several, one a line, those that this table has."""
+def _find_indexes(columns: str, titles: Sequence[str]) -> list[int]:
+    """Return the indexes of the named columns; of several, one a line, those that exist here."""
     if "\n" in columns:
-        found = (_find(column, titles) for column in columns.splitlines() if column.strip())
+        indexes = (_find(column, titles) for column in columns.splitlines() if column.strip())
         named = set(columns.splitlines())
-        # A number is that of a column which no title tells apart; elsewhere it may be another's.
+        # A number means a column without a unique title; in another table it may be another column.
         return [
-            at
-            for at in found
-            if at is not None
-            and (titles[at] in named or titles.count(titles[at]) > 1 or not titles[at])
+            index
+            for index in indexes
+            if index is not None
+            and (titles[index] in named or titles.count(titles[index]) > 1 or not titles[index])
         ]
     if not columns.strip():
         return []
-    at = _find(columns, titles)
-    if at is None:
+    index = _find(columns, titles)
+    if index is None:
         raise ListFileError(
             "there is no column %(named)s",
             code="column",
             named=repr(columns),
-            expected=_listed(titles),
+            expected=_list_titles(titles),
         )
-    return [at]
+    return [index]
 
 
 def _find(column: str, titles: Sequence[str]) -> int | None:
     folded = [fold_title(title) for title in titles]
     if fold_title(column) and fold_title(column) in folded:
         return folded.index(fold_title(column))
-    place = _place_of(column)
+    place = _parse_place(column)
     return place - 1 if 0 < place <= len(titles) else None
 
 
-def _place_of(column: str) -> int:
-    """Return the 1-based place that "3" or a spreadsheet's "C" means, or 0."""
+def _parse_place(column: str) -> int:
+    """Return the 1-based place that "3" or a spreadsheet's "C" means; 0 for another text."""
     column = column.strip()
     if column.isascii() and column.isdigit():
         return int(column)
@@ -293,13 +301,13 @@ def _place_of(column: str) -> int:
     return place
 
 
-def _listed(titles: Sequence[str]) -> LazyText:
+def _list_titles(titles: Sequence[str]) -> LazyText:
     if any(titles):
         return LazyText("one of: %(titles)s", titles=LazyJoin(tuple(filter(None, titles))))
     return LazyText("a number from 1 to %(last)s", last=len(titles))
 
 
-def _no_address(sample: Sequence[Record], at: int | None) -> ListFileError:
+def _make_no_address_error(sample: Sequence[Record], at: int | None) -> ListFileError:
     line, cells = sample[at or 0]
     return ListFileError(
         "no column of this file is known to hold e-mail addresses (%(what)s: %(cells)s)",

@@ -76,27 +76,30 @@ def import_file(
     on_staged: Callable[[], None] = lambda: None,
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> ImportResult:
-    """Import a list file, or with `dry_run` only report what would become of its rows.
+    """Import a list file, or with `dry_run` only report the fates of its rows.
 
-    1. Read the file into tables of its own. 2. Resolve the fate of each address. 3. Store the task.
-    4. Merge in steps, between which others can write. Before step 3 nothing is locked, and a
-    failure changes nothing. After a kill later on, `finish_imports` or a repeated import of the
-    same file continues.
+    1. Read the file into staging tables.
+    2. Resolve the fate of each address.
+    3. Store the task.
+    4. Merge in steps, between which others can write.
 
-    - `source`: where addresses come from whose row does not say so.
-    - `customers`: holds for every row, and needs `attest` unless nothing is written.
+    Before step 3 nothing is locked, and a failure changes nothing. After a kill later on,
+    `finish_imports` or a repeated import of the same file continues.
+
+    - `source`: the source of addresses whose row has none.
+    - `customers`: whether all rows are customers; needs `attest`, except for a dry run.
     - `consent_text`: the form with which the contacts with a proof signed up.
     - `opted_out`: lines ("12", or "Sheet1:12" if the file has several parts) not to ask.
     - `asked`: lines to ask although a remark opts them out.
     - `corrected`: lines whose domain has a typo that the admin has corrected.
     - `remarks`: decisions ("ask" or "no") about all rows with the same remark.
-    - `preview_path`: a file of this process alone, to which a dry run writes what would become of
-      each row, see `row_preview`.
+    - `preview_path`: a file to which a dry run writes the fate of each row, see `row_preview`.
     - `on_staged`: called when the file is no longer needed.
     - `on_progress`: called between steps with the merged and the total number of addresses.
 
-    Raises ListFileError for a file that cannot be read, Refused where the customer basis does
-    not hold, for a line of `opted_out` that holds no row, and while another file is under way.
+    Raises ListFileError for a file that cannot be read. Raises Refused if the customer basis is not
+    allowed, if a line of `opted_out`, `asked` or `corrected` has no row, and while another import
+    is running.
     """
     options = _Options(
         now=now,
@@ -111,41 +114,43 @@ def import_file(
     under_way = None if dry_run else find_task_of_list(TaskKind.IMPORT, mailing_list)
     if under_way is not None:
         file = open_list(path, mapping=mapping, zone=settings.zone)
-        if _file_of(under_way.target).digest == file.digest:
+        if _get_file(under_way.target).digest == file.digest:
             on_staged()
-            return _go_on(database, under_way, file, settings=settings, now=now)
+            return _continue(database, under_way, file, settings=settings, now=now)
     background_tasks.require_no_running_import(mailing_list)
-    # What is written from here on may change what becomes of a row.
+    # Writes from here on may change the fate of a row.
     decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
     lost_suppressions = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
     options = replace(
         options, kept_off=tuple(suppression.fingerprint for suppression in lost_suppressions)
     )
     token = secrets.token_hex(_TOKEN_BYTES)
-    with ExitStack() as until_kept:
-        read_rows = until_kept.enter_context(open_reader(path))
+    with ExitStack() as until_stored:
+        read_rows = until_stored.enter_context(open_reader(path))
         file = open_list(path, mapping=mapping, zone=settings.zone)
         decided = Decisions(
-            opted_out=places_of(opted_out, file.parts),
-            asked=places_of(asked, file.parts),
-            corrected=places_of(corrected, file.parts),
+            opted_out=parse_lines(opted_out, file.parts),
+            asked=parse_lines(asked, file.parts),
+            corrected=parse_lines(corrected, file.parts),
             remarks=dict(remarks),
         )
         request = ReadRequest(
             path=path,
             mapping=mapping or {},
             zone=settings.zone,
-            interpreter=_interpreter(mailing_list, file, options, decided),
+            interpreter=_make_interpreter(mailing_list, file, options, decided),
         )
         staged_path = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
             target = make_staged_path(database, token)
-            staged_path = until_kept.enter_context(make_temporary_files(settings).file_for(target))
+            staged_path = until_stored.enter_context(
+                make_temporary_files(settings).file_for(target)
+            )
         with staging.staging_area(database, file=staged_path):
             rows, lines = staging.stage(database, read_rows(request, file))
             _refuse_missing(decided.opted_out | decided.asked | decided.corrected)
             options = replace(options, by_hand=_count_by_hand(decided))
-            questions, date_notes = file.find_ambiguous_columns(), file.date_notes()
+            questions, date_notes = file.find_ambiguous_columns(), file.find_date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
             address_fate.resolve_fates(mailing_list.id)
@@ -176,13 +181,14 @@ def import_file(
                 number = begin_import(
                     database,
                     mailing_list,
-                    _staged_file(mailing_list, file, options, tally, lines),
+                    _make_staged_file(mailing_list, file, options, tally, lines),
                     token=token,
                     now=options.now,
                     actor=options.actor,
                 )
-                # The file gets its name while nobody looks for files that no task names.
-                until_kept.close()
+                # The file is renamed inside the transaction, so that no sweep finds it without a
+                # task.
+                until_stored.close()
     on_staged()
     with foreground_lock(database, TaskKind.IMPORT):
         merge_import(
@@ -193,7 +199,7 @@ def import_file(
             on_progress=on_progress,
             decided_at=decided_at,
         )
-    counts = _counts_of(number)
+    counts = _read_counts(number)
     return replace(
         result,
         fates=counts.fates,
@@ -202,7 +208,7 @@ def import_file(
     )
 
 
-def _go_on(
+def _continue(
     database: Database, task: BackgroundTask, file: ListFile, *, settings: Settings, now: datetime
 ) -> ImportResult:
     """Continue the interrupted import of the same file."""
@@ -210,7 +216,7 @@ def _go_on(
     slug = task.list.slug
     with foreground_lock(database, TaskKind.IMPORT):
         merge_import(database, task.target, settings=settings, now=now)
-    counts = _counts_of(task.target)
+    counts = _read_counts(task.target)
     is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN
     note = "the import of this file was cut off, and has gone on; its rows are not listed again"
     return ImportResult(
@@ -230,14 +236,14 @@ def _go_on(
     )
 
 
-def _file_of(number: int) -> Import:
+def _get_file(number: int) -> Import:
     record: Import = Import.get_by_id(number)
     return record
 
 
-def _counts_of(number: int) -> Tally:
+def _read_counts(number: int) -> Tally:
     """Return the counts of a file's rows; raises Refused if the import was undone meanwhile."""
-    record = _file_of(number)
+    record = _get_file(number)
     if record.undone_at or find_task(TaskKind.UNDO_IMPORT, number):
         raise Refused("this file was taken back while it was taken in")
     counts = json.loads(record.counts)
@@ -281,15 +287,15 @@ class _Options:
         return {Fate.CONFIRMED: proven, Fate.CUSTOMER: Basis.CUSTOMER}
 
 
-def places_of(lines: Collection[str], parts: Sequence[FilePart]) -> frozenset[tuple[int, int]]:
+def parse_lines(lines: Collection[str], parts: Sequence[FilePart]) -> frozenset[tuple[int, int]]:
     """Return lines such as "12" or "Sheet1:12" as (index of the part, number of the line).
 
     Raises Refused for a text that does not name a line of exactly one part.
     """
-    return frozenset(_place_of(line, parts) for line in lines)
+    return frozenset(_parse_line(line, parts) for line in lines)
 
 
-def _place_of(named: str, parts: Sequence[FilePart]) -> tuple[int, int]:
+def _parse_line(named: str, parts: Sequence[FilePart]) -> tuple[int, int]:
     name, _, digits = named.rpartition(":")
     places = [at for at, part in enumerate(parts) if part.name == name or len(parts) == 1]
     if len(places) != 1 or not (digits.isascii() and digits.isdigit()):
@@ -313,7 +319,7 @@ def _refuse_missing(decided: Iterable[tuple[int, int]]) -> None:
             raise Refused("there is no row in line %(line)s of this file", line=str(line))
 
 
-def _interpreter(
+def _make_interpreter(
     mailing_list: MailingList, file: ListFile, options: _Options, decided: Decisions
 ) -> Interpreter:
     return Interpreter(
@@ -323,14 +329,16 @@ def _interpreter(
         sensitive=mailing_list.sensitive,
         attested=options.may_be_customers,
         now=options.now,
-        known_at=_known_at(mailing_list, file, options.now),
+        known_at=_find_known_time(mailing_list, file, options.now),
         fingerprint_key=options.fingerprint_key,
         fingerprint_all=bool(options.kept_off) or contacts_counts.has_suppressions(mailing_list.id),
         decided=decided if decided != Decisions() else None,
     )
 
 
-def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dict[str, Any]:
+def _make_shared_evidence(
+    mailing_list: MailingList, file: ListFile, options: _Options
+) -> dict[str, Any]:
     """Return what the evidence of each contact says about the import; "" for missing texts.
 
     The contacts have not seen the list's present description, so it is marked as unseen. What they
@@ -342,7 +350,7 @@ def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dic
     return {"file": file.digest, **unseen, **digests}
 
 
-def _staged_file(
+def _make_staged_file(
     mailing_list: MailingList, file: ListFile, options: _Options, tally: Tally, lines: int
 ) -> StagedFile:
     columns = [
@@ -369,7 +377,7 @@ def _staged_file(
             **options.by_hand,
             "columns": columns,
         },
-        shared=_shared(mailing_list, file, options),
+        shared=_make_shared_evidence(mailing_list, file, options),
         bases=options.bases,
     )
 
@@ -391,7 +399,7 @@ def _count_by_hand(decided: Decisions) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _known_at(mailing_list: MailingList, file: ListFile, now: datetime) -> datetime:
+def _find_known_time(mailing_list: MailingList, file: ListFile, now: datetime) -> datetime:
     """Return since when this file's opt-out marks are known: since its first import."""
     first = (
         Import.select(Import.at)

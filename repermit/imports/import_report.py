@@ -1,4 +1,4 @@
-"""Reporting what became of a file's rows: how many of each fate, and why."""
+"""Reporting the fates of a file's rows: their counts, and the reasons of single rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from repermit.imports.readers.rows import AmbiguousColumn, DateNote, FilePart
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
 
-MOST_PROBLEMS = 10_000
-"""How many rows are reported one by one; of the others it is said how many there are."""
+MAX_PROBLEMS = 10_000
+"""The maximum number of rows that are reported one by one; the others are counted."""
 
 _NOT_REPORTED = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
 _MARKS = {
@@ -38,10 +38,10 @@ _COUNT = "SELECT fate, COUNT(*) FROM picked WHERE fate <> 'ask' GROUP BY fate"
 
 
 def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
-    """Count the rows by fate; what is not an address's strongest row is a duplicate.
+    """Count the rows by fate; all except the strongest row of an address are duplicates.
 
-    `addresses` is how many there are. Only what is not simply asked is looked at one by
-    one, as that is most of a million.
+    - `addresses`: the number of addresses. Those with the fate `ask` are not counted but computed
+      from it, as they are most of a million.
     """
     counts = dict.fromkeys(Fate, 0)
     for fate, count in run_sql(proxy.obj, _COUNT).fetchall():
@@ -59,35 +59,38 @@ def problems(
     questions: Sequence[AmbiguousColumn] = (),
     date_notes: Sequence[DateNote] = (),
 ) -> tuple[Problem, ...]:
-    """Return what is to be known of whole parts, then the rows that are not simply taken in.
+    """Return the notes on whole parts, then the rows that need attention in the file's order.
 
-    The rows are in the file's order. Of very many the invalid ones go first, then those in doubt,
-    and duplicates last, into what is listed.
+    At most MAX_PROBLEMS rows are listed: invalid rows before doubtful ones, and duplicates last.
     """
-    notes = (*_notes(parts, questions), *_about_dates(parts, date_notes))
-    doubts = _in_doubt().count()
+    notes = (*_iter_part_notes(parts, questions), *_iter_date_notes(parts, date_notes))
+    doubts = _select_doubtful().count()
     total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
         return notes
-    in_doubt = _listed_in_doubt() if doubts else ()
-    found = islice(chain(_invalid(), in_doubt, _by_address(), _again(parts)), MOST_PROBLEMS)
-    listed = [_problem(row, parts) for row in sorted(found)]
+    doubtful = _list_doubtful() if doubts else ()
+    rows = chain(_list_invalid(), doubtful, _list_by_fate(), _list_duplicates(parts))
+    listed = [_make_problem(row, parts) for row in sorted(islice(rows, MAX_PROBLEMS))]
     if total > len(listed):
         listed.append(Problem(0, "", f"and {total - len(listed):,} rows more"))
     return (*notes, *listed)
 
 
-def _notes(parts: Sequence[FilePart], questions: Sequence[AmbiguousColumn]) -> Iterator[Problem]:
+def _iter_part_notes(
+    parts: Sequence[FilePart], questions: Sequence[AmbiguousColumn]
+) -> Iterator[Problem]:
     for place, part in enumerate(parts):
         name = part.name if len(parts) > 1 else ""
-        if part.holds == "nonsubscribed" and (count := _asked_of(place)):
-            yield Problem(0, "", _never_subscribed(part, count, has_others=bool(name)), part=name)
+        if part.holds == "nonsubscribed" and (count := _count_asked(place)):
+            yield Problem(
+                0, "", _describe_never_subscribed(part, count, has_others=bool(name)), part=name
+            )
         for question in questions:
             if question.part is part:
-                yield Problem(0, question.column, _unclear(question), part=name)
+                yield Problem(0, question.column, _describe_ambiguous_column(question), part=name)
 
 
-def _serial_dates(note: DateNote) -> str:
+def _describe_serial_dates(note: DateNote) -> str:
     if note.numbers == 1:
         return (
             f"1 cell is a number of days, as spreadsheets keep dates ({note.example}), and is read "
@@ -99,40 +102,44 @@ def _serial_dates(note: DateNote) -> str:
     )
 
 
-def _about_dates(parts: Sequence[FilePart], date_notes: Sequence[DateNote]) -> Iterator[Problem]:
-    for one in date_notes:
-        said = []
-        if one.numbers:
-            said.append(_serial_dates(one))
-        if one.unread == 1:
-            said.append("in 1 cell no date can be read, so it counts as empty")
-        elif one.unread:
-            said.append(f"in {one.unread:,} cells no date can be read, so they count as empty")
+def _iter_date_notes(
+    parts: Sequence[FilePart], date_notes: Sequence[DateNote]
+) -> Iterator[Problem]:
+    for note in date_notes:
+        sentences = []
+        if note.numbers:
+            sentences.append(_describe_serial_dates(note))
+        if note.unread == 1:
+            sentences.append("in 1 cell no date can be read, so it counts as empty")
+        elif note.unread:
+            sentences.append(
+                f"in {note.unread:,} cells no date can be read, so they count as empty"
+            )
         yield Problem(
             0,
-            one.column,
-            f"column {one.column}: {'; '.join(said)}",
-            part=one.part.name if len(parts) > 1 else "",
-            numbers=one.numbers,
-            unread=one.unread,
-            example=one.example,
+            note.column,
+            f"column {note.column}: {'; '.join(sentences)}",
+            part=note.part.name if len(parts) > 1 else "",
+            numbers=note.numbers,
+            unread=note.unread,
+            example=note.example,
         )
 
 
-def _unclear(question: AmbiguousColumn) -> str:
-    rows = "row" if question.noes == 1 else "rows"
+def _describe_ambiguous_column(question: AmbiguousColumn) -> str:
+    rows = "row" if question.no_count == 1 else "rows"
     return (
         f"column {question.column} says Yes and No, and it is not known to what: if a No "
-        f'({question.noes:,} {rows}) means no mail, add --map "consent={question.column}"'
+        f'({question.no_count:,} {rows}) means no mail, add --map "consent={question.column}"'
     )
 
 
-def _asked_of(place: int) -> int:
+def _count_asked(place: int) -> int:
     query = Picked.select().where(Picked.part == place, Picked.fate.in_((Fate.ASK, Fate.ROLE)))
     return int(query.count())
 
 
-def _never_subscribed(part: FilePart, count: int, *, has_others: bool) -> str:
+def _describe_never_subscribed(part: FilePart, count: int, *, has_others: bool) -> str:
     away = "unpack the ZIP and import its other files" if has_others else "do not import it"
     return (
         f"{part.name}: people who never subscribed in Mailchimp, which knows them from orders or "
@@ -140,19 +147,19 @@ def _never_subscribed(part: FilePart, count: int, *, has_others: bool) -> str:
     )
 
 
-# A row that is reported: its number, its part, its line, the reason, its fate.
+# A reported row as (number, index of its part, line, reason, fate).
 _Reported = tuple[int, int, int, str, Fate]
 
 
-def _invalid() -> Iterator[_Reported]:
+def _list_invalid() -> Iterator[_Reported]:
     query = Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason)
-    for *place, reason in _first(query.where(Staged.ids.is_null()), Staged.number):
+    for *place, reason in _select_first(query.where(Staged.ids.is_null()), Staged.number):
         yield (*place, deserialize(reason), Fate.INVALID)
 
 
-def _in_doubt() -> Any:
-    """Return a query for the rows taken in that need a look, for their words or their domain."""
-    # By CROSS JOIN SQLite reads the rows with a reason or a hint first, of which there are few.
+def _select_doubtful() -> Any:
+    """Return a query for the merged rows with doubtful words or a mistyped domain."""
+    # With CROSS JOIN SQLite first reads the rows with a reason or a hint, which are few.
     return (
         Staged.select(
             Staged.number, Staged.part, Staged.line, Staged.reason, Staged.hint, Picked.fate
@@ -167,16 +174,17 @@ def _in_doubt() -> Any:
     )
 
 
-def _listed_in_doubt() -> Iterator[_Reported]:
-    for number, part, line, said, hint, fate in _first(_in_doubt(), Staged.number):
-        yield number, part, line, _add_doubts("", said, hint), Fate(fate)
+def _list_doubtful() -> Iterator[_Reported]:
+    for number, part, line, quote, hint, fate in _select_first(_select_doubtful(), Staged.number):
+        yield number, part, line, _add_doubts("", quote, hint), Fate(fate)
 
 
-def _with(reason: str, said: str | None) -> str:
-    return f"{reason} ({said})" if said else reason
+def _add_quote(reason: str, quote: str | None) -> str:
+    return f"{reason} ({quote})" if quote else reason
 
 
-def _by_address() -> Iterator[_Reported]:
+def _list_by_fate() -> Iterator[_Reported]:
+    """Yield the strongest rows of addresses whose fate is reported, duplicates last."""
     query = Picked.select(
         Picked.number,
         Picked.part,
@@ -188,25 +196,27 @@ def _by_address() -> Iterator[_Reported]:
     ).join(Staged, on=(Staged.number == Picked.number))
     reported = query.where(Picked.fate.not_in(_NOT_REPORTED))
     is_duplicate = Case(None, ((Picked.fate == Fate.DUPLICATE, 1),), 0)
-    for number, part, line, word, mark, said, hint in _first(reported, is_duplicate, Picked.number):
-        fate = Fate(word)
+    for number, part, line, stored, mark, quote, hint in _select_first(
+        reported, is_duplicate, Picked.number
+    ):
+        fate = Fate(stored)
         if fate is Fate.OPTED_OUT:
-            yield number, part, line, _with(_MARKS[mark], said), fate
+            yield number, part, line, _add_quote(_MARKS[mark], quote), fate
         else:
-            doubts = ("" if mark else said, hint if fate is Fate.ROLE else "")
+            doubts = ("" if mark else quote, hint if fate is Fate.ROLE else "")
             yield number, part, line, _add_doubts(_REASONS[fate], *doubts), fate
 
 
-def _add_doubts(reason: str, said: str | None, hint: str | None = None) -> str:
-    """Return a reason, with the words that may opt the row out and the domain that may be meant."""
-    doubt = _with(_IN_DOUBT, said) if said else ""
+def _add_doubts(reason: str, quote: str | None, hint: str | None = None) -> str:
+    """Return a reason with the words that may opt the row out and the suggested domain."""
+    doubt = _add_quote(_IN_DOUBT, quote) if quote else ""
     domain = email_address.to_unicode_domain((hint or "").rpartition("@")[2])
     question = f"{_MISTYPED} (did you mean {domain}?)" if hint else ""
     return "; ".join(filter(None, (reason, doubt, question)))
 
 
-def _again(parts: Sequence[FilePart]) -> Iterator[_Reported]:
-    """Yield the rows whose address stands in a stronger row too."""
+def _list_duplicates(parts: Sequence[FilePart]) -> Iterator[_Reported]:
+    """Yield the rows whose address is in a stronger row, too."""
     query = (
         Staged.select(
             Staged.number,
@@ -221,29 +231,27 @@ def _again(parts: Sequence[FilePart]) -> Iterator[_Reported]:
         .join(Picked, on=(Picked.ids == Staged.ids))
         .where(Picked.number != Staged.number)
     )
-    for number, part, line, mark, said, its_part, its_line, is_merged in _first(
+    for number, part, line, mark, quote, strongest_part, strongest_line, is_merged in _select_first(
         query, Staged.number
     ):
-        where = "" if its_part == part else f" of {parts[its_part].name}"
-        reason = f"this address stands in line {its_line}{where} too"
+        where = "" if strongest_part == part else f" of {parts[strongest_part].name}"
+        reason = f"this address stands in line {strongest_line}{where} too"
         if is_merged:
             reason += ", under another name: the mail greets without a name"
-        yield number, part, line, _add_doubts(reason, "" if mark else said), Fate.DUPLICATE
+        yield number, part, line, _add_doubts(reason, "" if mark else quote), Fate.DUPLICATE
 
 
-def _first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
-    rows: Iterator[tuple[Any, ...]] = (
-        query.order_by(*order).limit(MOST_PROBLEMS).tuples().iterator()
-    )
+def _select_first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
+    rows: Iterator[tuple[Any, ...]] = query.order_by(*order).limit(MAX_PROBLEMS).tuples().iterator()
     return rows
 
 
-def _problem(row: _Reported, parts: Sequence[FilePart]) -> Problem:
+def _make_problem(row: _Reported, parts: Sequence[FilePart]) -> Problem:
     _, place, line, reason, fate = row
     part = parts[place]
     return Problem(
         line=line,
-        column=_address_column(part),
+        column=_find_address_column(part),
         reason=reason,
         fate=fate,
         part=part.name if len(parts) > 1 else "",
@@ -252,24 +260,25 @@ def _problem(row: _Reported, parts: Sequence[FilePart]) -> Problem:
     )
 
 
-def _address_column(part: FilePart) -> str:
+def _find_address_column(part: FilePart) -> str:
     column = next(column for column in part.columns if column.field == "address")
     return column.title or str(column.index + 1)
 
 
-# --- What an import and its undoing report. -------------------------------------------------------
+# --- The results of an import and of its undo. ----------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A row that is not simply taken in, and why; or what is to be known of a whole part.
+    """A row that needs attention, or a note on a whole part.
 
-    `line` is 1-based in its part; 0 where it is about no single row, and in the last problem of a
-    long list, which says how many more there are. `column` is the title of the address column, or
-    its number. `part` names the part if the file has more than one. `doubtful` says that the row
-    is not off, although something in it may mean that the person wants no mail, `mistyped` that its
-    domain looks like a slip. `numbers` and `unread` are of a column of dates, see `DateNote` of
-    `readers`.
+    - `line`: 1-based in its part; 0 for a note, and for the last problem of a long list, which says
+      how many more there are.
+    - `column`: the title of the address column, or its number.
+    - `part`: the part's name if the file has several.
+    - `doubtful`: the row is merged, although its words may mean that the person wants no mail.
+    - `mistyped`: its domain looks mistyped.
+    - `numbers`, `unread`, `example`: of a column of dates, see `DateNote`.
     """
 
     line: int
@@ -286,13 +295,15 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportResult:
-    """What became of a file's rows; `fates` has every fate and adds up to `rows`.
+    """The result of importing a file.
 
-    `merged` counts addresses that stood under different names, `thin` those confirmed without
-    the wording of a form, `improved` those on the list already that got a better basis.
-    `additional` counts rows that share their line with another, since it has several addresses.
-    `strangers` counts of a dry run the addresses of which nothing is held on the list, and
-    `unattested` says of one that without an attestation the import would be refused.
+    - `fates`: the number of rows by fate, with every fate; the sum is `rows`.
+    - `merged`: the number of addresses with different names in the file.
+    - `thin`: the number of addresses confirmed without the text of a form.
+    - `improved`: the number of contacts that got a better basis.
+    - `additional`: the number of rows from lines with several addresses, beyond one per line.
+    - `strangers`: in a dry run, the number of addresses unknown to the list.
+    - `unattested`: in a dry run, whether the import would be refused without an attestation.
     """
 
     list: str
@@ -325,7 +336,7 @@ class ImportResult:
 
 @dataclass(frozen=True, kw_only=True)
 class UndoResult:
-    """What taking an import back did; nothing yet if it is not whole."""
+    """The result of undoing an import; all zero if it is not finished (`is_whole`)."""
 
     file: str
     contacts_taken_back: int

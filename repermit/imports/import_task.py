@@ -48,22 +48,22 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports import address_fate, import_report, staging
 from repermit.imports.merge import ImportMerge, merge
-from repermit.imports.undo_steps import begin_reversal, go_on
+from repermit.imports.undo_steps import begin_undo, continue_undo
 from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
 
 _log = logging.getLogger(__name__)
 _MICROSECOND = timedelta(microseconds=1)
 
-# So many newcomers take less time than all that a step does once: however slow the machine is in
-# this moment, fewer would make the whole import slower and no step much shorter. So many who are
-# taken off take some 60 ms on a busy PostgreSQL, of which half is what a step does once.
-_LEAST_STEP = 100
+# Adding so many contacts takes less time than the fixed cost of a step, so smaller steps would make
+# the import slower and hardly any step shorter. Removing so many takes some 60 ms on a busy
+# PostgreSQL, half of which is fixed cost.
+_MIN_ROWS_PER_STEP = 100
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What is counted of a file, see ImportResult; `addresses` is how many it has."""
+    """The counts of a file, see `ImportResult`; `addresses` is the number of its addresses."""
 
     rows: int
     addresses: int
@@ -73,7 +73,7 @@ class Tally:
 
 
 def tally_picked(rows: int, addresses: int, merged: int, bases: Mapping[Fate, Basis]) -> Tally:
-    """Count what is to become of the rows that are picked."""
+    """Return the counts of a file whose addresses are picked."""
     fates = import_report.count_fates(rows, addresses)
     improved = 0
     if fates[Fate.DUPLICATE]:
@@ -83,13 +83,14 @@ def tally_picked(rows: int, addresses: int, merged: int, bases: Mapping[Fate, Ba
 
 @dataclass
 class ImportProgress:
-    """How far an import is.
+    """The stored progress of an import.
 
-    - `token` names where its rows are kept: `addresses` rows, the last of number `last`.
-    - `facts` is what its entry says, beside its counts; `shared` is in the entries of contacts too.
-    - `bases` has the basis that each fate gives.
-    - `fates` and `improved` count those up to the row `reached`, `done` in all, and the rows of the
-      file that were not picked.
+    - `token`: names the place of its staged rows: `addresses` rows, the last with number `last`.
+    - `facts`: evidence fields of its entry, besides the counts.
+    - `shared`: evidence fields of its entry and of the contacts' entries.
+    - `bases`: the basis that each fate gives.
+    - `reached`: the number of the last merged row; `done` is how many are merged.
+    - `fates`, `improved`: the counts of the merged rows, and of rows that were not picked.
     """
 
     token: str
@@ -119,7 +120,7 @@ class ImportProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFile:
-    """A file that is staged whole: what it is called, and what is to become of its rows."""
+    """A completely staged file: its name, its counts, and the evidence fields of its import."""
 
     name: str
     digest: str
@@ -139,18 +140,18 @@ def begin_import(
     now: datetime,
     actor: str,
 ) -> int:
-    """Note, in the caller's transaction, that a staged file is to be merged; return its number.
+    """Store the import and the task that merges a staged file; return the import's id.
 
-    Raises Refused if another file is under way on the list.
+    In the caller's transaction. Raises Refused while another import into the list is running.
     """
-    staging.keep_picked(database, name_staged_table(database, token))
-    # Whoever launches, or takes a file back, locks it too.
+    staging.store_picked(database, name_staged_table(database, token))
+    # A launch and an undo lock the list, too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     background_tasks.require_no_running_import(mailing_list)
-    # Who stands in a file that waits is not counted anew before this one is taken in.
+    # Pending uploads are counted again only after this import.
     background_tasks.invalidate_upload_counts(mailing_list.id)
     tally = file.tally
-    at = _find_free_moment(mailing_list, now)
+    at = _find_free_time(mailing_list, now)
     record = Import.create(
         list=mailing_list,
         file=file.name,
@@ -158,7 +159,7 @@ def begin_import(
         counts=json.dumps(asdict(tally)),
         at=at,
     )
-    # What is not picked is counted already.
+    # Rows that are not picked are counted here, the others when they are merged.
     invalid = tally.fates[Fate.INVALID]
     fates = dict.fromkeys(map(str, Fate), 0)
     fates |= {Fate.INVALID: invalid, Fate.DUPLICATE: tally.rows - tally.addresses - invalid}
@@ -168,7 +169,7 @@ def begin_import(
         lines=file.lines,
         addresses=tally.addresses,
         merged=tally.merged,
-        last=staging.last_picked(),
+        last=staging.find_last_picked(),
         facts=dict(file.facts),
         shared=dict(file.shared),
         bases={str(fate): str(basis) for fate, basis in file.bases.items()},
@@ -185,10 +186,10 @@ def begin_import(
     return int(record.id)
 
 
-def _find_free_moment(mailing_list: MailingList, now: datetime) -> datetime:
-    """Return the first microsecond from `now` on at which no file of the list was taken in.
+def _find_free_time(mailing_list: MailingList, now: datetime) -> datetime:
+    """Return the first microsecond from `now` on without another import into the list.
 
-    Entries and the journal name a file by its list and moment.
+    Entries and the journal identify an import by its list and time.
     """
     later: Any = Import.select(Import.at).where(Import.list == mailing_list, Import.at >= now)
     taken = {parse_timestamp(at) for (at,) in later.tuples()}
@@ -220,7 +221,7 @@ def merge_import(
         return True
     token = task.state["token"]
     if not has_staged(database, token):
-        _take_back_lost(database, number, now=now)
+        _undo_lost_import(database, number, now=now)
         return True
     done = 0
 
@@ -248,12 +249,12 @@ def merge_import(
             should_stop=should_stop,
             between=between,
             max_rows_per_step=step,
-            min_rows_per_step=_LEAST_STEP,
+            min_rows_per_step=_MIN_ROWS_PER_STEP,
         )
     if is_whole:
         if not is_postgresql(database):
             drop_staged(database, token)
-        # Whoever launches next counts them all.
+        # The next launch counts all contacts.
         analyze_grown_tables(database)
     return is_whole
 
@@ -266,9 +267,9 @@ def finish_imports(
     should_stop: Callable[[], bool] = bool,
     step: int = MAX_ROWS_PER_STEP,
 ) -> int:
-    """Go on with the imports, as after a kill; return how many have come to their end.
+    """Continue interrupted imports; return how many were finished.
 
-    Nobody is disturbed who imports by hand.
+    Imports that a foreground process is working on are left alone.
     """
     ended = 0
     with background_lock(database, TaskKind.IMPORT, should_stop) as must_stop:
@@ -281,11 +282,11 @@ def finish_imports(
 
 
 def _is_decided(database: Database, task: BackgroundTask, version: int | None) -> bool:
-    """Say whether the fates of the next rows are still what was found out while they were staged.
+    """Say whether the fates that were resolved while staging are still right.
 
-    On SQLite nobody else has written into the file since that version of it. On PostgreSQL nobody
-    stands on the list, or is suppressed, but whom the import has brought, as with a list's first
-    file; who moves to another address leaves a suppression.
+    They are on SQLite if nobody else has written to the database since. On PostgreSQL they are if
+    the list has no suppressions and only contacts of this import, as with a list's first file. A
+    corrected address leaves a suppression.
     """
     if isinstance(database, FairSqliteDatabase):
         return read_data_version(database) == version
@@ -300,13 +301,13 @@ def _take_step(
 ) -> bool:
     """Take the next step, in the caller's transaction; return whether there is more.
 
-    - `is_decided`: the fates of the rows need not be found out again.
+    - `is_decided`: whether the resolved fates are still right, see `_is_decided`.
     """
     progress = ImportProgress(**task.state)
     if progress.reached >= progress.last:
         _end(database, task, progress)
         return False
-    with staging.picked_step(
+    with staging.pick_step(
         database,
         name_staged_table(database, progress.token),
         after=progress.reached,
@@ -314,7 +315,7 @@ def _take_step(
         is_decided=is_decided,
     ) as (progress.reached, picked):
         if not is_decided:
-            # Somebody may have signed up, or been taken off, since the file was read.
+            # People may have signed up or been removed since the file was read.
             address_fate.resolve_fates(task.list_id, key=key)
         _merge_picked(task, progress, picked, key)
     progress.done += picked
@@ -343,16 +344,16 @@ def _merge_picked(task: BackgroundTask, progress: ImportProgress, picked: int, k
 
 
 def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> None:
-    """Note that all of a file is taken in."""
+    """Finish an import: append its entry, and drop its staged rows on PostgreSQL."""
     background_tasks.invalidate_upload_counts(task.list_id)
     if is_postgresql(database):
         drop_staged(database, progress.token)
     counts = progress.counts(rows=progress.rows, addresses=progress.addresses)
-    _note(task, progress, counts)
+    _record(task, progress, counts)
 
 
-def _note(task: BackgroundTask, progress: ImportProgress, counts: Mapping[str, Any]) -> None:
-    """Fix what became of the rows, in the import and in its entry."""
+def _record(task: BackgroundTask, progress: ImportProgress, counts: Mapping[str, Any]) -> None:
+    """Store the final counts in the import, and append its entry."""
     Import.update(counts=json.dumps(counts)).where(Import.id == task.target).execute()
     chain.append(
         Entry(
@@ -365,25 +366,26 @@ def _note(task: BackgroundTask, progress: ImportProgress, counts: Mapping[str, A
     )
 
 
-def _take_back_lost(database: Database, number: int, *, now: datetime) -> None:
+def _undo_lost_import(database: Database, number: int, *, now: datetime) -> None:
+    """Undo an import whose staged rows were lost."""
     with database.atomic():
         task = lock_task(TaskKind.IMPORT, number)
         if task is not None:
-            take_back_unfinished(database, task, now=now, actor="job")
+            undo_unfinished_import(database, task, now=now, actor="job")
             _log.warning(
                 "the rows of a file that was being taken into %s are lost; what was taken in of it "
                 "is taken back",
                 task.list.slug,
             )
-    go_on(database, number)
+    continue_undo(database, number)
 
 
-def take_back_unfinished(
+def undo_unfinished_import(
     database: Database, task: BackgroundTask, *, now: datetime, actor: str
 ) -> None:
-    """Take in no more of a file, in the caller's transaction, which has locked its task.
+    """Stop an import and begin its undo, in the caller's transaction, which has locked its task.
 
-    What has been merged counts as taken in, and is to be taken back.
+    The merged rows count as imported, and are undone.
     """
     progress = ImportProgress(**task.state)
     if is_postgresql(database):
@@ -391,5 +393,5 @@ def take_back_unfinished(
     progress.facts["whole"] = False
     rows = sum(progress.fates.values())
     task.delete_instance()
-    _note(task, progress, progress.counts(rows=rows, addresses=progress.done))
-    begin_reversal(Import.get_by_id(task.target), now=now, actor=actor)
+    _record(task, progress, progress.counts(rows=rows, addresses=progress.done))
+    begin_undo(Import.get_by_id(task.target), now=now, actor=actor)

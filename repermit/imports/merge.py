@@ -23,11 +23,11 @@ from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import (
     NEW,
     iter_batches,
+    make_subject_sql,
+    make_uid_sql,
     select_better_bases,
     select_newly_added,
     select_opted_out,
-    subject_of,
-    uid_of,
 )
 from repermit.imports.staging import Picked
 from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Dropped, Fate, Status
@@ -59,7 +59,7 @@ class ImportMerge:
         return self.record.at
 
 
-_STATUS_OF = {Fate.CONFIRMED: Status.CONFIRMED, Fate.CUSTOMER: Status.CUSTOMER}
+_STATUS_BY_FATE = {Fate.CONFIRMED: Status.CONFIRMED, Fate.CUSTOMER: Status.CUSTOMER}
 
 
 def merge(import_merge: ImportMerge) -> None:
@@ -84,7 +84,7 @@ def merge(import_merge: ImportMerge) -> None:
 
 def _lock() -> None:
     affected = Picked.select(Picked.contact).where(
-        ~Picked.contact.is_null(), Picked.said.in_((*_STATUS_OF, Fate.OPTED_OUT))
+        ~Picked.contact.is_null(), Picked.said.in_((*_STATUS_BY_FATE, Fate.OPTED_OUT))
     )
     query = Contact.select(Contact.id).where(Contact.id.in_(affected)).order_by(Contact.id)
     for _ in lock_rows(query).tuples().iterator():
@@ -121,13 +121,13 @@ def _make_insert_sql(
 ) -> tuple[str, list[Any]]:
     """Return the INSERT of `_add_contacts`, cached, as building it costs as hundreds of rows."""
     is_new = (Picked.fate.in_(NEW), Picked.contact.is_null())
-    statuses = tuple((Picked.fate == fate, status) for fate, status in _STATUS_OF.items())
+    statuses = tuple((Picked.fate == fate, status) for fate, status in _STATUS_BY_FATE.items())
     bases = tuple((Picked.fate == fate, basis) for fate, basis in basis_by_fate)
     columns = {
         Contact.list: list_id,
         Contact.imported_by: record_id,
-        Contact.uid: uid_of(Picked.ids),
-        Contact.subject: subject_of(Picked.ids),
+        Contact.uid: make_uid_sql(Picked.ids),
+        Contact.subject: make_subject_sql(Picked.ids),
         Contact.address: fn.COALESCE(Picked.sending, Picked.key),
         Contact.address_key: Picked.key,
         Contact.name: Picked.name,
@@ -153,9 +153,9 @@ def _suppress(import_merge: ImportMerge) -> None:
         Suppression.list: import_merge.mailing_list.id,
         Suppression.imported_by: import_merge.record.id,
         Suppression.fingerprint: Picked.fingerprint,
-        Suppression.subject: subject_of(Picked.ids),
+        Suppression.subject: make_subject_sql(Picked.ids),
         Suppression.reason: Picked.mark,
-        Suppression.at: _moment(import_merge.now),
+        Suppression.at: _make_time_value(import_merge.now),
     }
     is_marked = (Picked.fate == Fate.OPTED_OUT, Picked.contact.is_null())
     query = _select_picked(columns, is_marked)
@@ -170,21 +170,21 @@ def _select_picked(columns: Mapping[Any, Any], where: Sequence[Any]) -> Any:
     return Picked.select(*values).where(*where).order_by(Picked.id)
 
 
-def _moment(moment: datetime) -> Any:
-    return Value(format_timestamp(moment), converter=False)
+def _make_time_value(at: datetime) -> Any:
+    return Value(format_timestamp(at), converter=False)
 
 
 def _change_contacts(import_merge: ImportMerge) -> None:
-    _improve(import_merge)
+    _improve_bases(import_merge)
     _remove(import_merge)
 
 
-def _improve(import_merge: ImportMerge) -> None:
+def _improve_bases(import_merge: ImportMerge) -> None:
     """Give contacts a better basis, after storing their previous state for an undo."""
-    for fate, status in _STATUS_OF.items():
+    for fate, status in _STATUS_BY_FATE.items():
         basis = import_merge.bases[fate]
         for batch in iter_batches(select_better_bases(fate, basis)):
-            _keep_images(import_merge, batch)
+            _store_previous_states(import_merge, batch)
             Contact.update(
                 status=status,
                 status_at=import_merge.now,
@@ -194,7 +194,7 @@ def _improve(import_merge: ImportMerge) -> None:
                 Picked.contact == Contact.id, Contact.id.in_([contact.id for contact in batch])
             ).execute()
             status_changes.drop_unsent(batch, Dropped.ANSWERED)
-            chain.append(*(_entry(import_merge, contact) for contact in batch))
+            chain.append(*(_make_entry(import_merge, contact) for contact in batch))
 
 
 def _remove(import_merge: ImportMerge) -> None:
@@ -203,7 +203,7 @@ def _remove(import_merge: ImportMerge) -> None:
         at=import_merge.now, actor=import_merge.actor, consent={"file": import_merge.shared["file"]}
     )
     for batch in iter_batches(select_opted_out()):
-        _keep_images(import_merge, batch)
+        _store_previous_states(import_merge, batch)
         for mark, reason in LEFT_ELSEWHERE.items():
             status_changes.remove_contacts(
                 [contact for contact in batch if contact.mark == mark],
@@ -214,7 +214,7 @@ def _remove(import_merge: ImportMerge) -> None:
             )
 
 
-def _keep_images(import_merge: ImportMerge, contacts: Sequence[Any]) -> None:
+def _store_previous_states(import_merge: ImportMerge, contacts: Sequence[Any]) -> None:
     """Store the state of contacts; no address or name, which an erasure would have to reach."""
     rows = [
         {
@@ -232,14 +232,14 @@ def _keep_images(import_merge: ImportMerge, contacts: Sequence[Any]) -> None:
 
 def _append_evidence_of_new(import_merge: ImportMerge) -> None:
     for batch in iter_batches(select_newly_added()):
-        chain.append(*(_entry(import_merge, contact) for contact in batch))
+        chain.append(*(_make_entry(import_merge, contact) for contact in batch))
 
 
-def _entry(import_merge: ImportMerge, contact: Any) -> Entry:
+def _make_entry(import_merge: ImportMerge, contact: Any) -> Entry:
     """Return the entry of a contact that was added, or got a better basis, by the file's proof."""
     fate = Fate(contact.said)
     proof = json.loads(contact.proof) if fate is Fate.CONFIRMED else {}
-    # These are texts of a cell, which may identify the person, as a full network address does.
+    # These texts are from cells and may identify the person, as a full IP address does.
     personal = {name: text for name in ("source", "ip") if (text := proof.pop(name, ""))}
     if fate is Fate.CUSTOMER:
         # Without a date in the row the basis begins now, which does not say since when they buy.

@@ -1,6 +1,6 @@
-"""Titles of columns, and the tools whose exports are known by them (`data/newsletter_tools`).
+"""Recognising columns by their titles, and the tools that wrote them (`data/newsletter_tools`).
 
-What a proof is: GDPR art. 7(1); EDPB 05/2020 §108.
+See GDPR art. 7(1) and EDPB 05/2020 §108 on what a proof is.
 """
 
 from __future__ import annotations
@@ -15,53 +15,54 @@ from repermit import package_files
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A tool that lists come from.
+    """A tool that lists are exported from.
 
-    An export is this tool's if it has `at_least` of the folded titles in `told_by`. `titles`
-    goes before the general ones; None is a column that means nothing here. `ip_proves` and
-    `form_proves` say what, beside a date of consent, shows the person's own act.
-    `zone` is that of times without one, None being the organisation's.
+    - `known_titles`, `min_matches`: a file is this tool's if it has so many of these folded titles.
+    - `titles`: fields by folded title, before the general ones; None for a meaningless column.
+    - `ip_proves`, `form_proves`: whether an IP address or a form, besides a date of consent, shows
+      the person's own act.
+    - `zone`: the time zone of times without one; None for the organisation's.
     """
 
     name: str
     label: str
-    told_by: frozenset[str]
-    at_least: int = 2
+    known_titles: frozenset[str]
+    min_matches: int = 2
     titles: Mapping[str, str | None] = field(default_factory=dict)
     ip_proves: bool = True
     form_proves: bool = True
     zone: tzinfo | None = None
 
-    def field_of(self, folded: str) -> tuple[str | None, int]:
-        """Return the field that a folded title stands for in this tool's exports, and its rank."""
+    def find_field(self, folded: str) -> tuple[str | None, int]:
+        """Return the field that a folded title means in this tool's exports, and its rank."""
         if folded in self.titles:
             return self.titles[folded], -1
         return find_field(folded)
 
     def knows(self, folded: str) -> bool:
-        """Say whether it is known what a folded title stands for, be it nothing of use here."""
+        """Say whether the meaning of a folded title is known, useful here or not."""
         is_known = find_field(folded)[0] is not None or is_about_else(folded)
         return folded in self.titles or is_known
 
 
 def _read(name: str) -> Tool:
-    document = package_files.newsletter_tool(name)
-    known = document["import"]
+    document = package_files.load_newsletter_tool(name)
+    table = document["import"]
     return Tool(
         name=name,
         label=document["label"],
-        told_by=frozenset(known["told_by"].split()),
-        at_least=known["at_least"],
-        titles={title: field or None for title, field in known.get("titles", {}).items()},
-        ip_proves=known.get("ip_proves", True),
-        form_proves=known.get("form_proves", True),
-        zone=UTC if known.get("zone") == "UTC" else None,
+        known_titles=frozenset(table["told_by"].split()),
+        min_matches=table["at_least"],
+        titles={title: field or None for title, field in table.get("titles", {}).items()},
+        ip_proves=table.get("ip_proves", True),
+        form_proves=table.get("form_proves", True),
+        zone=UTC if table.get("zone") == "UTC" else None,
     )
 
 
-GENERIC = Tool(name="generic", label="columns", told_by=frozenset(), at_least=1)
+GENERIC = Tool(name="generic", label="columns", known_titles=frozenset(), min_matches=1)
 
-# The first that fits is taken.
+# The first match counts.
 _KNOWN = tuple(
     map(
         _read,
@@ -71,17 +72,18 @@ _KNOWN = tuple(
 
 
 def detect_tool(folded: list[str]) -> Tool:
-    """Return the tool that writes these folded titles, GENERIC if it is none that is known."""
+    """Return the tool that writes these folded titles; GENERIC if none is known."""
     titles = frozenset(folded)
-    return next((tool for tool in _KNOWN if len(tool.told_by & titles) >= tool.at_least), GENERIC)
+    matches = (tool for tool in _KNOWN if len(tool.known_titles & titles) >= tool.min_matches)
+    return next(matches, GENERIC)
 
 
-# --- Titles of columns in Dutch, English, German and French, and what each is taken for. ----------
+# --- The fields of titles, mostly in Dutch, English, German and French. ---------------------------
 
 
 _DATA = package_files.load_data("column_titles.toml")
 PART_OF_A_NAME = frozenset(_DATA["part_of_a_name"]["titles"].split())
-"""Titles that mean a whole name where they stand alone, and one of its parts beside the other."""
+"""Titles that mean the whole name, or one of its parts if another column has the other part."""
 
 FURTHER_ADDRESS = (
     r"имеил(?:адрес)?|епоща|електрон(?:напоща|енадрес)|адресна(?:електроннапоща|имеил)"  # bg
@@ -103,7 +105,7 @@ FURTHER_ADDRESS = (
 )
 
 
-# By the field and its place; the earlier of two titles for one field is the better one.
+# The field and rank of each title; of two titles for one field, the lower rank is better.
 _RANKED = {
     title: (field, rank)
     for field, titles in _DATA["titles"].items()
@@ -137,7 +139,7 @@ _LEFT = re.compile(
     r"optout|optedout|unsubscri|afgemeld|afmelding|uitgeschreven|abgemeldet|abmeldung|desabonn|"
     r"desinscri|blacklist|blocklist|suppressed|(?:niet|donot|dont|nicht)(?:e?mail|contact|kontakt)"
 )
-# When, whence and how often. That no double opt-in was completed is no refusal.
+# Titles about dates, sources and frequencies. An incomplete double opt-in is no refusal.
 _NO_ANSWER = re.compile(
     r"datum|date|dag$|bron$|source|quelle|origin|ip$|id$|naam|name|nom$|titel|open|click|klik|laatste|"
     r"last|letzte|derni|frequen|taal$|sprache|langu|adres|address|incasso|profil|voorwaarden|terms|"
@@ -147,19 +149,20 @@ _ABOUT_ELSE = re.compile(
     r"foto|photo|bild|video|image|tele(?!se?mails)|phone|sms|whatsapp|bellen|call|anruf|cookie|post|url|link|"
     r"count|aantal|anzahl|nombre|token|hash"
 )
-# People write beside a question which answers there are: "Nieuwsbrief ja/nee", "Newsletter (y/n)".
+# Titles may end in the possible answers: "Nieuwsbrief ja/nee", "Newsletter (y/n)".
 _ANSWERS = re.compile(r"(?:janee|jn|yesno|yn|janein|ouinon)$")
 
 
 def find_field(folded: str) -> tuple[str | None, int]:
-    """Return the field that a folded title stands for, or None, and its rank (0 is best)."""
+    """Return the field that a folded title means, or None, and its rank (0 is best)."""
     if _ADDRESS(folded):
         return "address", 0
     title = folded if folded in _RANKED else _ANSWERS.sub("", folded)
-    return _RANKED.get(title) or (_asking_whether(title), len(_RANKED))
+    return _RANKED.get(title) or (_find_question_field(title), len(_RANKED))
 
 
-def _asking_whether(title: str) -> str | None:
+def _find_question_field(title: str) -> str | None:
+    """Return the field of a title that asks for consent, or for an opt-out."""
     if is_about_else(title):
         return None
     if _LEFT.search(title):
@@ -170,10 +173,10 @@ def _asking_whether(title: str) -> str | None:
 
 
 def is_about_else(folded: str) -> bool:
-    """Say whether a folded title is one of something other than mail: photographs, calls."""
+    """Say whether a folded title is about something other than mail, as photographs or calls."""
     return _ABOUT_ELSE.search(folded) is not None
 
 
 def is_address_title(folded: str) -> bool:
-    """Say whether a folded title is one of a column of addresses."""
+    """Say whether a folded title means a column of addresses."""
     return _ADDRESS(folded) is not None

@@ -1,8 +1,8 @@
 """Previewing and importing an uploaded file, mostly in a process of its own.
 
 A million rows take too long for a page, and would delay other pages of the same process. Only a
-short plain text file is read in the web process: the size of a ZIP or a workbook does not tell how
-much is in it.
+short plain text file is read in the web process. The content of a ZIP or a workbook may be much
+larger than its size.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ def start_reading(
 
     - `takes_in`: import the file, and delete it once it is staged.
     """
-    kept = find_upload(mailing_list, settings=settings)
-    lock = None if kept is None else kept.task.lock()
-    if kept is None or lock is None:
+    upload = find_upload(mailing_list, settings=settings)
+    lock = None if upload is None else upload.task.lock()
+    if upload is None or lock is None:
         return False
     with closing(lock):
-        kept.task.forget_result()
+        upload.task.forget_result()
         with database.atomic():
-            kept.save_choices(choices)
-        is_long = kept.path.stat().st_size >= LARGE or container.is_packed(kept.path)
+            upload.save_choices(choices)
+        is_long = upload.path.stat().st_size >= LARGE or container.is_packed(upload.path)
         job = {"slug": mailing_list.slug, "takes_in": takes_in, "now": now, "actor": actor}
-        kept.task.start(_read, lock=lock, database=database, is_long=is_long, **job)
+        upload.task.start(_read, lock=lock, database=database, is_long=is_long, **job)
     return True
 
 
@@ -73,56 +73,58 @@ def _read(
     actor: str,
 ) -> None:
     mailing_list = find_list(slug)
-    kept = cast("StoredUpload", find_upload(mailing_list, settings=settings))
+    upload = cast("StoredUpload", find_upload(mailing_list, settings=settings))
     with database.atomic():
-        kept.begin_count()
+        upload.begin_count()
     try:
         result = import_file(
             database,
             mailing_list,
-            kept.path,
+            upload.path,
             settings=settings,
             now=now,
             actor=actor,
             dry_run=not takes_in,
-            preview_path=None if takes_in else kept.rows,
-            on_staged=lambda: delete(database, kept),
-            **vars(kept.choices),
+            preview_path=None if takes_in else upload.rows,
+            on_staged=lambda: delete(database, upload),
+            **vars(upload.choices),
         )
     except RepermitError as error:
-        if not kept.path.exists():
-            # It was taken back while it was taken in; that is told where the files are.
+        if not upload.path.exists():
+            # The import was undone while it was running; the page of imports shows that.
             return
         with database.atomic():
-            kept.count(rows=None, people=None)
-        kept.task.save_result({**_refusal(error), "glimpses": _glimpses(kept)})
+            upload.count(rows=None, people=None)
+        upload.task.save_result({**_make_refusal(error), "glimpses": _make_previews(upload)})
     else:
         if takes_in:
             return
-        # A row whose address is none may name somebody all the same.
+        # A row with an invalid address may still be about a person.
         people = result.strangers + result.fates[Fate.INVALID]
         with database.atomic():
-            kept.end_count(rows=result.rows, people=people)
-        kept.task.save_result({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
+            upload.end_count(rows=result.rows, people=people)
+        upload.task.save_result(
+            {**_make_summary(result, upload.choices), "glimpses": _make_previews(upload)}
+        )
 
 
-def _glimpses(kept: StoredUpload) -> list[dict[str, Any]]:
-    """Return how the file begins, since opening a large one anew for each page takes long."""
+def _make_previews(upload: StoredUpload) -> list[dict[str, Any]]:
+    """Return the beginning of each part; stored, as opening a large file for each page is slow."""
     try:
-        found = open_file.preview_file(kept.path, mapping=kept.choices.mapping)
+        previews = open_file.preview_file(upload.path, mapping=upload.choices.mapping)
     except ListFileError:
         return []
-    return [asdict(one) for one in found]
+    return [asdict(preview) for preview in previews]
 
 
-def _refusal(error: RepermitError) -> dict[str, Any]:
+def _make_refusal(error: RepermitError) -> dict[str, Any]:
     if isinstance(error, ListFileError):
         place = {"line": error.line, "column": error.column, "expected": serialize(error.expected)}
         return {"refused": serialize(error.reason), **place}
     return {"refused": serialize(error.said), "line": 0, "column": 0, "expected": ""}
 
 
-def _summary(result: ImportResult, choices: Choices) -> dict[str, Any]:
+def _make_summary(result: ImportResult, choices: Choices) -> dict[str, Any]:
     notes = [asdict(problem) for problem in result.problems if not problem.line]
     return {
         "rows": result.rows,
@@ -139,17 +141,17 @@ def _summary(result: ImportResult, choices: Choices) -> dict[str, Any]:
 
 
 def previews_of(outcome: Mapping[str, Any]) -> tuple[FilePreview, ...]:
-    """Return how a file begins, from its outcome."""
+    """Return the beginnings of a file's parts, from the stored result."""
     return tuple(
         FilePreview(
-            name=one["name"],
-            columns=tuple(Column(**column) for column in one["columns"]),
-            samples=tuple(map(tuple, one["samples"])),
+            name=preview["name"],
+            columns=tuple(Column(**column) for column in preview["columns"]),
+            samples=tuple(map(tuple, preview["samples"])),
         )
-        for one in outcome["glimpses"]
+        for preview in outcome["glimpses"]
     )
 
 
 def choices_of(outcome: Mapping[str, Any]) -> Choices:
-    """Return the choices with which a file was looked at, from its outcome."""
+    """Return the choices with which a file was previewed, from the stored result."""
     return Choices(**outcome["choices"])

@@ -1,6 +1,6 @@
 """Reading a file into rows to stage; a large file in a process of its own.
 
-That process needs no database, and starts twice as fast without one.
+That process does not import the database modules, so that it starts twice as fast.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from zoneinfo import ZoneInfo
 
 from repermit.errors import Refused
 from repermit.imports.classify_row import Interpreter
-from repermit.imports.readers.container import is_packed, unpacked_size
+from repermit.imports.readers.container import compute_unpacked_size, is_packed
 from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 _BATCH = 5_000
-# Bytes of a file, unpacked, from which on a second process wins back the time that its start takes;
-# it alone has a limit on what it may take.
+# The unpacked bytes from which a second process saves more time than its start takes. Only that
+# process has limits.
 _LARGE = 2_000_000
-# A batch takes some MB and a fraction of a second; the rest is for a file full of long cells.
-_MOST_MEMORY = 1 << 30
-_SECONDS = 120
-# Later versions look for values that occur twice, which takes longer than writing them twice.
+# A batch takes some MB and a fraction of a second; files with long cells need more.
+_MAX_MEMORY = 1 << 30
+_MAX_SECONDS = 120
+# Later versions search for equal values, which takes longer than writing them twice.
 _MARSHAL_VERSION = 2
 
 Batch = list[tuple[Any, ...]]
-"""Rows as they are staged, each the plain tuple of a StagedRow."""
+"""Rows as they are staged, each a `StagedRow` as a plain tuple."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +56,12 @@ Read = Callable[[ReadRequest, ListFile], Iterator[Batch]]
 def open_reader(path: Path) -> Iterator[Read]:
     """Yield the function that yields the rows of a file in batches.
 
-    - The function takes a request for the file, and what that request opens.
-
-    The function raises ListFileError and Refused as the Interpreter does.
+    The function takes a request and the file that it opens. It raises ListFileError and Refused as
+    `Interpreter.read` does.
     """
-    with LimitedProcess(packed_batches, memory=_MOST_MEMORY, seconds=_SECONDS) as process:
+    with LimitedProcess(read_packed_batches, memory=_MAX_MEMORY, seconds=_MAX_SECONDS) as process:
         if _is_large_text(path):
-            # It starts while the file is opened here; where it cannot, the first request says so.
+            # It starts while the file is opened here; the first request reports a failure.
             with suppress(OSError):
                 process.start()
         yield partial(_read, process)
@@ -76,9 +75,9 @@ def _is_large_text(path: Path) -> bool:
 
 
 def _read(process: LimitedProcess, request: ReadRequest, file: ListFile) -> Iterator[Batch]:
-    if unpacked_size(request.path) < _LARGE:
+    if compute_unpacked_size(request.path) < _LARGE:
         return batches(request, file)
-    return _read_apart(process, request)
+    return _read_in_process(process, request)
 
 
 def batches(request: ReadRequest, file: ListFile) -> Iterator[Batch]:
@@ -88,17 +87,17 @@ def batches(request: ReadRequest, file: ListFile) -> Iterator[Batch]:
         yield batch
 
 
-def _read_apart(process: LimitedProcess, request: ReadRequest) -> Iterator[Batch]:
+def _read_in_process(process: LimitedProcess, request: ReadRequest) -> Iterator[Batch]:
     try:
         for batch in process.ask(request):
-            yield marshal.loads(batch)  # noqa: S302  packed by `packed_batches`
+            yield marshal.loads(batch)  # noqa: S302  packed by `read_packed_batches`
     except (ProcessDied, OSError):
         raise Refused("reading the file was cut off; nothing has changed, so try again") from None
     finally:
         process.close()
 
 
-def packed_batches(request: ReadRequest) -> Iterator[bytes]:
+def read_packed_batches(request: ReadRequest) -> Iterator[bytes]:
     """Yield the rows of a request in batches, packed for another process."""
     for batch in batches(request, request.open()):
         yield marshal.dumps(batch, _MARSHAL_VERSION)

@@ -27,10 +27,10 @@ from repermit.imports.remark_phrases import (
     DOUBTFUL,
     REFUSED,
     agrees,
+    find_refusal,
     has_a_no,
     is_company,
     normalize_remark,
-    refusal_in,
     wishes_mail,
 )
 
@@ -96,9 +96,9 @@ class OptOutColumns:
     def find_in_row(self, cells: Sequence[str]) -> OptOut:
         """Return the strongest opt-out in the cells of a row."""
         quote_by_mark: dict[str, str] = {}
-        for place, title, judge in self._columns:
-            if (text := cells[place]) and (mark := judge(text)):
-                quote_by_mark.setdefault(mark, f"{title}: {_shortened(text)}")
+        for index, title, judge in self._columns:
+            if (text := cells[index]) and (mark := judge(text)):
+                quote_by_mark.setdefault(mark, f"{title}: {_shorten(text)}")
         if not quote_by_mark:
             return _NOTHING
         if REMARK in quote_by_mark and not quote_by_mark.keys() <= {REMARK, DOUBTFUL}:
@@ -113,7 +113,7 @@ def may_refuse(texts: Iterable[str]) -> bool:
     return any(_judge_unknown_column(text) == REMARK for text in texts)
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     text = normalize_cell(text)
     return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"
 
@@ -124,13 +124,13 @@ def _judge_remark(text: str) -> str:
         return ""
     # Numbers other than years and zero mean nothing; one text for all makes the cache work.
     text = _NUMBER.sub("1", text)
-    mark = refusal_in(text) if len(text) > _SHORT else _refusal_in_short(text)
+    mark = find_refusal(text) if len(text) > _SHORT else _refusal_in_short(text)
     return REMARK if mark == REFUSED else mark
 
 
-# Short texts take little memory, so this cache is larger than that of `refusal_in`.
+# Short texts take little memory, so this cache is larger than that of `find_refusal`.
 _SHORT = 60
-_refusal_in_short = lru_cache(maxsize=1 << 15)(refusal_in)
+_refusal_in_short = lru_cache(maxsize=1 << 15)(find_refusal)
 _NUMBER = re.compile(r"(?<!\d)(?!(?:19|20)\d\d(?!\d)|0(?!\d))\d+")
 # A link, if only to unsubscribe; an address; a code of letters and digits.
 _IS_NO_REMARK = re.compile(
@@ -156,7 +156,7 @@ def _judge_other_column(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _judge_status(text: str) -> str:
-    refusal = refusal_in(text)
+    refusal = find_refusal(text)
     mark = find_opt_out(text) or ("unsubscribed" if refusal == REFUSED else refusal)
     if mark == "unsubscribed" and wishes_mail(normalize_remark(text)):
         # "Was afgemeld, weer aangemeld".
@@ -178,7 +178,7 @@ def _is_yes_or_empty(text: str) -> bool:
         or agrees(words)
         or wishes_mail(words)
         or fold_title(text) in STILL_ON
-        # The day on which they gave it.
+        # The date of the consent.
         or parse_datetime(text, UTC) is not None
     )
 
@@ -186,13 +186,13 @@ def _is_yes_or_empty(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def _judge_answer(text: str) -> str:
     """Judge the answer to "Active?": a no anywhere in it counts, unless it begins with a yes."""
-    if says_no(text) or refusal_in(text) == REFUSED:
+    if says_no(text) or find_refusal(text) == REFUSED:
         return DOUBTFUL if wishes_mail(normalize_remark(text)) else "unsubscribed"
     words = normalize_remark(text).split()
     if not words or says_yes(words[0].strip(",.;:!")):
-        return refusal_in(text)
+        return find_refusal(text)
     if not has_a_no(" ".join(words)) and fold_title(words[0]) != "stop":
-        return refusal_in(text)
+        return find_refusal(text)
     is_doubtful = wishes_mail(normalize_remark(text)) or any(
         word in fold_title(text) for word in _UNASKED
     )
@@ -207,7 +207,7 @@ def _judge_name(text: str) -> str:
     match = _NO_NAME.search(name)
     at = match.start() if match else len(name)
     # "Stop Aids Now!" is a name, and "Stop mail (Jan)" none.
-    is_remark = refusal_in(_STOP.sub("", name[:at]) + name[at:]) or refusal_in(name) == REFUSED
+    is_remark = find_refusal(_STOP.sub("", name[:at]) + name[at:]) or find_refusal(name) == REFUSED
     return DOUBTFUL if is_remark else ""
 
 

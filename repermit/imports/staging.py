@@ -1,7 +1,7 @@
 """The tables in which a file is staged before anything is changed.
 
-The database is not locked meanwhile. The tables are temporary; only the picked addresses are
-stored, on SQLite in a file of its own, until all of them are merged.
+The database is not locked meanwhile. The tables are temporary. Only the picked addresses are stored
+until all of them are merged, on SQLite in a file of their own.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from repermit.imports.row_batches import Batch
 from repermit.imports.row_opt_outs import REMARK
 from repermit.rules.consent import Fate
 
-# KiB of memory for the pages of the temporary tables, the rest of which is in a file that has no
-# name, and for those of the database while a million contacts go into its indexes.
+# The cache sizes in KiB: of the temporary tables, which are otherwise in an unnamed file, and of
+# the database while a million contacts are added to its indexes.
 _CACHE_OF_STAGING = 16_000
 _CACHE_OF_MERGE = 100_000
-_LITTLE_CACHE = 2_000
+_SMALL_CACHE = 2_000
 _PRAGMAS_OF_FILE = {
     "journal_mode": "off",
     "synchronous": "off",
@@ -51,10 +51,10 @@ _IN_FILE, _IN_MEMORY = 1, 2
 
 
 class _Temporary(Table):
-    """What the rows of both tables hold; see StagedRow."""
+    """The columns of both tables, see `StagedRow`."""
 
     class Meta:
-        """Lives as long as the connection, and is seen by it alone."""
+        """A table that only this connection sees, and that ends with it."""
 
         temporary = True
 
@@ -76,7 +76,7 @@ class _Temporary(Table):
 
 
 class Staged(_Temporary):
-    """Every row of the file, `number` counting from 1."""
+    """All rows of the file; `number` counts from 1."""
 
     number = BigIntegerField(primary_key=True)
     strength = SmallIntegerField()
@@ -85,10 +85,10 @@ class Staged(_Temporary):
 
 
 class Picked(_Temporary):
-    """Every address of the file once, by its strongest row.
+    """Each address of the file once, with the data of its strongest row.
 
-    `fate` is what becomes of it, `contact` its contact if it is on the list already, and `merged`
-    is true if it stands under different names.
+    - `contact`: its contact if it is on the list already.
+    - `merged`: True if its rows have different names.
     """
 
     id = BigAutoField()
@@ -106,11 +106,11 @@ _COPIED = (
 
 @contextmanager
 def staging_area(database: Database, *, file: Path | None = None) -> Iterator[None]:
-    """Make the temporary tables, and leave nothing of them behind.
+    """Create the temporary tables, and drop them at the end of the block.
 
-    - `file`: an empty file on SQLite in which what is picked stays.
+    - `file`: on SQLite, an empty file that the picked addresses are stored in.
     """
-    with _room_for_many(database):
+    with _make_room_for_many(database):
         if file is not None and isinstance(database, FairSqliteDatabase):
             with attach_file(database, file):
                 database.create_tables([Staged, Picked])
@@ -122,13 +122,13 @@ def staging_area(database: Database, *, file: Path | None = None) -> Iterator[No
         try:
             yield
         finally:
-            # SQLite throws them away whole, which takes no time, when its settings are restored.
+            # SQLite drops them all at once, which is fast, when its settings are restored.
             if is_postgresql(database):
                 database.drop_tables([Staged, Picked])
 
 
 def _move_picked(database: FairSqliteDatabase) -> None:
-    """Have the empty table stand in the attached file, which a kill leaves to nobody."""
+    """Create the empty table `picked` in the attached file instead of the temporary database."""
     for name, value in _PRAGMAS_OF_FILE.items():
         database.pragma(name, value, schema="staging")
     query = "SELECT sql FROM temp.sqlite_master WHERE name = 'picked'"
@@ -142,10 +142,10 @@ def _move_picked(database: FairSqliteDatabase) -> None:
 def merging_area(database: Database) -> Iterator[None]:
     """Set the database up for the steps of a merge."""
     with (
-        # The rows of a step are few, and before each page is changed it is copied there too.
-        _room_for_many(database, temporary_in=_IN_MEMORY),
-        _wide_cache(database),
-        _lazily_synced(database),
+        # Only the few rows of a step, and the copies of changed pages, need temporary space.
+        _make_room_for_many(database, temporary_in=_IN_MEMORY),
+        _widen_cache(database),
+        _sync_lazily(database),
     ):
         if not is_postgresql(database):
             yield
@@ -158,53 +158,53 @@ def merging_area(database: Database) -> Iterator[None]:
 
 
 @contextmanager
-def picked_step(
+def pick_step(
     database: Database, source: str, *, after: int, limit: int, is_decided: bool
 ) -> Iterator[tuple[int, int]]:
-    """Have `Picked` be the rows of the next step.
+    """Let `Picked` contain the rows of the next step; yield the last row's number and their count.
 
-    - `source`: the table in which all of them are kept.
-    - `after`: the number of the row before the first of them.
-    - `limit`: how many they are at most; on SQLite, if they are decided, how many they are.
-    - `is_decided`: nothing will be changed in them, so that SQLite need not copy them, which takes
-      a tenth of a step.
-
-    Yields the number of the last one, and how many they are.
+    - `source`: the table with all rows.
+    - `after`: the number of the row before the first of the step.
+    - `limit`: the maximum number of rows; on SQLite, if they are decided, the exact number.
+    - `is_decided`: the rows will not be changed. So SQLite need not copy them, which takes a tenth
+      of a step.
     """
-    kept = f"SELECT * FROM {source} WHERE id > {after}"  # noqa: S608
+    following_rows = f"SELECT * FROM {source} WHERE id > {after}"  # noqa: S608
     is_view = is_decided and not is_postgresql(database)
     if is_view:
-        # The view stands before the kept table, as a temporary table does.
-        run_sql(database, f"CREATE TEMPORARY VIEW picked AS {kept} AND id <= {after + limit}")
-        # SQLite has left no number out.
+        # The temporary view hides the stored table of the same name, as a temporary table does.
+        run_sql(
+            database, f"CREATE TEMPORARY VIEW picked AS {following_rows} AND id <= {after + limit}"
+        )
+        # SQLite numbers rows without gaps.
         yield after + limit, limit
     else:
         if is_postgresql(database):
-            # It would read what is deleted again at each step, until it is vacuumed.
+            # A DELETE would leave dead rows, which each step reads until they are vacuumed.
             run_sql(database, "TRUNCATE picked")
         else:
             database.create_tables([Picked])
-        picked = run_sql(database, f"INSERT INTO picked {kept} ORDER BY id LIMIT {limit}")
-        yield last_picked(), picked.rowcount
+        picked = run_sql(database, f"INSERT INTO picked {following_rows} ORDER BY id LIMIT {limit}")
+        yield find_last_picked(), picked.rowcount
     if not is_postgresql(database):
         run_sql(database, f"DROP {'VIEW' if is_view else 'TABLE'} temp.picked")
 
 
-def last_picked() -> int:
-    """Return the highest number of an address, 0 if there is none."""
+def find_last_picked() -> int:
+    """Return the highest id in `picked`; 0 if it is empty."""
     (last,) = run_sql(proxy.obj, "SELECT MAX(id) FROM picked").fetchone()
     return int(last or 0)
 
 
-def keep_picked(database: Database, table: str) -> None:
-    """Keep what is picked in a table on PostgreSQL, in the caller's transaction."""
+def store_picked(database: Database, table: str) -> None:
+    """Store the picked addresses in a table on PostgreSQL, in the caller's transaction."""
     if is_postgresql(database):
         run_sql(database, f"CREATE TABLE {table} AS TABLE picked")
         run_sql(database, f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
 
 
 class RowCounts(NamedTuple):
-    """How many rows a file has, and on how many lines; a line with several addresses is several."""
+    """The numbers of a file's rows and lines; a line with several addresses has several rows."""
 
     rows: int
     lines: int
@@ -214,7 +214,7 @@ _PLACE = itemgetter(*map(StagedRow._fields.index, ("part", "line")))
 
 
 def stage(database: Database, batches: Iterable[Batch]) -> RowCounts:
-    """Stage the rows of a file, which come in its order; return how many there are."""
+    """Stage the rows of a file, which come in its order; return their numbers."""
     put = _copy if is_postgresql(database) else _insert
     connection: Any = database.connection()  # type: ignore[no-untyped-call]
     rows_in_all = lines = 0
@@ -230,18 +230,18 @@ def stage(database: Database, batches: Iterable[Batch]) -> RowCounts:
 
 
 def has_row_with_fate(fate: Fate) -> bool:
-    """Say whether any row of the file says this of its address."""
+    """Say whether any row of the file claims this fate."""
     return bool(Staged.select().where(Staged.said == fate).exists())
 
 
 def _insert(connection: Any, columns: Sequence[str], rows: Batch) -> None:
     # A transaction of the connection itself: peewee's would take the database's write lock,
     # which a temporary table does not need.
-    marks = ",".join("?" * len(columns))
+    placeholders = ",".join("?" * len(columns))
     connection.execute("BEGIN")
     with connection:
         connection.executemany(
-            f"INSERT INTO staged ({','.join(columns)}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO staged ({','.join(columns)}) VALUES ({placeholders})",  # noqa: S608
             rows,
         )
 
@@ -261,7 +261,7 @@ def pick(database: Database) -> int:
 
     The first row of an address to arrive is the strongest, and the others are then ignored.
     """
-    # From here on a remark is what it says: that the person wants no mail.
+    # From here on an opt-out by a remark counts like any other.
     mark = Case(Staged.mark, ((REMARK, "unsubscribed"),), Staged.mark)
     copied = [mark if name == "mark" else getattr(Staged, name) for name in _COPIED]
     strongest_first = (
@@ -273,13 +273,13 @@ def pick(database: Database) -> int:
     insert = Picked.insert_from(strongest_first, fields).on_conflict_ignore()
     count = int(insert.as_rowcount().execute())
     if is_postgresql(database):
-        # Nobody else counts what a temporary table holds, and the planner would take it for small.
+        # Autovacuum ignores temporary tables, so the planner would assume few rows.
         run_sql(database, "ANALYZE picked")
     return count
 
 
 def merge_names() -> int:
-    """Take the name from addresses that stand under different ones; return how many do."""
+    """Delete the names of addresses whose rows have different names; return how many."""
     folded = fn.LOWER(fn.NULLIF(Staged.name, ""))
     disputed = (
         Staged.select(Staged.ids)
@@ -291,15 +291,15 @@ def merge_names() -> int:
 
 
 @contextmanager
-def _wide_cache(database: Database) -> Iterator[None]:
-    """Give SQLite the memory for an index that is filled in random order.
+def _widen_cache(database: Database) -> Iterator[None]:
+    """Give SQLite more cache for an index that is filled in random order.
 
-    It comes from the tables of the file, which are read from one end to the other meanwhile.
+    The staging tables, which are read sequentially, get less.
     """
     if not isinstance(database, SqliteDatabase):
         yield
         return
-    database.pragma("cache_size", -_LITTLE_CACHE, schema="temp")
+    database.pragma("cache_size", -_SMALL_CACHE, schema="temp")
     database.pragma("cache_size", -_CACHE_OF_MERGE)
     try:
         yield
@@ -308,38 +308,38 @@ def _wide_cache(database: Database) -> Iterator[None]:
 
 
 @contextmanager
-def _lazily_synced(database: Database) -> Iterator[None]:
-    """Let SQLite's log come to the disk at the end: a step that is lost is taken again.
+def _sync_lazily(database: Database) -> Iterator[None]:
+    """Sync SQLite's log to disk only at the end of the block, as a lost step is repeated.
 
-    Whoever writes in between waits until all before it has come there too.
+    A write by another process in between syncs all that was written before it.
     """
     if not isinstance(database, FairSqliteDatabase):
         yield
         return
-    usual = database.pragma("synchronous")
+    former_value = database.pragma("synchronous")
     database.pragma("synchronous", "normal")
     try:
         yield
     finally:
-        database.pragma("synchronous", usual)
+        database.pragma("synchronous", former_value)
         log = database.path.with_name(f"{database.path.name}-wal")
         with log.open("rb") as file:
             os.fsync(file.fileno())
 
 
 @contextmanager
-def _room_for_many(database: Database, *, temporary_in: int = _IN_FILE) -> Iterator[None]:
-    """Set SQLite up for a million rows in little memory; at the end all is as it was.
+def _make_room_for_many(database: Database, *, temporary_in: int = _IN_FILE) -> Iterator[None]:
+    """Set SQLite up for a million rows in little memory; restore its settings at the end.
 
-    The pages go from the log into the database by a step of their own: as a part of the commit
-    it would hold up everybody who waits to write.
+    Automatic checkpoints are off, as they would run within a commit and delay other writers. One
+    checkpoint runs at the end.
     """
     if not isinstance(database, SqliteDatabase):
         yield
         return
-    # Changing it empties the temporary database, so that goes first.
+    # Changing `temp_store` deletes all temporary tables, so it is first.
     values = {"temp_store": temporary_in, **_PRAGMAS}
-    usual = {name: database.pragma(name) for name in values}
+    former_values = {name: database.pragma(name) for name in values}
     for name, value in values.items():
         database.pragma(name, value)
     database.pragma("cache_size", -_CACHE_OF_STAGING, schema="temp")
@@ -347,5 +347,5 @@ def _room_for_many(database: Database, *, temporary_in: int = _IN_FILE) -> Itera
         yield
     finally:
         database.pragma("wal_checkpoint(passive)")
-        for name, value in usual.items():
+        for name, value in former_values.items():
             database.pragma(name, value)

@@ -185,7 +185,7 @@ def import_suppressions(
     key or for a malformed one.
     """
     if dry_run:
-        return _preview(
+        return _preview_import(
             mailing_list, path, mapping=mapping or {}, settings=settings, now=now, actor=actor
         )
     # If staged rows were lost, for example by restoring a backup, the file is still here.
@@ -193,8 +193,8 @@ def import_suppressions(
         task = begin_suppression_import(
             database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
         )
-        if finished := _finish(database, task, settings=settings):
-            return finished
+        if result := _finish(database, task, settings=settings):
+            return result
     raise Refused("the rows of this file were lost while it was taken in: give it again")
 
 
@@ -227,8 +227,8 @@ def begin_suppression_import(
             now=now,
             actor=actor,
         )
-    except _UnderWay as found:
-        return found.task
+    except _UnderWay as under_way_elsewhere:
+        return under_way_elsewhere.task
 
 
 def _begin(
@@ -244,18 +244,20 @@ def _begin(
 ) -> BackgroundTask:
     """Stage a file and store its task; raises _UnderWay if another process was faster."""
     token = secrets.token_hex(_TOKEN_BYTES)
-    with ExitStack() as until_kept:
-        kept_in = None
+    with ExitStack() as until_stored:
+        staged_path = None
         if isinstance(database, FairSqliteDatabase):
             target = make_staged_path(database, token)
-            kept_in = until_kept.enter_context(make_temporary_files(settings).file_for(target))
-        staging = until_kept.enter_context(
+            staged_path = until_stored.enter_context(
+                make_temporary_files(settings).file_for(target)
+            )
+        staging = until_stored.enter_context(
             Staging(
-                mailing_list, path, kept_in=kept_in, mapping=mapping, settings=settings, now=now
+                mailing_list, path, kept_in=staged_path, mapping=mapping, settings=settings, now=now
             )
         )
-        if kept_in is not None:
-            sync_staged(kept_in)
+        if staged_path is not None:
+            sync_staged(staged_path)
         progress = SuppressionProgress(
             token=token,
             file=digest,
@@ -279,8 +281,8 @@ def _begin(
                 at=now,
                 state=asdict(progress),
             )
-            # The file gets its name while nobody looks for files that no task names.
-            until_kept.close()
+            # The file is renamed inside the transaction, so that no sweep finds it without a task.
+            until_stored.close()
     return task
 
 
@@ -319,7 +321,7 @@ def _find_under_way(
     return None
 
 
-def _preview(
+def _preview_import(
     mailing_list: MailingList,
     path: Path,
     *,
@@ -424,7 +426,7 @@ def _merge(
             # Again within the transaction: somebody may have signed up in the meantime.
             newcomers.look_up()
             progress = SuppressionProgress(**task.state)
-            batch = _next_rows(progress, limit, rows=rows, newcomers=newcomers, at=task.at)
+            batch = _read_next_rows(progress, limit, rows=rows, newcomers=newcomers, at=task.at)
             if not batch:
                 _end(database, task, progress)
                 result = progress.result
@@ -459,7 +461,7 @@ def _merge(
     return result
 
 
-def _next_rows(
+def _read_next_rows(
     progress: SuppressionProgress,
     limit: int,
     *,
@@ -474,7 +476,7 @@ def _next_rows(
     batch = rows.after(progress.reached, limit)
     if batch:
         progress.reached = batch[-1].number
-        newcomer_by_fingerprint = newcomers.contacts_of(
+        newcomer_by_fingerprint = newcomers.find_newcomers(
             [row.suppressed.fingerprint for row in batch]
         )
         return [
@@ -483,7 +485,7 @@ def _next_rows(
             )
             for row in batch
         ]
-    placed = newcomers.placed_after(progress.newcomer, limit)
+    placed = newcomers.list_placed_newcomers(progress.newcomer, limit)
     if placed:
         progress.newcomer = placed[-1][0]
     progress.placed += sum(hashes for _, _, hashes in placed)

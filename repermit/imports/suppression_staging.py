@@ -1,7 +1,7 @@
-"""The suppressions of a file, staged whole before anything is changed, in little memory.
+"""Staging a file of suppressions completely before anything is changed, in little memory.
 
-Fingerprints and hashes are staged, never an address: on SQLite in the file of a task, with
-PostgreSQL in its table, and for a dry run in a file that has no name.
+Fingerprints and hashes are staged, never addresses: on SQLite in the task's file, on PostgreSQL in
+its table, and for a dry run in an unnamed file.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}")
 _SCHEMES = {32: "md5", 40: "sha1", 64: "sha256"}
 _PAGE = 2000
 _CHUNK = 500
-# As in an import's file of rows: `picked`, by `id`. A row has a fingerprint, or a hash that fits
-# nobody on the list so far, or, as a further hash of somebody, neither. Who is on the list comes
-# first; neighbours, by contact or else by fingerprint, share the pages that a step changes.
+# The table is named as in an import's file of rows. A row has a fingerprint, or a hash that matches
+# no contact yet, or neither, as a further hash of a matched contact. Contacts come first. The rows
+# of a step are neighbours by contact or by fingerprint, so that a step changes few pages.
 _SQLITE_TABLE = """\
 PRAGMA journal_mode = off;
 PRAGMA synchronous = off;
@@ -65,8 +65,8 @@ CREATE INDEX newcomer_fingerprint ON newcomer (fingerprint)"""
 class StagedSuppression(NamedTuple):
     """One suppression of a file.
 
-    - `number`: its place among the staged, or 0 if a newcomer's hash stands for it.
-    - `contact`: the number of who is on the list, None if nobody.
+    - `number`: its place among the staged rows; 0 if it comes from a newcomer's hash.
+    - `contact`: the id of the contact on the list; None without one.
     """
 
     number: int
@@ -76,12 +76,15 @@ class StagedSuppression(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFacts:
-    """What a staged file comes to.
+    """The counts of a staged file.
 
-    - `kind`: "fingerprints", "addresses" or "hashes"; `schemes`: how the hashes are made.
-    - `rows` are all of it, `invalid` are no address, and `duplicates` stood there before.
-    - `not_placed`: hashes that fit nobody on the list.
-    - `looked_up`: the number of the contact up to whom all were held against the file.
+    - `kind`: "fingerprints", "addresses" or "hashes".
+    - `schemes`: the algorithms of the hashes.
+    - `rows`: the number of all rows.
+    - `invalid`: the number of rows without a valid address.
+    - `duplicates`: the number of rows that repeat an earlier row.
+    - `not_placed`: the number of hashes that match no contact of the list.
+    - `looked_up`: the id of the last contact that was compared with the file.
     """
 
     kind: str
@@ -105,15 +108,15 @@ def digest_file(path: Path) -> str:
 
 
 class SuppressionRows:
-    """The staged rows of a file, by `execute`, which takes a statement and its values."""
+    """The staged rows of a file; `execute` runs a statement with its values."""
 
     def __init__(self, execute: Callable[..., Any], table: str) -> None:
         self._execute = execute
         self._table = table
 
     def after(self, number: int, limit: int) -> list[StagedSuppression]:
-        """Return so many suppressions at most of those after a number."""
-        found = self._execute(
+        """Return the suppressions behind a number, at most `limit`."""
+        cursor = self._execute(
             "SELECT id, fingerprint, reason, at, subject, contact "  # noqa: S608  our own words
             f"FROM {self._table} WHERE id > ? AND fingerprint IS NOT NULL ORDER BY id LIMIT ?",
             (number, limit),
@@ -129,22 +132,22 @@ class SuppressionRows:
                 ),
                 contact=contact,
             )
-            for place, fingerprint, reason, at, subject, contact in found.fetchall()
+            for place, fingerprint, reason, at, subject, contact in cursor.fetchall()
         ]
 
-    def known_hashes(self, hashes: Sequence[str]) -> list[str]:
-        """Return which of these hashes fit nobody on the list when the file was staged."""
+    def find_known_hashes(self, hashes: Sequence[str]) -> list[str]:
+        """Return those of these hashes that the file has and that no contact matches yet."""
         known: list[str] = []
-        for some in chunks(hashes, _CHUNK):
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT hash FROM {self._table} WHERE hash IN ({marks})"  # noqa: S608
-            known += [one for (one,) in self._execute(query, tuple(some)).fetchall()]
+        for batch in chunks(hashes, _CHUNK):
+            placeholders = ", ".join("?" * len(batch))
+            query = f"SELECT hash FROM {self._table} WHERE hash IN ({placeholders})"  # noqa: S608
+            known += [digest for (digest,) in self._execute(query, tuple(batch)).fetchall()]
         return known
 
 
 @contextmanager
 def open_rows(database: Database, token: str) -> Iterator[SuppressionRows]:
-    """Open the staged rows of a task, to be read."""
+    """Open the staged rows of a task for reading."""
     if isinstance(database, FairSqliteDatabase):
         with closing(sqlite3.connect(make_staged_path(database, token))) as connection:
             yield SuppressionRows(connection.execute, "picked")
@@ -157,12 +160,12 @@ def open_rows(database: Database, token: str) -> Iterator[SuppressionRows]:
 
 
 class Staging:
-    """A file of suppressions that is read whole, from `with` to its end.
+    """A context manager that stages a file of suppressions.
 
-    - `kept_in`: an empty file for the rows; None for one without a name.
+    - `kept_in`: an empty file for the rows; None for an unnamed one.
 
     Raises ListFileError for a file that cannot be read, and Refused for fingerprints of another
-    key, or broken ones.
+    key, or malformed ones.
     """
 
     def __init__(
@@ -183,7 +186,7 @@ class Staging:
         try:
             self._connection.executescript(_SQLITE_TABLE)
             kind = self._read(path, mapping, settings)
-            schemes = self._schemes_used()
+            schemes = self._list_used_schemes()
             looked_up = self._look_up(schemes)
             self._connection.execute(_SORTED)
             if kind == "hashes":
@@ -210,11 +213,11 @@ class Staging:
 
     @property
     def rows(self) -> SuppressionRows:
-        """Return the rows, to be read."""
+        """The staged rows."""
         return SuppressionRows(self._connection.execute, "picked")
 
     def close(self) -> None:
-        """Close the file of the rows, which is gone then if it has no name."""
+        """Close the file of the rows; an unnamed one is deleted."""
         self._connection.close()
 
     def copy_to_table(self, database: Database, table: str) -> None:
@@ -245,36 +248,40 @@ class Staging:
             return "fingerprints"
         if _holds_hashes(path):
             self._connection.execute("CREATE UNIQUE INDEX read_hash ON read_row (hash)")
-            self._insert("INSERT OR IGNORE INTO read_row (hash) VALUES (?)", self._hashes(path))
+            self._insert(
+                "INSERT OR IGNORE INTO read_row (hash) VALUES (?)", self._iter_hashes(path)
+            )
             return "hashes"
-        self._add(self._addresses(path, mapping, settings))
+        self._add(self._iter_addresses(path, mapping, settings))
         return "addresses"
 
-    def _add(self, these: Iterable[NewSuppression]) -> None:
+    def _add(self, suppressions: Iterable[NewSuppression]) -> None:
         self._insert(
             "INSERT OR IGNORE INTO read_row (fingerprint, reason, at, subject) VALUES (?, ?, ?, ?)",
-            self._counted(these),
+            self._iter_counted(suppressions),
         )
 
     def _insert(self, statement: str, rows: Iterable[tuple[str, ...]]) -> None:
-        """Add rows, which are counted while they are read, except those that stood there before."""
+        """Insert rows without duplicates, and count them."""
         before = self._connection.total_changes
         self._connection.executemany(statement, rows)
         added = self._connection.total_changes - before
         self._duplicates = self._rows - self._invalid - added
 
-    def _counted(self, these: Iterable[NewSuppression]) -> Iterator[tuple[str, str, str, str]]:
-        for one in these:
+    def _iter_counted(
+        self, suppressions: Iterable[NewSuppression]
+    ) -> Iterator[tuple[str, str, str, str]]:
+        for row in suppressions:
             self._rows += 1
-            yield one.fingerprint, str(one.reason), format_timestamp(one.at), one.subject
+            yield row.fingerprint, str(row.reason), format_timestamp(row.at), row.subject
 
-    def _hashes(self, path: Path) -> Iterator[tuple[str]]:
-        for line in _lines(path):
+    def _iter_hashes(self, path: Path) -> Iterator[tuple[str]]:
+        for line in _iter_lines(path):
             if _HASH.fullmatch(line):
                 self._rows += 1
                 yield (line,)
 
-    def _addresses(
+    def _iter_addresses(
         self, path: Path, mapping: Mapping[str, str], settings: Settings
     ) -> Iterator[NewSuppression]:
         file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
@@ -287,46 +294,55 @@ class Staging:
                 continue
             yield opted_out(email_address.fingerprint(self._key, key), self._now)
 
-    # --- Looking up who is on the list.
+    # --- Looking up contacts.
 
     def _look_up(self, schemes: Sequence[str]) -> int:
-        """Find who of the file is on the list; return the number of the last contact seen."""
+        """Find the list's contacts in the file; return the id of the last contact that was read."""
         looked_up = 0
-        for looked_up, page in _contacts_after(0, self._list_id):  # noqa: B007  returned
-            prints = email_address.fingerprints(self._key, [key for _, key in page])
+        for looked_up, page in _iter_contacts_after(0, self._list_id):  # noqa: B007  returned
+            fingerprints = email_address.fingerprints(self._key, [key for _, key in page])
             if schemes:
-                self._place(page, prints, schemes)
+                self._place(page, fingerprints, schemes)
             else:
                 self._connection.executemany(
                     "UPDATE read_row SET contact = ? WHERE fingerprint = ?",
-                    ((number, print_) for (number, _), print_ in zip(page, prints, strict=True)),
+                    (
+                        (number, fingerprint)
+                        for (number, _), fingerprint in zip(page, fingerprints, strict=True)
+                    ),
                 )
         return looked_up
 
     def _place(
-        self, page: Sequence[tuple[int, str]], prints: Sequence[str], schemes: Sequence[str]
+        self, page: Sequence[tuple[int, str]], fingerprints: Sequence[str], schemes: Sequence[str]
     ) -> None:
-        """Put the fingerprints of contacts in place of their hashes."""
+        """Replace the hashes of contacts by their fingerprints."""
         owners = {
-            one: (number, print_)
-            for (number, key), print_ in zip(page, prints, strict=True)
-            for one in _hashes_of(key, schemes)
+            digest: (number, fingerprint)
+            for (number, key), fingerprint in zip(page, fingerprints, strict=True)
+            for digest in _compute_hashes(key, schemes)
         }
         read = SuppressionRows(self._connection.execute, "read_row")
-        for one in read.known_hashes(list(owners)):
-            number, print_ = owners[one]
-            about = opted_out(print_, self._now)
+        for digest in read.find_known_hashes(list(owners)):
+            number, fingerprint = owners[digest]
+            suppression = opted_out(fingerprint, self._now)
             self._connection.execute(
                 "UPDATE OR IGNORE read_row SET fingerprint = ?, reason = ?, at = ?, subject = ? "
                 "WHERE hash = ?",
-                (print_, str(about.reason), format_timestamp(about.at), about.subject, one),
+                (
+                    fingerprint,
+                    str(suppression.reason),
+                    format_timestamp(suppression.at),
+                    suppression.subject,
+                    digest,
+                ),
             )
-            # Also of a further hash of somebody, which another row's fingerprint stands for.
+            # Also for a further hash of a contact, whose fingerprint another row already has.
             self._connection.execute(
-                "UPDATE read_row SET hash = NULL, contact = ? WHERE hash = ?", (number, one)
+                "UPDATE read_row SET hash = NULL, contact = ? WHERE hash = ?", (number, digest)
             )
 
-    def _schemes_used(self) -> tuple[str, ...]:
+    def _list_used_schemes(self) -> tuple[str, ...]:
         lengths = self._connection.execute(
             "SELECT DISTINCT length(hash) FROM read_row WHERE hash IS NOT NULL"
         )
@@ -338,10 +354,10 @@ class Staging:
 
 
 class Newcomers:
-    """Who has come onto a list since its contacts were held against a file, from `with` to its end.
+    """A context manager for the contacts that came onto a list after a file was staged.
 
-    They stand in a file of SQLite's own that has no name: a list that is being taken in meanwhile
-    may bring a million of them. Of a file of hashes, only those are kept whom a hash fits.
+    They are stored in an unnamed SQLite file, as a list import meanwhile may add a million of them.
+    For a file of hashes, only contacts that match a hash are stored.
     """
 
     def __init__(
@@ -352,68 +368,73 @@ class Newcomers:
         self._facts = facts
         self._key = key
         self._looked_up = facts.looked_up
-        self._kept = sqlite3.connect("", isolation_level=None)
-        self._kept.executescript(_NEWCOMERS)
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.executescript(_NEWCOMERS)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kept.close()
+        self._connection.close()
 
     def look_up(self) -> None:
-        """Look at those who have come since the last time."""
-        for looked_up, page in _contacts_after(self._looked_up, self._list_id):
+        """Store the contacts that came since the last call."""
+        for looked_up, page in _iter_contacts_after(self._looked_up, self._list_id):
             self._looked_up = looked_up
-            prints = email_address.fingerprints(self._key, [key for _, key in page])
+            fingerprints = email_address.fingerprints(self._key, [key for _, key in page])
             hashes = self._count_hashes(page)
-            self._kept.executemany(
+            self._connection.executemany(
                 "INSERT INTO newcomer VALUES (?, ?, ?)",
                 (
-                    (number, print_, hashes[number])
-                    for (number, _), print_ in zip(page, prints, strict=True)
+                    (number, fingerprint, hashes[number])
+                    for (number, _), fingerprint in zip(page, fingerprints, strict=True)
                     if hashes[number] or self._facts.kind != "hashes"
                 ),
             )
 
     def _count_hashes(self, page: Sequence[tuple[int, str]]) -> Counter[int]:
-        """Count the hashes of the file that fit each of these contacts."""
+        """Count the hashes of the file that match each of these contacts."""
         owners = {
-            one: number for number, key in page for one in _hashes_of(key, self._facts.schemes)
+            digest: number
+            for number, key in page
+            for digest in _compute_hashes(key, self._facts.schemes)
         }
-        return Counter(owners[one] for one in self._rows.known_hashes(list(owners)))
+        return Counter(owners[digest] for digest in self._rows.find_known_hashes(list(owners)))
 
-    def contacts_of(self, fingerprints: Sequence[str]) -> dict[str, int]:
-        """Return the numbers of those newcomers who have these fingerprints."""
-        found: dict[str, int] = {}
-        for some in chunks(fingerprints, _CHUNK):
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT fingerprint, contact FROM newcomer WHERE fingerprint IN ({marks})"  # noqa: S608
-            found |= dict(self._kept.execute(query, list(some)).fetchall())
-        return found
+    def find_newcomers(self, fingerprints: Sequence[str]) -> dict[str, int]:
+        """Return the ids of the newcomers with these fingerprints, by fingerprint."""
+        contacts: dict[str, int] = {}
+        for batch in chunks(fingerprints, _CHUNK):
+            placeholders = ", ".join("?" * len(batch))
+            query = (
+                "SELECT fingerprint, contact FROM newcomer "  # noqa: S608  no values
+                f"WHERE fingerprint IN ({placeholders})"
+            )
+            contacts |= dict(self._connection.execute(query, list(batch)).fetchall())
+        return contacts
 
-    def placed_after(self, contact: int, limit: int) -> list[tuple[int, str, int]]:
-        """Return number, fingerprint and count of hashes of those whom a hash fits."""
+    def list_placed_newcomers(self, contact: int, limit: int) -> list[tuple[int, str, int]]:
+        """Return (id, fingerprint, number of hashes) of newcomers that match a hash."""
         query = "SELECT * FROM newcomer WHERE contact > ? AND hashes ORDER BY contact LIMIT ?"
-        return self._kept.execute(query, (contact, limit)).fetchall()
+        return self._connection.execute(query, (contact, limit)).fetchall()
 
 
 def opted_out(fingerprint: str, at: datetime) -> NewSuppression:
-    """Return the suppression of an address of which no more is known than that it opted out."""
+    """Return the suppression of an address that opted out for an unknown reason."""
     return NewSuppression(fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=at)
 
 
-def _contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """Yield pages of contacts after a number: the last number seen, and who is on the list."""
-    # By number alone, which leads to who is new at once; by their list it would be all of it.
+def _iter_contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    """Yield pages of contacts after an id: (last id read, (id, address key) of the list's)."""
+    # By id alone, which finds new contacts at once; by list it would read the whole list.
     while page := _CONTACTS.raw_rows(number):
         number = page[-1][0]
         yield (
             number,
             [
-                (one, key)
-                for one, its_list, key, is_erased in page
-                if its_list == list_id and not is_erased
+                (contact, key)
+                for contact, contact_list, key, is_erased in page
+                if contact_list == list_id and not is_erased
             ],
         )
 
@@ -429,30 +450,30 @@ _CONTACTS = PreparedQuery(
 )
 
 
-def _hashes_of(key: str, schemes: Sequence[str]) -> list[str]:
+def _compute_hashes(key: str, schemes: Sequence[str]) -> list[str]:
     """Return the hashes that tools may make of an address."""
     if not schemes:
         return []
     local, _, domain = key.rpartition("@")
-    # Tools hold one form of the domain or the other.
+    # Tools store the ASCII or the Unicode form of a domain.
     texts = {key, f"{local}@{email_address.to_unicode_domain(domain)}"}
-    return [hashlib.new(one, text.encode()).hexdigest() for text in texts for one in schemes]
+    return [hashlib.new(scheme, text.encode()).hexdigest() for text in texts for scheme in schemes]
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield what stands in the lines of a file, bare of quotes and delimiters."""
+def _iter_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file that are not empty, without quotes and delimiters."""
     with opened(path) as file:
         for line in file:
-            if found := line.strip(' \t\r\n",;').lower():
-                yield found
+            if text := line.strip(' \t\r\n",;').lower():
+                yield text
 
 
 def _holds_hashes(path: Path) -> bool:
-    """Say whether a text consists of hashes, one a line, below a title or none."""
+    """Say whether a file consists of hashes, one a line, with or without a title line."""
     has_any = False
-    for number, line in enumerate(_lines(path)):
-        is_one = _HASH.fullmatch(line) is not None
-        if number and not is_one:
+    for number, line in enumerate(_iter_lines(path)):
+        is_hash = _HASH.fullmatch(line) is not None
+        if number and not is_hash:
             return False
-        has_any |= is_one
+        has_any |= is_hash
     return has_any

@@ -32,17 +32,17 @@ from repermit.db.staged_rows import sweep_staged
 from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.errors import Refused
 from repermit.imports.import_report import UndoResult
-from repermit.imports.import_task import ImportProgress, take_back_unfinished
-from repermit.imports.undo_steps import Progress, begin_reversal, go_on
+from repermit.imports.import_task import ImportProgress, undo_unfinished_import
+from repermit.imports.undo_steps import Progress, begin_undo, continue_undo
 from repermit.rules.consent import Fate, MailKind, MailState
 from repermit.settings.definitions import Settings
 
-# --- Which files came onto a list. ----------------------------------------------------------------
+# --- The imports of a list, and those under way. --------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class PastImport:
-    """A file that was taken in; `fates` has every fate and adds up to `rows`."""
+    """A finished import; `fates` has every fate, and their sum is `rows`."""
 
     file: str
     at: datetime
@@ -52,15 +52,15 @@ class PastImport:
 
 
 def past_imports(mailing_list: MailingList) -> tuple[PastImport, ...]:
-    """Return the files that were taken into a list, the last one first."""
-    whole = Import.id.not_in(select_targets(TaskKind.IMPORT))
-    own = Import.select().where(Import.list == mailing_list, whole).order_by(Import.id.desc())
-    return tuple(map(_facts, own))
+    """Return the finished imports into a list, the newest first."""
+    is_finished = Import.id.not_in(select_targets(TaskKind.IMPORT))
+    records = Import.select().where(Import.list == mailing_list, is_finished)
+    return tuple(map(_make_past_import, records.order_by(Import.id.desc())))
 
 
 @dataclass(frozen=True, kw_only=True)
 class UndoProgress:
-    """A file that is being taken back: so much of it has been, of so much that is to be."""
+    """The progress of an undo: `done` of `rows` are undone."""
 
     file: str
     done: int
@@ -69,15 +69,15 @@ class UndoProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class UnfinishedImport:
-    """A file that is being taken in: so many of its addresses have been looked at, of so many."""
+    """The progress of an import: `done` of `addresses` are merged."""
 
     file: str
     done: int
     addresses: int
 
 
-def unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
-    """Return how far the import of a list's file is, None if none is under way."""
+def find_unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
+    """Return the progress of the running import into a list; None if none is running."""
     task = find_task_of_list(TaskKind.IMPORT, mailing_list)
     if task is None:
         return None
@@ -87,18 +87,18 @@ def unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
 
 
 def undo_progress(mailing_list: MailingList) -> UndoProgress | None:
-    """Return how far the taking back of a list's last import is, None if none is under way."""
+    """Return the progress of the running undo of a list's last import; None if none is running."""
     task = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)
     if task is None:
         return None
     file = Import.select(Import.file).where(Import.id == task.target).get().file
     progress = Progress(**task.state)
     done = progress.contacts + progress.looked_at + progress.suppressions
-    # Who was taken off by the file has a suppression as well.
+    # A contact that the import removed counts twice, as its suppression counts, too.
     return UndoProgress(file=file, done=min(done, progress.rows), rows=progress.rows)
 
 
-def _facts(record: Import) -> PastImport:
+def _make_past_import(record: Import) -> PastImport:
     counts = json.loads(record.counts)
     return PastImport(
         file=record.file,
@@ -109,7 +109,7 @@ def _facts(record: Import) -> PastImport:
     )
 
 
-# --- Take the last import back. -------------------------------------------------------------------
+# --- Undoing the last import. ---------------------------------------------------------------------
 
 
 _UNSENT = (MailState.QUEUED, MailState.DROPPED)
@@ -122,59 +122,59 @@ def undo_import(
     settings: Settings,  # noqa: ARG001  as all use cases do
     now: datetime,
     actor: str,
-    most: int | None = None,
+    max_rows: int | None = None,
 ) -> UndoResult:
-    """Take back the last import of a list that is not taken back yet.
+    """Undo the last import of a list that is not undone yet.
 
-    1. Look who was mailed, with nothing locked, since that takes long among many.
-    2. Decide, under the list's lock, unless a mail has left meanwhile: then look anew. Raise
-       Refused while a campaign is live, and when one of its contacts was mailed or has answered.
-       From then on nothing is launched and no file taken in.
-    3. Its contacts and its suppressions go, and contacts that it changed become what they were,
-       unless something happened to them since: in steps that let others write in between.
-    4. In the last step keep what was done as evidence: only then the import is taken back.
+    1. Look whether its contacts were mailed, without a lock, as that may take long.
+    2. Store the task, under the list's lock. Look again if a mail was sent meanwhile. Raise Refused
+       while a campaign is live, and if one of its contacts was mailed or has answered. From then on
+       launches and imports are refused.
+    3. In steps, between which others can write: delete its contacts and suppressions, and restore
+       the contacts that it changed, except those with later changes.
+    4. In the last step append the entry; only then the import is undone.
 
-    If one is under way already, by a kill for instance, that one goes on. A file that is only half
-    taken in is taken in no further, and what was is taken back. A file of more than
-    `most` rows is only begun: `finish_undoings` does the rest.
+    An interrupted undo continues. A running import is stopped, and its merged rows are undone.
+
+    - `max_rows`: an import of more rows is only begun to be undone; `finish_undos` continues.
     """
     number = None
     while number is None:
-        seen = _see(mailing_list)
+        mailing_check = _check_mailing(mailing_list)
         with database.atomic():
-            number = _begin(database, mailing_list, seen, now=now, actor=actor)
+            number = _begin(database, mailing_list, mailing_check, now=now, actor=actor)
     sweep_staged(database)
-    record = _import(number)
-    if most is None or json.loads(record.counts)["rows"] <= most:
+    record = _read_import(number)
+    if max_rows is None or json.loads(record.counts)["rows"] <= max_rows:
         with foreground_lock(database, TaskKind.UNDO_IMPORT):
-            go_on(database, number)
-        record = _import(number)
-    return _result(record)
+            continue_undo(database, number)
+        record = _read_import(number)
+    return _make_result(record)
 
 
-def finish_undoings(
+def finish_undos(
     database: Database,
     *,
     should_stop: Callable[[], bool] = bool,
     step: int = MAX_ROWS_PER_STEP,
 ) -> int:
-    """Go on with what is being taken back, also after a kill; return how many imports that were.
+    """Continue undos, also after a kill; return the number of imports concerned.
 
-    - `step`: rows that are changed in one transaction at most.
+    - `step`: the maximum number of rows in one transaction.
     """
     under_way = list_targets(TaskKind.UNDO_IMPORT)
     with background_lock(database, TaskKind.UNDO_IMPORT, should_stop) as must_stop:
         for number in under_way:
-            go_on(database, number, should_stop=must_stop, step=step)
+            continue_undo(database, number, should_stop=must_stop, step=step)
     return len(under_way)
 
 
-def _import(number: int) -> Import:
-    found: Import = Import.get_by_id(number)
-    return found
+def _read_import(number: int) -> Import:
+    record: Import = Import.get_by_id(number)
+    return record
 
 
-def _result(record: Import) -> UndoResult:
+def _make_result(record: Import) -> UndoResult:
     undone = json.loads(record.counts).get("undone", {})
     return UndoResult(
         file=record.file,
@@ -186,61 +186,66 @@ def _result(record: Import) -> UndoResult:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Whether people of an import had been mailed when so many mails of its list had left."""
+class _MailingCheck:
+    """Whether contacts of an import were mailed, and the list's sent mails at that time."""
 
     record: int
-    left: Counter[counts.MailGroup]
+    sent: Counter[counts.MailGroup]
     is_mailed: bool
 
 
-def _see(mailing_list: MailingList) -> _Seen:
-    """Look whether people of a list's last import have been mailed; raises Refused without one."""
-    # Counted first, so that one which leaves meanwhile is missing.
-    left = _left(mailing_list)
-    record = _last(mailing_list)
-    return _Seen(record.id, left, has_been_mailed(mailing_list, record))
+def _check_mailing(mailing_list: MailingList) -> _MailingCheck:
+    """Look whether contacts of a list's last import were mailed; raises Refused without one."""
+    # Counted first, so that a mail that is sent meanwhile makes a difference later.
+    sent = _count_sent(mailing_list)
+    record = _find_last_import(mailing_list)
+    return _MailingCheck(record.id, sent, has_been_mailed(mailing_list, record))
 
 
 def _begin(
-    database: Database, mailing_list: MailingList, seen: _Seen, *, now: datetime, actor: str
+    database: Database,
+    mailing_list: MailingList,
+    mailing_check: _MailingCheck,
+    *,
+    now: datetime,
+    actor: str,
 ) -> int | None:
-    """Decide to take the last import back, if that is not decided yet; return its number.
+    """Store the task that undoes the last import, unless there is one; return the import's id.
 
-    None if a mail of the list has left since `seen`, or another file came to be the last.
+    Returns None if a mail of the list was sent since the check, or if another import is the last.
     """
-    # Before the list, as a step of it does.
+    # Locked before the list, as a step of an import does.
     unfinished = lock_task_of_list(TaskKind.IMPORT, mailing_list.id)
-    # Whoever launches locks it too, and whoever takes a file in.
+    # A launch and an import lock the list, too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     under_way = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
         return under_way.target
-    # First of all: while its mails leave, no look would be the last.
+    # Checked first: while a campaign's mails are being sent, each check would be outdated.
     _require_no_campaign(mailing_list)
     if unfinished is not None:
-        take_back_unfinished(database, unfinished, now=now, actor=actor)
+        undo_unfinished_import(database, unfinished, now=now, actor=actor)
         return int(unfinished.target)
     background_tasks.require_no_running_import(mailing_list)
-    record = _last(mailing_list)
-    if (seen.record, seen.left) != (record.id, _left(mailing_list)):
+    record = _find_last_import(mailing_list)
+    if (mailing_check.record, mailing_check.sent) != (record.id, _count_sent(mailing_list)):
         return None
-    _require_untouched(record, is_mailed=seen.is_mailed)
-    begin_reversal(record, now=now, actor=actor)
+    _require_untouched(record, is_mailed=mailing_check.is_mailed)
+    begin_undo(record, now=now, actor=actor)
     return int(record.id)
 
 
-def _last(mailing_list: MailingList) -> Import:
-    """Return the list's last import that stands; raises Refused."""
+def _find_last_import(mailing_list: MailingList) -> Import:
+    """Return the list's last import that is not undone; raises Refused if there is none."""
     query = Import.select().where(Import.list == mailing_list, Import.undone_at.is_null())
-    found: Import | None = query.order_by(Import.id.desc()).first()
-    if found is None:
+    record: Import | None = query.order_by(Import.id.desc()).first()
+    if record is None:
         raise Refused(
             "nothing was imported into %(list)s that could be taken back",
             code="no_import",
             list=mailing_list.slug,
         )
-    return found
+    return record
 
 
 def _require_no_campaign(mailing_list: MailingList) -> None:
@@ -253,17 +258,17 @@ def _require_untouched(record: Import, *, is_mailed: bool) -> None:
         raise Refused(
             "%(file)s cannot be taken back: people from it have been mailed", file=record.file
         )
-    if any(query.exists() for query in changed_since(record)):
+    if any(query.exists() for query in make_changed_queries(record)):
         raise Refused(
             "%(file)s cannot be taken back: people from it have answered or were taken off",
             file=record.file,
         )
 
 
-def changed_since(record: Import) -> Iterator[Any]:
-    """Yield queries for an import's contacts to whom something has happened since.
+def make_changed_queries(record: Import) -> Iterator[Any]:
+    """Yield two queries for an import's contacts that have changed since.
 
-    Two, for the two ends of an index: nobody in between is looked at.
+    Each reads one end of an index, so that unchanged contacts are not read.
     """
     own: Any = Contact.select(Contact.id).where(Contact.imported_by == record)
     yield own.where(Contact.status_at < record.at)
@@ -271,12 +276,12 @@ def changed_since(record: Import) -> Iterator[Any]:
 
 
 def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
-    """Say whether a mail to one of an import's contacts has left, or may have.
+    """Say whether a mail to one of an import's contacts was sent, or may have been.
 
-    Looks only at mails to contacts that came with it, which stand together, and only if any mail
-    of the list to somebody has left at all.
+    Reads only the mails to contacts of this import, whose ids are close together, and only if any
+    mail of the list was sent.
     """
-    if not _left(mailing_list):
+    if not _count_sent(mailing_list):
         return False
     own = (Contact.imported_by == record, Contact.status_at == record.at)
     first, last = (Contact.select(end(Contact.id)).where(*own).scalar() for end in (fn.MIN, fn.MAX))
@@ -288,22 +293,22 @@ def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
         .where(
             Mail.contact.between(first, last),
             Mail.state.not_in(_UNSENT),
-            # Worked out, so that SQLite begins with the mails: it would look for those of each
-            # contact of the import, a million of whom have none.
+            # `+ 0` makes SQLite begin with the mails instead of the import's contacts, a million of
+            # which may have none.
             Contact.imported_by + 0 == record.id,
         )
     )
     return bool(mailed.exists())
 
 
-def _left(mailing_list: MailingList) -> Counter[counts.MailGroup]:
-    """Count the mails of a list that have left for somebody on it, or may have."""
+def _count_sent(mailing_list: MailingList) -> Counter[counts.MailGroup]:
+    """Count the mails to contacts of a list that were sent, or may have been."""
     mails = counts.count_mails(mailing_list).items()
     return Counter(
         {
-            one: count
-            for one, count in mails
-            if one.kind not in _TO_ADMINS and one.state not in _UNSENT
+            group: count
+            for group, count in mails
+            if group.kind not in _TO_ADMINS and group.state not in _UNSENT
         }
     )
 

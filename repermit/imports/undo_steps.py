@@ -27,14 +27,14 @@ from repermit.rules.consent import Fate, Status
 from repermit.suppression import suppressions as suppression_suppressions
 
 FATES = (*NEW, Fate.OPTED_OUT)
-"""The fates of rows of which something is to be taken back; so are better bases."""
+"""The fates of rows that an undo has to reverse, besides better bases."""
 
 _CHUNK = 500
 _ERASED_PARTS = ("person", "trace")
 
 
-def begin_reversal(record: Import, *, now: datetime, actor: str) -> None:
-    """Note that an import is to be taken back, in the caller's transaction."""
+def begin_undo(record: Import, *, now: datetime, actor: str) -> None:
+    """Store the task that undoes an import, in the caller's transaction."""
     counts = json.loads(record.counts)
     rows = sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0)
     start_task(
@@ -47,16 +47,16 @@ def begin_reversal(record: Import, *, now: datetime, actor: str) -> None:
     )
 
 
-def go_on(
+def continue_undo(
     database: Database,
     number: int,
     *,
     should_stop: Callable[[], bool] = bool,
     step: int = MAX_ROWS_PER_STEP,
 ) -> bool:
-    """Take steps of an undoing, of `step` rows at most, until it is done; several may at once.
+    """Undo an import in steps of at most `step` rows; several processes may do so at once.
 
-    False if it was to stop before.
+    Returns False if it had to stop before the end.
     """
     return run_task(
         database,
@@ -64,7 +64,12 @@ def go_on(
         number,
         *(
             partial(_take_step, kind)
-            for kind in (Step.take_back, Step.put_back, Step.lift, Step.end)
+            for kind in (
+                Step.delete_contacts,
+                Step.restore_contacts,
+                Step.delete_suppressions,
+                Step.finish,
+            )
         ),
         should_stop=should_stop,
         max_rows_per_step=step,
@@ -73,7 +78,7 @@ def go_on(
 
 def _take_step(kind: Callable[[Step], _Entries | None], task: BackgroundTask, limit: int) -> bool:
     """Take the next step of a kind, in the caller's transaction; return whether there is more."""
-    step = Step(task, most=limit)
+    step = Step(task, max_rows=limit)
     entries = kind(step)
     if entries is None:
         return False
@@ -85,11 +90,14 @@ def _take_step(kind: Callable[[Step], _Entries | None], task: BackgroundTask, li
 
 @dataclass
 class Progress:
-    """How far an undoing is.
+    """The stored progress of an undo.
 
-    Contacts up to the number `reached` have been looked at, and of those that the import had
-    changed as many as `looked_at`, whose rows go up to `put_back_upto`; `rows` is of how many rows
-    of its file something is taken back.
+    - `rows`: the number of rows that the undo has to reverse.
+    - `reached`: the id up to which the import's contacts were deleted.
+    - `looked_at`: the number of changed contacts that were handled; `put_back_upto` is the id of
+      the last one's row.
+    - `contacts`, `restored`, `suppressions`: the numbers of deleted contacts, restored contacts and
+      deleted suppressions.
     """
 
     rows: int
@@ -103,14 +111,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Entries:
-    """What a step has to say; the last one says it of all."""
+    """The entries of a step; `are_last` for the step that finishes the undo."""
 
     all: tuple[Entry, ...] = ()
     are_last: bool = False
 
 
 class _Restored(NamedTuple):
-    """A contact that is again what it was."""
+    """A contact whose earlier status was restored."""
 
     subject: str
     status: str
@@ -118,14 +126,14 @@ class _Restored(NamedTuple):
 
 
 class Step:
-    """One step of an undoing of about `most` rows; `progress` says how far that is then.
+    """One step of an undo, of about `max_rows` rows; it updates `progress`.
 
-    Each kind of step returns None where nothing of its kind is left.
+    Each kind of step returns None if there is nothing left for it to do.
     """
 
-    def __init__(self, task: BackgroundTask, *, most: int = MAX_ROWS_PER_STEP) -> None:
+    def __init__(self, task: BackgroundTask, *, max_rows: int = MAX_ROWS_PER_STEP) -> None:
         self._task = task
-        self._most = most
+        self._max_rows = max_rows
         self.progress = Progress(**task.state)
         self._record = (
             Import.select(Import.id, Import.file, Import.digest, Import.counts, Import.at)
@@ -133,21 +141,21 @@ class Step:
             .get()
         )
 
-    def take_back(self) -> _Entries | None:
-        """Delete contacts that the import brought, but for those to whom something has happened."""
-        found = list(lock_rows(self.brought()).tuples())
-        if not found:
+    def delete_contacts(self) -> _Entries | None:
+        """Delete contacts that the import created, except those that have changed since."""
+        contacts = list(lock_rows(self.select_contacts()).tuples())
+        if not contacts:
             return None
         Contact.delete().where(
-            Contact.id.in_(make_id_list(number for number, _ in found))
+            Contact.id.in_(make_id_list(number for number, _ in contacts))
         ).execute()
         request_wiping()
-        self.progress.reached = found[-1][0]
-        self.progress.contacts += len(found)
-        return _Entries(tuple(self._erase([subject for _, subject in found])))
+        self.progress.reached = contacts[-1][0]
+        self.progress.contacts += len(contacts)
+        return _Entries(tuple(self._erase([subject for _, subject in contacts])))
 
-    def brought(self) -> Any:
-        """Return the query for the next contacts."""
+    def select_contacts(self) -> Any:
+        """Return the query for the next contacts to delete."""
         return (
             Contact.select(Contact.id, Contact.subject)
             .where(
@@ -156,83 +164,83 @@ class Step:
                 Contact.id > self.progress.reached,
             )
             .order_by(Contact.id)
-            .limit(self._most)
+            .limit(self._max_rows)
         )
 
-    def put_back(self) -> _Entries | None:
-        """Make contacts that the import changed what they were, if they are as it left them."""
-        some = list(self.changed())
-        if not some:
+    def restore_contacts(self) -> _Entries | None:
+        """Restore contacts that the import changed, except those that have changed since."""
+        changes = list(self.select_changes())
+        if not changes:
             return None
-        restored = tuple(_restore(self._record, some))
-        _keep_suppressed(self._record, [image.contact for image in some])
-        self.progress.put_back_upto = some[-1].id
-        self.progress.looked_at += len(some)
+        restored = tuple(_restore(self._record, changes))
+        _keep_suppressed(self._record, [change.contact for change in changes])
+        self.progress.put_back_upto = changes[-1].id
+        self.progress.looked_at += len(changes)
         self.progress.restored += len(restored)
-        return _Entries(tuple(map(self._restored, restored)))
+        return _Entries(tuple(map(self._make_restored_entry, restored)))
 
-    def changed(self) -> Any:
-        """Return the query for how the next contacts were."""
+    def select_changes(self) -> Any:
+        """Return the query for the previous states of the next contacts."""
         own = (
             ImportChange.record == self._record,
             ImportChange.id > self.progress.put_back_upto,
         )
-        return ImportChange.select().where(*own).order_by(ImportChange.id).limit(self._most)
+        return ImportChange.select().where(*own).order_by(ImportChange.id).limit(self._max_rows)
 
-    def lift(self) -> _Entries | None:
-        """Delete suppressions that the import made."""
-        found = [number for (number,) in self.made().tuples()]
-        if not found:
+    def delete_suppressions(self) -> _Entries | None:
+        """Delete suppressions that the import added."""
+        ids = [number for (number,) in self.select_suppressions().tuples()]
+        if not ids:
             return None
-        # Who has left by themselves in this very moment stays so. By number: `+ 0` keeps the index
-        # from being used that finds all of the file.
+        # Checked again, as a person's own No meanwhile makes a suppression permanent. `+ 0`
+        # excludes the index of the import, so that the ids are used.
         own = Suppression.imported_by + 0 == self._record.id
         self.progress.suppressions += suppression_suppressions.delete_suppressions(
-            Suppression.id.in_(make_id_list(found)), own
+            Suppression.id.in_(make_id_list(ids)), own
         )
         return _Entries()
 
-    def made(self) -> Any:
-        """Return the query for the next suppressions."""
+    def select_suppressions(self) -> Any:
+        """Return the query for the next suppressions to delete."""
         own = Suppression.select(Suppression.id).where(Suppression.imported_by == self._record)
-        return own.limit(self._most)
+        return own.limit(self._max_rows)
 
-    def end(self) -> _Entries:
-        """Note that the import is taken back."""
+    def finish(self) -> _Entries:
+        """Mark the import as undone; return its entry."""
         progress = self.progress
         background_tasks.invalidate_upload_counts(self._task.list_id)
-        done = {
+        undone = {
             "contacts": progress.contacts,
             "restored": progress.restored,
             "suppressions": progress.suppressions,
         }
         counts = json.loads(self._record.counts)
-        Import.update(undone_at=self._task.at, counts=json.dumps({**counts, "undone": done})).where(
-            Import.id == self._record.id
-        ).execute()
-        return _Entries((self._entry("import_undone", consent=done),), are_last=True)
+        Import.update(
+            undone_at=self._task.at, counts=json.dumps({**counts, "undone": undone})
+        ).where(Import.id == self._record.id).execute()
+        return _Entries((self._make_entry("import_undone", consent=undone),), are_last=True)
 
     def _erase(self, subjects: Sequence[str]) -> Iterator[Entry]:
-        """Delete the names and addresses from the entries of contacts that are gone, and say so.
+        """Erase the personal parts of deleted contacts' entries; yield the entries `erased`.
 
-        Most have no entry; a file that is taken back may have left one.
+        Most contacts have no entries.
         """
         slug = self._task.list.slug
-        for some in chunks(subjects, _CHUNK):
-            found = chain.erase_parts_by_subject(some, _ERASED_PARTS, slug=slug)
-            for subject, seqs in found.items():
+        for batch in chunks(subjects, _CHUNK):
+            seqs_by_subject = chain.erase_parts_by_subject(batch, _ERASED_PARTS, slug=slug)
+            for subject, seqs in seqs_by_subject.items():
                 if not seqs:
                     continue
-                said = {"seqs": seqs, "parts": _ERASED_PARTS}
-                yield self._entry("erased", consent=said, subject=subject)
+                consent = {"seqs": seqs, "parts": _ERASED_PARTS}
+                yield self._make_entry("erased", consent=consent, subject=subject)
 
-    def _restored(self, contact: _Restored) -> Entry:
-        """Return the entry that says what a contact is again."""
-        was = {"status": contact.status, "basis": contact.basis}
-        return self._entry("import_undone", consent=was, subject=contact.subject)
+    def _make_restored_entry(self, contact: _Restored) -> Entry:
+        """Return the entry of a restored contact."""
+        consent = {"status": contact.status, "basis": contact.basis}
+        return self._make_entry("import_undone", consent=consent, subject=contact.subject)
 
-    def _entry(self, event: str, *, consent: Mapping[str, Any], subject: str = "") -> Entry:
-        """Return an entry, which says what import is taken back."""
+    def _make_entry(self, event: str, *, consent: Mapping[str, Any], subject: str = "") -> Entry:
+        """Return an entry that names the undone import."""
         record = self._record
         return Entry(
             event=event,
@@ -249,50 +257,52 @@ class Step:
         )
 
 
-def _restore(record: Import, images: Sequence[ImportChange]) -> Iterator[_Restored]:
-    """Make contacts what they were, but for whom more than the file has happened to since.
+def _restore(record: Import, changes: Sequence[ImportChange]) -> Iterator[_Restored]:
+    """Restore contacts, except those that have changed since the import.
 
-    Who has left by themselves after it had taken them off is suppressed by it no more.
+    A contact that the import removed, and that left by itself later, has no suppression of the
+    import any more.
     """
     untouched = Contact.select().where(
-        Contact.id.in_(make_id_list(image.contact for image in images)),
+        Contact.id.in_(make_id_list(change.contact for change in changes)),
         Contact.status_at == record.at,
         Contact.erased_at.is_null(),
     )
     locked = list(lock_rows(untouched.order_by(Contact.id)))
-    off = _off_by(record, [one.subject for one in locked if one.status == Status.REMOVED])
-    found = {
+    removed = [contact.subject for contact in locked if contact.status == Status.REMOVED]
+    suppressed = _select_suppressed(record, removed)
+    to_restore = {
         contact.id: contact
         for contact in locked
-        if contact.status != Status.REMOVED or contact.subject in off
+        if contact.status != Status.REMOVED or contact.subject in suppressed
     }
-    for image in images:
-        contact = found.get(image.contact)
+    for change in changes:
+        contact = to_restore.get(change.contact)
         if contact is None:
             continue
         Contact.update(
-            status=image.status,
-            status_at=image.status_at,
+            status=change.status,
+            status_at=change.status_at,
             reason="",
-            basis=image.basis,
-            basis_at=image.basis_at,
-        ).where(Contact.id == image.contact).execute()
-        yield _Restored(contact.subject, image.status, image.basis)
+            basis=change.basis,
+            basis_at=change.basis_at,
+        ).where(Contact.id == change.contact).execute()
+        yield _Restored(contact.subject, change.status, change.basis)
 
 
-def _off_by(record: Import, subjects: Sequence[str]) -> set[str]:
-    """Return which of these an import suppresses."""
-    found: set[str] = set()
-    for some in chunks(subjects, _CHUNK):
+def _select_suppressed(record: Import, subjects: Sequence[str]) -> set[str]:
+    """Return those of these subjects that an import suppresses."""
+    suppressed: set[str] = set()
+    for batch in chunks(subjects, _CHUNK):
         own: Any = Suppression.select(Suppression.subject).where(
-            Suppression.imported_by == record, Suppression.subject.in_(some)
+            Suppression.imported_by == record, Suppression.subject.in_(batch)
         )
-        found.update(subject for (subject,) in own.tuples())
-    return found
+        suppressed.update(subject for (subject,) in own.tuples())
+    return suppressed
 
 
 def _keep_suppressed(record: Import, numbers: Sequence[int]) -> None:
-    """Let the suppressions of who has been taken off for good no longer be the import's."""
+    """Make the suppressions of contacts that stay removed independent of the import."""
     removed: Any = Contact.select(Contact.subject).where(
         Contact.id.in_(make_id_list(numbers)), Contact.status == Status.REMOVED
     )

@@ -35,7 +35,7 @@ LIFETIME = timedelta(days=1)
 """How long a file is stored if it is not imported."""
 
 _PIECE = 1 << 20
-_LONGEST_NAME = 200  # bytes; file systems allow 255
+_MAX_NAME_BYTES = 200  # bytes; file systems allow 255
 
 
 _DECISIONS = ("opted_out", "asked", "corrected")
@@ -265,7 +265,7 @@ def get_folder(settings: Settings) -> Path:
 
 
 def _cut(text: str) -> str:
-    return text.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+    return text.encode(errors="ignore")[:_MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _copy(stream: IO[bytes], path: Path) -> None:
@@ -317,11 +317,11 @@ def forget_in_upload(
     with closing(lock):
         if stored.rows.exists() and not row_preview.has_address(stored.rows, address_key):
             return UploadErasure.NOTHING
-        _empty(stored)
+        _empty_upload(stored)
     return UploadErasure.DELETED
 
 
-def _empty(stored: StoredUpload) -> None:
+def _empty_upload(stored: StoredUpload) -> None:
     """Empty a file and store why; after a kill in between, it counts as not read yet."""
     stored.task.forget_result()
     stored.rows.unlink(missing_ok=True)

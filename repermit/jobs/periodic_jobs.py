@@ -95,27 +95,27 @@ class Jobs:
             lifecycle.start_scheduled(self._database, now=self._clock.now())
 
     def finish_imports(self) -> None:
-        """Go on with unfinished imports, as after a kill."""
+        """Continue unfinished imports, for example after a kill."""
         with self._open_connection() as (settings, now):
             import_task.finish_imports(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
 
     def finish_suppression_imports(self) -> None:
-        """Go on with unfinished imports of suppressions, as after a kill."""
+        """Continue unfinished imports of suppressions, for example after a kill."""
         with self._open_connection() as (settings, _):
             suppression_import.finish_suppression_imports(
                 self._database, settings=settings, should_stop=self._stopping.is_set
             )
 
     def finish_undos_and_deletions(self) -> None:
-        """Go on with unfinished undos of imports and deletions of lists."""
+        """Continue unfinished undos of imports and deletions of lists."""
         with self._open_connection():
-            undo.finish_undoings(self._database, should_stop=self._stopping.is_set)
+            undo.finish_undos(self._database, should_stop=self._stopping.is_set)
             delete_list.finish_deletions(self._database, should_stop=self._stopping.is_set)
 
     def finish_resolutions(self) -> None:
-        """Go on with decisions about mails in doubt."""
+        """Continue to apply decisions about mails in doubt."""
         with self._open_connection():
             in_doubt.finish_resolutions(self._database, should_stop=self._stopping.is_set)
 

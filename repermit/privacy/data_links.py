@@ -22,21 +22,23 @@ from repermit.rules.consent import MailKind
 
 
 LINKS_KEPT = timedelta(days=1)
-"""How long links for one use are kept, with the addresses that they went to."""
+"""The time after which one-time links are deleted, with the addresses they were sent to."""
 
 LinkState = Literal["good", "used", "late"]
-"""A link is good for one use and one hour."""
+"""The state of a link: it is good for one use and one hour."""
 
 MoveOutcome = Literal["moved", "taken", "used", "late"]
-"""What became of a new address: `taken` says that it is on the list, or off it, by itself."""
+"""The result for a new address; `taken` if the list has, or had, another contact with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A link for one use, as its page shows it; `uid` is its contact's, `address` in part.
+    """A one-time link, as its page shows it.
 
-    `is_own` says whether the address is that of the contact now. Whoever reads another one may be
-    a stranger, who is to be shown no way to the contact.
+    - `uid`: the contact's.
+    - `address`: the masked address that the link was sent to.
+    - `is_own`: whether that is the contact's address now. The reader of another address may be a
+      stranger, so that page shows no way to the contact.
     """
 
     uid: str
@@ -50,10 +52,11 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedLink:
-    """The access that a link has opened, until its hour is over.
+    """The access that a link has opened, for one hour.
 
-    `authority` (32 hexadecimal digits) is what the forms of its pages hand on; a digest of it is
-    all that is kept. `uid` is the contact's.
+    - `authority`: 32 hexadecimal digits, sent along by the forms of its pages; only a digest of it
+      is stored.
+    - `uid`: the contact's.
     """
 
     authority: str
@@ -87,8 +90,8 @@ def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) 
     - `language`: the reader's.
     """
     with database.atomic():
-        found: Contact | None = Contact.get_or_none(Contact.uid == uid)
-        contact = found and lookup.lock_contact(found.id)
+        unlocked: Contact | None = Contact.get_or_none(Contact.uid == uid)
+        contact = unlocked and lookup.lock_contact(unlocked.id)
         if contact is None or contact.address is None:
             return
         requested_mails_per_day.lock_address(database, contact.address_key)
@@ -143,10 +146,10 @@ def create_link(
 
 def find_link(uid: str, purpose: str, *, now: datetime) -> Link | None:
     """Return the one-time link with this uid and purpose, or None; changes nothing."""
-    found: FreshLink | None = FreshLink.get_or_none(
+    row: FreshLink | None = FreshLink.get_or_none(
         FreshLink.uid == uid, FreshLink.purpose == purpose
     )
-    return None if found is None else describe_link(found, now=now)
+    return None if row is None else describe_link(row, now=now)
 
 
 def open_link(database: Database, *, uid: str, now: datetime) -> OpenedLink | None:
@@ -178,18 +181,18 @@ def consume_link(uid: str, purpose: str, *, now: datetime, authority: str = "") 
 
 def find_access(authority: str, *, now: datetime) -> OpenedLink | None:
     """Return the access with this authority; None once it has expired."""
-    found: FreshLink | None = FreshLink.get_or_none(
+    row: FreshLink | None = FreshLink.get_or_none(
         FreshLink.authority == _hash_authority(authority), FreshLink.at > now - LINK_LIFETIME
     )
-    if found is None:
+    if row is None:
         return None
-    mailing_list = lookup.read_list_facts(found.contact.list)
+    mailing_list = lookup.read_list_facts(row.contact.list)
     return OpenedLink(
         authority=authority,
-        contact=found.contact_id,
-        uid=found.contact.uid,
-        language=mailing_list.pick_language(found.language),
-        ends_at=found.at + LINK_LIFETIME,
+        contact=row.contact_id,
+        uid=row.contact.uid,
+        language=mailing_list.pick_language(row.language),
+        ends_at=row.at + LINK_LIFETIME,
         mailing_list=mailing_list,
     )
 
@@ -204,24 +207,24 @@ def lock_contact(authority: str, *, now: datetime) -> Contact | None:
     return contact if contact.erased_at is None else None
 
 
-def describe_link(found: FreshLink, *, now: datetime) -> Link:
+def describe_link(row: FreshLink, *, now: datetime) -> Link:
     """Return a link as its page shows it."""
-    mailing_list = lookup.read_list_facts(found.contact.list)
+    mailing_list = lookup.read_list_facts(row.contact.list)
     return Link(
-        uid=found.contact.uid,
-        state=_get_state(found, now),
-        address=email_address.mask_address(found.address),
-        is_own=found.address_key == found.contact.address_key,
-        language=mailing_list.pick_language(found.language),
-        ends_at=found.at + LINK_LIFETIME,
+        uid=row.contact.uid,
+        state=_get_state(row, now),
+        address=email_address.mask_address(row.address),
+        is_own=row.address_key == row.contact.address_key,
+        language=mailing_list.pick_language(row.language),
+        ends_at=row.at + LINK_LIFETIME,
         mailing_list=mailing_list,
     )
 
 
-def _get_state(found: FreshLink, now: datetime) -> LinkState:
-    if found.used_at is not None:
+def _get_state(row: FreshLink, now: datetime) -> LinkState:
+    if row.used_at is not None:
         return "used"
-    return "good" if found.at > now - LINK_LIFETIME else "late"
+    return "good" if row.at > now - LINK_LIFETIME else "late"
 
 
 def _hash_authority(authority: str) -> str:

@@ -1,4 +1,4 @@
-"""Erasing contacts a time after their removal, which leaves room to remove them elsewhere too."""
+"""Erasing contacts some days after their removal, so that they can be removed elsewhere first."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from repermit.db.work_steps import MAX_ROWS_PER_STEP, StepSize, run_counted_step
 from repermit.rules.consent import LIVE_STATES, Status
 from repermit.settings.definitions import Settings
 
-_FEW = 10_000
+_MAX_LATER = 10_000
 
 HAND_OVER = timedelta(days=7)
-"""How long after its campaign has closed nobody of it is erased yet, so that the removals of all of
-it can be handed over in one go; less, if `removed_days` is less."""
+"""The time after a campaign's closing in which none of its contacts is erased.
+
+So all its removals can be handed over at once. Shorter if `removed_days` is.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DueCounts:
-    """How many of a list wait to be erased.
+    """The number of a list's contacts that wait to be erased.
 
     - `waiting`: all of them.
-    - `first`: those who are erased by the end of the day of `first_at`, unless a campaign is
+    - `first`: those that are erased by the end of the day of `first_at`, unless a campaign is
       extended or waits; 0 and None if nobody waits.
     """
 
@@ -52,9 +54,8 @@ def erase_due(
 ) -> int:
     """Erase the contacts removed at least `removed_days` ago; return how many.
 
-    In steps of `chunk` at most, each locked in a transaction of its own. Safe to run twice at once.
-    Whoever was taken off since the launch of a campaign of their list waits for its end, and
-    HAND_OVER longer.
+    Runs in transactions of at most `chunk` contacts each. Safe to run twice at once. A contact
+    that was removed since the launch of a campaign waits until HAND_OVER after the campaign's end.
     """
     erased = 0
     for mailing_list in list(MailingList.select().order_by(MailingList.id)):
@@ -68,11 +69,11 @@ def erase_due(
 
 
 def count_due(
-    mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW
+    mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _MAX_LATER
 ) -> DueCounts:
     """Return the numbers of removed contacts to be erased, and the next time.
 
-    In time that does not grow with the list, unless more than `few` wait for a later day.
+    Constant time, unless more than `few` contacts wait for a later day.
     """
     oldest = _select_waiting(mailing_list).order_by(Contact.status_at, Contact.id).first()
     if oldest is None:
@@ -84,7 +85,7 @@ def count_due(
     latest = _find_latest_removal(mailing_list, settings, midnight, today=now)
     later = _select_waiting(mailing_list).where(Contact.status_at > latest).limit(few + 1).count()
     waiting = _count_waiting(mailing_list)
-    # A campaign that has just closed is all of it, or nearly.
+    # A count of the first day's contacts would read nearly all of a campaign that has just closed.
     first = (
         waiting - later
         if later <= few
@@ -94,7 +95,7 @@ def count_due(
 
 
 def _count_waiting(mailing_list: MailingList) -> int:
-    """Count who was taken off and is not erased, by the counts that the database keeps."""
+    """Count the removed contacts that are not erased, from stored counts."""
     counts = contacts_counts.count_contacts(mailing_list)
     removed = sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
     return removed - contacts_counts.count_erased(mailing_list)
@@ -103,22 +104,25 @@ def _count_waiting(mailing_list: MailingList) -> int:
 def _erase_step(
     mailing_list: MailingList, latest: datetime, settings: Settings, now: datetime, limit: int
 ) -> tuple[bool, int]:
-    """Erase some in the caller's transaction; return whether any were due, and the number."""
+    """Erase at most `limit` contacts in the caller's transaction.
+
+    Returns whether any were due, and the number erased.
+    """
     oldest = _select_due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
     ids = [number for (number,) in oldest.tuples()]
     if not ids:
         return False, 0
-    held = Contact.select().where(
+    still_due = Contact.select().where(
         Contact.id.in_(make_id_list(ids)),
         Contact.status == Status.REMOVED,
         Contact.erased_at.is_null(),
     )
     # Another sweep, or the person, may have been quicker.
-    found = list(lock_rows(held.order_by(Contact.id)))
-    if found:
+    locked = list(lock_rows(still_due.order_by(Contact.id)))
+    if locked:
         act = Act(at=now, actor="job")
-        erasure.erase_contacts(found, act=act, fingerprint_key=settings.fingerprint_key)
-    return True, len(found)
+        erasure.erase_contacts(locked, act=act, fingerprint_key=settings.fingerprint_key)
+    return True, len(locked)
 
 
 def _select_due(mailing_list: MailingList, latest: datetime) -> Any:
@@ -135,15 +139,15 @@ def _select_waiting(mailing_list: MailingList) -> Any:
 def _find_latest_removal(
     mailing_list: MailingList, settings: Settings, at: datetime, *, today: datetime | None = None
 ) -> datetime:
-    """Return until when one must have been taken off to be erased at a moment.
+    """Return the latest removal time of contacts that may be erased at a time.
 
-    `today` is from when the campaigns are looked at, if that is earlier.
+    - `today`: the time for which live campaigns are judged, if earlier than `at`.
     """
     latest: datetime = at - timedelta(days=settings.retention.removed_days)
-    held = [
+    unfinished_launches = [
         begin for begin, end in _select_campaigns(mailing_list, settings, today or at) if end > at
     ]
-    just_before = [begin - timedelta(microseconds=1) for begin in held]
+    just_before = [begin - timedelta(microseconds=1) for begin in unfinished_launches]
     return min([latest, *just_before])
 
 
@@ -161,9 +165,9 @@ def find_due_time(
 def _select_campaigns(
     mailing_list: MailingList, settings: Settings, now: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Yield since when and until when a list's campaigns keep those who were taken off meanwhile.
+    """Yield a list's campaigns as (launch, end of the wait for contacts removed since then).
 
-    A live one has no end before its deadline, and none in sight once that has passed.
+    A live campaign ends at its deadline at the earliest, and not yet once that has passed.
     """
     rest = min(HAND_OVER, timedelta(days=settings.retention.removed_days))
     query = Campaign.select().where(Campaign.list == mailing_list)

@@ -1,11 +1,11 @@
 """Deleting parts of the evidence when their retention ends; the chain holds without them.
 
-What ends when: `trace` (network in part, browser, openings) `trace_days` after its entry, and
-what is kept of openings beside the evidence `trace_days` after its first moment. `consent`, the
-proof, is needed as long as the person is mailed, and `evidence_years` longer (EDPB 05/2020
-§§106-107; GDPR art. 17(3)(e): claims), so it counts from the removal; whoever is still on a list
-keeps theirs. What a file claimed counts from when that file was taken back. An entry `erased`
-itself says nothing of a person, and without it what it excuses would be missing.
+- `trace` (truncated network, browser, openings) is deleted `trace_days` after its entry.
+- The click log, which is not evidence, is deleted `trace_days` after its first event.
+- `consent`, the proof, is needed as long as the person is mailed, and `evidence_years` longer (EDPB
+  05/2020 §§106-107; GDPR art. 17(3)(e): claims). So its term begins with the removal.
+- The term of what an import claimed begins when the import is undone.
+- Entries `erased` stay: they say nothing about a person, and they account for missing parts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from repermit.evidence.entries import Entry
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
-# --- What undone imports claimed, whose proofs have a term of their own. --------------------------
+# --- The claims of undone imports, whose proofs have a term of their own. -------------------------
 
 
 _CLAIMS_KEY = "claims_ended"
@@ -44,7 +44,7 @@ _RESTORED = "import_undone"
 
 
 class _Position(NamedTuple):
-    """How far this has come: the last file that is done, and the entry reached in the next one."""
+    """The stored position: the last import that is done, and the entry reached in the next one."""
 
     undone_at: str = ""
     number: int = 0
@@ -53,53 +53,53 @@ class _Position(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportClaims:
-    """Some claims of a file: the numbers of the parts that hold them, and how far that is."""
+    """A batch of an import's claims: the ids of the parts that hold them, and the new position."""
 
     parts: Sequence[int]
-    place: _Position
+    position: _Position
 
 
 def find_next_claims(latest: datetime, chunk: int) -> ImportClaims | None:
-    """Return what a file that was taken back by then claimed of the next people; None: no more.
+    """Return the next claims of imports undone until `latest`; None if there are no more.
 
-    Needs no lock: an entry is never changed, and whoever deletes finds out what is still there.
+    Needs no lock: entries never change, and deleting looks up again which parts are there.
     """
-    place = _read_position()
-    record = _find_next_file(place, latest)
+    position = _read_position()
+    record = _find_next_file(position, latest)
     if record is None:
         return None
-    said = _read_undone_entries(record, place.seq, chunk)
-    if len(said) == chunk:
-        reached = place._replace(seq=said[-1][0])
+    undone_entries = _read_undone_entries(record, position.seq, chunk)
+    if len(undone_entries) == chunk:
+        reached = position._replace(seq=undone_entries[-1][0])
     else:
         reached = _Position(format_timestamp(record.undone_at), record.id)
-    return ImportClaims(parts=_find_claim_parts(record, said), place=reached)
+    return ImportClaims(parts=_find_claim_parts(record, undone_entries), position=reached)
 
 
 def save_position(claims: ImportClaims) -> None:
     """Save the position after these claims, in the caller's transaction."""
-    Meta.write(_CLAIMS_KEY, json.dumps(claims.place))
+    Meta.write(_CLAIMS_KEY, json.dumps(claims.position))
 
 
 def _read_position() -> _Position:
     return _Position(*json.loads(Meta.read(_CLAIMS_KEY) or "[]"))
 
 
-def _find_next_file(place: _Position, latest: datetime) -> Any:
+def _find_next_file(position: _Position, latest: datetime) -> Any:
     query: Any = (
         Import.select(Import.id, Import.at, Import.undone_at, MailingList.slug)
         .join(MailingList)
         .where(Import.undone_at <= latest)
     )
-    if place.number:
-        moment = parse_timestamp(place.undone_at)
-        is_later = (Import.undone_at > moment) | (Import.id > place.number)
-        query = query.where(Import.undone_at >= moment, is_later)
+    if position.number:
+        undone_at = parse_timestamp(position.undone_at)
+        is_later = (Import.undone_at > undone_at) | (Import.id > position.number)
+        query = query.where(Import.undone_at >= undone_at, is_later)
     return query.order_by(Import.undone_at, Import.id).objects().first()
 
 
 def _read_undone_entries(record: Any, seq: int, chunk: int) -> list[tuple[int, str, str]]:
-    """Return number, subject and event of the next entries by which a file was taken back."""
+    """Return number, subject and event of the next entries of an import's undo."""
     query: Any = Evidence.select(Evidence.seq, Evidence.subject, Evidence.event).where(
         Evidence.seq > seq,
         Evidence.at == record.undone_at,
@@ -110,17 +110,18 @@ def _read_undone_entries(record: Any, seq: int, chunk: int) -> list[tuple[int, s
     return list(query.order_by(Evidence.seq).limit(chunk).tuples())
 
 
-def _find_claim_parts(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
-    """Return the parts by which the file claimed something; of whom it brought, all before that.
+def _find_claim_parts(record: Any, undone_entries: Sequence[tuple[int, str, str]]) -> list[int]:
+    """Return the ids of the parts with an import's claims.
 
-    Somebody who is known again by an earlier address goes on under the same subject.
+    For a contact that the undo deleted, these are all parts before that. A person who is recognised
+    by an earlier address continues under the same subject.
     """
-    gone = {subject: seq for seq, subject, event in said if event == _GONE}
+    gone = {subject: seq for seq, subject, event in undone_entries if event == _GONE}
     rows: Any = (
         EvidencePart.select(EvidencePart.id, Evidence.seq, Evidence.subject, Evidence.at)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(make_value_list(subject for _, subject, _ in said)),
+            Evidence.subject.in_(make_value_list(subject for _, subject, _ in undone_entries)),
             Evidence.list == record.slug,
             Evidence.event != _GONE,
             EvidencePart.part == "consent",
@@ -134,19 +135,19 @@ def _find_claim_parts(record: Any, said: Sequence[tuple[int, str, str]]) -> list
     ]
 
 
-# --- Deleting the parts whose time is over. -------------------------------------------------------
+# --- Deleting the parts whose term has ended. -----------------------------------------------------
 
 
 _KEY = "proofs_ended"
-_STANDINGS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
+_STATUS_EVENTS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
 
 _OnList = tuple[str, str]
-"""Somebody on one list: the subject of their record, and the list's slug."""
+"""A person on one list: the subject, and the list's slug."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeletedParts:
-    """How many traces and proofs were deleted, and the openings of how many contacts."""
+    """The number of deleted traces and proofs, and of contacts whose openings were deleted."""
 
     traces: int = 0
     proofs: int = 0
@@ -161,61 +162,60 @@ def delete_expired_parts(
     chunk: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> DeletedParts:
-    """Delete the parts whose time is over, in steps of a transaction each.
+    """Delete the parts whose term has ended, in steps of one transaction each.
 
-    Each step appends an entry `erased` for each person, which names what it deleted of theirs. Safe
-    to run twice at once.
+    Each step appends an entry `erased` per person, which names the deleted parts. Safe to run twice
+    at once.
     """
 
-    def take(step: Callable[..., tuple[bool, int]], *known: Any) -> int:
+    def run(step: Callable[..., tuple[bool, int]], *arguments: Any) -> int:
         size = StepSize(max_rows=chunk)
         return run_counted_steps(
-            database, partial(step, *known), should_stop=should_stop, size=size
+            database, partial(step, *arguments), should_stop=should_stop, size=size
         )
 
-    traced = now - timedelta(days=settings.retention.trace_days)
+    latest_trace = now - timedelta(days=settings.retention.trace_days)
     years = settings.retention.evidence_years
-    proven = years_before(now, years)
+    latest_proof = years_before(now, years)
     return DeletedParts(
-        traces=take(_delete_traces, traced, now),
-        openings=take(_delete_openings, traced),
-        proofs=take(_delete_proofs, proven, now, years)
+        traces=run(_delete_traces, latest_trace, now),
+        openings=run(_delete_openings, latest_trace),
+        proofs=run(_delete_proofs, latest_proof, now, years)
         + _delete_claims(database, now, years, chunk, should_stop),
     )
 
 
-def add_years(moment: datetime, years: int) -> datetime:
+def add_years(timestamp: datetime, years: int) -> datetime:
     """Return the same time `years` later; 1 March for 29 February (see `years_before`)."""
     try:
-        return moment.replace(year=moment.year + years)
+        return timestamp.replace(year=timestamp.year + years)
     except ValueError:
-        return moment.replace(year=moment.year + years, month=3, day=1)
+        return timestamp.replace(year=timestamp.year + years, month=3, day=1)
 
 
 def _delete_traces(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
     """Delete the oldest traces that are due; return whether there may be more, and how many.
 
-    Entries are in the order of their moments but for seconds, so that the oldest ones tell.
+    The times of entries are in order, apart from seconds, so only the oldest entries are read.
     """
     oldest: Any = (
         EvidencePart.select(EvidencePart.id, Evidence.at)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        # Written out, so that the index for just these is used.
+        # As literal SQL, so that the partial index of these rows is used.
         .where(SQL("part = 'trace'"))
         .order_by(EvidencePart.seq)
         .limit(chunk)
         .tuples()
     )
-    found = list(oldest)
-    ids = [number for number, at in found if at <= latest]
+    ids = [number for number, at in list(oldest) if at <= latest]
     return len(ids) == chunk, _delete_parts(ids, "trace", now) if ids else 0
 
 
 def _delete_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
-    """Delete the oldest rows of openings that are due; as _end_traces does.
+    """Delete the oldest rows of openings that are due; returns as `_delete_traces` does.
 
-    Nothing excuses the gap, since they are no part of the evidence. A Yes that waited for a further
-    press is forgotten with it, and is asked for anew.
+    They are not evidence, so no entry accounts for them. A Yes that waited for another press is
+    deleted, too, and is asked for again.
     """
     oldest: Any = (
         Opening.select(Opening.contact)
@@ -237,38 +237,38 @@ def _delete_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
 
 
 def _delete_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tuple[bool, int]:
-    """Delete the proofs of the next who were taken off long enough ago; as _end_traces does.
+    """Delete the proofs of the next contacts removed until `latest`.
 
-    How far this has come is kept: who was taken off earlier has been seen to.
+    Returns as `_delete_traces` does. The position is stored, so that each contact is read once.
     """
-    upto = json.loads(Meta.lock(_KEY, default="[]"))
-    found = _find_removed_later(upto, latest, chunk)
-    if not found:
+    position = json.loads(Meta.lock(_KEY, default="[]"))
+    removed = _find_removed_later(position, latest, chunk)
+    if not removed:
         return False, 0
-    reached = json.dumps([format_timestamp(found[-1][0]), found[-1][1]])
+    reached = json.dumps([format_timestamp(removed[-1][0]), removed[-1][1]])
     Meta.write(_KEY, reached)
-    ids = _find_proofs(_find_ended({(subject, slug) for _, _, subject, slug in found}, latest))
-    return len(found) == chunk, _delete_parts(ids, "consent", now, years=years) if ids else 0
+    ids = _find_proofs(_find_ended({(subject, slug) for _, _, subject, slug in removed}, latest))
+    return len(removed) == chunk, _delete_parts(ids, "consent", now, years=years) if ids else 0
 
 
 def _find_removed_later(
-    upto: tuple[str, int] | None, latest: datetime, most: int
+    position: tuple[str, int] | None, latest: datetime, limit: int
 ) -> list[tuple[datetime, int, str, str]]:
-    """Return who was taken off next: the moment, the contact, its subject and its list."""
+    """Return the next removed contacts as (time of the removal, id, subject, list's slug)."""
     query: Any = (
         Contact.select(Contact.status_at, Contact.id, Contact.subject, MailingList.slug)
-        # An outer join, so that the index of moments leads.
+        # An outer join, so that the index of removal times is used first.
         .join(MailingList, JOIN.LEFT_OUTER)
         .where(SQL("status = 'removed'"), Contact.status_at <= latest)
         .order_by(Contact.status_at, Contact.id)
         .tuples()
     )
-    if not upto:
-        return list(query.limit(most))
-    moment, number = parse_timestamp(upto[0]), upto[1]
-    # A file takes thousands off at one moment, whom one question would look through each time.
-    found = list(query.where(Contact.status_at == moment, Contact.id > number).limit(most))
-    return found + list(query.where(Contact.status_at > moment).limit(most - len(found)))
+    if not position:
+        return list(query.limit(limit))
+    removed_at, number = parse_timestamp(position[0]), position[1]
+    # An import may remove thousands at the same time; one query would scan them in each step.
+    removed = list(query.where(Contact.status_at == removed_at, Contact.id > number).limit(limit))
+    return removed + list(query.where(Contact.status_at > removed_at).limit(limit - len(removed)))
 
 
 def _delete_claims(
@@ -278,9 +278,9 @@ def _delete_claims(
     chunk: int,
     should_stop: Callable[[], bool],
 ) -> int:
-    """Delete the proofs of what files claimed that were taken back long enough ago.
+    """Delete the proofs of the claims of imports that were undone long enough ago.
 
-    What is due is looked up before anything is locked, since the record may be long.
+    The claims are looked up before anything is locked, since the record may be long.
     """
     total, latest, size = 0, years_before(now, years), StepSize(max_rows=chunk)
     while not should_stop() and (claims := find_next_claims(latest, size.rows)) is not None:
@@ -292,27 +292,29 @@ def _delete_claims(
 
 
 def _find_ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
-    """Return who was taken off a list last, and not later than that: some have come back since.
+    """Return the people whose last status event is a removal until `latest`.
 
-    So has whoever stands on the list again since the file was taken back that had taken them off.
+    The others are back on the list, also by the undo of the import that had removed them.
     """
     rows: Any = (
         Evidence.select(Evidence.subject, Evidence.list, Evidence.event, Evidence.at, Evidence.seq)
         .where(
             Evidence.subject.in_(make_value_list(_list_subjects(people))),
-            Evidence.event.in_(_STANDINGS),
+            Evidence.event.in_(_STATUS_EVENTS),
         )
         .order_by(Evidence.seq)
         .tuples()
     )
     last = {(subject, slug): (at, seq, event) for subject, slug, event, at, seq in rows}
     removed = {
-        one: (at, seq)
-        for one, (at, seq, event) in last.items()
-        if one in people and event == Status.REMOVED
+        person: (at, seq)
+        for person, (at, seq, event) in last.items()
+        if person in people and event == Status.REMOVED
     }
-    in_truth = _read_removal_times([seq for at, seq in removed.values() if at > latest])
-    return {one for one, (at, seq) in removed.items() if in_truth.get(seq, at) <= latest}
+    original_times = _read_removal_times([seq for at, seq in removed.values() if at > latest])
+    return {
+        person for person, (at, seq) in removed.items() if original_times.get(seq, at) <= latest
+    }
 
 
 def _list_subjects(people: Iterable[_OnList]) -> set[str]:
@@ -320,9 +322,9 @@ def _list_subjects(people: Iterable[_OnList]) -> set[str]:
 
 
 def _read_removal_times(seqs: Sequence[int]) -> dict[int, datetime]:
-    """Return when those left who were taken off anew as a backup was put back, by entry."""
-    said = {seq: content.get("left_at") for seq, content in read_consents(seqs).items()}
-    return {seq: parse_timestamp(left_at) for seq, left_at in said.items() if left_at}
+    """Return the original times of removals that were repeated after a restore, by entry."""
+    left_at_by_seq = {seq: content.get("left_at") for seq, content in read_consents(seqs).items()}
+    return {seq: parse_timestamp(left_at) for seq, left_at in left_at_by_seq.items() if left_at}
 
 
 def _find_proofs(people: Collection[_OnList]) -> list[int]:
@@ -340,14 +342,15 @@ def _find_proofs(people: Collection[_OnList]) -> list[int]:
 
 
 def _delete_parts(ids: Sequence[int], part: str, now: datetime, **term: int) -> int:
-    """Delete these parts, all of one kind; append for each person the entry that names theirs.
+    """Delete parts of one name; append an entry `erased` per person that names the deleted parts.
 
-    Each has one of their own, which is what excuses the gap, and stands in their proof. `term` is
-    how many `years` a proof was to be kept: by this `verify` tells whether it was due.
+    That entry accounts for the missing parts, and is in the person's proof.
+
+    - `term`: the retention in `years` of a proof, by which `verify` checks that it was due.
     """
-    these = EvidencePart.id.in_(make_id_list(ids))
+    is_due = EvidencePart.id.in_(make_id_list(ids))
     locked: Any = lock_rows(
-        EvidencePart.select(EvidencePart.seq).where(these).order_by(EvidencePart.id)
+        EvidencePart.select(EvidencePart.seq).where(is_due).order_by(EvidencePart.id)
     )
     # Another sweep, or an erasure, may have been quicker.
     seqs = [seq for (seq,) in locked.tuples()]
@@ -357,10 +360,10 @@ def _delete_parts(ids: Sequence[int], part: str, now: datetime, **term: int) -> 
         .order_by(Evidence.seq)
         .tuples()
     )
-    named: dict[tuple[str, str], list[int]] = {}
+    seqs_by_person: dict[_OnList, list[int]] = {}
     for subject, slug, seq in owners:
-        named.setdefault((subject, slug), []).append(seq)
-    EvidencePart.delete().where(these).execute()
+        seqs_by_person.setdefault((subject, slug), []).append(seq)
+    EvidencePart.delete().where(is_due).execute()
     request_wiping()
     chain.append(
         *(
@@ -370,9 +373,9 @@ def _delete_parts(ids: Sequence[int], part: str, now: datetime, **term: int) -> 
                 actor="job",
                 list=slug,
                 subject=subject,
-                consent={"seqs": its, "parts": [part], "why": "retention", **term},
+                consent={"seqs": own_seqs, "parts": [part], "why": "retention", **term},
             )
-            for (subject, slug), its in named.items()
+            for (subject, slug), own_seqs in seqs_by_person.items()
         )
     )
     return len(seqs)

@@ -21,7 +21,7 @@ from repermit.rules.consent import POSSIBLY_SENT, MailKind, MailState, Status
 # --- The copies that an erasure cannot reach. -----------------------------------------------------
 
 
-_STANDINGS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
+_STATUS_EVENTS = frozenset((Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED))
 _UNDOING_EVENTS = ("import_undone", "sign_up_undone")
 _STATUSES_IN_FILE = {
     "keep": {Status.CONFIRMED, Status.CUSTOMER},
@@ -31,12 +31,12 @@ _STATUSES_IN_FILE = {
     "evidence": {*Status},
     "archive": {*Status},
 }
-"""How somebody has to stand to be in a file. What is not here has nobody of a list in it."""
+"""The statuses of the contacts in an export, by its kind; other kinds contain no contacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakenFile:
-    """An export that was taken while the address was held; `rows` is how many it had."""
+    """An export that was taken while the address was stored; `rows` is its number of rows."""
 
     at: datetime
     actor: str
@@ -48,7 +48,7 @@ class TakenFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ProofMade:
-    """A proof of one person that was made while their address was held, and so holds it."""
+    """A proof of the person that was made while their address was stored, and so contains it."""
 
     at: datetime
     actor: str
@@ -56,14 +56,16 @@ class ProofMade:
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalCopies:
-    """The copies of somebody's address that an erasure cannot reach.
+    """The copies of a person's address that an erasure cannot reach.
 
-    - `mails`: how many went to them, the last at `last_mail_at`; `on_the_wire` of these are being
-      sent now.
-    - `source`: the file that they came from, "" if from none.
+    - `since`: the earliest time at which the address is known to have been stored; None without a
+      contact.
+    - `mails`: the number sent to them, the last at `last_mail_at`.
+    - `on_the_wire`: the number of these that are being sent now.
+    - `source`: the file that they came from; "" if from none.
     - `is_file_waiting`: an uploaded file is not imported yet; it is deleted within a day.
 
-    Backups, and the tool that sends the newsletter, are not known here.
+    Backups and the newsletter tool are not known here.
     """
 
     since: datetime | None
@@ -77,9 +79,9 @@ class ExternalCopies:
 
 
 def find_external_copies(mailing_list: MailingList, contact: Contact | None) -> ExternalCopies:
-    """Return where a contact's address may stand; without one, that of somebody not held.
+    """Return the external copies of a contact's address; None for an address not stored.
 
-    Of who was erased and came back, what went out each time is out of reach.
+    For a person who was erased and came back, the copies from before the erasure are included.
     """
     rows = list_records(contact) if contact else []
     return ExternalCopies(
@@ -101,7 +103,7 @@ def list_records(contact: Contact) -> list[Contact]:
 
 
 def find_held_since(rows: Sequence[Contact]) -> datetime:
-    """Return since when a person's data are known to be stored, given all their rows."""
+    """Return the earliest time at which a person's data were stored, given all their rows."""
     first_entry = Evidence.select(fn.MIN(Evidence.at)).where(
         Evidence.subject == rows[0].subject, Evidence.list == rows[0].list.slug
     )
@@ -120,7 +122,7 @@ def _find_source(rows: Sequence[Contact]) -> str:
 
 
 def _iter_proofs(rows: Sequence[Contact]) -> Iterator[ProofMade]:
-    """Yield the proofs that were made of somebody alone; those of an archive are in that file."""
+    """Yield the proofs that were made of this person only; those of an archive are in its file."""
     archived = Evidence.alias("archived")
     is_in_archive = fn.EXISTS(
         archived.select(archived.seq).where(
@@ -154,35 +156,36 @@ def _count_mails(rows: Sequence[Contact]) -> dict[str, Any]:
 
 def iter_files_with(
     rows: Sequence[Contact],
-    turns: Sequence[tuple[datetime, int, str]],
-    asked: Sequence[datetime],
+    events: Sequence[tuple[datetime, int, str]],
+    asked_at: Sequence[datetime],
 ) -> Iterator[TakenFile]:
-    """Yield the exports that had a contact in them, by how they stood at that moment.
+    """Yield the exports that contained a contact, by its status at that time.
 
-    `rows` are what they were and are; `turns` are moment, number and event of their entries, the
-    oldest first; `asked` is when a mail with the question was accepted: of who could not be asked,
-    only who surely was is left out.
+    - `rows`: the contact and its earlier erased rows, the newest first.
+    - `events`: time, number and event of its entries, the oldest first.
+    - `asked_at`: the times at which a server accepted an ask. An export of unasked contacts is
+      left out only if there was such a time before.
     """
     for number, taken in _iter_taken_files(rows[0].list, find_held_since(rows)):
-        events_before = [event for at, seq, event in turns if (at, seq) < (taken.at, number)]
-        if _find_standing(events_before) not in _STATUSES_IN_FILE.get(taken.what, set()):
+        events_before = [event for at, seq, event in events if (at, seq) < (taken.at, number)]
+        if _replay_status(events_before) not in _STATUSES_IN_FILE.get(taken.what, set()):
             continue
         if taken.what == "evidence" and not events_before:
             continue
-        if taken.what == "unasked" and any(at <= taken.at for at in asked):
+        if taken.what == "unasked" and any(at <= taken.at for at in asked_at):
             continue
         yield taken
 
 
-def _find_standing(events: Sequence[str]) -> Status:
-    """Return how somebody stands after some events.
+def _replay_status(events: Sequence[str]) -> Status:
+    """Return a contact's status after these events.
 
-    A file, or a sign-up, that is taken back puts back only whom nothing has happened to since, so
-    that the last turn was its own.
+    The undo of an import or a sign-up only restores contacts without later events, so the last
+    status event is always the one that it undoes.
     """
     statuses: list[str] = []
     for event in events:
-        if event in _STANDINGS:
+        if event in _STATUS_EVENTS:
             statuses.append(event)
         elif event in _UNDOING_EVENTS:
             del statuses[-1:]
@@ -209,7 +212,7 @@ def _list_ask_times(rows: Sequence[Contact]) -> list[datetime]:
 def _iter_taken_files(
     mailing_list: MailingList, since: datetime
 ) -> Iterator[tuple[int, TakenFile]]:
-    """Yield the exports of a list since then, by their entries' numbers; these are few."""
+    """Yield the exports of a list since a time, with their entries' numbers; there are few."""
     rows: Any = (
         EvidencePart.select(Evidence.seq, Evidence.at, Evidence.actor, EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
@@ -224,13 +227,13 @@ def _iter_taken_files(
         .tuples()
     )
     for number, at, actor, text in rows:
-        facts = json.loads(text)
+        consent = json.loads(text)
         file = TakenFile(
             at=at,
             actor=actor,
-            what=facts["what"],
-            format=facts["format"],
-            tool=facts["tool"],
-            rows=facts["rows"],
+            what=consent["what"],
+            format=consent["format"],
+            tool=consent["tool"],
+            rows=consent["rows"],
         )
         yield number, file

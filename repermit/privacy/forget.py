@@ -32,7 +32,7 @@ from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 from repermit.temporary_files import UnfinishedFile, make_temporary_files
 
-# --- The transaction in which a person is erased at their wish, or at an admin's. -----------------
+# --- The transaction of an erasure at the person's or an admin's request. -------------------------
 
 
 @contextmanager
@@ -44,10 +44,10 @@ def open_erasure(
     act: Act,
     fingerprint_key: bytes,
 ) -> Iterator[Callable[[Contact], DeletionCounts]]:
-    """Begin a transaction, and yield what erases in it whoever has an address on a list.
+    """Open a transaction, and yield a function that erases a contact in it.
 
-    Files that are half taken in lose the address before: a step of theirs locks its task before
-    contacts, and must not bring the address back afterwards.
+    The address is first deleted from imports that are under way, as they must not bring it back.
+    That is done before the transaction, since a step of an import locks its task before contacts.
     """
     erase_staged(database, list_id, address_key)
     with database.atomic():
@@ -58,11 +58,12 @@ def open_erasure(
 
 
 class ErasureOutcome(StrEnum):
-    """The data of an address on a list.
+    """The data that an erasure found for an address on a list.
 
-    `contact`: a contact, which is erased now; `sign_up`: only sign-ups that nobody confirmed, which
-    are deleted; `fingerprint`: only that of an address that is not asked, as after an earlier
-    erasure; `nothing`.
+    - `contact`: a contact, which is erased now.
+    - `sign_up`: only unconfirmed sign-ups, which are deleted.
+    - `fingerprint`: only the fingerprint in a suppression, as after an earlier erasure.
+    - `nothing`.
     """
 
     CONTACT = "contact"
@@ -75,8 +76,9 @@ class ErasureOutcome(StrEnum):
 class ErasureResult:
     """The result of an erasure on one list.
 
-    `status` and `reason` are what the contact was, None and "" without one. `suppressed` says
-    whether a fingerprint is kept by which the address is known again.
+    - `status`, `reason`: the contact's before the erasure; None and "" without a contact.
+    - `suppressed`: whether a fingerprint is stored, by which the address is recognised.
+    - `beyond`: the copies that the erasure cannot reach.
     """
 
     list: str
@@ -90,13 +92,15 @@ class ErasureResult:
 
 @dataclass(frozen=True, kw_only=True)
 class AddressErasure:
-    """What was done on one list or on all, and where else the address still stands here.
+    """The results of erasing an address, and the places that still have it.
 
-    `elsewhere` are other lists that hold it; `is_user` tells that somebody logs in with it.
-    `unfinished` are files that were half written and are still there, since a program writes them
-    now or they could not be deleted: somebody's address may be in them.
-    `is_wiped` is false while a program still reads what SQLite's log has to keep for it, such as a
-    large export; the job wipes it afterwards.
+    - `lists`: the results on one list, or on all.
+    - `elsewhere`: other lists that have the address.
+    - `is_user`: whether a user logs in with it.
+    - `unfinished`: temporary files that may contain it; they are being written, or could not be
+      deleted.
+    - `is_wiped`: False while a reader, such as a large export, keeps SQLite's log from being wiped;
+      the job wipes it later.
     """
 
     lists: tuple[ErasureResult, ...]
@@ -116,34 +120,39 @@ def erase_address(
     now: datetime,
     actor: str,
 ) -> AddressErasure:
-    """Erase whatever is held of an address, on one list or (None) on all.
+    """Erase all data of an address, on one list or (None) on all.
 
-    Each list has a transaction of its own, so that nobody waits longer the more lists there are.
-    After a kill the lists before are erased; the same call once more does the others.
+    Each list has a transaction of its own, so that lock times do not grow with the number of lists.
+    After a kill some lists are erased; the same call erases the others.
 
-    Who was held stays suppressed. For an address that was not held nothing is written down, since
-    whoever asks to be forgotten has not asked to be noted: only with `suppress` its fingerprint is
-    kept, so that no later file brings it back (art. 21(3)). Raises AddressError, and Refused for
-    the earlier address of somebody who is held under another: found before the first list is begun.
+    A contact stays suppressed. For an unknown address nothing is stored, since the person has asked
+    to be forgotten.
+
+    - `suppress`: also stores the fingerprint of an unknown address, so that no later import brings
+      it back (art. 21(3)).
+
+    Raises AddressError, and Refused for the earlier address of a contact that has another one now;
+    nothing is erased then.
     """
     key = email_address.parse(address).key
-    every = MailingList.select().order_by(MailingList.slug)
-    lists = [mailing_list] if mailing_list else list(every)
-    for one in lists:
-        _require_erasable(one, key, settings.fingerprint_key)
+    lists = (
+        [mailing_list] if mailing_list else list(MailingList.select().order_by(MailingList.slug))
+    )
+    for target in lists:
+        _require_erasable(target, key, settings.fingerprint_key)
     act = Act(at=now, actor=actor)
-    done = [
-        _erase_on_list(database, one, key, suppress=suppress, settings=settings, act=act)
-        for one in lists
+    results = [
+        _erase_on_list(database, target, key, suppress=suppress, settings=settings, act=act)
+        for target in lists
     ]
     others: tuple[str, ...] = tuple(
-        found.list.slug
-        for found in Contact.select().where(
-            Contact.address_key == key, Contact.list.not_in([one.id for one in lists])
+        contact.list.slug
+        for contact in Contact.select().where(
+            Contact.address_key == key, Contact.list.not_in([target.id for target in lists])
         )
     )
     return AddressErasure(
-        lists=tuple(done),
+        lists=tuple(results),
         elsewhere=tuple(sorted(others)),
         is_user=is_address_of_user(key),
         unfinished=make_temporary_files(settings).sweep(),
@@ -170,11 +179,11 @@ def erase_contact_by_id(
     now: datetime,
     actor: str,
 ) -> DeletionCounts:
-    """Erase the contact of this number; the job wipes what the files still hold, within a minute.
+    """Erase a contact, given its id; the job wipes the database's files within a minute.
 
-    Raises NotFound, also for one who was erased before.
+    Raises NotFound, also for a contact that is already erased.
     """
-    # One who is erased already has no address that a file could hold.
+    # An erased contact has no address that an import could have.
     address_key = admin_requests.find_contact(mailing_list, number).address_key
     with open_erasure(
         database,
@@ -183,14 +192,14 @@ def erase_contact_by_id(
         act=Act(at=now, actor=actor),
         fingerprint_key=settings.fingerprint_key,
     ) as erase:
-        found = lookup.lock_contact(admin_requests.find_contact(mailing_list, number).id)
-        if found.erased_at is not None:
+        contact = lookup.lock_contact(admin_requests.find_contact(mailing_list, number).id)
+        if contact.erased_at is not None:
             raise NotFound("nothing is held of this contact any more")
-        return erase(found)
+        return erase(contact)
 
 
 def _require_erasable(mailing_list: MailingList, key: str, fingerprint_key: bytes) -> None:
-    """Raise Refused for the earlier address of somebody whom a list holds under another one."""
+    """Raise Refused for the earlier address of a contact that has another one now."""
     if not _select_contact(mailing_list, key).exists():
         fingerprint = email_address.fingerprint(fingerprint_key, key)
         _find_erased_contact(mailing_list, _find_suppression(mailing_list, fingerprint))
@@ -209,7 +218,7 @@ def _erase_on_list(
     settings: Settings,
     act: Act,
 ) -> ErasureResult:
-    """Erase in one transaction, and look for what is out of reach after it."""
+    """Erase an address on a list in one transaction, then find the external copies."""
     secret = settings.fingerprint_key
     with open_erasure(database, mailing_list.id, key, act=act, fingerprint_key=secret) as erase:
         contact: Contact | None = lock_rows(_select_contact(mailing_list, key)).first()
@@ -234,28 +243,28 @@ def _erase_on_list(
 def _erase_unknown(
     mailing_list: MailingList, key: str, fingerprint: str, *, suppress: bool, act: Act
 ) -> tuple[Contact | None, Callable[..., ErasureResult]]:
-    """Delete what an address has left that is no contact: sign-ups that nobody confirmed.
+    """Delete the unconfirmed sign-ups of an address without a contact.
 
-    Returns the contact that it once was, too.
+    Returns the erased contact that had it, if any, and a function that makes the result.
     """
     known = _find_suppression(mailing_list, fingerprint)
-    once = _find_erased_contact(mailing_list, known)
+    erased_contact = _find_erased_contact(mailing_list, known)
     sign_ups = contacts_erasure.delete_sign_ups(mailing_list.id, [key])
     entries = []
     if sign_ups:
-        told = {"seqs": [], "parts": [], "sign_ups": sign_ups}
-        entries.append(_make_entry("erased", mailing_list, act, told))
-    # What a file alone has suppressed may be taken back with it, and this may not.
-    may_end = once is None and known is not None and known.imported_by_id is not None
+        consent = {"seqs": [], "parts": [], "sign_ups": sign_ups}
+        entries.append(_make_entry("erased", mailing_list, act, consent))
+    # The undo of an import lifts its suppressions, and must not lift this one.
+    may_end = erased_contact is None and known is not None and known.imported_by_id is not None
     if suppress and (known is None or may_end):
         known = _suppress_address(mailing_list, fingerprint, act)
-        told = {"reason": Reason.REQUEST, "whose": fingerprint}
-        entries.append(_make_entry("suppressed", mailing_list, act, told, known))
+        consent = {"reason": Reason.REQUEST, "whose": fingerprint}
+        entries.append(_make_entry("suppressed", mailing_list, act, consent, known))
     chain.append(*entries)
-    found = ErasureOutcome.FINGERPRINT if known and not suppress else ErasureOutcome.NOTHING
-    return once, partial(
+    outcome = ErasureOutcome.FINGERPRINT if known and not suppress else ErasureOutcome.NOTHING
+    return erased_contact, partial(
         ErasureResult,
-        found=ErasureOutcome.SIGN_UP if sign_ups else found,
+        found=ErasureOutcome.SIGN_UP if sign_ups else outcome,
         status=None,
         reason=known.reason if known else "",
         erased=DeletionCounts(
@@ -266,21 +275,21 @@ def _erase_unknown(
 
 
 def _find_suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | None:
-    """Return what suppresses an address for a list: its own before the one for all lists."""
-    found = Suppression.select().where(
+    """Return the suppression of an address for a list, preferred to the one for all lists."""
+    suppressions_of_address = Suppression.select().where(
         Suppression.fingerprint == fingerprint,
         (Suppression.list == mailing_list) | Suppression.list.is_null(),
     )
-    first: Suppression | None = found.order_by(Suppression.list.is_null()).first()
+    first: Suppression | None = suppressions_of_address.order_by(Suppression.list.is_null()).first()
     return first
 
 
 def _suppress_address(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
-    """Suppress an address that was never held, under a fresh subject."""
-    made = suppressions.NewSuppression(
+    """Suppress an address that was never stored, under a new subject."""
+    suppression = suppressions.NewSuppression(
         fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=act.at
     )
-    suppressions.add_suppressions(mailing_list, [made])
+    suppressions.add_suppressions(mailing_list, [suppression])
     return _find_suppression(mailing_list, fingerprint)
 
 
@@ -288,7 +297,7 @@ def _make_entry(
     event: str,
     mailing_list: MailingList,
     act: Act,
-    told: dict[str, object],
+    consent: dict[str, object],
     known: Suppression | None = None,
 ) -> Entry:
     return Entry(
@@ -297,15 +306,14 @@ def _make_entry(
         actor=act.actor,
         list=mailing_list.slug,
         subject=known.subject if known else "",
-        consent=told,
+        consent=consent,
     )
 
 
 def _find_erased_contact(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
-    """Return the contact that an address once was, by the subject of its suppression.
+    """Return the newest erased contact with the subject of an address's suppression.
 
-    Who came back after an erasure has a row of each time, of which this is the newest. Raises
-    Refused for one who is still held, under another address.
+    Raises Refused if the person has a contact now, under another address.
     """
     if known is None:
         return None

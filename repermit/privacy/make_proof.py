@@ -297,7 +297,7 @@ def _names_address(item: Mapping[str, Any], address_key: str, key: bytes) -> boo
 
 def has_entries(entries: Sequence[Mapping[str, Any]], slug: str) -> bool:
     """Say whether any of the entries is on this list."""
-    return any(one["entry"]["list"] == slug for one in entries)
+    return any(item["entry"]["list"] == slug for item in entries)
 
 
 def make_statement(
@@ -316,7 +316,7 @@ def make_statement(
     - `campaign_entries`: those of the person's own campaigns are selected.
     """
     campaigns = _list_campaigns(entries)
-    return proof_file.statement_of(
+    return proof_file.compose_statement(
         slug=slug,
         subject=subject,
         named=named,
@@ -325,7 +325,9 @@ def make_statement(
         entries=entries,
         wordings=wordings,
         register=register,
-        campaign_entries=[one for one in campaign_entries if one["entry"]["campaign"] in campaigns],
+        campaign_entries=[
+            item for item in campaign_entries if item["entry"]["campaign"] in campaigns
+        ],
     )
 
 
@@ -337,7 +339,7 @@ def make_seal(statement: Mapping[str, Any], *, now: datetime, actor: str) -> Ent
         actor=actor,
         list=statement["list"],
         subject=statement["subject"],
-        consent={"statement": proof_file.digest_of(statement)},
+        consent={"statement": proof_file.hash_statement(statement)},
     )
 
 
@@ -364,7 +366,7 @@ def assemble_proof(
         "timestamps": timestamps.list_covering(statement["entries"]),
         "cosigned": cosigned.list_covering(statement["entries"]),
     }
-    from_others = {name: some for name, some in shown.items() if some}
+    from_others = {name: documents for name, documents in shown.items() if documents}
     included = (*statement["entries"], *statement.get("campaign_entries", ()), seal, *further)
     seqs = [item["entry"]["seq"] for item in included]
     return {
@@ -421,10 +423,10 @@ class SealedProofs:
             claims.statements, seals, claims.addresses, strict=True
         ):
             record = {"statement": statement, "seal": seal, "address": address}
-            # The wordings are the same in most, and long.
-            packed = zlib.compress(json.dumps(record).encode(), level=1)
-            self._file.write(len(packed).to_bytes(_LENGTH_BYTES))
-            self._file.write(packed)
+            # Most statements contain the same long wordings.
+            compressed = zlib.compress(json.dumps(record).encode(), level=1)
+            self._file.write(len(compressed).to_bytes(_LENGTH_BYTES))
+            self._file.write(compressed)
         self.count += len(seals)
         self.unproved += claims.unproved
 
@@ -442,8 +444,8 @@ class SealedProofs:
         cosigned = CosignedCheckpoints(checkpoint, paths)
         self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
-            packed = self._file.read(int.from_bytes(length))
-            record = json.loads(zlib.decompress(packed))
+            compressed = self._file.read(int.from_bytes(length))
+            record = json.loads(zlib.decompress(compressed))
             document = assemble_proof(
                 record["statement"],
                 record["seal"],
@@ -517,8 +519,8 @@ def _make_decided_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
         )
     )
     return (
-        # From contact to contact by number: `+ 0` keeps an index of the list from being used, whose
-        # rows would be sorted anew each time.
+        # Contacts are read by id: `+ 0` keeps the index of the list from being used, as its rows
+        # would have to be sorted in each step.
         Contact.list + 0 == mailing_list.id,
         Contact.status.in_(_DECIDED),
         Contact.erased_at.is_null() | ~has_come_back,
@@ -538,34 +540,35 @@ def _compose_claims(
     slug, decided = mailing_list.slug, _make_decided_conditions(mailing_list)
     contacts = list(Contact.select().where(Contact.id.in_(numbers), *decided).order_by(Contact.id))
     entries_by_subject = chain_reader.read_entries_by_subject(
-        [one.subject for one in contacts], slug
+        [contact.subject for contact in contacts], slug
     )
     proved_contacts = [
-        one for one in contacts if has_entries(entries_by_subject[one.subject], slug)
+        contact for contact in contacts if has_entries(entries_by_subject[contact.subject], slug)
     ]
-    for one in proved_contacts:
-        if one.address is not None:
-            require_same_address(entries_by_subject[one.subject], one.address_key, settings)
-    entries = [entry for one in proved_contacts for entry in entries_by_subject[one.subject]]
+    for contact in proved_contacts:
+        if contact.address is not None:
+            own_entries = entries_by_subject[contact.subject]
+            require_same_address(own_entries, contact.address_key, settings)
+    entries = [item for contact in proved_contacts for item in entries_by_subject[contact.subject]]
     wordings = chain_reader.read_wordings(entries)
     campaign_entries = chain_reader.read_campaign_entries(_list_campaigns(entries), slug)
     statements = [
         make_statement(
             slug,
-            one.subject,
-            make_address_digest(one),
+            contact.subject,
+            make_address_digest(contact),
             settings,
-            entries=entries_by_subject[one.subject],
-            wordings=_select_wordings(entries_by_subject[one.subject], wordings),
+            entries=entries_by_subject[contact.subject],
+            wordings=_select_wordings(entries_by_subject[contact.subject], wordings),
             register=register,
             campaign_entries=campaign_entries,
         )
-        for one in proved_contacts
+        for contact in proved_contacts
     ]
     return Claims(
         statements,
-        [make_seal(one, now=now, actor=actor) for one in statements],
-        [one.address or "" for one in proved_contacts],
+        [make_seal(statement, now=now, actor=actor) for statement in statements],
+        [contact.address or "" for contact in proved_contacts],
         len(contacts) - len(proved_contacts),
     )
 
@@ -574,5 +577,5 @@ def _select_wordings(
     entries: Sequence[Mapping[str, Any]], wordings: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the wordings that these entries refer to."""
-    named = proof_file.digests_named(entries)
+    named = proof_file.list_named_digests(entries)
     return {digest: text for digest, text in wordings.items() if digest in named}

@@ -1,7 +1,6 @@
 """All data stored about one contact, for the person, also as one JSON document.
 
-No other contact is read, not even one of the same address on another list, which has a link of its
-own.
+No other contact is read. A contact with the same address on another list has a link of its own.
 """
 
 from __future__ import annotations
@@ -31,26 +30,22 @@ from repermit.privacy.erase_removed_contacts import find_due_time
 from repermit.privacy.evidence_retention import add_years
 from repermit.privacy.external_copies import find_held_since, iter_files_with, list_records
 from repermit.rules.bot_detection import LINKS, LinkHistory
-from repermit.rules.consent import (
-    MailKind,
-    MailState,
-    Status,
-)
-from repermit.rules.deadlines_and_reminders import (
-    Verdict,
-)
+from repermit.rules.consent import MailKind, MailState, Status
+from repermit.rules.deadlines_and_reminders import Verdict
 from repermit.settings.definitions import Organisation, Settings
 
-# --- What is held, as values. ---------------------------------------------------------------------
+# --- The stored data, as values. ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class SentMail:
-    """A mail to the person: its kind and state, and when it was in that state.
+    """A mail to the person.
 
-    `purpose` tells mails of one kind apart that the person asked for, and `to` is where such a one
-    went if not to the address that is held. `reply` are the server's codes, and `bounce` is what
-    came back, with its status code; each "" for nothing.
+    - `purpose`: distinguishes requested mails of one kind; "" for others.
+    - `to`: the recipient, if not the stored address; "" otherwise.
+    - `at`: the time at which it got its state.
+    - `reply`: the server's codes; "" without a reply.
+    - `bounce`, `bounce_status`: the kind of bounce and its status code; "" without one.
     """
 
     kind: str
@@ -66,9 +61,9 @@ class SentMail:
 
 @dataclass(frozen=True, kw_only=True)
 class SignUpInfo:
-    """That the address was typed into the sign-up form, and confirmed, declined or neither.
+    """A sign-up with the address, which was confirmed, declined or neither.
 
-    `asked_again_at` is when a Yes was asked for once more.
+    - `asked_again_at`: the time at which a second Yes was asked for.
     """
 
     at: datetime
@@ -81,10 +76,10 @@ class SignUpInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceEntry:
-    """An entry of the evidence about the person, with the parts of it that are still kept.
+    """An entry of the evidence about the person, with the parts that are still stored.
 
-    `by` is `person`, `reader` (of the mail, and not the person meant), `system` or `organisation`:
-    who of its people it was is theirs, not the person's (CJEU C-579/21, §83).
+    - `by`: `person`, `reader` (of the mail, but not the person meant), `system` or `organisation`.
+      The name of the organisation's user is not the person's data (CJEU C-579/21, §83).
     """
 
     seq: int
@@ -99,7 +94,7 @@ class EvidenceEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkOpened:
-    """How often one of the two links was opened, by HEAD and by GET, and when first and last."""
+    """The number of GET and HEAD requests for one of the two links, and the first and last time."""
 
     link: Literal["yes", "no"]
     gets: int
@@ -110,10 +105,11 @@ class LinkOpened:
 
 @dataclass(frozen=True, kw_only=True)
 class OpeningReport:
-    """How the links were opened, as far as it is kept to know a person by; see bot_detection.Past.
+    """The click log of the person's links, see `bot_detection.LinkHistory`.
 
-    `signs` are why the last press looked like a program's, `held_at` since when a Yes waits for one
-    press more, and `began_at` is the oldest moment of all.
+    - `signs`: the signals by which the last press looked like a program's.
+    - `held_at`: since when a Yes waits for another press.
+    - `began_at`: the earliest time in the log.
     """
 
     links: tuple[LinkOpened, ...]
@@ -129,7 +125,7 @@ class OpeningReport:
 
 @dataclass(frozen=True, kw_only=True)
 class SuppressionInfo:
-    """That the address is not asked again, on this list or on all, with the reason."""
+    """A suppression of the address, for this list or for all."""
 
     at: datetime
     reason: str
@@ -138,11 +134,13 @@ class SuppressionInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class DisclosedRecipient:
-    """Who gets the data besides the organisation, as its record of processing names them.
+    """A recipient of the data, as the record of processing names it.
 
-    `role` is one word for what they do. `country` is two letters (ISO 3166), `safeguard` what
-    protects the data outside the European Economic Area (GDPR art. 15(2)); "" where nothing is
-    known, and where the organisation does it itself.
+    - `role`: one word for what it does.
+    - `country`: two letters (ISO 3166).
+    - `safeguard`: the protection of data outside the European Economic Area (GDPR art. 15(2)).
+
+    Fields are "" if unknown, and if the organisation does it itself.
     """
 
     role: str
@@ -153,9 +151,10 @@ class DisclosedRecipient:
 
 @dataclass(frozen=True, kw_only=True)
 class Disclosure:
-    """A file with the address in it (`what` it was), or (`told`) a program that was told of it.
+    """An export that contained the address, or a webhook's program that was told of it.
 
-    `to` is the tool that the file was made for, "" for none, or the program's host.
+    - `what`: the kind of export; `told` for a program.
+    - `to`: the tool that the export was made for, "" for none; or the program's host.
     """
 
     at: datetime
@@ -164,15 +163,15 @@ class Disclosure:
 
 
 TermStart = Literal["removal", "answer", "opening", "look", "link", "sign_up"]
-"""What a duration counts from."""
+"""The event from which a duration counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionTerm:
-    """How long a part is kept: until a moment, or (None) until what ends it has happened.
+    """The retention of one kind of data.
 
-    `duration` is as ISO 8601 writes it, counted from the last of what it `begins` with; "" where
-    no such time is set.
+    - `until`: when it is deleted; None if that is not known yet.
+    - `duration`: in ISO 8601, counted from the last event that it `begins` with; "" if none is set.
     """
 
     what: Literal[
@@ -194,12 +193,15 @@ class RetentionTerm:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldData:
-    """Everything that is held about one contact, on its list alone (GDPR art. 15(1)).
+    """All data stored about one contact of one list (GDPR art. 15(1)).
 
-    `imports` are (moment, name of the file), `replies` (moment, `yes`, `no` or ""), `looks`
-    (moment, one word for what was looked at), `looks_at_many` the same of pages and files about
-    many people of the list, which may have had the contact among them; all are in the order of
-    time. `openings` is None if none is kept.
+    - `imports`: (time, name of the file).
+    - `replies`: (time, `yes`, `no` or "").
+    - `looks`: accesses to the contact's data, as (time, one word for the page or file).
+    - `looks_at_many`: the same for pages and files about many contacts of the list.
+    - `openings`: None if none are stored.
+
+    All sequences are in the order of time.
     """
 
     mailing_list: MailingListFacts
@@ -226,11 +228,11 @@ class HeldData:
     terms: tuple[RetentionTerm, ...]
 
 
-# --- What is kept of how a person's links were opened, for the person themselves. -----------------
+# --- The click log of the person's links. ---------------------------------------------------------
 
 
 def read_openings(contact: Contact) -> OpeningReport | None:
-    """Return how a contact's links were opened and pressed, None if nothing of it is kept."""
+    """Return how a contact's links were opened and pressed; None if nothing is stored."""
     row = click_log.find_opening(contact)
     if row is None:
         return None
@@ -268,56 +270,55 @@ _CHUNK = 500
 
 
 def list_disclosures(
-    contact: Contact, entries: Sequence[EvidenceEntry], letters: Sequence[SentMail]
+    contact: Contact, entries: Sequence[EvidenceEntry], mails: Sequence[SentMail]
 ) -> tuple[Disclosure, ...]:
-    """Return the files that had a contact's address in them, and the programs that were told of it.
+    """Return the exports that contained a contact's address, and the programs told of it.
 
-    By how the contact stood at that moment, as its entries tell. A file of who could not be asked
-    is left out only of who surely was asked by then.
+    See `iter_files_with` on exports.
     """
-    found = (*_iter_files(contact, entries, letters), *_iter_programs(entries))
-    return tuple(sorted(found, key=lambda one: one.at))
+    disclosures = (*_iter_files(contact, entries, mails), *_iter_programs(entries))
+    return tuple(sorted(disclosures, key=lambda disclosure: disclosure.at))
 
 
 def _iter_files(
-    contact: Contact, entries: Sequence[EvidenceEntry], letters: Sequence[SentMail]
+    contact: Contact, entries: Sequence[EvidenceEntry], mails: Sequence[SentMail]
 ) -> Iterator[Disclosure]:
-    turns = [(entry.at, entry.seq, entry.event) for entry in entries]
-    asked = [one.at for one in letters if _was_asked(one)]
-    for taken in iter_files_with(list_records(contact), turns, asked):
+    events = [(entry.at, entry.seq, entry.event) for entry in entries]
+    asked_at = [mail.at for mail in mails if _is_accepted_ask(mail)]
+    for taken in iter_files_with(list_records(contact), events, asked_at):
         yield Disclosure(at=taken.at, what=taken.what, to=taken.tool)
 
 
-def _was_asked(one: SentMail) -> bool:
-    return one.kind == MailKind.ASK and one.state == MailState.SENT and not one.bounce
+def _is_accepted_ask(mail: SentMail) -> bool:
+    return mail.kind == MailKind.ASK and mail.state == MailState.SENT and not mail.bounce
 
 
 def _iter_programs(entries: Sequence[EvidenceEntry]) -> Iterator[Disclosure]:
-    """Yield which programs were told of answers and removals, also those that are told no more."""
-    for some in chunks([entry.seq for entry in entries], _CHUNK):
+    """Yield the programs that webhooks told of answers and removals, also by former webhooks."""
+    for batch in chunks([entry.seq for entry in entries], _CHUNK):
         rows: Any = (
             Delivery.select(Delivery.at, Webhook.url)
             .join(Webhook)
-            .where(Delivery.seq.in_(make_id_list(some)), Delivery.state == "delivered")
+            .where(Delivery.seq.in_(make_id_list(batch)), Delivery.state == "delivered")
             .tuples()
         )
         for at, url in rows:
             yield Disclosure(at=at, what="told", to=urlsplit(url).hostname or "")
 
 
-# --- Everything that is held about one contact, gathered for the person themselves. ---------------
+# --- Gathering all data stored about one contact. -------------------------------------------------
 
 
 _ACTOR_WORDS = {"person": "person", "reader": "reader", "job": "system"}
 
 
 def gather_held_data(*, authority: str, settings: Settings, now: datetime) -> HeldData | None:
-    """Return everything held about whom an authority is about, None once its hour is over."""
+    """Return all data stored about the contact of an access; None once that has expired."""
     opened = find_access(authority, now=now)
     if opened is None:
         return None
     contact: Contact = Contact.get_by_id(opened.contact)
-    entries, letters = tuple(_iter_entries(contact)), _list_mails(contact)
+    entries, mails = tuple(_iter_entries(contact)), _list_mails(contact)
     sign_ups, looks = tuple(_iter_sign_ups(contact)), tuple(_iter_accesses(contact))
     openings = read_openings(contact)
     return HeldData(
@@ -332,26 +333,26 @@ def gather_held_data(*, authority: str, settings: Settings, now: datetime) -> He
         basis_at=contact.basis_at,
         source=contact.source,
         since=contact.since,
-        letters=letters,
+        letters=mails,
         sign_ups=sign_ups,
         imports=tuple(_iter_imports(contact)),
         replies=tuple(
-            (one.at, one.proposed)
-            for one in Reply.select().where(Reply.contact == contact).order_by(Reply.at)
+            (reply.at, reply.proposed)
+            for reply in Reply.select().where(Reply.contact == contact).order_by(Reply.at)
         ),
         entries=entries,
         openings=openings,
         suppressions=tuple(_iter_suppressions(contact, settings.fingerprint_key)),
         looks=looks,
         looks_at_many=tuple(_iter_accesses_to_many(contact)),
-        handed_on=list_disclosures(contact, entries, letters),
+        handed_on=list_disclosures(contact, entries, mails),
         terms=tuple(
             _iter_terms(
                 contact,
                 settings,
                 now,
                 traced=[entry.at for entry in entries if entry.trace],
-                unconfirmed=[one.at for one in sign_ups if one.confirmed_at is None],
+                unconfirmed=[sign_up.at for sign_up in sign_ups if sign_up.confirmed_at is None],
                 opened=[openings.began_at] if openings else [],
                 looks=[at for at, _ in looks],
                 links=_list_link_times(contact),
@@ -363,8 +364,8 @@ def gather_held_data(*, authority: str, settings: Settings, now: datetime) -> He
 def _list_mails(contact: Contact) -> tuple[SentMail, ...]:
     links = {link.mail_id: link for link in FreshLink.select().where(FreshLink.contact == contact)}
     mails = Mail.select().where((Mail.contact == contact) | Mail.id.in_(list(links)))
-    letters = (_make_mail(mail, links.get(mail.id), contact) for mail in mails)
-    return tuple(sorted(letters, key=lambda one: one.at))
+    sent_mails = (_make_mail(mail, links.get(mail.id), contact) for mail in mails)
+    return tuple(sorted(sent_mails, key=lambda mail: mail.at))
 
 
 def _make_mail(mail: Mail, link: FreshLink | None, contact: Contact) -> SentMail:
@@ -443,9 +444,9 @@ def _iter_accesses(contact: Contact) -> Iterator[tuple[datetime, str]]:
 
 
 def _iter_accesses_to_many(contact: Contact) -> Iterator[tuple[datetime, str]]:
-    """Yield when somebody looked at many people of a list since the contact is known to be held.
+    """Yield the accesses to data of many contacts of the list since the contact is stored.
 
-    The breach report counts these too: whoever saw them may have seen the contact.
+    The breach report counts these too, as they may have shown the contact.
     """
     rows = Access.select().where(
         Access.subject == "",
@@ -467,7 +468,7 @@ def _iter_terms(
     looks: Sequence[datetime],
     links: Sequence[datetime],
 ) -> Iterator[RetentionTerm]:
-    """Yield how long each part is kept, with the day where it is known (GDPR art. 15(1)(d))."""
+    """Yield how long each kind of data is stored, with the day if known (GDPR art. 15(1)(d))."""
     retention, has_left = settings.retention, contact.status == Status.REMOVED
     left_at = contact.status_at if has_left else None
     goes_at = find_due_time(contact.list, left_at, settings, now) if left_at else None
@@ -480,24 +481,24 @@ def _iter_terms(
     yield RetentionTerm(what="proof", until=proof_ends, duration=f"P{years}Y", begins="removal")
     if traced:
         yield _make_term_in_days(
-            what="trace", days=retention.trace_days, begins="answer", moments=traced
+            what="trace", days=retention.trace_days, begins="answer", times=traced
         )
     if opened:
         yield _make_term_in_days(
-            what="openings", days=retention.trace_days, begins="opening", moments=opened
+            what="openings", days=retention.trace_days, begins="opening", times=opened
         )
     if unconfirmed:
         days = SIGN_UPS_KEPT.days
-        yield _make_term_in_days(what="sign_ups", days=days, begins="sign_up", moments=unconfirmed)
+        yield _make_term_in_days(what="sign_ups", days=days, begins="sign_up", times=unconfirmed)
     yield RetentionTerm(what="mails", until=None)
     if has_left:
         yield RetentionTerm(what="suppression", until=None)
-    yield _make_term_in_days(what="looks", days=retention.access_days, begins="look", moments=looks)
-    yield _make_term_in_days(what="links", days=LINKS_KEPT.days, begins="link", moments=links)
+    yield _make_term_in_days(what="looks", days=retention.access_days, begins="look", times=looks)
+    yield _make_term_in_days(what="links", days=LINKS_KEPT.days, begins="link", times=links)
 
 
 def _find_end_of_silence(contact: Contact) -> datetime | None:
-    """Return when silence takes a contact off, None if it does not."""
+    """Return the deadline after which silence removes a contact; None if it does not."""
     campaign = find_live_campaign(contact.list)
     if campaign is None:
         return None
@@ -509,18 +510,18 @@ def _find_end_of_silence(contact: Contact) -> datetime | None:
 
 
 def _make_term_in_days(
-    *, what: Any, days: int, begins: TermStart, moments: Sequence[datetime]
+    *, what: Any, days: int, begins: TermStart, times: Sequence[datetime]
 ) -> RetentionTerm:
-    last = max(moments, default=None)
+    last = max(times, default=None)
     until = last + timedelta(days=days) if last else None
     return RetentionTerm(what=what, until=until, duration=f"P{days}D", begins=begins)
 
 
-# --- Everything held, as a document that programs read (GDPR art. 20). ----------------------------
+# --- All stored data as a document for programs (GDPR art. 20). -----------------------------------
 
 
 FORMAT = "repermit-held-1"
-"""What the document says it is; it becomes another one when a key changes its meaning."""
+"""The format that the document names; it changes when a key changes its meaning."""
 
 
 _CONTROLLER_FIELDS = ("name", "address", "email", "telephone", "officer", "authority")
@@ -555,37 +556,41 @@ def make_document(
     recipients: Sequence[DisclosedRecipient],
     now: datetime,
 ) -> dict[str, Any]:
-    """Return everything held as what JSON can hold; times are RFC 3339 in UTC."""
+    """Return all stored data as a JSON document; times are RFC 3339 in UTC."""
     return {
         "format": FORMAT,
         "made_at": format_timestamp(now),
         "controller": _select_fields(organisation, _CONTROLLER_FIELDS),
         "list": _select_fields(held.mailing_list, _LIST_FIELDS),
         "contact": _select_fields(held, _CONTACT_FIELDS),
-        "mails": [{**_to_json(one), "to": one.to or None} for one in held.letters],
+        "mails": [{**_to_json(mail), "to": mail.to or None} for mail in held.letters],
         "sign_ups": _to_json(held.sign_ups),
         "imports": [{"at": format_timestamp(at), "file": file} for at, file in held.imports],
         "replies": [{"at": format_timestamp(at), "answer": answer} for at, answer in held.replies],
         "evidence": _to_json(held.entries),
         "openings": _describe_openings(held.openings) if held.openings else None,
         "suppressions": [
-            {"at": format_timestamp(one.at), "reason": one.reason, "all_lists": one.is_for_all}
-            for one in held.suppressions
+            {
+                "at": format_timestamp(suppression.at),
+                "reason": suppression.reason,
+                "all_lists": suppression.is_for_all,
+            }
+            for suppression in held.suppressions
         ],
         "looks": [{"at": format_timestamp(at), "what": what} for at, what in held.looks],
         "looks_at_many": [
             {"at": format_timestamp(at), "what": what} for at, what in held.looks_at_many
         ],
-        "recipients": [dict(vars(one)) for one in recipients],
+        "recipients": [dict(vars(recipient)) for recipient in recipients],
         "handed_on": _to_json(held.handed_on),
         "kept": [
             {
-                "what": one.what,
-                "duration": one.duration or None,
-                "counts_from": one.begins or None,
-                "until": _to_json(one.until),
+                "what": term.what,
+                "duration": term.duration or None,
+                "counts_from": term.begins or None,
+                "until": _to_json(term.until),
             }
-            for one in held.terms
+            for term in held.terms
         ],
     }
 
@@ -593,13 +598,13 @@ def make_document(
 def _describe_openings(openings: OpeningReport) -> dict[str, Any]:
     links = [
         {
-            "link": one.link,
-            "get": one.gets,
-            "head": one.heads,
-            "first_at": format_timestamp(one.first_at),
-            "last_at": format_timestamp(one.last_at),
+            "link": opened.link,
+            "get": opened.gets,
+            "head": opened.heads,
+            "first_at": format_timestamp(opened.first_at),
+            "last_at": format_timestamp(opened.last_at),
         }
-        for one in openings.links
+        for opened in openings.links
     ]
     return {"links": links, **_select_fields(openings, _OPENINGS_FIELDS)}
 
@@ -611,9 +616,9 @@ def _select_fields(value: Any, names: Sequence[str]) -> dict[str, Any]:
 def _to_json(value: Any) -> Any:
     """Return a value in JSON's own types; the keys of a dataclass are its fields."""
     if is_dataclass(value):
-        return _select_fields(value, [one.name for one in fields(value)])
+        return _select_fields(value, [field.name for field in fields(value)])
     if isinstance(value, tuple):
-        return [_to_json(one) for one in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, datetime):
         return format_timestamp(value)
     return str(value) if isinstance(value, StrEnum) else value

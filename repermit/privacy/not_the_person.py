@@ -1,4 +1,4 @@
-"""Saying not to be the person meant, and erasing everything at a person's request."""
+"""A reader who says not to be the person meant, and a person who erases their own data."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from repermit.signed_links import Form
 _EVENT = consent_receipt.NOT_THE_PERSON
 
 _BACK = ("confirmed", "customer", "added")
-"""Events by which somebody who was taken off is on the list again."""
+"""Events that put a removed contact on the list again."""
 
 _ACTOR = "reader"
-"""Who reads the mail to an address and says that they are not the person meant."""
+"""The actor who reads the mail to an address and says that they are not the person meant."""
 
 
 def say_not_the_person(
@@ -36,16 +36,18 @@ def say_not_the_person(
     trace: Mapping[str, str],
     form: Form | None = None,
 ) -> bool:
-    """Take off whose mail somebody else reads, and tell the admin.
+    """Remove a contact whose mail another person reads, and enqueue a notice to the admin.
 
-    False if nothing is held, or if something was pressed since the page with this `form` was
-    served; it is None where none is needed. The reason is `request`: it is no No of the person's,
-    and no answer at all. Saying it again changes nothing, unless somebody has come back since.
-    Whom a file alone had taken off leaves by it: taking that file back does not put them back.
+    The reason is `request`, as it is not an answer of the person. Saying it again changes nothing,
+    unless the contact is on the list again. For a contact that an import had removed, the undo of
+    the import no longer restores it.
+
+    - `form`: the submitted form; None if none is needed.
+    - Returns False if nothing is stored, or if something was pressed since the form was served.
     """
     with database.atomic():
-        found: Contact | None = Contact.get_or_none(Contact.uid == uid)
-        contact = found and lookup.lock_contact(found.id)
+        unlocked: Contact | None = Contact.get_or_none(Contact.uid == uid)
+        contact = unlocked and lookup.lock_contact(unlocked.id)
         if contact is None or contact.erased_at is not None:
             return False
         if _is_said(contact):
@@ -63,15 +65,15 @@ def say_not_the_person(
 def erase_own_data(
     database: Database, *, authority: str, settings: Settings, now: datetime
 ) -> bool:
-    """Erase everything at the person's request (GDPR art. 17(1)); False once the link expired."""
+    """Erase all data at the person's request (GDPR art. 17(1)); False if the link has expired."""
     opened = find_access(authority, now=now)
     if opened is None:
         return False
-    seen: Contact = Contact.get_by_id(opened.contact)
+    unlocked: Contact = Contact.get_by_id(opened.contact)
     act = status_changes.Act(at=now, actor="person", consent={"method": "page"})
     key = settings.fingerprint_key
     with open_erasure(
-        database, seen.list_id, seen.address_key, act=act, fingerprint_key=key
+        database, unlocked.list_id, unlocked.address_key, act=act, fingerprint_key=key
     ) as erase:
         contact = lock_contact(authority, now=now)
         if contact is None:
@@ -81,7 +83,7 @@ def erase_own_data(
 
 
 def _is_said(contact: Contact) -> bool:
-    """Say whether it was said of who is off the list already, and nobody came back since."""
+    """Say whether a reader said it before, and the contact was not put on the list again since."""
     if _may_leave(contact):
         return False
     newest = Evidence.select(Evidence.event).where(
@@ -101,7 +103,7 @@ def _remove_contact(
 ) -> None:
     if _may_leave(contact):
         act = status_changes.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
-        # A program that presses each button of a page may have said it of whoever said Yes.
+        # A program that presses every button of a page may have said it after a person's Yes.
         enqueue_receipt.enqueue_no_receipt(contact, at=now)
         status_changes.remove_contacts(
             [contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key

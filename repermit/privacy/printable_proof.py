@@ -1,6 +1,6 @@
 """A proof as a page to read and to print; it says nothing that its JSON does not.
 
-Nothing of a wording goes into the page but its text.
+Of a wording, only the text goes into the page, never its markup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from repermit.emails.html_to_text import html_to_text
 from repermit.evidence.consent_receipt import get_latest_state
 from repermit.evidence.entries import PARTS
 from repermit.evidence.verify.cosignatures import read_cosigners
-from repermit.evidence.verify.timestamps import stamps_of
+from repermit.evidence.verify.timestamps import read_stamps
 from repermit.package_files import embed_style
 from repermit.privacy.proof_text import (
     LANGUAGES,
@@ -34,7 +34,7 @@ from repermit.privacy.proof_text import (
 
 @dataclass(frozen=True, kw_only=True)
 class ShownWording:
-    """A wording as the person saw it: of which kind, under which digest, and its text."""
+    """A wording as the person saw it: its kind, its digest and its text."""
 
     kind: str
     digest: str
@@ -42,7 +42,7 @@ class ShownWording:
 
 
 def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
-    """Return the page of a proof, in `language` if there is one in it, or else in English."""
+    """Return the page of a proof in `language`, or in English if there is no page in it."""
     language = language if language in LANGUAGES else "en"
     statement = document["statement"]
     seal = document["seal"]["entry"]
@@ -58,23 +58,27 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
             standing=describe_status(document, language=language, zone=zone),
             shown=list(_list_wordings(statement)),
             launches=[
-                read_campaign(one)
-                for one in statement.get("campaign_entries", ())
-                if one["entry"]["event"] == "launched"
+                read_campaign(item)
+                for item in statement.get("campaign_entries", ())
+                if item["entry"]["event"] == "launched"
             ],
             entries=[*list_entries(statement), document["seal"]],
             gone=[
-                (one["entry"]["seq"], part)
-                for one in statement["entries"]
+                (item["entry"]["seq"], part)
+                for item in statement["entries"]
                 for part in PARTS
-                if one["entry"][part] and part not in one["parts"]
+                if item["entry"][part] and part not in item["parts"]
             ],
             made_at=format_time(seal["at"], language=language, zone=zone),
             made_by=seal["actor"],
             checkpoint=document["checkpoint"],
             stamps=[
-                (one.seq, format_time(one.at.isoformat(), language=language, zone=zone), one.by)
-                for one in stamps_of(document)
+                (
+                    stamp.seq,
+                    format_time(stamp.at.isoformat(), language=language, zone=zone),
+                    stamp.by,
+                )
+                for stamp in read_stamps(document)
             ],
             cosigners=[
                 (seq, format_time(at.isoformat(), language=language, zone=zone), who)
@@ -86,7 +90,7 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
 
 
 def _list_wordings(statement: Mapping[str, Any]) -> Iterator[ShownWording]:
-    """Yield the wordings that the entries name, filled in with what is held of the person."""
+    """Yield the wordings that the entries name, filled in with the person's data."""
     corrections: list[tuple[datetime, Mapping[str, str]]] = []
     for entry in statement["entries"]:
         yield from _list_wordings_of_entry(entry, statement["wordings"], corrections)
@@ -99,44 +103,44 @@ def _list_wordings_of_entry(
     wordings: Mapping[str, str],
     corrections: Iterable[tuple[datetime, Mapping[str, str]]],
 ) -> Iterator[ShownWording]:
-    told, person = read_part(entry, "consent"), read_part(entry, "person")
-    mail = told.get("mail_wording")
+    consent, person = read_part(entry, "consent"), read_part(entry, "person")
+    mail = consent.get("mail_wording")
     draft = _read_draft(wordings[mail]) if mail else None
     if mail:
-        asked = {**person, **_find_values_as_asked(told.get("asked_at"), corrections)}
+        asked = {**person, **_find_values_as_asked(consent.get("asked_at"), corrections)}
         text = wordings[mail] if draft is None else _make_mail_text(draft, asked)
         yield ShownWording(kind="mail", digest=mail, text=text)
     for kind in ("page", "link_page"):
-        if page := told.get(f"{kind}_wording"):
+        if page := consent.get(f"{kind}_wording"):
             text = _fill_values(html_to_text(wordings[page]), draft, person)
             yield ShownWording(kind=kind, digest=page, text=text)
-    if form := told.get("wording"):
+    if form := consent.get("wording"):
         yield ShownWording(kind="form", digest=form, text=wordings[form])
-    if statement_text := told.get("privacy_wording"):
+    if statement_text := consent.get("privacy_wording"):
         yield ShownWording(kind="privacy", digest=statement_text, text=wordings[statement_text])
 
 
 def _find_values_as_asked(
     asked_at: str | None, corrections: Iterable[tuple[datetime, Mapping[str, str]]]
 ) -> dict[str, str]:
-    """Return what the mail said of the person otherwise than the entry of their answer does.
+    """Return the person's data in the mail that they corrected before they answered.
 
-    What they corrected between the two; the earliest correction knows what was there before.
+    The earliest correction since the mail has the values that the mail had.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     if not asked_at:
-        return found
+        return values
     asked = datetime.fromisoformat(asked_at)
     for at, before in corrections:
         if at >= asked:
-            found = {**before, **found}
-    if "address" in found:
-        found["address_in_part"] = found.pop("address")
-    return found
+            values = {**before, **values}
+    if "address" in values:
+        values["address_in_part"] = values.pop("address")
+    return values
 
 
 def _read_draft(content: str) -> Draft | None:
-    """Return the frozen draft of a mail, None if it is of a format not known here."""
+    """Return the frozen draft of a mail; None if its format is unknown."""
     try:
         return frozen_draft.read_draft(content)
     except (ValueError, TypeError, KeyError):
@@ -148,11 +152,11 @@ def _make_mail_text(draft: Draft, person: Mapping[str, Any]) -> str:
 
 
 def _fill_values(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
-    """Put in what is held of the person; marks stay where nothing is, and for their own links."""
+    """Fill in the person's data; placeholders stay if there are none, and for personal links."""
     if not person.get("address"):
         return text
-    in_part = person.get("address_in_part") or email_address.mask_address(person["address"])
-    values = {"address": in_part}
+    masked = person.get("address_in_part") or email_address.mask_address(person["address"])
+    values = {"address": masked}
     if draft is not None:
         since = person.get("since")
         values["greeting"] = compose_mail.make_greeting(draft, person.get("name", ""))

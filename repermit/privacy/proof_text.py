@@ -1,6 +1,6 @@
-"""A proof in plain words: who said what, when, and to which wording; in English and Dutch.
+"""The sentences of a proof: who said what, when, and to which wording; in English and Dutch.
 
-The words are those of templates/proofs/.
+The texts are in templates/proofs/.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails import template_engine
 from repermit.evidence import consent_receipt
-from repermit.evidence.proof_file import DEADLINE_NAMES, told_by
+from repermit.evidence.proof_file import DEADLINE_NAMES, make_recorded_entries
 from repermit.i18n import dates
 from repermit.rules.bot_detection import PROGRAM_SIGNALS
 
@@ -30,10 +30,10 @@ _UNDOING_EVENTS = ("import_undone", "sign_up_undone", "erased")
 
 
 def describe_status(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
-    """Return what held of the person when a proof was made, by its entries.
+    """Return a sentence on the person's status when a proof was made, by its entries.
 
-    By the last of them rather than by the latest moment: what is put on record late, such as a Yes
-    that had come in time, holds from then on.
+    The last entry counts, not the latest time: an answer that arrived in time but was recorded
+    late, holds from then on.
     """
     last_entry = _find_last_entry(document["statement"]["entries"])
     template = make_environment(language).get_template("sentence_on_how_it_stands.jinja")
@@ -44,9 +44,9 @@ def describe_status(document: Mapping[str, Any], *, language: str, zone: ZoneInf
 
 
 def _find_last_entry(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the last entry that put the person somewhere and was not taken back since.
+    """Return the last entry that set the person's status and was not undone later.
 
-    With its file, or as the Yes of a sign-up that was no person's.
+    An entry may be undone with its import, or as the Yes of a sign-up that came from a program.
     """
     undone_times: set[str | None] = set()
     for entry in entries[::-1]:
@@ -67,7 +67,7 @@ LANGUAGES = ("en", "nl")
 
 @dataclass(frozen=True, kw_only=True)
 class EntryText:
-    """One entry in words: its number and time, a sentence, and further lines about it."""
+    """The text of one entry: its number and time, a sentence, and further lines about it."""
 
     seq: int
     at: str
@@ -78,10 +78,10 @@ class EntryText:
 def describe_entries(
     document: Mapping[str, Any], *, language: str, zone: ZoneInfo
 ) -> tuple[EntryText, ...]:
-    """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
+    """Return the texts of a valid proof's entries in the order of time, in one of `LANGUAGES`."""
     entries = list_entries(document["statement"])
     times = _list_times(entries)
-    taken_back = consent_receipt.find_revoked_yes(told_by(entries))
+    taken_back = consent_receipt.find_revoked_yes(make_recorded_entries(entries))
     latest_times = list(accumulate(times, max))
 
     def describe(index: int) -> EntryText:
@@ -90,7 +90,7 @@ def describe_entries(
             language,
             zone,
             is_taken_back=taken_back[index],
-            # Something that happened later was put on record before.
+            # An entry before it is of a later event.
             is_late=latest_times[index] > times[index],
         )
         return EntryText(
@@ -106,13 +106,13 @@ def describe_entries(
 def list_entries(statement: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return a person's entries, and those of their campaigns, in the order of the record."""
     entries = [*statement["entries"], *statement.get("campaign_entries", ())]
-    return sorted(entries, key=lambda one: int(one["entry"]["seq"]))
+    return sorted(entries, key=lambda item: int(item["entry"]["seq"]))
 
 
 def read_campaign(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts that an entry of a campaign tells; of the others any may be of any type."""
-    told = read_part(entry, "consent")
-    return {name: text for name, text in told.items() if isinstance(text, str)}
+    """Return the texts in a campaign's entry; other values are unchecked and are left out."""
+    consent = read_part(entry, "consent")
+    return {name: text for name, text in consent.items() if isinstance(text, str)}
 
 
 def _render_entry(
@@ -122,11 +122,9 @@ def _render_entry(
     lines: list[str] = []
     event = entry["entry"]["event"]
     is_campaign = event in DEADLINE_NAMES
-    told_signs = read_part(entry, "trace").get("signs")
-    # In somebody else's proof anything may stand there.
-    signs = (
-        {one for one in told_signs if isinstance(one, str)} if type(told_signs) is list else set()
-    )
+    # The proof may come from somebody else and have anything there.
+    stated = read_part(entry, "trace").get("signs")
+    signs = {sign for sign in stated if isinstance(sign, str)} if type(stated) is list else set()
     make_environment(language).get_template("sentence_on_entry.jinja").render(
         lines=lines,
         event=event,
@@ -147,14 +145,14 @@ def _render_entry(
 
 @cache
 def make_environment(language: str) -> Environment:
-    """Make the engine for the templates of proofs, whose texts it puts into a language."""
+    """Return the template environment of proofs in a language."""
     environment = template_engine.make_environment("proofs", language)
     environment.add_extension("jinja2.ext.do")
     return environment
 
 
 def _list_times(entries: Sequence[Mapping[str, Any]]) -> list[datetime]:
-    """Return by which moment each entry has its place; without one, it stays behind the last."""
+    """Return the time by which each entry is sorted; without one, that of the entry before it."""
     times: list[datetime] = []
     for entry in entries:
         previous = times[-1] if times else datetime.min.replace(tzinfo=UTC)
@@ -167,9 +165,9 @@ def _list_times(entries: Sequence[Mapping[str, Any]]) -> list[datetime]:
 
 
 def format_time(text: str, *, language: str, zone: ZoneInfo) -> str:
-    """Return a moment of RFC 3339 in words, with the seconds and the zone that they hide.
+    """Return an RFC 3339 time in words, with its seconds and zone in parentheses.
 
-    Somebody else's proof may have anything there, which is told as it is.
+    Another text is returned unchanged, as somebody else's proof may have anything there.
     """
     try:
         at = datetime.fromisoformat(text).astimezone(zone)
@@ -180,13 +178,13 @@ def format_time(text: str, *, language: str, zone: ZoneInfo) -> str:
 
 
 def read_part(entry: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    """Return what a part of an entry says, nothing if it is held no longer."""
+    """Return the content of an entry's part; empty if it was erased."""
     content: Mapping[str, Any] = entry["parts"].get(part, {}).get("content", {})
     return content
 
 
 def read_time(entry: Mapping[str, Any]) -> str:
-    """Return when it happened that an entry is about: an answer as it came, say."""
+    """Return the time of the event that an entry records, such as an answer's arrival."""
     consent_part = read_part(entry, "consent")
     at: str = consent_part.get("arrived_at") or consent_part.get("left_at") or entry["entry"]["at"]
     return at

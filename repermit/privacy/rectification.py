@@ -1,7 +1,7 @@
 """Correcting name, language and address (GDPR art. 16).
 
-The old words stay in the evidence, as the proof of what was answered from where (art. 7(1), art.
-17(3)(e)); what is held of the person now is right at once (art. 5(1)(d)).
+The old values stay in the evidence, as they prove what was answered from which address (art. 7(1),
+art. 17(3)(e)). The contact itself is correct at once (art. 5(1)(d)).
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def correct_data(
     now: datetime,
     trace: Mapping[str, str],
 ) -> bool | None:
-    """Correct a person's name and language; say whether anything changed, None if time is over."""
+    """Correct a person's name and language.
+
+    Returns whether anything changed; None if the access has expired.
+    """
     with database.atomic():
         contact = lock_contact(authority, now=now)
         if contact is None:
@@ -62,21 +65,22 @@ def ask_new_address(
 ) -> bool | None:
     """Enqueue a mail to a new address with a link that confirms it, at most three a day.
 
-    A person may ask for three a day; what others asked for at that address makes it wait.
+    The mail waits if others have requested mails to that address. The result does not reveal
+    whether the list has that address.
 
-    Does the same whatever the list has of that address. Returns None once time is over, and False
-    for the address that is held already. Raises AddressError for what is no address.
+    - Returns None if the access has expired, and False for the contact's own address.
+    - Raises AddressError for an invalid address.
     """
-    wanted = email_address.parse(address)
+    new_address = email_address.parse(address)
     with database.atomic():
         contact = lock_contact(authority, now=now)
         if contact is None:
             return None
-        if wanted.sending == contact.address:
+        if new_address.sending == contact.address:
             return False
-        requested_mails_per_day.lock_address(database, wanted.key)
+        requested_mails_per_day.lock_address(database, new_address.key)
         if requested_mails_per_day.may_ask_new_address(contact.id, now=now):
-            enqueue_link(contact, "address", wanted, language=language, now=now)
+            enqueue_link(contact, "address", new_address, language=language, now=now)
         return True
 
 
@@ -90,43 +94,43 @@ def confirm_new_address(
 ) -> MoveResult | None:
     """Store a new address after its reader has confirmed it; None without such a link.
 
-    The address from before is suppressed and told. Links that went there are over. An address that
-    the list knows by itself, or that has left it, is not taken over: its holder can sign up.
+    The former address is suppressed and notified, and unused links are invalidated. An address
+    that has, or had, a contact of its own is not taken over: its holder can sign up.
     """
     with database.atomic():
-        found: FreshLink | None = FreshLink.get_or_none(
+        fresh_link: FreshLink | None = FreshLink.get_or_none(
             FreshLink.uid == uid, FreshLink.purpose == "address"
         )
-        if found is None:
+        if fresh_link is None:
             return None
-        contact = lookup.lock_contact(found.contact_id)
-        link = describe_link(found, now=now)
+        contact = lookup.lock_contact(fresh_link.contact_id)
+        link = describe_link(fresh_link, now=now)
         if not consume_link(uid, "address", now=now):
             outcome: MoveOutcome = "late" if link.state == "late" else "used"
             return MoveResult(outcome=outcome, link=link)
-        requested_mails_per_day.lock_address(database, found.address_key)
-        if not _is_address_free(contact, found.address_key, settings.fingerprint_key):
+        requested_mails_per_day.lock_address(database, fresh_link.address_key)
+        if not _is_address_free(contact, fresh_link.address_key, settings.fingerprint_key):
             return MoveResult(outcome="taken", link=link)
-        _move_contact(contact, found, settings.fingerprint_key, trace, now)
+        _move_contact(contact, fresh_link, settings.fingerprint_key, trace, now)
         return MoveResult(outcome="moved", link=link)
 
 
 def _is_address_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:
-    """Say whether an address may become a contact's: nobody else's, and nobody else's to leave."""
+    """Say whether no other contact or suppression has an address."""
     others = Contact.select().where(
         Contact.list == contact.list_id, Contact.address_key == key, Contact.id != contact.id
     )
-    left = Suppression.select().where(
+    suppressed_for_others = Suppression.select().where(
         Suppression.fingerprint == email_address.fingerprint(fingerprint_key, key),
         (Suppression.list == contact.list_id) | Suppression.list.is_null(),
         Suppression.subject != contact.subject,
     )
-    return not (others.exists() or left.exists())
+    return not (others.exists() or suppressed_for_others.exists())
 
 
 def _move_contact(
     contact: Contact,
-    found: FreshLink,
+    fresh_link: FreshLink,
     fingerprint_key: bytes,
     trace: Mapping[str, str],
     now: datetime,
@@ -134,50 +138,52 @@ def _move_contact(
     before = email_address.Address(contact.address or "", contact.address_key)
     background_tasks.invalidate_upload_counts(contact.list_id)
     Contact.update(
-        address=found.address, address_key=found.address_key, has_predecessor=True
+        address=fresh_link.address, address_key=fresh_link.address_key, has_predecessor=True
     ).where(Contact.id == contact.id).execute()
     FreshLink.update(used_at=now).where(
         FreshLink.contact == contact, FreshLink.used_at.is_null()
     ).execute()
     erasure.delete_sign_ups(contact.list_id, [before.key])
-    if before.key != found.address_key:
-        _move_suppression(contact, before.key, found.address_key, fingerprint_key, now)
-    create_link(contact, "changed", before, language=found.language, now=now)
-    told = {
+    if before.key != fresh_link.address_key:
+        _move_suppression(contact, before.key, fresh_link.address_key, fingerprint_key, now)
+    create_link(contact, "changed", before, language=fresh_link.language, now=now)
+    consent = {
         "fields": ["address"],
-        "requested_at": found.at.isoformat(),
+        "requested_at": fresh_link.at.isoformat(),
         "confirmed_at": now.isoformat(),
     }
     _record_correction(
-        contact.id, told, {"address": email_address.mask_address(before.sending)}, trace, now=now
+        contact.id, consent, {"address": email_address.mask_address(before.sending)}, trace, now=now
     )
 
 
 def _move_suppression(
     contact: Contact, before: str, after: str, fingerprint_key: bytes, now: datetime
 ) -> None:
-    """Suppress the new address as far as its person has left, else the one from before.
+    """Suppress the new address of a removed contact, or the former address of another contact.
 
-    What somebody has left stays left under the new address too. Who has not left moves: to the old
-    address, which by their own word is theirs no more, nothing is sent, whatever old file brings it
-    back. Whom a file alone has taken off does both: if that is taken back, they have moved.
+    - A removed contact stays removed under the new address.
+    - The former address of another contact gets no more mail, whatever old file brings it back, as
+      the person says that it is no longer theirs.
+    - For a contact that only an import removed, both are suppressed: if that import is undone, the
+      contact is on the list with the new address.
     """
     old, new = (email_address.fingerprint(fingerprint_key, key) for key in (before, after))
-    moved = _make_suppressed(contact, old, Reason.REQUEST, now)._replace(has_moved=True)
+    former = _make_suppression(contact, old, Reason.REQUEST, now)._replace(has_moved=True)
     if contact.status == Status.REMOVED:
-        left = _make_suppressed(contact, new, contact.reason, contact.status_at)
+        removed = _make_suppression(contact, new, contact.reason, contact.status_at)
         file = _find_file(contact, old)
-        both = [left._replace(imported_by=file), moved]
-        suppressions.add_suppressions(contact.list, both if file is not None else [left])
+        both = [removed._replace(imported_by=file), former]
+        suppressions.add_suppressions(contact.list, both if file is not None else [removed])
     else:
         suppressions.delete_suppressions(
             Suppression.list == contact.list_id, Suppression.fingerprint == new
         )
-        suppressions.add_suppressions(contact.list, [moved])
+        suppressions.add_suppressions(contact.list, [former])
 
 
 def _find_file(contact: Contact, fingerprint: str) -> int | None:
-    """Return the number of the import by which alone a contact's address is suppressed."""
+    """Return the id of the import that alone suppresses a contact's address; None without one."""
     number: int | None = (
         Suppression.select(Suppression.imported_by)
         .where(Suppression.list == contact.list_id, Suppression.fingerprint == fingerprint)
@@ -186,7 +192,7 @@ def _find_file(contact: Contact, fingerprint: str) -> int | None:
     return number
 
 
-def _make_suppressed(
+def _make_suppression(
     contact: Contact, fingerprint: str, reason: str, at: datetime
 ) -> suppressions.NewSuppression:
     return suppressions.NewSuppression(
@@ -196,16 +202,16 @@ def _make_suppressed(
 
 def _record_correction(
     number: int,
-    told: Mapping[str, Any],
+    consent: Mapping[str, Any],
     before: Mapping[str, str],
     trace: Mapping[str, str],
     *,
     now: datetime,
 ) -> None:
-    """Record a correction; of who has been asked also what that mail said of them until now.
+    """Append the entry of a correction; for a contact with an ask, also the former values.
 
-    Without it a proof could not show the mail as it was (GDPR art. 7(1)). An address stands in it
-    in part only.
+    Without these, a proof could not show the ask as it was (GDPR art. 7(1)). A former address is
+    masked.
     """
     contact: Contact = lock_rows(Contact.select().where(Contact.id == number)).get()
     is_asked = Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.ASK).exists()
@@ -216,7 +222,7 @@ def _record_correction(
             actor="person",
             list=contact.list.slug,
             subject=contact.subject,
-            consent={"method": "page", **told},
+            consent={"method": "page", **consent},
             person={
                 "address": contact.address,
                 "name": contact.name,

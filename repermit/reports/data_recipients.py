@@ -13,7 +13,7 @@ from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
-from repermit.package_files import newsletter_tool
+from repermit.package_files import load_newsletter_tool
 from repermit.reports.register_notes import OWN, read_notes
 from repermit.settings.definitions import Settings
 from repermit.settings.smtp_presets import find_provider
@@ -149,7 +149,7 @@ def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str,
 def _tool_label(tool: str) -> str:
     """Return what a newsletter tool is called; one that is unknown here by its own name."""
     try:
-        return str(newsletter_tool(tool)["label"])
+        return str(load_newsletter_tool(tool)["label"])
     except (OSError, KeyError):
         return tool
 

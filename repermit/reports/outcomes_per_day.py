@@ -272,7 +272,7 @@ def _read_tallied_seq() -> int:
 def _iter_zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
     """Store the time zone in which days are counted from now on; yield an entry if it changed."""
     try:
-        since, before = verify_counts.tallied_zones()[-1]
+        since, before = verify_counts.read_tallied_zones()[-1]
     except ValueError:
         # Not replaced, so that `verify` keeps reporting it.
         return

@@ -311,7 +311,7 @@ def is_undecided(status: Status, basis: str, *, include_thin: bool) -> bool:
 
 
 _OWN = frozenset({Reason.COMPLAINT, Reason.REQUEST})
-"""The reasons that also remove a contact that an import alone removed; a No does so too."""
+"""The reasons that also remove a contact that only an import had removed; a No does so, too."""
 
 
 def require_removal(
@@ -356,7 +356,7 @@ def is_unreached(status: Status, *, reason: str, basis: str, include_thin: bool)
     return status is Status.UNCONFIRMED or (is_thin and include_thin)
 
 
-def fate(*, opted_out: bool, proven: bool, customer: bool, role: bool) -> Fate:
+def choose_fate(*, opted_out: bool, proven: bool, customer: bool, role: bool) -> Fate:
     """Return the fate of a valid row by itself: the strongest of its statements wins."""
     if opted_out:
         return Fate.OPTED_OUT
@@ -380,7 +380,7 @@ _WORTH = {
 }
 
 
-def improves(old: str, new: str) -> bool:
+def is_better_basis(old: str, new: str) -> bool:
     """Say whether basis `new` is better than `old`; "" is none. An import never lowers one."""
     return _WORTH[new] > _WORTH[old]
 

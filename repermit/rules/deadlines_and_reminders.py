@@ -1,4 +1,4 @@
-"""The rules of time: by when an ask and a reminder must leave, and when silence removes somebody.
+"""The rules of time: when asks and reminders must be sent, and when silence removes a contact.
 
 Pure functions on plain values, as in rules/consent.py.
 """
@@ -12,26 +12,26 @@ from repermit.rules.consent import Status, is_undecided
 
 
 def latest_ask(deadline: datetime, minimum_days: int) -> datetime:
-    """Return the last moment at which a server may accept an ask for it to count."""
+    """Return the latest time at which a server may accept an ask for it to count."""
     return deadline - timedelta(days=minimum_days)
 
 
 REST_BEFORE_REMINDER = timedelta(days=1)
-"""How long after its ask a contact may be reminded at the earliest."""
+"""The minimum time between an ask and its reminder."""
 
 
 TIME_AFTER_REMINDER = timedelta(days=1)
-"""How long people have after a reminder at least, or half of what was planned if that is less."""
+"""The minimum time between a reminder and the deadline, or half of the planned one if less."""
 
 
 def latest_reminder(deadline: datetime, reminder_at: datetime | None) -> datetime:
-    """Return the last moment at which a reminder that was due at `reminder_at` may leave."""
+    """Return the latest time at which a reminder that was due at `reminder_at` may be sent."""
     planned = deadline - reminder_at if reminder_at else 2 * TIME_AFTER_REMINDER
     return deadline - min(TIME_AFTER_REMINDER, planned / 2)
 
 
 class Verdict(StrEnum):
-    """What the deadline does to a contact of a campaign."""
+    """The effect of the deadline on a contact of a campaign."""
 
     WAIT = "wait"
     EXPIRE = "expire"
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
     ANSWERED = "answered"
 
 
-def expiry(
+def decide_expiry(
     status: Status,
     *,
     basis: str = "",
@@ -49,12 +49,12 @@ def expiry(
     now: datetime,
     minimum_days: int,
 ) -> Verdict:
-    """Decide what becomes of an asked contact at `now`.
+    """Decide what the deadline does to an asked contact at `now`.
 
-    `accepted_at` is when a server took the ask, None if none did or it bounced later. Silence may
-    only count against somebody who had the time to speak: the ask must have been accepted
-    `minimum_days` or more before the deadline, and the deadline must have passed. Who could not be
-    asked keeps what there was before, be it thin.
+    - `accepted_at`: when a server accepted the ask; None if none did, or if it bounced later.
+
+    Silence counts only after the deadline, and only if the ask was accepted at least `minimum_days`
+    before it. A contact that could not be asked keeps its status, even on a thin proof.
     """
     if not is_undecided(status, basis, include_thin=include_thin):
         return Verdict.ANSWERED
@@ -66,17 +66,20 @@ def expiry(
 
 
 MAX_PERIOD = timedelta(days=366)
-"""How long after the last ask a deadline may be, and how far it may be moved at a time: whoever has
-not answered by then will not, and may not be mailed meanwhile. A later one is a slip."""
+"""The maximum time between the last ask and the deadline, and of one extension.
+
+People who have not answered by then will not, and may not be mailed meanwhile. A later deadline is
+probably a typo.
+"""
 
 _DEFAULT_PERIOD = timedelta(days=28)
 _TWO_WEEKS = timedelta(days=14)
 
 
 def suggest_period(minimum_days: int) -> timedelta:
-    """Return how far away a deadline is suggested: four weeks, or more if `minimum_days` is long.
+    """Return the suggested time to the deadline: four weeks, or more if `minimum_days` is long.
 
-    A deadline is at the end of its day, so a day less than a launch takes is the most.
+    The deadline is at the end of its day, so it is at most a day less than MAX_PERIOD.
     """
     period = max(_DEFAULT_PERIOD, timedelta(days=minimum_days) + _TWO_WEEKS)
     return min(period, MAX_PERIOD - timedelta(days=1))

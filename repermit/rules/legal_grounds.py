@@ -1,7 +1,7 @@
-"""On what ground of the law people are asked, as the organisation attests it. Pure.
+"""The legal grounds for asking people, as the organisation attests them. Pure.
 
-Which ground holds is for the organisation to decide. What is attested stands on the answer page and
-in the papers, in place of any that repermit could think of.
+The organisation decides which ground it has. The answer page and the papers show what it attests,
+and nothing that repermit assumes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 class AskingGround(StrEnum):
     """The ground for using an address to ask (GDPR art. 6(1)(f), (e), (a)).
 
-    A public authority has no legitimate interest in what is its task (art. 6(1), last sentence).
+    A public authority cannot use a legitimate interest for its task (art. 6(1), last sentence).
     """
 
     LEGITIMATE_INTEREST = "legitimate_interest"
@@ -22,11 +22,11 @@ class AskingGround(StrEnum):
 
 
 class SpecialGround(StrEnum):
-    """What lifts the prohibition of GDPR art. 9(1) for asking a sensitive list (art. 9(2)).
+    """The exception to the prohibition of GDPR art. 9(1) for asking a sensitive list (art. 9(2)).
 
-    `EXPLICIT_CONSENT`: given before (9(2)(a)). `MEMBERS`: the members, former members and regular
-    contacts of a body without profit with a political, philosophical, religious or trade union aim
-    (9(2)(d)).
+    - `EXPLICIT_CONSENT`: explicit consent given before (9(2)(a)).
+    - `MEMBERS`: the members, former members and regular contacts of a non-profit body with a
+      political, philosophical, religious or trade union aim (9(2)(d)).
     """
 
     EXPLICIT_CONSENT = "explicit_consent"
@@ -35,11 +35,11 @@ class SpecialGround(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Grounds:
-    """What was attested at a launch: an AskingGround and a SpecialGround, "" for nothing."""
+    """The grounds attested at a launch: an AskingGround and a SpecialGround; "" for none."""
 
     asking_ground: str = ""
     special_ground: str = ""
 
 
 NO_GROUNDS = Grounds()
-"""Of a campaign from before they were asked for."""
+"""The grounds of a campaign of an earlier version, which did not ask for them."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 MAX_REQUESTED_MAILS = 3
-"""The number of mails of a kind that an address gets in 24 hours by requests in forms."""
+"""The maximum number of mails of a kind that forms can send to an address in 24 hours."""
 
 _DAY = timedelta(days=1)
 

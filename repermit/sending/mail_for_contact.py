@@ -150,7 +150,7 @@ class MailComposer:
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
         # The checkpoint right after the Yes, so that every attempt is the same mail.
-        checkpoint = signed_checkpoint.sign(stored_tree.checkpoint_at(seq), self._settings)
+        checkpoint = signed_checkpoint.sign(stored_tree.compute_checkpoint_at(seq), self._settings)
         draft = receipt_and_link_mails.draft_yes_receipt(checkpoint=checkpoint.to_json(), **shared)
         return draft, json.dumps(checkpoint.to_json()) if checkpoint.note else ""
 
@@ -218,7 +218,7 @@ class MailComposer:
         """Return the checkpoint when a mail was enqueued; None if the mail or chain has none."""
         try:
             # The same at every attempt.
-            checkpoint = stored_tree.checkpoint_at(seq) if seq else None
+            checkpoint = stored_tree.compute_checkpoint_at(seq) if seq else None
         except Refused:
             return None
         return signed_checkpoint.sign(checkpoint, self._settings).to_json() if checkpoint else None

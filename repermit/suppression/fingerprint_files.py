@@ -1,4 +1,4 @@
-"""Files of suppressions for another system with the same fingerprint key: written and read."""
+"""Writing and reading files of suppressions, for another system with the same fingerprint key."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _REASONS = {*Reason, *LEFT_ELSEWHERE}
 _PAGE = 2000
 _DELIMITERS = (",", ";", "\t")
-"""Ours, and what Excel makes of it in many countries when it saves the file."""
+"""The delimiter that is written, and those with which Excel saves the file in other countries."""
 
 _PIECE = 1 << 16
-_LARGEST_ROW = 1 << 18
+_MAX_ROW_LENGTH = 1 << 18
 _BETWEEN = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedSuppression:
-    """One row; `key` tells which fingerprint key made it, without telling the key."""
+    """One row; `key` is a check value of the fingerprint key that made it."""
 
     key: str
     fingerprint: str
@@ -49,11 +49,11 @@ class SharedSuppression:
     subject: str
 
 
-_COLUMNS = [one.name for one in fields(SharedSuppression)]
+_COLUMNS = [column.name for column in fields(SharedSuppression)]
 
 
-def key_check(key: bytes) -> str:
-    """Return a value that tells one fingerprint key from another, without telling the key."""
+def make_short_key_check(key: bytes) -> str:
+    """Return a value that identifies a fingerprint key without revealing it."""
     return email_address.fingerprint(key, "which key is this")[:16]
 
 
@@ -69,33 +69,33 @@ def write_suppressions(
 ) -> int:
     """Write the suppressions of a list and of all lists as "csv" or "json"; return how many.
 
-    The file shows one moment, memory stays flat, and nothing is locked. It holds no address. The
-    export is recorded; if the writing ends early, with `whole` false and the rows that were
-    written. Raises Refused while a file of the list is under way.
+    They are read from one snapshot, in constant memory, without locks. The file has no addresses.
+    The export is recorded; if writing ends early, with `whole` false and the number of rows
+    written. Raises Refused while an import into the list is running.
     """
     written, is_whole = RowCounter(), False
-    facts: dict[str, Any] = {
+    consent: dict[str, Any] = {
         "what": "suppressions",
         "format": form,
         "tool": "",
         "with_links": False,
     }
-    made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
+    entry = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
     text = codecs.getwriter("utf-8")(out)
-    rows = written.count(_read_rows(mailing_list, key_check(settings.fingerprint_key)))
+    rows = written.count(_read_rows(mailing_list, make_short_key_check(settings.fingerprint_key)))
     try:
-        # A file of the list may begin to be taken in while a slow reader takes the rows.
+        # Checked in the snapshot, as an import may begin while a slow reader takes the rows.
         with read_snapshot(database):
             background_tasks.require_no_running_import(mailing_list)
             (_write_json if form == "json" else _write_csv)(rows, text)
         is_whole = True
     finally:
         if is_whole or written.rows:
-            facts["rows"] = written.rows
+            consent["rows"] = written.rows
             if not is_whole:
-                facts["whole"] = False
+                consent["whole"] = False
             with database.atomic():
-                chain.append(replace(made, consent=facts))
+                chain.append(replace(entry, consent=consent))
     return written.rows
 
 
@@ -112,13 +112,13 @@ def _read_rows(mailing_list: MailingList, check: str) -> Iterator[SharedSuppress
         (Suppression.list == mailing_list) | Suppression.list.is_null()
     )
     for page in iter_pages(query, Suppression.id, size=_PAGE, read_key=attrgetter("id")):
-        for one in page:
+        for row in page:
             yield SharedSuppression(
                 key=check,
-                fingerprint=one.fingerprint,
-                reason=one.reason,
-                at=format_timestamp(one.at),
-                subject=one.subject,
+                fingerprint=row.fingerprint,
+                reason=row.reason,
+                at=format_timestamp(row.at),
+                subject=row.subject,
             )
 
 
@@ -137,57 +137,59 @@ def _write_csv(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
 
 
 def read_shared(path: Path, *, settings: Settings) -> Iterator[SharedSuppression] | None:
-    """Return the rows of such a file as an iterator; None if it is something else.
+    """Return an iterator over the rows of such a file; None for another file.
 
-    They raise Refused for a file that was made under another key, or that is broken.
+    The iterator raises Refused for a file of another key, or a malformed one.
     """
     rows = _open_rows(path)
-    return None if rows is None else _check_key(rows, key_check(settings.fingerprint_key))
+    return (
+        None if rows is None else _check_key(rows, make_short_key_check(settings.fingerprint_key))
+    )
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """Open a file of text; what is no UTF-8 is left out."""
+    """Open a text file; bytes that are not UTF-8 are skipped."""
     with path.open(encoding="utf-8-sig", errors="ignore") as file:
         yield file
 
 
 def _check_key(rows: Iterator[Any], check: str) -> Iterator[SharedSuppression]:
     for number, row in enumerate(rows, start=1):
-        found = _check_row(number, row)
-        if found.key != check:
+        suppression = _check_row(number, row)
+        if suppression.key != check:
             raise Refused(
                 "these fingerprints were made under another fingerprint_key: they say nothing of "
                 "any address here. Only systems that share the key can exchange them; between "
                 "others, hand over the addresses themselves"
             )
-        yield found
+        yield suppression
 
 
 def _open_rows(path: Path) -> Iterator[Any] | None:
-    """Return the rows of a text that looks like such a file."""
+    """Return the rows of a file that looks like such a file; None for another one."""
     with opened(path) as file:
         beginning = file.read(_PIECE)
     if beginning.startswith("[") and '"fingerprint"' in beginning:
-        return _json_rows(path)
+        return _read_json_rows(path)
     title = beginning.partition("\n")[0].strip().replace('"', "")
     for delimiter in _DELIMITERS:
         if {"key", "fingerprint"} <= set(title.split(delimiter)):
-            return _csv_rows(path, delimiter)
+            return _read_csv_rows(path, delimiter)
     return None
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[Any]:
+def _read_csv_rows(path: Path, delimiter: str) -> Iterator[Any]:
     with opened(path) as file:
         reader = csv.DictReader(file, delimiter=delimiter)
         try:
             yield from reader
         except csv.Error:
-            raise _broken(reader.line_num) from None
+            raise _make_broken_error(reader.line_num) from None
 
 
-def _json_rows(path: Path) -> Iterator[Any]:
-    """Yield what stands in an array, a piece of the file at a time."""
+def _read_json_rows(path: Path) -> Iterator[Any]:
+    """Yield the objects of an array, reading the file in pieces."""
     decode = json.JSONDecoder().raw_decode
     with opened(path) as file:
         text, place = file.read(_PIECE), 1
@@ -201,32 +203,32 @@ def _json_rows(path: Path) -> Iterator[Any]:
                     return
                 more = file.read(_PIECE)
                 text, place = text[place:] + more, 0
-                if not more or len(text) > _LARGEST_ROW:
-                    raise _no_json() from None
+                if not more or len(text) > _MAX_ROW_LENGTH:
+                    raise _make_json_error() from None
             else:
                 if not isinstance(row, dict):
-                    raise _no_json()
+                    raise _make_json_error()
                 yield row
 
 
-def _no_json() -> Refused:
+def _make_json_error() -> Refused:
     return Refused("this file is cut off or broken: it is no JSON")
 
 
 def _check_row(number: int, row: Any) -> SharedSuppression:
     try:
-        found = SharedSuppression(**{name: row[name] for name in _COLUMNS})
-        # Only in small letters does it fit the fingerprint that is made of an address later.
-        found = replace(found, fingerprint=found.fingerprint.lower())
-        if _FINGERPRINT.fullmatch(found.fingerprint) and found.reason in _REASONS:
-            format_timestamp(datetime.fromisoformat(found.at))
-            return found
+        suppression = SharedSuppression(**{name: row[name] for name in _COLUMNS})
+        # In lower case, as fingerprints of addresses are compared as text.
+        suppression = replace(suppression, fingerprint=suppression.fingerprint.lower())
+        if _FINGERPRINT.fullmatch(suppression.fingerprint) and suppression.reason in _REASONS:
+            format_timestamp(datetime.fromisoformat(suppression.at))
+            return suppression
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
-    raise _broken(number)
+    raise _make_broken_error(number)
 
 
-def _broken(number: int) -> Refused:
+def _make_broken_error(number: int) -> Refused:
     return Refused(
         "suppression %(number)s of this file is broken; nothing was taken in", number=str(number)
     )

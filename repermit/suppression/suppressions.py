@@ -90,7 +90,7 @@ def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[A
     - `columns`: the columns of Suppression that the query's values belong to, in order.
     """
     names = [column.name for column in columns]
-    if _journal() is not None:
+    if _get_journal() is not None:
         for values in query.tuples().iterator():
             value_by_name = dict(zip(names, values, strict=True))
             suppression = NewSuppression(
@@ -112,7 +112,7 @@ def delete_suppressions(*conditions: Any) -> int:
     is written after the commit. It names the suppression's time, so that it does not lift a later
     one of the same address, whose line may have been written before.
     """
-    journal = _journal()
+    journal = _get_journal()
     if journal is not None:
         query: Any = (
             Suppression.select(Suppression.fingerprint, Suppression.at, MailingList.slug)
@@ -124,8 +124,8 @@ def delete_suppressions(*conditions: Any) -> int:
         if not lifted:
             return 0
         for fingerprint, at, slug in lifted:
-            about = {"list": slug, "fingerprint": fingerprint, "until": format_timestamp(at)}
-            journal.add_lines_after_commit({"do": "lift", **about})
+            lift = {"list": slug, "fingerprint": fingerprint, "until": format_timestamp(at)}
+            journal.add_lines_after_commit({"do": "lift", **lift})
     return int(Suppression.delete().where(*conditions).execute())
 
 
@@ -153,17 +153,17 @@ def detach_from_import(record: Import, subjects: Sequence[str]) -> None:
 def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
     """Make a list's suppressions of these subjects permanent, whatever import brought them."""
     _detach(
-        Suppression.imported_by.in_(_files(mailing_list)),
+        Suppression.imported_by.in_(_select_imports(mailing_list)),
         Suppression.subject.in_(make_value_list(subjects)),
     )
 
 
-def keep_suppressions_of_addresses(mailing_list: MailingList, prints: Sequence[str]) -> None:
+def keep_suppressions_of_addresses(mailing_list: MailingList, fingerprints: Sequence[str]) -> None:
     """Make a list's suppressions of these fingerprints permanent, whatever import brought them."""
     # By the index of fingerprints: one import may have brought most suppressions.
     _detach(
-        (Suppression.imported_by + 0).in_(_files(mailing_list)),
-        Suppression.fingerprint.in_(make_value_list(prints)),
+        (Suppression.imported_by + 0).in_(_select_imports(mailing_list)),
+        Suppression.fingerprint.in_(make_value_list(fingerprints)),
     )
 
 
@@ -171,7 +171,7 @@ def _detach(*conditions: Any) -> None:
     Suppression.update(imported_by=None).where(*conditions).execute()
 
 
-def _files(mailing_list: MailingList) -> Any:
+def _select_imports(mailing_list: MailingList) -> Any:
     return Import.select(Import.id).where(Import.list == mailing_list)
 
 
@@ -225,12 +225,12 @@ def _make_line(slug: str, suppression: NewSuppression) -> dict[str, str]:
 
 
 def _write_lines(lines: Any) -> None:
-    journal = _journal()
+    journal = _get_journal()
     if journal is not None:
         journal.add_lines(*lines)
 
 
-def _journal() -> Journal | None:
+def _get_journal() -> Journal | None:
     journal: Journal | None = proxy.obj.journal
     return journal
 

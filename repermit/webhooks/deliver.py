@@ -210,7 +210,7 @@ def _post(
     message_id: str,
     now: datetime,
 ) -> Reply:
-    body = entries.canonical(message).encode()
+    body = entries.encode_canonical_json(message).encode()
     headers = sign_message(secret, message_id=message_id, at=now, body=body)
     return client.post(url, body=body, headers={"Content-Type": "application/json", **headers})
 

@@ -31,7 +31,7 @@ from urllib3.exceptions import HTTPError
 from repermit.errors import NotAllowed, Refused
 from repermit.i18n.lazy_text import LazyText
 from repermit.unicode_limits import split_url
-from repermit.web_address import ip_address_of, is_private_name, is_public
+from repermit.web_address import is_private_name, is_public, read_ip_address
 from repermit.webhooks.events import describe_status
 
 # At DEBUG it writes the path of every request, in which some tools have their secret.
@@ -242,7 +242,7 @@ def check_url(url: str, *, to_private: bool) -> str:
     if parts.scheme == "http" and not to_private:
         raise Refused("a webhook's URL begins with https://, since mail addresses travel there")
     host = parts.hostname or ""
-    if address := ip_address_of(host):
+    if address := read_ip_address(host):
         check_address(address, encrypted=parts.scheme == "https", to_private=to_private)
     elif is_private_name(host) and not to_private:
         raise _refuse_private()

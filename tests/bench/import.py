@@ -94,7 +94,7 @@ def _init(folder: Path) -> Path:
     folder.mkdir()
     path = folder / "config.toml"
     example = package_files.find_asset("config.example.toml").read_text("utf-8")
-    path.write_text(package_files.fresh_config(example), "utf-8")
+    path.write_text(package_files.make_fresh_config(example), "utf-8")
     settings = config_file.load_config(path)
     with open_database(settings.database) as database:
         migrations.upgrade_database(database)

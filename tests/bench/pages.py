@@ -345,7 +345,7 @@ _PEOPLE_POSTGRESQL = _ROWS.format(
 
 
 def _configuration(port: int, url: str) -> str:
-    text = package_files.fresh_config(
+    text = package_files.make_fresh_config(
         package_files.find_asset("config.example.toml").read_text("utf-8")
     )
     for key, value in (("server", '"127.0.0.1"'), ("port", port), ("tls", '"none"')):

@@ -291,7 +291,7 @@ def _launch(folder: Path, mails: int, port: int, connections: int, *, database: 
     """
     folder.mkdir()
     path = folder / "config.toml"
-    text = package_files.fresh_config(
+    text = package_files.make_fresh_config(
         package_files.find_asset("config.example.toml").read_text("utf-8")
     )
     if database:

@@ -16,7 +16,7 @@ import openpyxl
 
 from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.imports.readers.rows import Table
-from repermit.imports.readers.workbook import read_workbook, sheet_tables
+from repermit.imports.readers.workbook import make_sheet_tables, read_workbook
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
@@ -28,7 +28,7 @@ _NAMES = " ".join(
 
 def tables_in(path: Path, kind: str) -> list[Table]:
     """Return the sheets of a workbook, read in this process."""
-    return sheet_tables(read_workbook(path, kind), kind=kind)
+    return make_sheet_tables(read_workbook(path, kind), kind=kind)
 
 
 MAILCHIMP_TITLES = (

@@ -207,7 +207,7 @@ def _number_entries() -> None:
     for part in list(EvidencePart.select().where(EvidencePart.json.contains('"seqs":['))):
         told = json.loads(part.json)
         told["seqs"] = [places[seq] for seq in told["seqs"] if seq in places]
-        part.json = entries.canonical(told)
+        part.json = entries.encode_canonical_json(told)
         part.save()
 
 

@@ -83,7 +83,7 @@ def test_after_a_death_another_process_answers() -> None:
 
 def test_what_never_ends_is_ended_by_the_processors_time(monkeypatch: pytest.MonkeyPatch) -> None:
     # The machine may be so busy that the clock is the first to end it.
-    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    monkeypatch.setattr("repermit.limited_process._WALL_CLOCK_FACTOR", 600)
     assert death(max, range(10**15), seconds=1) == "SIGXCPU"
 
 

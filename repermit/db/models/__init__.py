@@ -1,1 +1,1 @@
-"""The tables, one module a subject; enumerations are kept as their own words."""
+"""The tables, one module per subject; enumerations are stored as their text values."""

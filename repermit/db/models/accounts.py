@@ -1,6 +1,6 @@
-"""The tables of those who log in: users, sessions, one-time links, tokens, looks.
+"""The tables of users: accounts, sessions, invitations, API tokens, and accesses to data.
 
-Passwords are kept as argon2id hashes, and everything else that opens something as its SHA-256.
+Passwords are stored as argon2id hashes, and all other secrets that open something as SHA-256.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from repermit.db.models.base import Table, optional_timestamp_field, timestamp_f
 
 
 class User(Table):
-    """Somebody who may log in; `password` is "" until they have chosen one.
+    """A user.
 
-    `totp_secret` is sealed, and "" until the second step has been set up; `totp_step` is the last
-    time step (30 seconds each) whose code was used, so that no code works twice (RFC 6238 §5.2).
+    - `password`: "" until the user has chosen one.
+    - `totp_secret`: encrypted; "" until the second step is set up.
+    - `totp_step`: the last time step (of 30 seconds) whose code was used, so that no code works
+      twice (RFC 6238 §5.2).
     """
 
     id = AutoField()
@@ -40,10 +42,11 @@ class User(Table):
 
 
 class RecoveryCode(Table):
-    """A code that stands for the second step once.
+    """A code that replaces the second step once.
 
-    `hash` is the argon2 hash of the code's SHA-256, of which `selector` is the beginning, by which
-    the row is found. A code from before has its whole SHA-256 as `digest`, until it is hashed.
+    - `hash`: the argon2 hash of the code's SHA-256.
+    - `selector`: the beginning of that SHA-256, by which the row is found.
+    - `digest`: the whole SHA-256 of a code from an earlier version, until it is hashed; else "".
     """
 
     if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class RecoveryCode(Table):
 
 
 class Invitation(Table):
-    """A link with which its user chooses a password, once and before it ends."""
+    """A link with which a user chooses a password, once and before it expires."""
 
     if TYPE_CHECKING:
         user_id: int
@@ -71,10 +74,11 @@ class Invitation(Table):
 
 
 class Session(Table):
-    """A browser in which somebody has logged in; its cookie holds what `digest` is made of.
+    """A login session of a browser.
 
-    It is full once `is_full`, after the second step. It is locked after some idle time since
-    `seen_at`, or when `is_locked`.
+    - `digest`: the SHA-256 of the token in its cookie.
+    - `is_full`: whether the second step is done.
+    - `is_locked`: whether the user has locked it; it is also locked some idle time after `seen_at`.
     """
 
     if TYPE_CHECKING:
@@ -93,7 +97,7 @@ class Session(Table):
 
 
 class Throttle(Table):
-    """How often a login went wrong for a scope (an account or a network), and when to go on."""
+    """The failed logins of a scope (an account or a network); `next_at` is when to try again."""
 
     scope = CharField(primary_key=True)
     failures = IntegerField(default=0)
@@ -102,10 +106,12 @@ class Throttle(Table):
 
 
 class SecurityEvent(Table):
-    """That a login, a code, a press or a program was refused, as often as it was in an hour.
+    """The number of refused logins, codes, forms or tokens of one kind in an hour.
 
-    `actor` is whose account it was about, "" for whoever has none here, and `network` whence it
-    came, in part; no address that was typed stands here. Kept `access_days`.
+    - `actor`: the account concerned; "" for an unknown one, as typed addresses are not stored.
+    - `network`: the truncated address range of the client.
+
+    Deleted after `access_days`.
     """
 
     id = BigAutoField()
@@ -124,7 +130,7 @@ class SecurityEvent(Table):
 
 
 class ApiToken(Table):
-    """A bearer token of the API; `scopes` are words with blanks between."""
+    """A bearer token of the API; `scopes` are words separated by spaces."""
 
     id = AutoField()
     name = CharField()
@@ -137,9 +143,9 @@ class ApiToken(Table):
 
 
 class Access(Table):
-    """That somebody looked at personal data: who, when, at what; kept `access_days`.
+    """An access of a user to personal data; deleted after `access_days`.
 
-    `subject` is the contact's, "" where it was a page or file about many.
+    - `subject`: the contact's; "" for a page or file about many contacts.
     """
 
     id = BigAutoField()

@@ -1,4 +1,4 @@
-"""What all tables share: moments, whole rows at once, statements that are composed once."""
+"""The base of all tables: timestamp fields, fast reads and inserts, and prepared queries."""
 
 from __future__ import annotations
 
@@ -38,47 +38,47 @@ def new_id() -> str:
 
 
 class UTCDateTimeField(Field):
-    """A moment, aware UTC, to the microsecond.
+    """A timestamp, aware UTC, to the microsecond.
 
-    On SQLite it is text of one width, so that text order is time order; on PostgreSQL it is
-    a timestamptz.
+    On SQLite it is a text of fixed width, so that text order is time order; on PostgreSQL it is a
+    timestamptz.
     """
 
     field_type = "UTCDATETIME"
 
     def db_value(self, value: datetime | None) -> str | None:
-        """Return the moment as text; refuses a naive one."""
+        """Return a timestamp as text; raises for a naive one."""
         return None if value is None else format_timestamp(value)
 
     def python_value(self, value: str | datetime | None) -> datetime | None:
-        """Return the moment as an aware datetime."""
+        """Return a stored timestamp as an aware datetime."""
         return None if value is None else parse_timestamp(value)
 
 
 def parse_timestamp(value: str | datetime) -> datetime:
-    """Return a moment as the database gives it, aware UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.astimezone(UTC)
+    """Return a timestamp, as the database gives it, in UTC."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at.astimezone(UTC)
 
 
 def timestamp_field(*, index: bool = False) -> Field[datetime]:
-    """Return a column for a moment."""
+    """Return a column for a timestamp."""
     return UTCDateTimeField(index=index)
 
 
 def optional_timestamp_field() -> Field[datetime | None]:
-    """Return a column for a moment that may not have come."""
+    """Return a nullable column for a timestamp."""
     return UTCDateTimeField(null=True)
 
 
 class _WholeRows(ModelSelect):
-    """A query for whole rows; their columns are named at once, which was half of composing it."""
+    """A query for whole rows; it names all columns at once, as building them one by one is slow."""
 
     _returning: Any
     _joins: Any
 
     def __sql_selection__(self, ctx: Any, is_subquery: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """Add the columns to the statement that is being composed."""
+        """Add the columns to the statement that is being built."""
         meta = self.model._meta  # noqa: SLF001  peewee's own way
         if is_subquery or not self._is_whole():
             return super().__sql_selection__(ctx, is_subquery)
@@ -96,38 +96,38 @@ class _WholeRows(ModelSelect):
 
 
 class _WholeRowsCursor(ModelObjectCursorWrapper):
-    """Makes the rows that a query finds, and does not set their fields one by one."""
+    """Creates a query's rows without setting their fields one by one."""
 
     def initialize(self) -> None:
-        """Learn what the columns are."""
+        """Look up the columns."""
         self._columns = _list_columns(self.model)
 
     def process_row(self, row: Sequence[Any]) -> Any:
         """Return a row."""
-        made = self.model.__new__(self.model)
-        made.__data__ = {
+        instance = self.model.__new__(self.model)
+        instance.__data__ = {
             name: value if value is None or type(value) is kind else convert(value)
             for (name, kind, convert), value in zip(self._columns, row, strict=True)
         }
-        made.__rel__, made._dirty = {}, set()  # noqa: SLF001
-        return made
+        instance.__rel__, instance._dirty = {}, set()  # noqa: SLF001
+        return instance
 
 
 @cache
 def _list_columns(table: type[Table]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
-    """Return each column's field, the type whose values stay as they are, and what converts."""
+    """Return each column as (field, type whose values need no conversion, conversion function)."""
     fields = table._meta.sorted_fields  # noqa: SLF001  peewee's own way
-    return [(field.name, _find_kept_type(field), field.python_value) for field in fields]
+    return [(field.name, _find_native_type(field), field.python_value) for field in fields]
 
 
-def _find_kept_type(field: Field[Any]) -> type[Any] | None:
-    """Return the type of the values of a field that stay as the database gives them."""
+def _find_native_type(field: Field[Any]) -> type[Any] | None:
+    """Return the type whose values a field takes from the database without conversion."""
     kinds = ((CharField, str), (TextField, str), (BooleanField, bool), (IntegerField, int))
     return next((kind for field_type, kind in kinds if isinstance(field, field_type)), None)
 
 
 class Table(Model):
-    """What all tables share."""
+    """The base class of all tables."""
 
     if TYPE_CHECKING:
         DoesNotExist: ClassVar[type[Exception]]
@@ -142,14 +142,14 @@ class Table(Model):
 
     @classmethod
     def select(cls, *fields: Any) -> Any:
-        """Return a query for whole rows, or for these of their fields."""
+        """Return a query for whole rows, or for these fields."""
         if fields:
             return super().select(*fields)
         return _WholeRows(cls, cls._meta.sorted_fields, is_default=True)
 
     @classmethod
     def get(cls, *query: Any, **filters: Any) -> Self:
-        """Return the row for which these conditions hold; raises DoesNotExist if there is none."""
+        """Return the row that meets these conditions; raises DoesNotExist if there is none."""
         if filters or not query or not all(map(_is_equality, query)):
             return super().get(*query, **filters)
         find = _prepare_find(cls, *(condition.lhs.name for condition in query))
@@ -159,14 +159,14 @@ class Table(Model):
         return row
 
     def write_changes(self) -> None:
-        """Write what has changed of this row, which stands in the database; quicker than `save`."""
+        """Update the changed fields of this stored row; faster than `save`."""
         meta = self._meta
         changed = [field for field in meta.sorted_fields if field.name in self._dirty]
         if not changed:
             return
-        mark, key = proxy.obj.param, meta.primary_key
-        set_ = ", ".join(f"{_quote_name(field)} = {mark}" for field in changed)
-        statement = f'UPDATE "{meta.table_name}" SET {set_} WHERE {_quote_name(key)} = {mark}'  # noqa: S608
+        param, key = proxy.obj.param, meta.primary_key
+        set_ = ", ".join(f"{_quote_name(field)} = {param}" for field in changed)
+        statement = f'UPDATE "{meta.table_name}" SET {set_} WHERE {_quote_name(key)} = {param}'  # noqa: S608
         values = [field.db_value(self.__data__[field.name]) for field in (*changed, key)]
         run_sql(proxy.obj, statement, *values)
         self._dirty.clear()
@@ -180,32 +180,32 @@ class Table(Model):
         unique: Sequence[Any] = (),
         replace: Sequence[Any] = (),
     ) -> None:
-        """Insert rows of these fields; `insert_many` makes a node of each value, which takes long.
+        """Insert rows of these fields; faster than `insert_many`, which makes a node per value.
 
-        PostgreSQL takes a chunk of rows as one value: it would read thousands one by one.
+        PostgreSQL gets a batch of rows as one JSON value, as it would parse thousands one by one.
 
-        - `rows`: the values, as the database keeps them.
-        - `unique`: by which fields a row may be there already, which takes over those of `replace`.
+        - `rows`: the values, as they are stored.
+        - `unique`: the fields of a unique index; an existing row gets the new values of `replace`.
         """
         table, names = f'"{cls._meta.table_name}"', _join_names(fields)
-        marks = f"({', '.join([proxy.obj.param] * len(fields))})"
+        placeholders = f"({', '.join([proxy.obj.param] * len(fields))})"
         columns = [field.column_name for field in fields]
         changes = ", ".join(f"{name} = excluded.{name}" for name in map(_quote_name, replace))
-        then = f" ON CONFLICT ({_join_names(unique)}) DO UPDATE SET {changes}" if unique else ""
-        for some in chunks(list(rows), _MAX_ROWS):
+        upsert = f" ON CONFLICT ({_join_names(unique)}) DO UPDATE SET {changes}" if unique else ""
+        for batch in chunks(list(rows), _MAX_ROWS):
             if is_postgresql(proxy.obj):
                 source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
                 values: Iterable[Any] = [
-                    json.dumps([dict(zip(columns, row, strict=True)) for row in some])
+                    json.dumps([dict(zip(columns, row, strict=True)) for row in batch])
                 ]
             else:
-                source = f"VALUES {', '.join([marks] * len(some))}"
-                values = chain.from_iterable(some)
-            run_sql(proxy.obj, f"INSERT INTO {table} ({names}) {source}{then}", *values)
+                source = f"VALUES {', '.join([placeholders] * len(batch))}"
+                values = chain.from_iterable(batch)
+            run_sql(proxy.obj, f"INSERT INTO {table} ({names}) {source}{upsert}", *values)
 
 
 def _is_equality(condition: Any) -> bool:
-    """Say whether a condition compares a column with a value, which is not null."""
+    """Say whether a condition compares a column with a value for equality."""
     if not isinstance(condition, Expression) or condition.op != OP.EQ:
         return False
     field, value = condition.lhs, condition.rhs
@@ -216,7 +216,7 @@ def _is_equality(condition: Any) -> bool:
 
 @cache
 def _prepare_find(table: type[Table], *names: str) -> PreparedQuery:
-    """Return the query for the row of a table whose fields of these names have certain values."""
+    """Return the prepared query for one row of a table by the values of these fields."""
     fields = [getattr(table, name) for name in names]
 
     def compose(*values: Any) -> Any:
@@ -227,7 +227,7 @@ def _prepare_find(table: type[Table], *names: str) -> PreparedQuery:
 
 
 _MAX_ROWS = 500
-"""Of a statement: it may have so many values on every database."""
+"""The maximum rows of a statement, as databases limit the number of values."""
 
 
 def _join_names(fields: Iterable[Any]) -> str:
@@ -239,20 +239,20 @@ def _quote_name(field: Any) -> str:
 
 
 class Meta(Table):
-    """Facts about the database itself, such as its version."""
+    """A key and value about the database itself, such as its version."""
 
     key = CharField(primary_key=True)
     value = TextField()
 
     @classmethod
     def read(cls, key: str) -> str | None:
-        """Return the value of a key, None if it has none."""
+        """Return the value of a key; None without one."""
         row = cls.get_or_none(cls.key == key)
         return None if row is None else row.value
 
     @classmethod
     def read_number(cls, key: str) -> int | None:
-        """Return the number that a key has, None if it has no value; 0 for what is no number."""
+        """Return the number of a key; None without a value, 0 for a value that is not a number."""
         value = cls.read(key)
         try:
             return None if value is None else int(value)
@@ -261,32 +261,32 @@ class Meta(Table):
 
     @classmethod
     def write(cls, key: str, value: str) -> None:
-        """Set the value of a key, whether or not it had one."""
+        """Set the value of a key, or replace it."""
         cls.insert(key=key, value=value).on_conflict(
             conflict_target=[cls.key], preserve=[cls.value]
         ).execute()
 
     @classmethod
     def lock(cls, key: str, default: str) -> str:
-        """Lock a key until the transaction ends, and return its value; it is set if it had none."""
+        """Lock a key until the transaction ends; return its value, set to `default` if missing."""
         cls.insert(key=key, value=default).on_conflict_ignore().execute()
         row: Meta = lock_rows(cls.select().where(cls.key == key)).get()
         return row.value
 
 
-# --- Queries that peewee composes once, and that run many times with other values. ----------------
+# --- Queries that peewee builds once, and that run many times with other values. ------------------
 
 
 ID_LIST = peewee.SQL("(:ids)")
-"""Stands in a query for a list of numbers."""
+"""The placeholder of a list of ids in a query."""
 
 
 class PreparedQuery:
-    """A query that is composed when it first runs: peewee takes longer for that than a database.
+    """A query that is built when it first runs, as building takes longer than running it.
 
-    - `compose`: returns the query, given a stand-in for each of its `size` values. Values that
-      fields are compared with are converted; those that are written are given as the database
-      keeps them. Where ID_LIST stands in it, `ids` are the numbers of a run.
+    - `compose`: returns the query, given a placeholder for each of its `size` values. Values that
+      are compared with fields are converted; values that are written must be in stored form.
+      ID_LIST in the query stands for the `ids` of a run.
     """
 
     def __init__(self, compose: Callable[..., Any], size: int = 0) -> None:
@@ -294,25 +294,25 @@ class PreparedQuery:
         self._composed: dict[type, tuple[Any, str, Sequence[Any]]] = {}
 
     def rows(self, *values: Any, ids: Iterable[int] = ()) -> list[Any]:
-        """Return the rows that the query finds with these values."""
+        """Return the rows of the query with these values."""
         query, cursor = self._execute(values, ids)
-        found = query._get_cursor_wrapper(cursor)  # noqa: SLF001  it makes rows of a cursor
+        wrapper = query._get_cursor_wrapper(cursor)  # noqa: SLF001  it makes rows of a cursor
         raw_rows = cursor.fetchall()
         if raw_rows:
-            found.initialize()
-        return list(map(found.process_row, raw_rows))
+            wrapper.initialize()
+        return list(map(wrapper.process_row, raw_rows))
 
     def raw_rows(self, *values: Any, ids: Iterable[int] = ()) -> list[Any]:
-        """Return the columns of the rows that it finds, as the database keeps them."""
+        """Return the rows as tuples of their stored values."""
         _, cursor = self._execute(values, ids)
         return list(cursor.fetchall())
 
     def first(self, *values: Any) -> Any:
-        """Return the first of the rows, None if there are none."""
+        """Return the first row; None without any."""
         return next(iter(self.rows(*values)), None)
 
     def execute(self, *values: Any, ids: Iterable[int] = ()) -> int:
-        """Write with these values, and return how many rows are written."""
+        """Run a writing query with these values; return the number of rows written."""
         _, cursor = self._execute(values, ids)
         return int(cursor.rowcount)
 
@@ -322,14 +322,17 @@ class PreparedQuery:
             query = self._compose(*map(_Placeholder, range(self._size)))
             self._composed[type(database)] = (query, *query.sql())
         query, statement, parameters = self._composed[type(database)]
-        bound = [one.bind(values) if isinstance(one, _Parameter) else one for one in parameters]
+        bound = [
+            parameter.bind(values) if isinstance(parameter, _Parameter) else parameter
+            for parameter in parameters
+        ]
         if ID_LIST.sql in statement:
             statement = statement.replace(ID_LIST.sql, make_id_list(ids).sql)
         return query, database.execute_sql(statement, bound)
 
 
 class _Placeholder(peewee.Node):
-    """Stands in a query for the value of one place."""
+    """The placeholder of one value in a query."""
 
     def __init__(self, place: int) -> None:
         self._place = place
@@ -339,12 +342,12 @@ class _Placeholder(peewee.Node):
 
 
 class _Parameter:
-    """Where a value belongs among the parameters of a statement, and how it is converted."""
+    """The place of a value among a statement's parameters, and its conversion."""
 
     def __init__(self, place: int, convert: Callable[[Any], Any] | None) -> None:
         self._place, self._convert = place, convert
 
     def bind(self, values: Sequence[Any]) -> Any:
-        """Return the value that belongs there, as the database keeps it."""
+        """Return the value of this place in stored form."""
         value = values[self._place]
         return self._convert(value) if self._convert else value

@@ -1,4 +1,4 @@
-"""Campaigns: their wording, what is answered of their conditions, and handing them over."""
+"""The tables of campaigns: wordings, drafts of conditions, and steps of handing over."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from repermit.rules.consent import CampaignState
 
 
 class Campaign(Table):
-    """One asking of a list's unconfirmed contacts.
+    """One campaign: the asking of a list's unconfirmed contacts.
 
-    `paused_from` is the state to go back to, and `pause_reason` a consent.PauseReason if it paused
-    by itself. `minimum_days` is the setting as it was at launch. `downtime` is how many seconds in
-    all the answer pages were down since its start. After `pilot` people it waits for the admin, 0
-    for none. At `reminder_at` those who have not answered are reminded, never if null, and nobody
-    is left to remind since `reminded_at`. The `brake_` counts are what the admin knew of when the
-    campaign went on after too many bounces.
+    - `paused_from`: the state to resume to.
+    - `pause_reason`: a consent.PauseReason if it paused by itself.
+    - `minimum_days`: the setting at launch.
+    - `downtime`: the total seconds for which the answer pages were down since its start.
+    - `pilot`: the number of people after which it waits for the admin; 0 for none.
+    - `reminder_at`: the time of reminders; null for none. All are sent since `reminded_at`.
+    - `brake_sent` and so on: the counts that the admin knew when the campaign was resumed after the
+      circuit breaker had paused it.
     """
 
     if TYPE_CHECKING:
@@ -71,10 +73,10 @@ class Wording(Table):
 
 
 class CampaignWording(Table):
-    """Which wording a campaign uses in which language.
+    """A campaign's wording of one kind in one language.
 
-    A new `revision` (counting from 1) is for the mails that are made from then on, as after a
-    change of the deadline.
+    - `revision`: counts from 1; a new one is for the mails made from then on, for example after a
+      change of the deadline.
     """
 
     if TYPE_CHECKING:
@@ -95,21 +97,21 @@ class CampaignWording(Table):
 
 
 def latest_campaign(mailing_list: MailingList) -> Campaign | None:
-    """Return the list's live campaign, or else the last one, or None."""
-    found: Campaign | None = (
+    """Return a list's newest campaign, which is the live one if there is any; None without one."""
+    campaign: Campaign | None = (
         Campaign.select().where(Campaign.list == mailing_list).order_by(Campaign.id.desc()).first()
     )
-    return found
+    return campaign
 
 
 def find_live_campaign(mailing_list: MailingList) -> Campaign | None:
-    """Return the list's campaign that is under way, None if none is."""
+    """Return a list's live campaign; None without one."""
     campaign = latest_campaign(mailing_list)
     return campaign if campaign and CampaignState(campaign.state).is_live else None
 
 
 def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
-    """Return the wordings that a campaign uses by now, one for each kind and language."""
+    """Return the newest wordings of a campaign, one for each kind and language."""
     rows = (
         CampaignWording.select(CampaignWording, Wording)
         .join(Wording)
@@ -120,7 +122,7 @@ def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
 
 
 class Draft(Table):
-    """What has been answered so far of the conditions of a list's next campaign, as JSON."""
+    """The saved answers about the conditions of a list's next campaign, as JSON."""
 
     if TYPE_CHECKING:
         list_id: int

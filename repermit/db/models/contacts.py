@@ -1,4 +1,4 @@
-"""Contacts, sign-ups, suppressions, and how links were opened, which is a trace, not evidence."""
+"""The tables of contacts, sign-ups, suppressions, and the click log, which is not evidence."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from repermit.db.models.lists import MailingList
 class Contact(Table):
     """One address on one list.
 
-    `address` and `name` are null after erasure, and `address_key` then holds the uid, so that it
-    stays unique. `basis` says on what ground a confirmed or customer contact may be mailed.
-    `form_version` grows with each press and answer of the person, so that the forms of a page are
-    good for one press; `has_refused` says that a No was ever recorded of them, but for what a file
-    says, which may be taken back. `has_predecessor` says that the record under its `subject` began
-    under another address, or before an erasure.
+    - `address`: null after an erasure; `address_key` is then the `uid`, so that it stays unique.
+    - `basis`: the basis on which a confirmed or customer contact may be mailed.
+    - `form_version`: grows with each press and answer, so that a page's forms are good for one
+      press.
+    - `has_refused`: whether a No was ever recorded, except by an import, which may be undone.
+    - `has_predecessor`: whether entries with its `subject` are of another address, or from before
+      an erasure.
     """
 
     if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Contact(Table):
         indexes = ((("list", "address_key"), True), (("list", "status", "reason", "id"), False))
 
 
-# An import's are found by it, and at once whether anything has happened to one of them since.
+# Finds the contacts of an import, and quickly whether any of them has changed since.
 Contact.add_index(
     Contact.imported_by,
     Contact.status_at,
@@ -73,8 +74,8 @@ Contact.add_index(
 
 
 Contact.add_index(Contact.list, name="contact_erased", where=SQL("erased_at IS NOT NULL"))
-# Only these are sought by their subject. Of all contacts the index would slow an import down by a
-# third or more, since each random subject belongs on another page of it.
+# Only these are looked up by subject. An index of all contacts would slow imports down by a third
+# or more, as each random subject is on another page.
 Contact.add_index(
     Contact.subject,
     name="contact_subject",
@@ -82,7 +83,7 @@ Contact.add_index(
 )
 
 
-# Who is to be erased is found at once among a million, and so is whose proof may end.
+# Find the contacts to erase, and those whose proofs may end, quickly among a million.
 Contact.add_index(
     Contact.list,
     Contact.status_at,
@@ -98,17 +99,18 @@ Contact.add_index(
 
 
 SIGN_UP_LIFETIME = timedelta(days=7)
-"""How long a sign-up can be confirmed."""
+"""The time in which a sign-up can be confirmed."""
 
 SIGN_UPS_KEPT = timedelta(days=30)
-"""How long a sign-up is kept that its address does not confirm."""
+"""The time after which an unconfirmed sign-up is deleted."""
 
 
 class SignUp(Table):
-    """A sign-up, or a late Yes, that its address has not confirmed yet.
+    """A sign-up, or a late Yes, that has to be confirmed from its address.
 
-    `doubted_at` is when a Yes was last asked for again, `declined_at` when somebody said since not
-    to want it. `form_version` grows with each press on its page.
+    - `doubted_at`: when a Yes was last asked for again.
+    - `declined_at`: when the reader declined it.
+    - `form_version`: grows with each press on its page.
     """
 
     if TYPE_CHECKING:
@@ -128,7 +130,7 @@ class SignUp(Table):
     form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
 
 
-# What nobody confirms is forgotten: it is found at once among the many that were confirmed.
+# Finds the unconfirmed sign-ups, which are deleted, quickly among many confirmed ones.
 SignUp.add_index(SignUp.at, name="sign_up_unconfirmed", where=SQL("confirmed_at IS NULL"))
 
 
@@ -162,11 +164,11 @@ Suppression.add_index(
 
 
 class Opening(Table):
-    """What the links of one contact have been through, in one row, however often they are opened.
+    """The click log of one contact's links in one row; see bot_detection.LinkHistory.
 
-    A bot_detection.Past. `signs` are those of the last press if it was suspect, with commas between
-    them; `held_at` is when a Yes was asked for again that nothing has become of yet. `began_at` is
-    the oldest moment in the row, which goes with it `trace_days` later.
+    - `signs`: the signals of the last press if it was suspicious, separated by commas.
+    - `held_at`: since when a Yes waits for another press.
+    - `began_at`: the oldest time in the row, which is deleted `trace_days` later.
     """
 
     if TYPE_CHECKING:
@@ -195,5 +197,5 @@ class Opening(Table):
     began_at = timestamp_field(index=True)
 
 
-# Whose Yes is held is counted at once among a million that were opened.
+# Counts the contacts with a held Yes quickly among a million.
 Opening.add_index(Opening.list, name="opening_held", where=SQL("held_at IS NOT NULL"))

@@ -1,4 +1,4 @@
-"""The record: its entries with their personal parts, its head, and its Merkle tree."""
+"""The tables of the record: entries with their parts, the head, the Merkle tree, timestamps."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from repermit.db.models.base import Table, optional_timestamp_field, timestamp_f
 
 
 class EvidenceHead(Table):
-    """The newest entry; its one row is the lock under which entries are appended.
+    """The newest entry; its one row is the lock for appending entries.
 
-    `root` is that of the Merkle tree over all leaves; `frontier` are the hashes of the perfect
-    subtrees it consists of, the largest first, in hex without anything between them.
+    - `root`: the root of the Merkle tree over all leaves.
+    - `frontier`: the hashes of the tree's perfect subtrees, the largest first, in hex without
+      separators.
     """
 
     id = IntegerField(primary_key=True)
@@ -60,19 +61,20 @@ class EvidenceNode(Table):
     hash = CharField(max_length=64)
 
     class Meta:
-        """Found by where it stands."""
+        """Found by level and place."""
 
         primary_key = CompositeKey("level", "place")
 
 
 class EvidenceTimestamp(Table):
-    """A timestamp (RFC 3161) over a checkpoint, from when it is owed.
+    """A timestamp (RFC 3161) over a checkpoint, pending or received.
 
-    `occasion` is why it is owed, of several that came at once the first by name: "launch 7",
-    "daily 2026-03-02", "deadline 7 …", "closing 7".
-    `note` is the text that is stamped, of the checkpoint at entry `seq`; `reply` the authority's
-    reply (DER) in base64, "" until it has come; `stamped_at` the moment that it tells. `problem` is
-    why the last of `attempts` failed.
+    - `occasion`: why it was enqueued: "launch 7", "daily 2026-03-02", "deadline 7 …", "closing 7".
+      The first by name, if several came at once.
+    - `note`: the stamped text of the checkpoint at entry `seq`.
+    - `reply`: the authority's reply (DER) in base64; "" while pending.
+    - `stamped_at`: the time in the timestamp.
+    - `problem`: why the last of `attempts` failed.
     """
 
     id = BigAutoField()
@@ -89,7 +91,7 @@ class EvidenceTimestamp(Table):
 
 
 class EvidencePart(Table):
-    """A personal part of an entry, which may be erased by itself."""
+    """A personal part of an entry, which can be erased separately."""
 
     id = BigAutoField()
     seq = BigIntegerField()
@@ -103,5 +105,5 @@ class EvidencePart(Table):
         indexes = ((("seq", "part"), True),)
 
 
-# The oldest that is still there is found at once.
+# Finds the oldest trace quickly.
 EvidencePart.add_index(EvidencePart.seq, name="evidence_part_trace", where=SQL("part = 'trace'"))

@@ -1,4 +1,4 @@
-"""Imports: files taken in or waiting, and how contacts were before."""
+"""The tables of imports: finished and running ones, changed contacts, and pending uploads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repermit.db.models.lists import MailingList
 
 
 class Import(Table):
-    """One file taken in; until its task is done, only a part of it is."""
+    """One import; while its task runs, only a part of the file is merged."""
 
     if TYPE_CHECKING:
         list_id: int
@@ -35,7 +35,7 @@ class Import(Table):
 
 
 class ImportChange(Table):
-    """How a contact was that an import changed, by whose number it is put back if it is undone."""
+    """The previous state of a contact that an import changed, to be restored by an undo."""
 
     id = BigAutoField()
     record = ForeignKeyField(Import, index=False)
@@ -46,18 +46,21 @@ class ImportChange(Table):
     basis_at = optional_timestamp_field()
 
     class Meta:
-        """Found a step at a time."""
+        """Read in the order of ids, a step at a time."""
 
         indexes = ((("record", "id"), False),)
 
 
 class Upload(Table):
-    """A file that was handed in and has not been taken in yet; it stands beside the database.
+    """An uploaded file that is not imported yet; it is stored beside the database.
 
-    `token` is its name there, `choices` how it is to be read and taken in, as JSON. `rows` is how
-    many it has, and `people` of how many something stands in it who are not on the list; both null
-    until it has been looked at, `people` also once others are on the list. It goes once it is taken
-    in, given up, or a day old.
+    - `token`: the name of its folder.
+    - `choices`: the choices for importing it, as JSON.
+    - `rows`: the number of its rows; null until it is read.
+    - `people`: the number of people in it who are not on the list; null until it is read, and after
+      the list has changed.
+
+    Deleted when it is imported or discarded, or after a day.
     """
 
     if TYPE_CHECKING:

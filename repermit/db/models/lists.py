@@ -1,4 +1,4 @@
-"""Lists: what people are told of each, also in further languages, and its processing record."""
+"""The tables of lists: their descriptions, also in further languages, and processing records."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from repermit.i18n.lazy_text import LazyText
 
 
 class MailingList(Table):
-    """One purpose, as the person reads it; one privacy statement; one sender.
+    """A mailing list: one purpose, as the person reads it; one privacy statement; one sender.
 
-    `lost_launch_at` is when a campaign was launched, or may have been, of which the database knows
-    nothing, since it was restored from an older copy; null once it has been dealt with.
+    - `lost_launch_at`: the time of a launch that a restored database does not have, or of a
+      possible one; null once the admin has dealt with it.
     """
 
     pending_text: ListText | None = None
-    """What is to be said in one language more, to be looked at before it is saved."""
+    """The texts in a further language that are previewed before they are saved."""
 
     id = AutoField()
     slug = CharField(unique=True)
@@ -46,24 +46,26 @@ class MailingList(Table):
 
 
 def find_list(slug: str) -> MailingList:
-    """Return the list of this name; raises NotFound."""
-    found: MailingList | None = MailingList.get_or_none(MailingList.slug == slug)
-    if found is None:
-        near = difflib.get_close_matches(slug, [one.slug for one in MailingList.select()], n=1)
+    """Return the list with this slug; raises NotFound."""
+    mailing_list: MailingList | None = MailingList.get_or_none(MailingList.slug == slug)
+    if mailing_list is None:
+        near = difflib.get_close_matches(slug, [row.slug for row in MailingList.select()], n=1)
         raise NotFound(
             "there is no list %(list)s; %(hint)s`repermit list add %(list)s …` makes one",
             code="no_list",
             list=slug,
             hint=LazyText("did you mean %(near)s? ", near=near[0]) if near else "",
         )
-    return found
+    return mailing_list
 
 
 class ListText(Table):
-    """A list in one language more; its own words in its own language stand in MailingList.
+    """The texts of a list in a further language; those in its main language are in MailingList.
 
-    "" is what has not been said. The `own_` texts are the admin's templates for an ask in this
-    language, "" for repermit's own.
+    - `own_subject` and so on: the admin's templates for an ask in this language; "" for the default
+      ones.
+
+    Texts are "" if they are not translated.
     """
 
     if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class ListText(Table):
 
 
 class RegisterNotes(Table):
-    """What the record of processing activities takes from the organisation, as JSON."""
+    """The organisation's own notes in the record of processing activities, as JSON."""
 
     if TYPE_CHECKING:
         list_id: int

@@ -1,4 +1,4 @@
-"""Mails: what is owed, when the next may leave, what was replied, and links that are sent once."""
+"""The tables of mails: the queue, rates, replies, read messages of a mailbox, one-time links."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from repermit.db.models.lists import MailingList
 
 
 class Mail(Table):
-    """One message owed.
+    """One mail, to be sent or sent.
 
-    `message_id` is the same for every attempt. `reply_code` and `reply_status` are the server's
-    codes only, since its words quote addresses. `wording` is the one that this very mail was made
-    from, null before. `bounce` is a consent.BounceKind that came after a server had accepted it,
-    with its status code. `topic` says what a `notice` is about.
+    - `message_id`: the same for every attempt.
+    - `reply_code`, `reply_status`: the server's codes only, as its words quote addresses.
+    - `wording`: the wording that this mail was made from; null until it is made.
+    - `bounce`: a consent.BounceKind that came after a server had accepted it.
+    - `topic`: the subject matter of a `notice`.
     """
 
     if TYPE_CHECKING:
@@ -61,13 +62,13 @@ class Mail(Table):
     topic = CharField(default="")
 
     class Meta:
-        """Counts come by campaign."""
+        """For counts by campaign."""
 
         indexes = ((("campaign", "kind", "state"), False),)
 
 
-# What is to be done is found at once among a million that are done, and a mail that is on its way
-# changes few indexes: its lease stays from its claim to its outcome.
+# Finds the queued mails quickly among a million sent ones. Sending a mail changes few indexes, as
+# its lease stays from its claim to its outcome.
 Mail.add_index(
     Mail.kind,
     Mail.campaign,
@@ -78,7 +79,7 @@ Mail.add_index(
 )
 
 
-# What somebody has just asked for comes before all else, in each claim.
+# The mails that people have just requested come first in each claim.
 Mail.add_index(
     Mail.kind,
     Mail.due_at,
@@ -105,24 +106,23 @@ Mail.add_index(
 def enqueue_notice(
     topic: str, *, list_id: int, due_at: datetime, campaign: Campaign | None = None
 ) -> None:
-    """Owe the admin a mail about a list or a campaign, in the caller's transaction."""
+    """Enqueue a mail to the admin about a list or a campaign, in the caller's transaction."""
     Mail.create(
         list=list_id, campaign=campaign, kind="notice", topic=topic, due_at=due_at, message_id=""
     )
 
 
 class Pace(Table):
-    """When the next mail of a scope may be claimed: "" for all mails, or a domain."""
+    """The time at which the next mail of a scope may be claimed: "" for all mails, or a domain."""
 
     scope = CharField(primary_key=True)
     next_at = timestamp_field()
 
 
 class Reply(Table):
-    """What a person wrote back, for the admin to decide: a plain Yes or No, or something else.
+    """A person's reply by mail, for the admin to decide on; its text is not stored.
 
-    `proposed` is the answer that it seems to give, as `human_replies` has it; nothing of its text
-    is kept.
+    - `proposed`: the answer that it seems to give, see `human_replies`.
     """
 
     if TYPE_CHECKING:
@@ -139,9 +139,10 @@ class Reply(Table):
 
 
 class SeenMessage(Table):
-    """A message that lies in a mailbox which is read by POP3, and that was looked at.
+    """A message in a POP3 mailbox that was read.
 
-    `mailbox` is what the mailbox is known by, and `name` what it calls the message, as a digest.
+    - `mailbox`: the identity of the mailbox.
+    - `name`: a digest of the mailbox's name for the message.
     """
 
     id = BigAutoField()
@@ -149,26 +150,27 @@ class SeenMessage(Table):
     name = CharField(max_length=32)
 
     class Meta:
-        """A message is known once."""
+        """One row for each message."""
 
         indexes = ((("mailbox", "name"), True),)
 
     @classmethod
     def insert_names(cls, mailbox: str, names: Iterable[str]) -> None:
-        """Note that these messages were looked at; some may be known already."""
+        """Store that these messages were read; some may be stored already."""
         fields = (cls.mailbox, cls.name)
         rows = [(mailbox, name) for name in sorted(names)]
         cls.insert_rows(fields, rows, unique=fields, replace=(cls.name,))
 
 
 class FreshLink(Table):
-    """A link that is, or was, on its way to an address; kept for a day, for the limit of a day.
+    """A one-time link that is mailed to an address; stored for a day, for the daily limit.
 
-    `purpose` is `see` (everything that is held), `address` (whether a new address is right) or
-    `changed` (no link: the address that mail went to before is told). `address` is where the mail
-    goes, whatever the contact's becomes. What stands here opens nothing: the link in the mail is
-    `uid` signed with a key that is kept elsewhere, and `authority` is the SHA-256 of what the page
-    that the link opened hands on in its forms.
+    - `purpose`: `see` (all data stored), `address` (confirming a new address) or `changed` (no
+      link, but a notice to the former address).
+    - `address`: the recipient, whatever the contact's address becomes.
+    - `uid`: in the mail it is signed with a key from outside the database, so that the database
+      alone opens nothing.
+    - `authority`: the SHA-256 of the value that the opened pages send along in their forms.
     """
 
     if TYPE_CHECKING:

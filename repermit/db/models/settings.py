@@ -1,4 +1,4 @@
-"""Settings that admins have chosen on the pages, and texts that they have corrected."""
+"""The tables of settings that admins have chosen on the pages, and of corrected texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from repermit.db.models.base import Table, timestamp_field
 
 
 class Chosen(Table):
-    """One setting, by its dotted name; `value` is JSON, and of a secret that under a seal."""
+    """One setting, by its dotted name; `value` is JSON, encrypted for a secret."""
 
     key = CharField(primary_key=True)
     value = TextField()
@@ -17,7 +17,7 @@ class Chosen(Table):
 
 
 class Correction(Table):
-    """One text in one language, known by its English singular; `forms` is a list in JSON."""
+    """A corrected text in one language, identified by its English singular; `forms` is JSON."""
 
     id = AutoField()
     language = CharField()

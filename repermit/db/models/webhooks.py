@@ -1,6 +1,7 @@
-"""The tables of webhooks: where to tell of answers and removals, and what was told.
+"""The tables of webhooks and their deliveries.
 
-What is told is made from the evidence each time, so that nothing personal stands here.
+The content of a delivery is made from the evidence each time, so that nothing personal is stored
+here.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from repermit.db.models.lists import MailingList
 
 
 class Webhook(Table):
-    """An address of somebody else's program that hears of answers and removals.
+    """A webhook: the address of a program that is told of answers and removals.
 
-    `list` is null for all lists. `cursor` is the last entry of the evidence that deliveries were
-    made for. `secret` signs (Standard Webhooks, "whsec_…"); it is sealed.
+    - `list`: null for all lists.
+    - `cursor`: the last entry of the evidence that deliveries were made for.
+    - `secret`: the signing key (Standard Webhooks, "whsec_…"), encrypted.
     """
 
     if TYPE_CHECKING:
@@ -44,10 +46,10 @@ class Webhook(Table):
 
 
 class Delivery(Table):
-    """One entry of the evidence that one webhook is told of: `waiting`, `delivered`, `failed`.
+    """The delivery of one entry to one webhook: `waiting`, `delivered` or `failed`.
 
-    `reply_code` is the HTTP status of the last attempt, 0 if there was no reply; `problem` says in
-    words of ours what went wrong.
+    - `reply_code`: the HTTP status of the last attempt; 0 without a reply.
+    - `problem`: what went wrong, in repermit's words.
     """
 
     if TYPE_CHECKING:
@@ -65,12 +67,12 @@ class Delivery(Table):
     problem = CharField(default="")
 
     class Meta:
-        """An entry is told to a webhook once."""
+        """One delivery of an entry to a webhook."""
 
         indexes = ((("webhook", "seq"), True),)
 
 
-# What one webhook still waits for is found at once among a million that were delivered.
+# Finds the waiting deliveries of a webhook quickly among a million delivered ones.
 Delivery.add_index(
     Delivery.webhook,
     Delivery.due_at,

@@ -21,8 +21,8 @@ from repermit.db.connection import Database, read_snapshot
 from repermit.db.detached_process import DetachedTask
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidenceHead
-from repermit.evidence.chain_reader import iter_row_batches, leaf_of
-from repermit.evidence.cosigned_checkpoints import witness_of
+from repermit.evidence.chain_reader import iter_row_batches, try_compute_leaf
+from repermit.evidence.cosigned_checkpoints import read_witness_key
 from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, compute_chain_hash
 from repermit.evidence.erasable_parts import (
     Erasures,
@@ -33,17 +33,17 @@ from repermit.evidence.erasable_parts import (
 from repermit.evidence.signed_checkpoint import sign
 from repermit.evidence.signed_note import WitnessKey
 from repermit.evidence.stored_tree import StoredTree, make_consistency_proof
-from repermit.evidence.timestamp_token import authorities_of
+from repermit.evidence.timestamp_token import read_configured_authorities
 from repermit.evidence.verify.contacts import check_contacts, check_deleted_contacts
-from repermit.evidence.verify.cosignatures import kept_cosignature_faults
+from repermit.evidence.verify.cosignatures import check_stored_cosignatures
 from repermit.evidence.verify.counts import check_counts, start_replay
 from repermit.evidence.verify.diagnosis import Fault, How, diagnose
 from repermit.evidence.verify.mails import check_mails
-from repermit.evidence.verify.signatures import first_disagreement
+from repermit.evidence.verify.signatures import check_known_checkpoints
 from repermit.evidence.verify.suppressions import check_journal, check_suppressions
 from repermit.evidence.verify.tables import check_tables
-from repermit.evidence.verify.times import EntryTimes, moments_to_come
-from repermit.evidence.verify.timestamps import KeptTimestamps, Vouched
+from repermit.evidence.verify.times import EntryTimes, check_future_times
+from repermit.evidence.verify.timestamps import StoredTimestamps, Vouched
 from repermit.evidence.wordings_shown import Wordings
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import find_folder, open_private_folder
@@ -86,7 +86,7 @@ class Verified:
             "checkpoint": self.checkpoint.to_json() if self.checkpoint else None,
             "fault": self.fault.to_json() if self.fault else None,
             "consistency": self.consistency,
-            "timestamps": [one.to_json() for one in self.timestamps],
+            "timestamps": [timestamp.to_json() for timestamp in self.timestamps],
         }
 
 
@@ -119,11 +119,17 @@ def verify_chain(
     journal_size = database.journal.size() if database.journal else 0
     with read_snapshot(database):
         walk = _Walk(known, now)
-        table_faults = walk.table_faults(fingerprint_key, journal_size)
-        timestamps = KeptTimestamps(authorities, trusts_record=trusts_record)
-        third_party_faults = chain(timestamps.faults(), kept_cosignature_faults(witness))
+        table_faults = walk.find_table_faults(fingerprint_key, journal_size)
+        timestamps = StoredTimestamps(authorities, trusts_record=trusts_record)
+        third_party_faults = chain(timestamps.find_faults(), check_stored_cosignatures(witness))
         fault = next(
-            chain(walk.faults(), first_disagreement(others), third_party_faults, table_faults), None
+            chain(
+                walk.find_faults(),
+                check_known_checkpoints(others),
+                third_party_faults,
+                table_faults,
+            ),
+            None,
         )
         earlier = known if known and known.seq and fault is None else None
         consistency = make_consistency_proof(earlier, walk.checkpoint()) if earlier else None
@@ -135,7 +141,7 @@ def verify_chain(
         checkpoint=None if fault else walk.checkpoint(),
         fault=fault,
         consistency=consistency,
-        timestamps=() if fault else timestamps.vouched(),
+        timestamps=() if fault else timestamps.list_vouched(),
     )
 
 
@@ -144,7 +150,7 @@ def iter_chain_faults(known: Checkpoint | None = None) -> Iterator[Fault]:
 
     It ends where the chain itself breaks, as later faults may be consequences of that.
     """
-    return _Walk(known).faults()
+    return _Walk(known).find_faults()
 
 
 class _Walk:
@@ -167,26 +173,28 @@ class _Walk:
         """Return the checkpoint of the entries that were walked."""
         return Checkpoint(seq=self.entries, hash=self._hash, root=self._tree.root())
 
-    def faults(self) -> Iterator[Fault]:
+    def find_faults(self) -> Iterator[Fault]:
         """Yield the faults of the chain, up to where it breaks."""
         broken = (yield from self._walk_entries()) or self._check_end()
         if broken:
             yield broken
             return
         yield from find_orphaned_parts(self.entries)
-        yield from self.wordings.of_campaigns()
-        yield from self.wordings.of_nobody()
+        yield from self.wordings.check_campaign_wordings()
+        yield from self.wordings.check_orphaned_wordings()
 
-    def table_faults(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
+    def find_table_faults(
+        self, fingerprint_key: bytes | None, journal_size: int
+    ) -> Iterator[Fault]:
         """Yield the faults of the tables, once the whole chain was walked without a fault."""
-        yield from self._times.faults()
+        yield from self._times.find_faults()
         yield from find_premature_erasures()
         yield from check_tables(self._replay)
         yield from check_contacts()
         yield from check_suppressions(fingerprint_key)
         yield from check_deleted_contacts(self._replay.import_keys)
         yield from check_mails(self._replay)
-        yield from moments_to_come(self._now)
+        yield from check_future_times(self._now)
         yield from check_counts(self._replay)
         yield from check_journal(fingerprint_key, journal_size)
 
@@ -201,14 +209,14 @@ class _Walk:
             for row in rows:
                 if broken := self._check_link(row):
                     return broken
-                yield from self._own_faults(row, batch)
+                yield from self._check_entry(row, batch)
             self.erased += batch.erased
             after = rows[-1]["seq"]
         return None
 
     def _check_link(self, row: Mapping[str, Any]) -> Fault | None:
         """Add an entry to the walk; return a fault if it does not follow the one before."""
-        place, leaf = self.entries + 1, leaf_of(row)
+        place, leaf = self.entries + 1, try_compute_leaf(row)
         if row["seq"] != place or not leaf or compute_chain_hash(self._hash, leaf) != row["hash"]:
             return diagnose(row, place=place, before=self._hash, head=self._head)
         if broken := self._tree.add(leaf):
@@ -216,9 +224,10 @@ class _Walk:
         self.entries, self._hash = place, row["hash"]
         return self._check_known() if self._known else None
 
-    def _own_faults(self, row: Mapping[str, Any], batch: PartBatch) -> Iterator[Fault]:
+    def _check_entry(self, row: Mapping[str, Any], batch: PartBatch) -> Iterator[Fault]:
+        """Yield the faults of one entry, its parts and their wordings."""
         if not batch.has_named_parts(row):
-            yield from batch.faults(row)
+            yield from batch.find_faults(row)
         if row["event"] not in EVENTS:
             yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
         parts = batch.get_parts(row["seq"])
@@ -228,15 +237,15 @@ class _Walk:
         self._replay.apply_entry(row, parts)
         if self.wordings.is_any_wrong:
             for part in parts.values():
-                yield from self.wordings.faults(part)
+                yield from self.wordings.find_faults(part)
 
     def _check_known(self) -> Fault | None:
         """Compare with the known checkpoint once its entry is reached."""
         known = self._known
         if known is None or known.seq != self.entries or known == self.checkpoint():
             return None
-        what = f"at {known.seq} or before: the checkpoint says otherwise"
-        return Fault(known.seq, How.REWRITTEN, what)
+        detail = f"at {known.seq} or before: the checkpoint says otherwise"
+        return Fault(known.seq, How.REWRITTEN, detail)
 
     def _check_end(self) -> Fault | None:
         """Compare with the head, the tree, and a known checkpoint of a later entry."""
@@ -269,7 +278,7 @@ class Walk:
 
     - `at`, `actor`: when and by whom it was started.
     - `known`: the entry of the checkpoint that it was compared with; None without one.
-    - `found`: the result of `Verified.to_json`; None while `is_busy`, or if it was interrupted.
+    - `found`: the result, as from `Verified.to_json`; None while `is_busy` or if interrupted.
     """
 
     at: datetime
@@ -287,11 +296,11 @@ def verify_in_process(
     now: datetime,
     actor: str,
 ) -> bool:
-    """Start verifying the chain, see `last_walk`; False if another walk is running.
+    """Start verifying the chain, see `find_last_walk`; False if another walk is running.
 
     A long walk is still running when this returns.
     """
-    task = _task(open_private_folder(settings, _KIND), settings)
+    task = _make_task(open_private_folder(settings, _KIND), settings)
     lock = task.lock()
     if lock is None:
         return False
@@ -311,9 +320,9 @@ def verify_in_process(
     return True
 
 
-def last_walk(settings: Settings) -> Walk | None:
+def find_last_walk(settings: Settings) -> Walk | None:
     """Return the running walk, or the last one; None without any."""
-    task = _task(find_folder(settings, _KIND), settings)
+    task = _make_task(find_folder(settings, _KIND), settings)
     is_busy = task.is_busy
     stored = task.result or task.progress
     if stored is None:
@@ -328,7 +337,7 @@ def last_walk(settings: Settings) -> Walk | None:
     )
 
 
-def _task(folder: Path, settings: Settings) -> DetachedTask:
+def _make_task(folder: Path, settings: Settings) -> DetachedTask:
     return DetachedTask(folder=folder, result_name="walk.json", settings=settings)
 
 
@@ -350,10 +359,10 @@ def _walk(
     result = verify_chain(
         database,
         known=known,
-        authorities=authorities_of(settings),
-        witness=witness_of(settings),
+        authorities=read_configured_authorities(settings),
+        witness=read_witness_key(settings),
         fingerprint_key=key,
         now=now,
     )
-    task = _task(open_private_folder(settings, _KIND), settings)
+    task = _make_task(open_private_folder(settings, _KIND), settings)
     task.save_result({**begun, "found": result.signed(settings).to_json()})

@@ -1,7 +1,7 @@
 """Checking that contacts match the newest entries about them, and that none was deleted.
 
-The database compares, since there may be a million; the few contacts that it finds doubtful are
-then checked one by one.
+The database compares them, since there may be a million contacts. The few that it finds doubtful
+are then checked one by one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.evidence.chain_reader import fetch_rows, select_parts
-from repermit.evidence.verify.diagnosis import Fault, How, mismatch
+from repermit.evidence.verify.diagnosis import Fault, How, make_mismatch
 from repermit.evidence.verify.times import PEOPLE
 from repermit.rules.consent import REFUSALS, Status
 
@@ -67,22 +67,22 @@ class _Doubtful(NamedTuple):
 def check_contacts() -> Iterator[Fault]:
     """Yield the contacts that differ from their newest entry, or have another's subject."""
     yield from _check_shared_subjects()
-    for contact in _doubtful_contacts(_newest_by_subject()):
+    for contact in _iter_doubtful_contacts(_select_newest_by_subject()):
         if contact.is_elsewhere:
-            yield from _faults_on_own_list(contact)
+            yield from _check_contact_on_own_list(contact)
         else:
-            yield from _faults_of(contact)
+            yield from _check_contact(contact)
     yield from _check_erased_contacts()
     yield from _check_erased_addresses()
 
 
-def contact_fault(number: int, subject: str, what: str, *conditions: Any) -> Fault:
+def make_contact_fault(number: int, subject: str, what: str, *conditions: Any) -> Fault:
     """Return a fault of a contact, with the newest entry about its subject."""
-    seq = newest_seq(Evidence.subject == subject, *conditions)
-    return mismatch(seq, f"contact {number}: {what}")
+    seq = find_newest_seq(Evidence.subject == subject, *conditions)
+    return make_mismatch(seq, f"contact {number}: {what}")
 
 
-def newest_seq(*conditions: Any) -> int:
+def find_newest_seq(*conditions: Any) -> int:
     """Return the number of the newest entry that meets these conditions; 0 if there is none."""
     return Evidence.select(fn.MAX(Evidence.seq)).where(*conditions).scalar() or 0
 
@@ -125,7 +125,7 @@ def check_deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[
     names_file = select_parts(Evidence.subject, Evidence.list, text=Value(_TAKEN_BACK))
     taken_back = names_file.where(Evidence.event == "erased")
     for subject, slug in list(stream_rows(recorded.except_(present).except_(taken_back))):
-        seq = newest_seq(
+        seq = find_newest_seq(
             Evidence.subject == subject, Evidence.list == slug, Evidence.event.in_(_KEPT)
         )
         event: str = Evidence.get(Evidence.seq == seq).event
@@ -164,7 +164,7 @@ def _check_shared_subjects() -> Iterator[Fault]:
         .order_by(fn.MAX(Contact.id))
     )
     for number, subject in fetch_rows(query):
-        yield contact_fault(number, subject, "it has the record of another")
+        yield make_contact_fault(number, subject, "it has the record of another")
 
 
 def _check_erased_contacts() -> Iterator[Fault]:
@@ -189,7 +189,7 @@ def _check_erased_contacts() -> Iterator[Fault]:
         .order_by(Contact.id)
     )
     for number, subject in fetch_rows(query):
-        yield contact_fault(number, subject, "that it is erased")
+        yield make_contact_fault(number, subject, "that it is erased")
 
 
 def _check_erased_addresses() -> Iterator[Fault]:
@@ -217,13 +217,13 @@ def _check_erased_addresses() -> Iterator[Fault]:
     has_address = Contact.address.is_null(is_null=False)
     rows = stream_rows(present.where(has_address))
     for number, subject in sorted((row[0], row[2]) for row in rows if row[1:] in erased):
-        yield contact_fault(number, subject, "that it is erased")
+        yield make_contact_fault(number, subject, "that it is erased")
 
 
 # --- The contacts that the database finds doubtful. -----------------------------------------------
 
 
-def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
+def _iter_doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
     """Yield the contacts that do not plainly match their newest entries."""
     contradicted, named, other_link = _is_contradicted(), _is_plainly_named(), _has_other_link()
     lost_no = _has_lost_no()
@@ -242,11 +242,11 @@ def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
             Evidence.event,
             Evidence.at,
             _CONSENT.json,
-            _flag(contradicted),
-            _flag(named),
-            _flag(other_link),
-            _flag(lost_no),
-            _flag(elsewhere),
+            _make_flag(contradicted),
+            _make_flag(named),
+            _make_flag(other_link),
+            _make_flag(lost_no),
+            _make_flag(elsewhere),
         )
         .join(MailingList, JOIN.LEFT_OUTER)
         .switch(Contact)
@@ -260,7 +260,7 @@ def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
     return map(_Doubtful._make, proxy.obj.execute(query))
 
 
-def _newest_by_subject(*conditions: Any) -> Any:
+def _select_newest_by_subject(*conditions: Any) -> Any:
     return (
         Evidence.select(Evidence.subject, fn.MAX(Evidence.seq).alias("newest"))
         .where(Evidence.event.in_(STATUS_EVENTS), Evidence.subject != "", *conditions)
@@ -273,13 +273,16 @@ def _is_part(part: Any, name: str) -> Any:
     return (part.seq == Evidence.seq) & (part.part == name)
 
 
-def _flag(condition: Any) -> Any:
-    """Return SQL that is 1 where a condition holds, and else 0, also where it is null."""
+def _make_flag(condition: Any) -> Any:
+    """Return SQL that is 1 where a condition holds, and 0 where it is false or null."""
     return Case(None, ((condition, 1),), 0)
 
 
 def _is_contradicted() -> Any:
-    """Say whether a contact is not what its entry says; what has ended by time says nothing."""
+    """Return SQL for whether a contact contradicts its entry.
+
+    An entry whose part `consent` was deleted at the end of its term contradicts no reason or basis.
+    """
     expected = Case(
         None,
         (
@@ -301,16 +304,19 @@ def _is_contradicted() -> Any:
 
 
 def _is_plainly_named() -> Any:
-    """Say whether the entry has a contact's address as it is written, or nothing is held of it."""
+    """Return SQL for whether the entry has a contact's address in the same spelling.
+
+    Also true for a contact without an address.
+    """
     is_named = find_position(_PERSON.json, quote_member("address", Contact.address)) > 0
     is_folded = fn.LOWER(Contact.address) == Contact.address_key
     return Contact.address.is_null() | (is_folded & _PERSON.json.is_null(is_null=False) & is_named)
 
 
 def _has_other_link() -> Any:
-    """Say whether the entry names another number in the links of a contact that is held.
+    """Return SQL for whether the entry names another `uid` (the number in links) than the contact.
 
-    What was noted before entries named it says nothing.
+    False for a contact without an address, and for an older entry, which does not name it.
     """
     names_link = find_position(_PERSON.json, Value('"link":"')) > 0
     names_own = find_position(_PERSON.json, quote_member("link", Contact.uid)) > 0
@@ -318,9 +324,10 @@ def _has_other_link() -> Any:
 
 
 def _has_lost_no() -> Any:
-    """Say whether the entry is of a No of somebody who is not known to have said one.
+    """Return SQL for whether the entry is of a No that the contact's `has_refused` does not show.
 
-    After a No each Yes is asked for twice. What a file says against somebody may be taken back.
+    After a No each Yes is asked for twice. A No from a file does not count here, as the import may
+    be undone.
     """
     is_own = find_position(_CONSENT.json, Value('"file":"')) == 0
     return (
@@ -332,15 +339,15 @@ def _has_lost_no() -> Any:
 
 
 def _is_doubtful(named: Any) -> Any:
-    """Say whether a contact's address or times are not just so in its entry.
+    """Return SQL for whether a contact's address or times differ from its entry.
 
-    They may be right all the same: somebody has moved, or a file told when they had signed up.
+    They may still be right: the address was corrected, or a file had the date of a sign-up.
     """
     has_basis_at = _CONSENT.json.is_null(is_null=False) & (
         _consent_says("at", Contact.basis_at) | _consent_says("basis_at", Contact.basis_at)
     )
     return Evidence.seq.is_null(is_null=False) & (
-        (_flag(named) == 0)
+        (_make_flag(named) == 0)
         | (Contact.status_at != Evidence.at)
         | (
             Contact.basis_at.is_null(is_null=False)
@@ -352,41 +359,45 @@ def _is_doubtful(named: Any) -> Any:
 
 
 _ON_LIST = (Status.CONFIRMED, Status.CUSTOMER)
-"""Who has a basis, and since when, where that is known."""
+"""The statuses with a basis, and with the time since when it holds, if known."""
 
 
 def _consent_says(name: str, column: Any) -> Any:
-    """Say whether an entry's proof, whose JSON is canonical, gives a name a column's value."""
+    """Return SQL for whether an entry's part `consent` has a column's value under a name."""
+    # The JSON is canonical, so a search for the text finds it.
     return find_position(_CONSENT.json, quote_member(name, column)) > 0
 
 
-# --- What is wrong with one of them. --------------------------------------------------------------
+# --- Checking one doubtful contact. ---------------------------------------------------------------
 
 
-def _faults_of(contact: _Doubtful) -> Iterator[Fault]:
-    what = (contact.status or "no status") if contact.is_contradicted else _find_difference(contact)
+def _check_contact(contact: _Doubtful) -> Iterator[Fault]:
+    detail = contact.status or "no status"
+    if not contact.is_contradicted:
+        detail = _find_difference(contact)
     number, subject, address = contact.number, contact.subject, contact.address
-    if not what or (contact.status == "removed" and has_later_contact(number, subject, address)):
+    if not detail or (contact.status == "removed" and has_later_contact(number, subject, address)):
         return
-    yield mismatch(contact.seq or 0, f"contact {number}: {what}")
+    yield make_mismatch(contact.seq or 0, f"contact {number}: {detail}")
 
 
-def _faults_on_own_list(contact: _Doubtful) -> Iterator[Fault]:
-    """Yield what is wrong with a contact whose record's newest entry is about another list.
+def _check_contact_on_own_list(contact: _Doubtful) -> Iterator[Fault]:
+    """Yield the faults of a contact whose subject's newest entry is about another list.
 
-    One record may tell of one person on two lists, each by entries of its own: earlier versions
-    took a subject over with a file of suppressions.
+    One subject may be on two lists, with entries of its own on each: earlier versions took a
+    subject over with a file of suppressions.
     """
     own = (Evidence.subject == contact.subject, Evidence.list == contact.slug)
     if Evidence.select().where(Evidence.event.in_(STATUS_EVENTS), *own).exists():
-        for again in _doubtful_contacts(_newest_by_subject(*own), Contact.id == contact.number):
-            yield from _faults_of(again)
+        newest = _select_newest_by_subject(*own)
+        for contact_on_list in _iter_doubtful_contacts(newest, Contact.id == contact.number):
+            yield from _check_contact(contact_on_list)
     else:
-        yield mismatch(contact.seq or 0, f"contact {contact.number}: its list")
+        yield make_mismatch(contact.seq or 0, f"contact {contact.number}: its list")
 
 
 def _find_difference(contact: _Doubtful) -> str:
-    """Return what of a contact its entries do not say, "" if they say it all."""
+    """Return what about a contact differs from its entries; "" if nothing does."""
     if contact.has_other_link:
         return "the number in its links"
     if contact.has_lost_no:
@@ -394,7 +405,7 @@ def _find_difference(contact: _Doubtful) -> str:
     if not contact.is_named and not _is_named(contact):
         return "its address"
     consent: Mapping[str, Any] = json.loads(contact.consent) if contact.consent else {}
-    # When somebody was on a list before a file was taken back, no entry of that says.
+    # The entry of an undone import does not say since when the earlier status holds.
     if contact.event == "import_undone" or not consent:
         return ""
     since = consent.get("left_at") or consent.get("status_at") or contact.at
@@ -404,21 +415,22 @@ def _find_difference(contact: _Doubtful) -> str:
 
 
 def _is_named_basis(contact: _Doubtful, consent: Mapping[str, Any]) -> bool:
-    """Say whether the entry tells since when the contact's basis holds."""
+    """Say whether the entry agrees on since when the contact's basis holds."""
     if not contact.basis_at:
         return True
     if contact.status not in _ON_LIST:
         return False
-    told = consent.get("at") or consent.get("basis_at")
-    begun, recorded = _read_time(contact.basis_at), _read_time(contact.at)
+    entry_basis_at = consent.get("at") or consent.get("basis_at")
+    basis_at, recorded_at = _read_time(contact.basis_at), _read_time(contact.at)
     if contact.event == "customer" and "file" in consent and "basis_at" not in consent:
         # Until December 2026 the entry of a customer did not say since when they buy.
-        return bool(begun and recorded and begun <= recorded)
-    return begun == recorded or bool(told and begun == _read_time(told))
+        return bool(basis_at and recorded_at and basis_at <= recorded_at)
+    is_named = bool(entry_basis_at and basis_at == _read_time(entry_basis_at))
+    return basis_at == recorded_at or is_named
 
 
 def _read_time(value: Any) -> datetime | None:
-    """Return a time, None for what is none."""
+    """Return a stored time; None if the value is not a time."""
     try:
         return parse_timestamp(value)
     except (AttributeError, TypeError, ValueError):
@@ -426,19 +438,21 @@ def _read_time(value: Any) -> datetime | None:
 
 
 def _is_named(contact: _Doubtful) -> bool:
-    """Say whether the newest entry that names an address of this person names this one."""
+    """Say whether the subject's newest entry with an address has the contact's address."""
     query: Any = (
         select_parts(EvidencePart.json, text=Value('"address":"'), part="person")
         .where(Evidence.subject == contact.subject, Evidence.list == contact.slug)
         .order_by(Evidence.seq.desc())
         .limit(1)
     )
-    keys = {_address_key(json.loads(text)["address"]) for (text,) in fetch_rows(query)}
-    return keys | {_address_key(contact.address), contact.address_key} == {contact.address_key}
+    keys = {_parse_address_key(json.loads(text)["address"]) for (text,) in fetch_rows(query)}
+    return keys | {_parse_address_key(contact.address), contact.address_key} == {
+        contact.address_key
+    }
 
 
-def _address_key(address: Any) -> str:
-    """Return the key of an address, "" for what is none."""
+def _parse_address_key(address: Any) -> str:
+    """Return the key of an address; "" if the value is not an address."""
     try:
         return email_address.parse(address).key
     except (AddressError, AttributeError):

@@ -20,9 +20,10 @@ from repermit.i18n.lazy_text import LazyText
 
 @dataclass(frozen=True, kw_only=True)
 class Cosigned:
-    """That the entries up to `seq` lay in the record at `at`, as the witness `by` says.
+    """A witness's cosignature: the entries up to `seq` were in the record at `at`.
 
-    `origin` is the name of the record that the witness knew.
+    - `origin`: the name under which the witness knows the record.
+    - `by`: the witness.
     """
 
     seq: int
@@ -31,15 +32,18 @@ class Cosigned:
     by: WitnessKey
 
 
-def cosigned_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
+def check_cosigned_checkpoints(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield the faults of a proof's cosigned checkpoints, except who cosigned them.
 
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
     """
     checkpoint = Checkpoint.from_json(document["checkpoint"])
     first = document["statement"]["entries"][0]["entry"]["seq"]
-    for one, cosigned in read_cosigned(document, {"note", "path"}):
-        path = {"earlier": {"seq": cosigned.seq, "root": cosigned.root}, "path": one["path"]}
+    for shown_checkpoint, cosigned in read_cosigned(document, {"note", "path"}):
+        path = {
+            "earlier": {"seq": cosigned.seq, "root": cosigned.root},
+            "path": shown_checkpoint["path"],
+        }
         if not stored_tree.verify_consistency_proof(path, checkpoint):
             yield LazyText(
                 "the checkpoint does not go on from the one that is cosigned, at %(seq)s",
@@ -50,27 +54,28 @@ def cosigned_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
                 "what is cosigned, at %(seq)s, has none of its entries", seq=str(cosigned.seq)
             )
         else:
-            yield from cosigned_note_faults(document, cosigned)
+            yield from check_cosigned_note(document, cosigned)
 
 
 def read_cosigned(
     document: Mapping[str, Any], names: set[str]
 ) -> Iterator[tuple[Mapping[str, Any], Checkpoint]]:
-    """Yield what a document has under `cosigned`, and the checkpoint of each.
+    """Yield each object under a document's `cosigned`, with the checkpoint in its note.
 
-    Raises as `cosigned_faults` for one that has other names.
+    Raises the same errors as `check_cosigned_checkpoints` if an object has other names.
     """
-    shown = document.get("cosigned", [])
-    require(isinstance(shown, list) and ("cosigned" not in document or shown))
-    for one in shown:
-        require_names(one, names)
-        yield one, signed_checkpoint.read_note(one["note"])
+    checkpoints = document.get("cosigned", [])
+    require(isinstance(checkpoints, list) and ("cosigned" not in document or checkpoints))
+    for checkpoint in checkpoints:
+        require_names(checkpoint, names)
+        yield checkpoint, signed_checkpoint.read_note(checkpoint["note"])
 
 
-def cosigned_note_faults(document: Mapping[str, Any], cosigned: Checkpoint) -> Iterator[LazyText]:
-    """Yield what is wrong with the signature lines of a cosigned checkpoint.
+def check_cosigned_note(document: Mapping[str, Any], cosigned: Checkpoint) -> Iterator[LazyText]:
+    """Yield the faults of a cosigned checkpoint's signature lines.
 
-    One of a witness must be there, and one in the name of the document's own key must be its.
+    There must be a line of a witness. A line in the name of the document's key must be signed by
+    that key.
     """
     key = PublicKey.read(document["key"]) if "key" in document else None
     if not is_in_order(cosigned, key):
@@ -81,37 +86,37 @@ def cosigned_note_faults(document: Mapping[str, Any], cosigned: Checkpoint) -> I
 
 
 def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) -> list[Cosigned]:
-    """Return what these witnesses cosigned of a document that holds.
+    """Return the cosignatures of these witnesses in a valid document.
 
-    Raises ValueError where a cosignature names one of them and is not by it.
+    Raises ValueError if a cosignature names one of them and is not by it.
     """
     return [
         Cosigned(
-            seq=signed_checkpoint.read_note(one["note"]).seq,
-            origin=one["note"].partition("\n")[0],
+            seq=signed_checkpoint.read_note(shown_checkpoint["note"]).seq,
+            origin=shown_checkpoint["note"].partition("\n")[0],
             at=min(times),
             by=witness,
         )
-        for one in document.get("cosigned", ())
-        for witness in Note.read(one["note"]).signers(witnesses)
+        for shown_checkpoint in document.get("cosigned", ())
+        for witness in Note.read(shown_checkpoint["note"]).list_signers(witnesses)
         if isinstance(witness, WitnessKey)
-        and (times := cosigned_checkpoints.read_cosigned_times(one["note"], witness))
+        and (times := cosigned_checkpoints.read_cosigned_times(shown_checkpoint["note"], witness))
     ]
 
 
 def read_cosigners(document: Mapping[str, Any]) -> list[tuple[int, datetime, str]]:
-    """Return up to which entry a document says that it was cosigned, when and by whom.
+    """Return the entry, time and witness name of each cosignature that a document has.
 
-    No signature is verified, so that no key need be known.
+    No signature is verified, so no key is needed.
     """
     return [
         (
-            signed_checkpoint.read_note(one["note"]).seq,
+            signed_checkpoint.read_note(shown_checkpoint["note"]).seq,
             datetime.fromtimestamp(seconds, UTC),
             line.name,
         )
-        for one in document.get("cosigned", ())
-        for line in Note.read(one["note"]).signatures
+        for shown_checkpoint in document.get("cosigned", ())
+        for line in Note.read(shown_checkpoint["note"]).signatures
         if (seconds := read_cosigned_at(line.octets))
     ]
 
@@ -119,15 +124,15 @@ def read_cosigners(document: Mapping[str, Any]) -> list[tuple[int, datetime, str
 # --- Those stored in the database. ----------------------------------------------------------------
 
 
-def kept_cosignature_faults(witness: WitnessKey | None) -> Iterator[Fault]:
-    """Yield a fault for each cosigned checkpoint that is not of this record, or forged.
+def check_stored_cosignatures(witness: WitnessKey | None) -> Iterator[Fault]:
+    """Yield a fault for each stored cosigned checkpoint that is forged or of another record.
 
-    The chain must hold by itself. Without `witness` no cosignature is verified.
+    The chain must already be verified. Without `witness` no cosignature is verified.
     """
     for note in cosigned_checkpoints.read_notes():
         try:
             checkpoint = signed_checkpoint.read_note(note)
-            Note.read(note).signers([witness] if witness else [])
+            Note.read(note).list_signers([witness] if witness else [])
         except ValueError as error:
             yield Fault(0, How.CONTRADICTED, f"a cosigned checkpoint: {error}")
             continue

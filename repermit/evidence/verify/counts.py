@@ -27,19 +27,19 @@ TALLIED_UPTO = "tallied_upto"
 """The key of `meta` for the last entry whose answer or removal is tallied."""
 
 TALLIED_IN = "tallied_in"
-"""The fact under which a database keeps in which time zone it first counted days, and since when.
+"""The key of `meta` for the time zone in which the days of tallies were counted first.
 
-JSON: `after` is the entry after which that was, and `zone` its name, "" before the first count.
+JSON: `zone` is its name, "" before the first count; it counts for the entries after `after`.
 """
 
 TALLIED_AFTER = "tallied_after"
-"""What an entry `settings_changed` has that tells of days counted in another time zone since."""
+"""The name in an entry `settings_changed` for the entry after which another time zone counts."""
 
 
 def start_replay() -> Replay:
     """Return an empty replay for this database's tallies."""
     upto = Meta.read_number(TALLIED_UPTO) or 0
-    return Replay(tallied_upto=upto, zones=_known_zones(upto) or [])
+    return Replay(tallied_upto=upto, zones=_find_known_zones(upto) or [])
 
 
 def check_counts(replay: Replay) -> Iterator[Fault]:
@@ -50,28 +50,28 @@ def check_counts(replay: Replay) -> Iterator[Fault]:
     if tallies.upto and not Evidence.select().where(Evidence.seq == tallies.upto).exists():
         yield Fault(0, How.MISCOUNTED, "tally: up to which entry")
         return
-    if _known_zones(tallies.upto) is None:
+    if _find_known_zones(tallies.upto) is None:
         yield Fault(0, How.MISCOUNTED, "tally by day: in which time zone")
         return
-    standing, by_day = _read_tallies()
+    current, by_day = _read_tallies()
     for key, day in tallies.find_wrong_days(by_day):
         yield Fault(0, How.MISCOUNTED, f"tally by day: {key.list}, {key.turn}, {day}")
-    expected = _count_standing(tallies)
-    for key in sorted(standing.keys() | expected.keys()):
-        # What a proof said whose time is over is counted still.
-        if abs(standing[key] - expected[key]) > tallies.count_unknown(key):
+    expected = _count_last_turns(tallies)
+    for key in sorted(current.keys() | expected.keys()):
+        # A turn still counts when the entry's part `consent` was deleted at the end of its term.
+        if abs(current[key] - expected[key]) > tallies.count_unknown(key):
             yield Fault(0, How.MISCOUNTED, f"tally: {key.list}, {key.turn}")
 
 
-def tallied_zones() -> list[tuple[int, str]]:
-    """Return in which time zones days were counted, each after which entry, the first one first.
+def read_tallied_zones() -> list[tuple[int, str]]:
+    """Return the time zones in which days were counted, oldest first, as (after entry, zone).
 
-    "" stands for one that an earlier version did not keep. Raises ValueError if that is not known.
+    A zone is "" if an earlier version did not store it. Raises ValueError if they are not known.
     """
     try:
         first = json.loads(Meta.get(Meta.key == TALLIED_IN).value)
         zones = [(int(first["after"]), str(first["zone"]))]
-        for (text,) in _zone_changes().tuples():
+        for (text,) in _select_zone_changes().tuples():
             change = json.loads(text)
             zones.append((int(change[TALLIED_AFTER]), str(change["values"]["timezone"][1])))
         for _, zone in zones:
@@ -82,20 +82,20 @@ def tallied_zones() -> list[tuple[int, str]]:
     return zones
 
 
-def _known_zones(upto: int) -> list[tuple[int, str]] | None:
+def _find_known_zones(upto: int) -> list[tuple[int, str]] | None:
     """Return the zones if anything is tallied; None if they are not known."""
     try:
-        return tallied_zones() if upto else []
+        return read_tallied_zones() if upto else []
     except ValueError:
         return None
 
 
-def _zone_changes() -> Any:
-    """Return what entries say of days that were counted in another time zone since."""
+def _select_zone_changes() -> Any:
+    """Return a query for the entries that changed the time zone in which days are counted."""
     return (
         select_parts(EvidencePart.json, text=Value(f'"{TALLIED_AFTER}":'))
         .where(
-            # About nobody: the index of subjects finds them among a million answers.
+            # Without a subject: the index of subjects finds them among a million answers.
             Evidence.subject == "",
             Evidence.event == "settings_changed",
             Evidence.actor == "job",
@@ -105,20 +105,20 @@ def _zone_changes() -> Any:
 
 
 def _read_tallies() -> tuple[Counter[TallyKey], dict[TallyKey, Counter[str]]]:
-    """Return the tallies of who stands where now, and those by day."""
-    standing: Counter[TallyKey] = Counter()
+    """Return the tallies of people's current turns, and those by day."""
+    current: Counter[TallyKey] = Counter()
     by_day: dict[TallyKey, Counter[str]] = defaultdict(Counter)
     for row in list(Tally.select()):
         key = TallyKey(row.list, row.campaign, row.what)
         if row.day:
             by_day[key][row.day] += row.count
         else:
-            standing[key] += row.count
-    return standing, by_day
+            current[key] += row.count
+    return current, by_day
 
 
-def _count_standing(tallies: ExpectedTallies) -> Counter[TallyKey]:
-    """Count people by the last turn of each in a campaign."""
+def _count_last_turns(tallies: ExpectedTallies) -> Counter[TallyKey]:
+    """Count people by their last turn in each campaign."""
     query: Any = (
         Evidence.select(Evidence.campaign, Evidence.subject, Evidence.list, Evidence.seq)
         .where(
@@ -128,8 +128,8 @@ def _count_standing(tallies: ExpectedTallies) -> Counter[TallyKey]:
     )
     counts: Counter[TallyKey] = Counter()
     for _, rows in groupby(stream_rows(query), itemgetter(0, 1)):
-        turns = [row for row in rows if tallies.turn_of(row[3])]
+        turns = [row for row in rows if tallies.find_turn(row[3])]
         if turns:
             campaign, _, slug, seq = turns[-1]
-            counts[TallyKey(slug, campaign, tallies.turn_of(seq))] += 1
+            counts[TallyKey(slug, campaign, tallies.find_turn(seq))] += 1
     return counts

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from repermit.db.models.evidence import EvidenceHead
-from repermit.evidence.chain_reader import iter_rows, leaf_of
+from repermit.evidence.chain_reader import iter_rows, try_compute_leaf
 from repermit.evidence.entries import compute_chain_hash, is_hash
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Fault:
         return {"seq": self.seq, "how": str(self.how), "what": self.what}
 
 
-def mismatch(seq: int, what: str) -> Fault:
+def make_mismatch(seq: int, what: str) -> Fault:
     """Return the fault of data that entry `seq` contradicts; 0 if no entry accounts for it."""
     return Fault(seq, How.CONTRADICTED if seq else How.UNVOUCHED, what)
 
@@ -142,7 +142,7 @@ def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
 
 def fits(row: Row, place: int, before: str) -> bool:
     """Say whether a row is the original entry of a place, chained to the hash `before`."""
-    leaf = leaf_of({**row, "seq": place})
+    leaf = try_compute_leaf({**row, "seq": place})
     return leaf is not None and is_hash(before) and compute_chain_hash(before, leaf) == row["hash"]
 
 
@@ -157,26 +157,26 @@ def _diagnose_gap(row: Row, place: int, before: str) -> Fault:
 def _diagnose_edit(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
     """Return that an entry was edited, if the next entry still follows it."""
     following = next(iter_rows(after=place), None)
-    leaf = leaf_of(row)
+    leaf = try_compute_leaf(row)
     true_hash = compute_chain_hash(before, leaf) if leaf else ""
-    for entry_hash, what in ((row["hash"], ""), (true_hash, "its hash")):
+    for entry_hash, detail in ((row["hash"], ""), (true_hash, "its hash")):
         if following is None:
             follows = (head.seq, head.hash) == (place, entry_hash)
         else:
             follows = following["seq"] == place + 1 and fits(following, place + 1, entry_hash)
         if follows:
-            return Fault(place, How.EDITED, what)
+            return Fault(place, How.EDITED, detail)
     return None
 
 
 def _diagnose_move(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
     """Return that entries were inserted before the entry of a place, or that it was moved."""
-    pair = _find_entry_of(place, before)
+    pair = _find_fitting_entry(place, before)
     if pair is None:
         return None
     neighbour, entry = pair
     shift = entry["seq"] - place
-    last = _last_shifted(entry, shift)
+    last = _find_last_shifted(entry, shift)
     # The row at this place may belong after those entries, or where this place's entry is now.
     if fits(row, last["seq"] - shift + 1, last["hash"]) or fits(
         row, entry["seq"], neighbour["hash"]
@@ -187,7 +187,7 @@ def _diagnose_move(row: Row, place: int, before: str, head: EvidenceHead) -> Fau
     return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
 
 
-def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
+def _find_fitting_entry(place: int, before: str) -> tuple[Row, Row] | None:
     """Return the row before the one that fits a place, and that row."""
     for neighbour, entry in pairwise(iter_rows(after=place - 1)):
         if fits(entry, place, before):
@@ -195,7 +195,7 @@ def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
     return None
 
 
-def _last_shifted(entry: Row, shift: int) -> Row:
+def _find_last_shifted(entry: Row, shift: int) -> Row:
     """Return the last of the entries after `entry` that are shifted by as many places."""
     last = entry
     for following in iter_rows(after=entry["seq"]):

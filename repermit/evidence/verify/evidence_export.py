@@ -1,6 +1,6 @@
-"""An export of the evidence about a list: how it is checked offline. Pure.
+"""Checking an export of a list's evidence offline. Pure.
 
-docs/reference/proof-format.md tells third parties the same; the tests have two verifiers of theirs.
+The rules are in docs/reference/proof-format.md; the tests have two independent verifiers.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, BinaryIO
 
 from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, compute_chain_hash
 from repermit.evidence.merkle import Frontier
 from repermit.evidence.signed_checkpoint import read_stamped
 from repermit.evidence.signed_note import PublicKey
-from repermit.evidence.verify.cosignatures import cosigned_note_faults, read_cosigned
+from repermit.evidence.verify.cosignatures import check_cosigned_note, read_cosigned
 from repermit.evidence.verify.held_entry import (
     HASH,
-    held_faults,
-    leaf_of,
+    check_held_entry,
+    compute_proof_leaf,
+    format_entry_number,
+    iter_missing_parts,
     make_decoder,
-    missing_parts,
-    number_of,
     read_with_faults,
-    refusing_other_json,
+    refuse_invalid_json,
     require,
     require_entry,
     require_names,
-    require_once,
+    require_new_name,
 )
 from repermit.evidence.verify.json_stream import JsonStream
 from repermit.evidence.verify.outcomes import Outcomes
-from repermit.evidence.verify.signatures import checkpoint_names, signature_faults
-from repermit.evidence.verify.timestamps import stamp_faults
-from repermit.evidence.wordings_shown import wordings_in
+from repermit.evidence.verify.signatures import check_signature, get_checkpoint_names
+from repermit.evidence.verify.timestamps import check_stamp
+from repermit.evidence.wordings_shown import iter_wordings_in
 from repermit.i18n.lazy_text import LazyText
 
 FORMAT = "repermit-evidence/1"
@@ -49,7 +49,7 @@ EVENTS_BESIDE = frozenset(
         *("password_chosen", "password_changed", "second_step_set_up"),
     }
 )
-"""The entries of no list that an export has: keys, authorities, what was set, who could log in."""
+"""The events of entries without a list that an export has: keys, authorities, settings, users."""
 
 LARGEST = 2_000_000_000
 """Octets that an export may have; one of a million entries has some 1,200,000,000."""
@@ -64,9 +64,11 @@ _IS_EXPORT = re.compile(rb'"format":\s*"repermit-evidence/')
 class CheckedExport:
     """The result of checking an export: `faults` is empty if it holds.
 
-    `count` is of its entries, `first` the number of the first, `erased` of the parts that erasures
-    took; `absent` are the numbers of the entries that it does not have, as ranges, first and last.
-    `compared` is of the closed campaigns whose counts were compared with the entries.
+    - `count`: the number of its entries.
+    - `first`: the number of its first entry; 0 without entries.
+    - `erased`: the number of erased parts.
+    - `absent`: the ranges of entries that it lacks, each as first and last number.
+    - `compared`: the number of closed campaigns whose counts were compared with the entries.
     """
 
     faults: tuple[LazyText, ...]
@@ -79,24 +81,24 @@ class CheckedExport:
 
 
 def is_export(octets: bytes) -> bool:
-    """Say whether a file is meant to be an export of the evidence."""
-    # Within a text of it the quotation marks would be escaped.
+    """Say whether a file claims to be an export of the evidence."""
+    # Within a JSON string the quotation marks would be escaped.
     return _IS_EXPORT.search(octets) is not None
 
 
 def check_export(file: BinaryIO) -> CheckedExport:
-    """Check an export by itself: every entry, digest, leaf, signature and timestamp of it.
+    """Check an export by itself: every entry, digest, leaf, signature and timestamp.
 
-    The document that is returned has no `entries`: each is looked at as it is read, and let go.
+    The returned document has no `entries`, as each is checked while it is read and not kept.
     """
     entries = _Entries()
 
     def read() -> dict[str, Any]:
-        with refusing_other_json():
+        with refuse_invalid_json():
             return _read_members(file, entries)
 
     document, faults = read_with_faults(
-        read, lambda document: _faults(document, entries), form=FORMAT
+        read, lambda document: _check_document(document, entries), form=FORMAT
     )
     first = entries.leaves[0][0] if entries.leaves else 0
     absent = tuple(_find_absent([seq for seq, _ in entries.leaves], document))
@@ -121,9 +123,9 @@ def _find_absent(seqs: list[int], document: Mapping[str, Any]) -> Iterator[tuple
 
 def _read_members(file: BinaryIO, entries: _Entries) -> dict[str, Any]:
     document: dict[str, Any] = {}
-    stream = JsonStream(file, make_decoder(), most=LARGEST)
+    stream = JsonStream(file, make_decoder(), max_bytes=LARGEST)
     for name, value in stream.read_members({"entries", "leaves"}):
-        require_once(name, document)
+        require_new_name(name, document)
         if name == "entries":
             require(isinstance(value, Iterator))
             for record in value:
@@ -133,7 +135,7 @@ def _read_members(file: BinaryIO, entries: _Entries) -> dict[str, Any]:
 
 
 class _Entries:
-    """What an export's entries say, as far as it is compared with something else of it."""
+    """The data of an export's entries that are compared with the rest of the export."""
 
     def __init__(self) -> None:
         self.leaves: list[tuple[int, bytes]] = []
@@ -142,54 +144,55 @@ class _Entries:
         self.outcomes = Outcomes()
         self.faults: list[LazyText] = []
         self._last = 0
-        # Of each list the first entry that is about it.
+        # The first entry about each list.
         self._lists: dict[str, int] = {}
         self._erased: defaultdict[tuple[str, str, int], list[int]] = defaultdict(list)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Look at the next entry; raises for one of another form."""
-        self.faults += held_faults(record)
+        """Check the next entry; raises as `check_shape` for one of another form."""
+        self.faults += check_held_entry(record)
         entry = record["entry"]
         require_entry(entry, is_subject=lambda subject: isinstance(subject, str))
         seq = entry["seq"]
         if seq <= self._last:
-            self.faults.append(LazyText("entry %(seq)s is out of order", seq=number_of(entry)))
+            self.faults.append(
+                LazyText("entry %(seq)s is out of order", seq=format_entry_number(entry))
+            )
         else:
-            self.leaves.append((seq, bytes.fromhex(leaf_of(entry))))
+            self.leaves.append((seq, bytes.fromhex(compute_proof_leaf(entry))))
         self._last = max(self._last, seq)
         is_beside = entry["event"] == "erased" or (
             entry["list"] == "" and entry["event"] in EVENTS_BESIDE
         )
         if not is_beside:
             self._lists.setdefault(entry["list"], seq)
-        self.missing += [(*one, entry["subject"]) for one in missing_parts([record])]
-        for named in _named_by_erasure(record):
-            self._erased[named].append(seq)
+        self.missing += [(*part, entry["subject"]) for part in iter_missing_parts([record])]
+        for erased_part in _list_erased_parts(record):
+            self._erased[erased_part].append(seq)
         consent = record["parts"].get("consent", {}).get("content", {})
-        self.wordings.update(wordings_in(consent))
+        self.wordings.update(iter_wordings_in(consent))
         self.outcomes.add(entry, consent)
 
-    def faults_of_lists(self, slug: str) -> Iterator[LazyText]:
-        """Yield the first entry of each list that is not this one."""
+    def check_lists(self, slug: str) -> Iterator[LazyText]:
+        """Yield a fault for the first entry of each other list."""
         for other, seq in self._lists.items():
             if other != slug:
                 yield LazyText("entry %(seq)s is not about this list", seq=str(seq))
 
-    def faults_of_leaves(self, leaves: Sequence[str]) -> Iterator[LazyText]:
-        """Yield the entries whose leaf is not among all of these at its place."""
+    def check_leaves(self, leaves: Sequence[str]) -> Iterator[LazyText]:
+        """Yield a fault for each entry whose leaf is not at its place among the export's leaves."""
         for seq, leaf in self.leaves:
             if seq > len(leaves) or leaves[seq - 1] != leaf.hex():
                 yield LazyText(
                     "entry %(seq)s does not have the leaf that the export says", seq=str(seq)
                 )
 
-    def faults_of_erasures(self) -> Iterator[LazyText]:
-        """Yield which parts are gone without a later erasure that names them."""
+    def check_erasures(self) -> Iterator[LazyText]:
+        """Yield a fault for each part that is gone without a later erasure that names it."""
         for seq, name, subject in self.missing:
-            may = {subject, ""} if name in _ERASED_BY_TIME else {subject} - {""}
-            if not any(
-                later > seq for one in may for later in self._erased.get((one, name, seq), ())
-            ):
+            subjects = {subject, ""} if name in _ERASED_BY_TIME else {subject} - {""}
+            erasures = (self._erased.get((erased, name, seq), ()) for erased in subjects)
+            if not any(later > seq for later in chain.from_iterable(erasures)):
                 yield LazyText(
                     "entry %(seq)s: the part %(name)s is gone, and no erasure names it",
                     seq=str(seq),
@@ -197,50 +200,51 @@ class _Entries:
                 )
 
 
-def points_at(document: Mapping[str, Any], seqs: Collection[int]) -> dict[int, Checkpoint]:
-    """Return the checkpoints after these entries, as far as an export's leaves reach."""
-    frontier, chain_hash, found = Frontier(), NOTHING_BEFORE, {}
+def compute_checkpoints(
+    document: Mapping[str, Any], seqs: Collection[int]
+) -> dict[int, Checkpoint]:
+    """Return the checkpoint after each of these entries that an export has leaves for."""
+    frontier, chain_hash, checkpoints = Frontier(), NOTHING_BEFORE, {}
     for seq, leaf in enumerate(document["leaves"], start=1):
         frontier.add(bytes.fromhex(leaf))
         chain_hash = compute_chain_hash(chain_hash, leaf)
         if seq in seqs:
-            found[seq] = Checkpoint(seq, chain_hash, frontier.root().hex())
-    return found
+            checkpoints[seq] = Checkpoint(seq, chain_hash, frontier.root().hex())
+    return checkpoints
 
 
-def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[LazyText]:
-    """Yield what does not hold, in the order in which a reader would look."""
+def _check_document(document: dict[str, Any], entries: _Entries) -> Iterator[LazyText]:
+    """Yield the faults of an export, in the order in which a reader would check it."""
     require_names(document, _NAMES | (_OPTIONAL & document.keys()))
     require(document["format"] == FORMAT)
-    checkpoint, leaves = document["checkpoint"], document["leaves"]
-    require_names(checkpoint, checkpoint_names(document))
-    point = Checkpoint.from_json(checkpoint)
-    require(isinstance(document["list"], str) and point.seq > 0)
+    require_names(document["checkpoint"], get_checkpoint_names(document))
+    checkpoint, leaves = Checkpoint.from_json(document["checkpoint"]), document["leaves"]
+    require(isinstance(document["list"], str) and checkpoint.seq > 0)
     require(isinstance(leaves, list) and all(map(HASH.fullmatch, leaves)))
-    if len(leaves) != point.seq:
+    if len(leaves) != checkpoint.seq:
         yield LazyText("it does not have just one leaf for each entry up to its checkpoint")
         return
     yield from entries.faults
-    yield from entries.faults_of_leaves(leaves)
-    yield from entries.faults_of_lists(document["list"])
-    yield from entries.faults_of_erasures()
-    yield from entries.outcomes.faults(document.get("audiences", {}))
-    yield from _faults_of_wordings(document["wordings"], entries.wordings)
-    yield from signature_faults(document)
-    yield from _faults_of_leaves(document, point)
+    yield from entries.check_leaves(leaves)
+    yield from entries.check_lists(document["list"])
+    yield from entries.check_erasures()
+    yield from entries.outcomes.find_faults(document.get("audiences", {}))
+    yield from _check_wordings(document["wordings"], entries.wordings)
+    yield from check_signature(document)
+    yield from _check_checkpoints(document, checkpoint)
 
 
-def _named_by_erasure(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Yield whose parts an erasure names, which, and of which entries; "" is for anybody's."""
-    entry, told = record["entry"], record["parts"].get("consent", {}).get("content", {})
-    seqs, names = told.get("seqs"), told.get("parts")
-    may = entry["event"] == "erased" and (entry["subject"] or entry["actor"] == "job")
-    if may and isinstance(seqs, list) and isinstance(names, list):
+def _list_erased_parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Yield the parts that an erasure names, as (subject, part, entry); subject "" for anybody."""
+    entry, consent = record["entry"], record["parts"].get("consent", {}).get("content", {})
+    seqs, names = consent.get("seqs"), consent.get("parts")
+    may_erase = entry["event"] == "erased" and (entry["subject"] or entry["actor"] == "job")
+    if may_erase and isinstance(seqs, list) and isinstance(names, list):
         numbers = [seq for seq in seqs if type(seq) is int]
         yield from ((entry["subject"], str(name), seq) for name in names for seq in numbers)
 
 
-def _faults_of_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterator[LazyText]:
+def _check_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterator[LazyText]:
     for digest, content in wordings.items():
         if hashlib.sha256(content.encode()).hexdigest() != digest:
             yield LazyText("the wording %(digest)s does not have that digest", digest=digest)
@@ -250,25 +254,30 @@ def _faults_of_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterato
         )
 
 
-def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterator[LazyText]:
-    """Yield what of checkpoint, timestamps and cosignatures is over another record."""
+def _check_checkpoints(document: Mapping[str, Any], own: Checkpoint) -> Iterator[LazyText]:
+    """Yield the faults of checkpoint, timestamps and cosignatures that are over another record.
+
+    - `own`: the checkpoint of the export itself.
+    """
     key = PublicKey.read(document["key"]) if "key" in document else None
-    shown = document.get("timestamps", [])
-    require(isinstance(shown, list) and ("timestamps" not in document or shown))
-    stamped = [read_stamped(one["note"]) for one in shown]
-    cosigned = [one for _, one in read_cosigned(document, {"note"})]
-    points = points_at(document, {point.seq, *(one.seq for one in (*stamped, *cosigned))})
-    if points[point.seq] != point:
+    timestamps = document.get("timestamps", [])
+    require(isinstance(timestamps, list) and ("timestamps" not in document or timestamps))
+    stamped = [read_stamped(timestamp["note"]) for timestamp in timestamps]
+    cosigned = [checkpoint for _, checkpoint in read_cosigned(document, {"note"})]
+    seqs = {checkpoint.seq for checkpoint in (own, *stamped, *cosigned)}
+    computed = compute_checkpoints(document, seqs)
+    if computed[own.seq] != own:
         yield LazyText("its checkpoint is not that of its leaves")
-    for one, checkpoint in zip(shown, stamped, strict=True):
-        require_names(one, {"note", "reply"})
+    for timestamp, checkpoint in zip(timestamps, stamped, strict=True):
+        require_names(timestamp, {"note", "reply"})
         seq = str(checkpoint.seq)
-        if points.get(checkpoint.seq) != checkpoint:
+        if computed.get(checkpoint.seq) != checkpoint:
             yield LazyText("the timestamp at %(seq)s is over another record", seq=seq)
         else:
-            yield from stamp_faults(one, checkpoint, key)
-    for one in cosigned:
-        if points.get(one.seq) != one:
-            yield LazyText("what is cosigned at %(seq)s is another record", seq=str(one.seq))
+            yield from check_stamp(timestamp, checkpoint, key)
+    for checkpoint in cosigned:
+        if computed.get(checkpoint.seq) != checkpoint:
+            seq = str(checkpoint.seq)
+            yield LazyText("what is cosigned at %(seq)s is another record", seq=seq)
         else:
-            yield from cosigned_note_faults(document, one)
+            yield from check_cosigned_note(document, checkpoint)

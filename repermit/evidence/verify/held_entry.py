@@ -1,4 +1,4 @@
-"""Held entries, and the JSON of files that have them: numbers, names, types and digests. Pure."""
+"""Checking entries as proofs and exports hold them, and the JSON of these files. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any
 
 from repermit.errors import Refused
-from repermit.evidence.entries import PARTS, canonical, compute_part_digest
+from repermit.evidence.entries import PARTS, compute_part_digest, encode_canonical_json
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 
 # --- JSON. ----------------------------------------------------------------------------------------
 
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_LARGEST = 2**53 - 1
+_MAX_NUMBER = 2**53 - 1
 _SHOWN = 40
 
 
@@ -28,10 +28,12 @@ def read_with_faults(
     *,
     form: str,
 ) -> tuple[dict[str, Any], tuple[LazyText, ...]]:
-    """Return a document, and what is wrong with it; what is no document of a form is a fault.
+    """Return a document and its faults; a file that cannot be read is {} with one fault.
 
-    - `read`: returns it, as `read_document` does.
-    - `faults`: yields what does not hold; both may raise what a document of another form raises.
+    - `read`: returns the document, as `read_document` does.
+    - `faults`: yields its faults. Both may raise Refused, ValueError, LookupError, TypeError or
+      AttributeError for a document of another form.
+    - `form`: the expected format's name, for the fault.
     """
     try:
         document = read()
@@ -43,7 +45,7 @@ def read_with_faults(
     except _OtherForm as error:
         reason = error.said
     except (ValueError, LookupError, TypeError, AttributeError):
-        # Nobody could mend it by what Python says of it.
+        # Python's own message would not help a reader to repair the file.
         reason = LazyText("something in it is of another kind than there should be")
     return {}, (
         LazyText("it is not of the form %(format)s: %(reason)s", format=form, reason=reason),
@@ -51,30 +53,33 @@ def read_with_faults(
 
 
 class _OtherForm(ValueError):
-    """A file has another form than it should have; `said` is where, in words."""
+    """A file has another form than it should have; `said` says where, for people."""
 
     def __init__(self, said: LazyText) -> None:
         super().__init__(said)
         self.said = said
 
 
-def read_document(octets: bytes, *, most: int) -> dict[str, Any]:
-    """Return a document; raises Refused where it has more than `most` octets, and ValueError."""
-    if len(octets) > most:
-        raise Refused("it has more than %(most)s octets", most=most)
-    with refusing_other_json():
+def read_document(octets: bytes, *, max_bytes: int) -> dict[str, Any]:
+    """Return the JSON object of a file.
+
+    Raises Refused for a file of more than `max_bytes` octets, and ValueError for other content.
+    """
+    if len(octets) > max_bytes:
+        raise Refused("it has more than %(most)s octets", most=max_bytes)
+    with refuse_invalid_json():
         document: dict[str, Any] = make_decoder().decode(octets.decode())
     return document
 
 
 class _Decoder(json.JSONDecoder):
-    """Reads JSON in which no text has half of a character."""
+    """A JSON decoder that refuses lone surrogates, which are half of a character."""
 
     def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
         value, end = super().raw_decode(s, idx)
         if _SURROGATE.search(s, idx, end):
             try:
-                canonical(value).encode()
+                encode_canonical_json(value).encode()
             except UnicodeEncodeError:
                 raise _OtherForm(
                     LazyText("a text in it has half of a character (a lone surrogate)")
@@ -83,7 +88,7 @@ class _Decoder(json.JSONDecoder):
 
 
 def make_decoder() -> json.JSONDecoder:
-    """Return what reads JSON as a proof may have it."""
+    """Return a decoder for the JSON of proofs: no duplicate names, floats or large numbers."""
     return _Decoder(
         object_pairs_hook=_make_object,
         parse_constant=_refuse_constant,
@@ -93,8 +98,8 @@ def make_decoder() -> json.JSONDecoder:
 
 
 @contextmanager
-def refusing_other_json() -> Iterator[None]:
-    """Have it said of what is no JSON that it is none."""
+def refuse_invalid_json() -> Iterator[None]:
+    """Raise a fault for people if the block raises that something is not JSON."""
     try:
         yield
     except _OtherForm:
@@ -103,8 +108,8 @@ def refusing_other_json() -> Iterator[None]:
         raise _OtherForm(LazyText("it is no JSON")) from None
 
 
-def require_once(name: str, names: Collection[str]) -> None:
-    """Raise ValueError for a name that stands twice in an object."""
+def require_new_name(name: str, names: Collection[str]) -> None:
+    """Raise ValueError if a name is already among the names of its object."""
     if name in names:
         raise _OtherForm(LazyText("a name stands twice in one object"))
 
@@ -121,23 +126,20 @@ def _refuse_constant(constant: str) -> None:
 
 
 def read_number(text: str) -> int:
-    """Return a number as a proof may have it: an integer up to 2^53 - 1, in its one form.
-
-    Raises Refused.
-    """
-    if not _NUMBER.fullmatch(text) or abs(int(text)) > _LARGEST:
+    """Return an integer of at most 2^53 - 1 in canonical form; raises Refused for another one."""
+    if not _NUMBER.fullmatch(text) or abs(int(text)) > _MAX_NUMBER:
         raise Refused("%(number)s is no number that a proof may have", number=text[:_SHOWN])
     return int(text)
 
 
 def require(holds: object) -> None:
-    """Raise TypeError, for a document of another form, unless something holds."""
+    """Raise TypeError, as for a document of another form, unless a condition holds."""
     if not holds:
         raise TypeError
 
 
 def require_names(value: dict[str, Any], names: set[str]) -> None:
-    """Raise _OtherForm unless an object has just these names, so that nothing stands unchecked."""
+    """Raise _OtherForm unless an object has exactly these names, so that nothing is unchecked."""
     if value.keys() != names:
         found, expected = LazyJoin(tuple(sorted(value))), LazyJoin(tuple(sorted(names)))
         raise _OtherForm(
@@ -150,7 +152,7 @@ def require_names(value: dict[str, Any], names: set[str]) -> None:
 # --- Entries. -------------------------------------------------------------------------------------
 
 SUBJECT = re.compile(r"[0-9a-f]{32}")
-"""The number of a person; a salt has the same form."""
+"""The form of a subject's number, and of a salt."""
 
 HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -158,8 +160,8 @@ _ENTRY = {"seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS}
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 
 
-def held_faults(record: dict[str, Any]) -> Iterator[LazyText]:
-    """Yield what is wrong with a held entry's parts; raises for one of another form."""
+def check_held_entry(record: dict[str, Any]) -> Iterator[LazyText]:
+    """Yield the faults of an entry's parts; raises ValueError or TypeError for another form."""
     require_names(record, {"entry", "parts"})
     entry, parts = record["entry"], record["parts"]
     require_names(entry, _ENTRY)
@@ -168,44 +170,45 @@ def held_faults(record: dict[str, Any]) -> Iterator[LazyText]:
         is_salt = SUBJECT.fullmatch(part["salt"])
         if (
             not is_salt
-            or compute_part_digest(part["salt"], canonical(part["content"])) != entry[name]
+            or compute_part_digest(part["salt"], encode_canonical_json(part["content"]))
+            != entry[name]
         ):
             yield LazyText(
                 "entry %(seq)s: the part %(name)s does not have the digest that it holds",
-                seq=number_of(entry),
+                seq=format_entry_number(entry),
                 name=name,
             )
         require(isinstance(part["content"], dict))
 
 
 def require_entry(entry: Mapping[str, Any], *, is_subject: Callable[[str], object]) -> None:
-    """Raise TypeError unless the ten values of an entry are of their types."""
+    """Raise TypeError or ValueError unless the ten values of an entry have the right types."""
     require(type(entry["seq"]) is type(entry["campaign"]) is int)
     require(entry["seq"] > 0 and entry["campaign"] >= 0)
-    require_moment(entry["at"])
+    require_entry_time(entry["at"])
     require(is_subject(entry["subject"]))
     require(all(entry[name] == "" or HASH.fullmatch(entry[name]) for name in PARTS))
     require(all(isinstance(entry[name], str) for name in ("event", "list", "actor")))
 
 
-def require_moment(text: str) -> None:
-    """Raise TypeError or ValueError unless a text is a moment as `at` has it."""
+def require_entry_time(text: str) -> None:
+    """Raise TypeError or ValueError unless a text is a time in the form of an entry's `at`."""
     require(_AT.fullmatch(text) and datetime.fromisoformat(text))
 
 
-def missing_parts(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[int, str]]:
-    """Yield which parts some held entries had and have no longer, as (entry, part)."""
+def iter_missing_parts(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yield the parts that entries name but no longer hold, as (entry, part)."""
     for record in entries:
         for name in PARTS:
             if record["entry"][name] and name not in record["parts"]:
                 yield record["entry"]["seq"], name
 
 
-def leaf_of(entry: Mapping[str, Any]) -> str:
-    """Return the leaf of an entry whose time is text, as it stands in a proof."""
-    return hashlib.sha256(canonical(entry).encode()).hexdigest()
+def compute_proof_leaf(entry: Mapping[str, Any]) -> str:
+    """Return the leaf of an entry in a proof, where its time is text."""
+    return hashlib.sha256(encode_canonical_json(entry).encode()).hexdigest()
 
 
-def number_of(entry: Mapping[str, Any]) -> str:
-    """Return the number of an entry as it stands, which may be anything."""
+def format_entry_number(entry: Mapping[str, Any]) -> str:
+    """Return the number of an entry as text; the value may be anything, as it is unchecked."""
     return str(entry["seq"])

@@ -22,16 +22,14 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence.asked_subjects import digest_subjects, read_asked_subjects
 from repermit.evidence.chain_reader import fetch_rows, select_parts
-from repermit.evidence.verify.contacts import STATUS_EVENTS, newest_seq, quote_member
-from repermit.evidence.verify.diagnosis import Fault, How, mismatch
-from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, moment_text
-from repermit.evidence.verify.times import AHEAD, BEHIND, tolerance
-from repermit.rules.deadlines_and_reminders import (
-    latest_ask,
-)
+from repermit.evidence.verify.contacts import STATUS_EVENTS, find_newest_seq, quote_member
+from repermit.evidence.verify.diagnosis import Fault, How, make_mismatch
+from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, format_entry_time
+from repermit.evidence.verify.times import AHEAD, BEHIND, get_tolerance
+from repermit.rules.deadlines_and_reminders import latest_ask
 
 _MEMBERS = {"ask": "asked_at", "reminder": "reminded_at"}
-"""Under which names entries say when a mail of each kind was sent."""
+"""The names under which entries say when a mail of each kind was sent."""
 
 _KINDS = list(_MEMBERS)
 _ANSWERS = ("confirmed", "removed")
@@ -58,18 +56,20 @@ def _check_asks_after_removal() -> Iterator[Fault]:
     """Yield the removals after which an ask or a reminder was sent to the same person.
 
     A removal ends with the person's later Yes or sign-up, or the undo of the import that removed
-    them. A mail may begin while an answer waits to be recorded: see `tolerance`.
+    them. A mail may begin while an answer waits to be recorded: see `get_tolerance`.
     """
-    for number, subject, slug, started_at, sent_at in list(stream_rows(_mails_after_removal())):
-        # When it began decides: the server may take its time.
+    for number, subject, slug, started_at, sent_at in list(
+        stream_rows(_select_mails_after_removal())
+    ):
+        # The time at which sending began decides, as the server may reply late.
         started = parse_timestamp(started_at or sent_at)
         latest = max(started, parse_timestamp(sent_at) - BEHIND) if sent_at else started
-        entry = _status_entry(subject, slug, latest)
-        if entry and entry.event == "removed" and latest > entry.at + tolerance(entry.actor):
+        entry = _find_status_entry(subject, slug, latest)
+        if entry and entry.event == "removed" and latest > entry.at + get_tolerance(entry.actor):
             yield Fault(entry.seq, How.ASKED_AFTER_REMOVAL, f"mail {number}")
 
 
-def _mails_after_removal() -> Any:
+def _select_mails_after_removal() -> Any:
     """Return a fast query for mails that may have been sent after a removal of the same person."""
     removal: Any = Evidence.select(Value(1)).where(
         Evidence.subject == Contact.subject,
@@ -89,7 +89,7 @@ def _mails_after_removal() -> Any:
     )
 
 
-def _status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
+def _find_status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
     """Return the newest entry until a time that sets a subject's status on a list."""
     entry: Evidence | None = (
         Evidence.select()
@@ -111,8 +111,8 @@ def _check_asks_after_all_sent() -> Iterator[Fault]:
     for number, at in fetch_rows(Campaign.select(Campaign.id, Campaign.opened_at).where(is_open)):
         asks = Mail.select().where(Mail.campaign == number, Mail.kind == "ask")
         if asks.where(Mail.sent_at > parse_timestamp(at) + BEHIND).exists():
-            seq = newest_seq(Evidence.campaign == number, Evidence.event == "launched")
-            yield mismatch(seq, f"campaign {number}: opened_at")
+            seq = find_newest_seq(Evidence.campaign == number, Evidence.event == "launched")
+            yield make_mismatch(seq, f"campaign {number}: opened_at")
 
 
 # --- The number of asks of each campaign. ---------------------------------------------------------
@@ -124,13 +124,15 @@ def _check_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
     There may be fewer by the contacts that were deleted with an import undone since.
     """
     counts = {campaign: numbers for campaign, *numbers in _count_asks().tuples()}
-    undone = [*replay.undone_imports, *_imports_being_undone()]
+    undone = [*replay.undone_imports, *_iter_imports_being_undone()]
     for campaign, launch in replay.launches.items():
         count, there = counts.get(campaign, (0, 0))
-        fewest = launch.asked - sum(file.contacts for file in undone if _reduces(file, launch))
+        fewest = launch.asked - sum(
+            file.contacts for file in undone if _may_reduce_audience(file, launch)
+        )
         if count != there or not fewest <= there <= launch.asked:
-            what = f"campaign {campaign}: {launch.asked:,} were asked, and {there:,} are there"
-            yield Fault(launch.seq, How.CONTRADICTED, what)
+            detail = f"campaign {campaign}: {launch.asked:,} were asked, and {there:,} are there"
+            yield Fault(launch.seq, How.CONTRADICTED, detail)
         elif (
             launch.audience
             and there == launch.asked
@@ -139,7 +141,7 @@ def _check_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
             yield Fault(launch.seq, How.CONTRADICTED, f"campaign {campaign}: whom it asked")
 
 
-def _reduces(file: UndoneImport, launch: Launch) -> bool:
+def _may_reduce_audience(file: UndoneImport, launch: Launch) -> bool:
     """Say whether a launch may have asked people who came with a file that was undone later."""
     is_later = file.seq is None or file.seq > launch.seq
     return is_later and file.list == launch.list and file.imported_at < launch.at
@@ -147,16 +149,16 @@ def _reduces(file: UndoneImport, launch: Launch) -> bool:
 
 def _count_asks() -> Any:
     """Return a query for the number of asks per campaign, and of those to contacts of its list."""
-    there = (Contact.id == Mail.contact) & (Contact.list == Mail.list)
+    is_on_list = (Contact.id == Mail.contact) & (Contact.list == Mail.list)
     return (
         Mail.select(Mail.campaign, fn.COUNT(Mail.id), fn.COUNT(Contact.id))
-        .join(Contact, JOIN.LEFT_OUTER, on=there)
+        .join(Contact, JOIN.LEFT_OUTER, on=is_on_list)
         .where(Mail.kind == "ask", Mail.campaign.is_null(is_null=False))
         .group_by(Mail.campaign)
     )
 
 
-def _imports_being_undone() -> Iterable[UndoneImport]:
+def _iter_imports_being_undone() -> Iterable[UndoneImport]:
     tasks = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.UNDO_IMPORT)
     for task in list(tasks):
         record = Import.select(Import.at).where(Import.id == task.target).get()
@@ -172,8 +174,8 @@ def _check_deadlines(replay: Replay) -> Iterator[Fault]:
     rows: Any = Campaign.select(MailingList.slug, Campaign.deadline).join(MailingList)
     # The entry of a running launch is not appended yet.
     under_way = {(slug, format_timestamp(deadline)) for slug, deadline in rows.tuples()}
-    for (slug, told), seq in sorted(replay.told_deadlines.items(), key=itemgetter(1)):
-        known, deadline = replay.deadlines[slug], moment_text(told)
+    for (slug, text), seq in sorted(replay.answer_deadlines.items(), key=itemgetter(1)):
+        known, deadline = replay.deadlines[slug], format_entry_time(text)
         if known is not None and deadline not in known and (slug, deadline) not in under_way:
             yield Fault(seq, How.CONTRADICTED, "until when they could answer")
 
@@ -182,6 +184,7 @@ def _check_deadlines(replay: Replay) -> Iterator[Fault]:
 
 
 def _check_mails() -> Iterator[Fault]:
+    """Yield the mails whose list, state or times contradict each other or their campaign."""
     is_sent = Mail.state == _SENT
     query: Any = (
         Mail.select(
@@ -209,11 +212,11 @@ def _check_mails() -> Iterator[Fault]:
         )
         .order_by(Mail.id)
     )
-    for number, of_list, list_of_campaign, sent_at, *earliest, state, reason, code in list(
+    for number, mail_list, campaign_list, sent_at, *earliest, state, reason, code in list(
         stream_rows(query)
     ):
         says_sent = state == _SENT
-        if of_list != list_of_campaign:
+        if mail_list != campaign_list:
             yield Fault(0, How.UNVOUCHED, f"mail {number}: its list")
         if says_sent != bool(sent_at) or (says_sent and (reason or code >= _REFUSED)):
             yield Fault(0, How.UNVOUCHED, f"mail {number}: whether it was sent")
@@ -252,7 +255,7 @@ def _check_entries_of_mails() -> Iterator[Fault]:
             text=Value('"asked_at":"'),
         )
         .join_from(Evidence, Contact, on=(Contact.subject == Evidence.subject))
-        # By the subject, and mails by their contact: `+ 0` keeps other indexes from being used.
+        # The indexes of subjects and of mails' contacts are fastest; `+ 0` excludes the others.
         .join(MailingList, on=(MailingList.id == Contact.list + 0))
         .join_from(Contact, _ASK, JOIN.LEFT_OUTER, on=_is_of_entry(_ASK, "ask"))
         .join_from(Contact, _REMINDER, JOIN.LEFT_OUTER, on=_is_of_entry(_REMINDER, "reminder"))
@@ -263,15 +266,17 @@ def _check_entries_of_mails() -> Iterator[Fault]:
                 _agrees_on_time("asked_at", _ASK)
                 & _agrees_on_time("reminded_at", _REMINDER)
                 & _agrees(_NUMBER, _ASK.message_id)
-                & _agrees(_REPLY, _reply_of(_ASK))
+                & _agrees(_REPLY, _make_reply_text(_ASK))
             ),
         )
         .order_by(Evidence.seq)
     )
     for contact, subject, seq, at, campaign, text in list(stream_rows(query)):
         mails = _read_mails(contact, subject)
-        if what := _find_contradiction(json.loads(text), mails, parse_timestamp(at), campaign):
-            yield Fault(seq, How.CONTRADICTED, what)
+        if contradiction := _find_contradiction(
+            json.loads(text), mails, parse_timestamp(at), campaign
+        ):
+            yield Fault(seq, How.CONTRADICTED, contradiction)
 
 
 def _is_of_entry(mail: Any, kind: str) -> Any:
@@ -286,27 +291,27 @@ def _stands_in_entry(text: Any) -> Any:
 
 def _agrees(name: str, value: Any) -> Any:
     """Return SQL for whether an entry has this value for a name, or not the name."""
-    is_told = _stands_in_entry(Value(f'"{name}":"'))
-    return ~is_told | _stands_in_entry(quote_member(name, value))
+    has_name = _stands_in_entry(Value(f'"{name}":"'))
+    return ~has_name | _stands_in_entry(quote_member(name, value))
 
 
 def _agrees_on_time(name: str, mail: Any) -> Any:
     """Return SQL for whether an entry has a mail's time to the second, or says not yet."""
     beginning = Value(f'"{name}":"')
-    is_told = _stands_in_entry(beginning.concat(fn.COALESCE(_sent_second(mail), '"')))
-    is_later = fn.COALESCE(mail.sent_at, Evidence.at) >= Evidence.at
-    says_not_yet = _stands_in_entry(beginning.concat('"')) & is_later
-    return is_told | says_not_yet | ~_stands_in_entry(beginning)
+    has_time = _stands_in_entry(beginning.concat(fn.COALESCE(_make_sent_second(mail), '"')))
+    is_sent_later = fn.COALESCE(mail.sent_at, Evidence.at) >= Evidence.at
+    says_not_yet = _stands_in_entry(beginning.concat('"')) & is_sent_later
+    return has_time | says_not_yet | ~_stands_in_entry(beginning)
 
 
-def _sent_second(mail: Any) -> Any:
+def _make_sent_second(mail: Any) -> Any:
     """Return SQL for the time of a mail to the second, as in entries; null if not sent."""
     if is_postgresql(proxy.obj):
         return fn.TO_CHAR(fn.TIMEZONE("UTC", mail.sent_at), 'YYYY-MM-DD"T"HH24:MI:SS')
     return fn.SUBSTR(mail.sent_at, 1, _SECOND)
 
 
-def _reply_of(mail: Any) -> Any:
+def _make_reply_text(mail: Any) -> Any:
     """Return SQL for a server's reply as in entries."""
     status = Case(None, ((mail.reply_status == "", ""),), Value(" ").concat(mail.reply_status))
     return Value("").concat(mail.reply_code).concat(status)
@@ -329,7 +334,7 @@ def _read_mails(contact: int, subject: str) -> list[_SentMail]:
             campaign,
             kind,
             sent_at,
-            moment_text(sent_at)[:_SECOND],
+            format_entry_time(sent_at)[:_SECOND],
             number,
             " ".join(filter(None, (str(code or ""), status))),
         )
@@ -338,32 +343,33 @@ def _read_mails(contact: int, subject: str) -> list[_SentMail]:
 
 
 def _find_contradiction(
-    told: Mapping[str, Any], mails: Sequence[_SentMail], at: datetime, campaign: int
+    consent: Mapping[str, Any], mails: Sequence[_SentMail], at: datetime, campaign: int
 ) -> str:
-    """Return what an entry says about mails that is wrong; "" if nothing is.
+    """Return what an entry's part `consent` says wrongly about mails; "" if nothing.
 
     - `at`: the time of the entry.
     - A removal may mention an ask of another campaign than its own.
     """
     asks = [mail for mail in mails if mail.kind == "ask"]
-    is_of_campaign = "answer" in told or {mail.campaign for mail in asks} == {campaign}
+    is_of_campaign = "answer" in consent or {mail.campaign for mail in asks} == {campaign}
     for kind, name in _MEMBERS.items():
-        second = moment_text(told.get(name))[:_SECOND]
+        second = format_entry_time(consent.get(name))[:_SECOND]
         own = [mail for mail in mails if mail.kind == kind]
         if is_of_campaign:
             own = [mail for mail in own if mail.campaign == campaign]
         if second and not any(mail.second == second for mail in own):
             return f"when this person was sent the {kind}"
         sent = [mail.sent_at for mail in own if mail.sent_at]
-        says_not_yet = name in told and not second and is_of_campaign
+        says_not_yet = name in consent and not second and is_of_campaign
         if says_not_yet and any(sent_at < at - BEHIND for sent_at in sent):
             return f"that this person was not sent the {kind}"
-    is_there = any(
-        told.get(_NUMBER, mail.number) == mail.number and told.get(_REPLY, mail.reply) == mail.reply
+    has_ask = any(
+        consent.get(_NUMBER, mail.number) == mail.number
+        and consent.get(_REPLY, mail.reply) == mail.reply
         for mail in asks
     )
-    is_told = _NUMBER in told or _REPLY in told
-    return "the ask's Message-ID, or the reply" if is_told and not is_there else ""
+    names_ask = _NUMBER in consent or _REPLY in consent
+    return "the ask's Message-ID, or the reply" if names_ask and not has_ask else ""
 
 
 # --- The time to answer before a removal for silence. ---------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether an export shows what became of everybody whom each campaign asked. Pure."""
+"""Checking that an export shows the outcome of everybody whom its campaigns asked. Pure."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from repermit.i18n.lazy_text import LazyText
 
 _OPEN = "unconfirmed"
 _SILENCE = "no_response"
-_STANDING = {"confirmed": "confirmed", "customer": "customer", "added": _OPEN}
-_TOLD = ("removed", "import_undone", "sign_up_undone", "opted_out")
+_STATUS_BY_EVENT = {"confirmed": "confirmed", "customer": "customer", "added": _OPEN}
+_EVENTS_WITH_OUTCOME = ("removed", "import_undone", "sign_up_undone", "opted_out")
 
 
 @dataclass
 class _Campaign:
-    """A launch: its entry, how many it asks, and the digest of whom, None in older entries.
+    """A launched campaign.
 
-    - `deadline`: what the launch or the last extension set; None where that tells none.
-    - `deleted`: how many people at most went since with files that were taken back.
-    - `counts`: what `closed` counts, `fates` how everybody stood by then; None while it runs.
+    - `seq`: the entry of the launch.
+    - `asked`: the number of people it asked.
+    - `audience`: the digest of their subjects; None in older entries.
+    - `deadline`: as set by the launch or the last extension; None if that entry has none.
+    - `deleted`: the maximum number of them deleted since with undone imports.
+    - `closed`: the entry of the closing; 0 while the campaign runs.
+    - `counts`: the counts in that entry.
+    - `outcomes`: everybody's outcome at that time, by subject.
     """
 
     seq: int
@@ -35,78 +40,85 @@ class _Campaign:
     deleted: int = 0
     closed: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
-    fates: Mapping[str, str | None] = field(default_factory=dict)
+    outcomes: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Outcomes:
-    """What an export's entries tell of campaigns, in their order, and of how people stand.
+    """The campaigns and people's outcomes, folded from an export's entries in their order.
 
-    How somebody stands is a status, or the reason of a removal; None where no part tells it any
-    more, for whom the taking back of a file deleted, and for who came back after an erasure: what
-    was asked of them stands as it was.
+    An outcome is a status, or the reason of a removal. It is None (unknown) if the part that says
+    it was erased, if an undone import deleted the contact, and if the person came back after an
+    erasure.
     """
 
     def __init__(self) -> None:
         self._campaigns: dict[int, _Campaign] = {}
-        self._fates: dict[str, str | None] = {}
+        self._outcomes: dict[str, str | None] = {}
         self._erased: set[str] = set()
-        self._not_until_deadline: list[int] = []
+        self._early_silences: list[int] = []
 
     def add(self, entry: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
-        """Hear the next entry, and the content of its part `consent`, {} where that was erased."""
+        """Apply the next entry.
+
+        - `consent`: the content of its part `consent`; {} if that was erased.
+        """
         event, subject = entry["event"], entry["subject"]
         campaign = self._campaigns.get(entry["campaign"])
         if subject:
-            self._hear_of(subject, event, consent)
-            last = campaign.deadline if campaign else None
-            told = _text(consent, "deadline") if _text(consent, "reason") == _SILENCE else None
-            if last and told and not last == told <= entry["at"]:
-                self._not_until_deadline.append(entry["seq"])
+            self._apply_event(subject, event, consent)
+            expected = campaign.deadline if campaign else None
+            is_silence = _read_text(consent, "reason") == _SILENCE
+            deadline = _read_text(consent, "deadline") if is_silence else None
+            if expected and deadline and not expected == deadline <= entry["at"]:
+                self._early_silences.append(entry["seq"])
         elif event == "launched" and type(consent.get("asked")) is int:
             self._campaigns[entry["campaign"]] = _Campaign(
                 entry["seq"],
                 consent["asked"],
-                _text(consent, "audience"),
-                _text(consent, DEADLINE_NAMES[event]),
+                _read_text(consent, "audience"),
+                _read_text(consent, DEADLINE_NAMES[event]),
             )
         elif event == "extended" and campaign:
-            campaign.deadline = _text(consent, DEADLINE_NAMES[event])
+            campaign.deadline = _read_text(consent, DEADLINE_NAMES[event])
         elif event == "import_undone" and type(consent.get("contacts")) is int:
-            for one in self._campaigns.values():
-                one.deleted += consent["contacts"]
+            for earlier in self._campaigns.values():
+                earlier.deleted += consent["contacts"]
         elif event == "closed" and campaign and _is_count(consent.get("counts")):
             campaign.closed, campaign.counts = entry["seq"], consent["counts"]
-            campaign.fates = dict(self._fates)
+            campaign.outcomes = dict(self._outcomes)
 
     def count_closed(self) -> int:
-        """Return how many campaigns have counts that `faults` compares."""
-        return sum(1 for one in self._campaigns.values() if one.closed and one.audience)
+        """Return the number of campaigns whose counts `find_faults` compares."""
+        campaigns = self._campaigns.values()
+        return sum(1 for campaign in campaigns if campaign.closed and campaign.audience)
 
-    def _hear_of(self, subject: str, event: str, consent: Mapping[str, Any]) -> None:
-        fate = None
-        if event in _STANDING:
-            fate = _STANDING[event]
-        elif event in _TOLD:
-            fate = _text(consent, "reason") or _text(consent, "status")
+    def _apply_event(self, subject: str, event: str, consent: Mapping[str, Any]) -> None:
+        outcome = None
+        if event in _STATUS_BY_EVENT:
+            outcome = _STATUS_BY_EVENT[event]
+        elif event in _EVENTS_WITH_OUTCOME:
+            outcome = _read_text(consent, "reason") or _read_text(consent, "status")
         elif event != "erased":
             return
         elif "imported_at" not in consent:
             self._erased.add(subject)
             return
-        self._fates[subject] = None if subject in self._erased else fate
+        self._outcomes[subject] = None if subject in self._erased else outcome
 
-    def faults(self, audiences: Mapping[str, Any]) -> Iterator[LazyText]:
-        """Yield what does not add up.
+    def find_faults(self, audiences: Mapping[str, Any]) -> Iterator[LazyText]:
+        """Yield the faults of audiences, counts and deadlines.
 
-        - `audiences`: whom each campaign asked, as the export says, by the campaign's number.
+        - `audiences`: the export's subjects that each campaign asked, by the campaign's number.
         """
-        for seq in self._not_until_deadline:
+        for seq in self._early_silences:
             yield LazyText(
                 "entry %(seq)s tells a silence that was not until the deadline that was set last",
                 seq=str(seq),
             )
-        known = {str(number) for number, one in self._campaigns.items() if one.audience}
-        require(audiences.keys() <= known)
+        with_audience = {
+            str(number) for number, launch in self._campaigns.items() if launch.audience
+        }
+        require(audiences.keys() <= with_audience)
         for number, campaign in self._campaigns.items():
             asked = audiences.get(str(number))
             if campaign.audience:
@@ -115,11 +127,12 @@ class Outcomes:
                         "it does not say whom the campaign %(number)s asked", number=str(number)
                     )
                     continue
-                require(isinstance(asked, list) and all(isinstance(one, str) for one in asked))
+                require(isinstance(asked, list))
+                require(all(isinstance(subject, str) for subject in asked))
                 require(all(before < after for before, after in pairwise(asked)))
-                gone = campaign.asked - len(asked)
-                is_other = gone == 0 and digest_subjects(asked) != campaign.audience
-                if is_other or not 0 <= gone <= campaign.deleted:
+                missing = campaign.asked - len(asked)
+                is_other = missing == 0 and digest_subjects(asked) != campaign.audience
+                if is_other or not 0 <= missing <= campaign.deleted:
                     yield LazyText(
                         "entry %(seq)s: these are not the people whom it says were asked",
                         seq=str(campaign.seq),
@@ -130,8 +143,8 @@ class Outcomes:
                 yield from _find_wrong_sum(campaign)
 
 
-def _text(consent: Mapping[str, Any], name: str) -> str | None:
-    """Return a text that is told and not empty, else None."""
+def _read_text(consent: Mapping[str, Any], name: str) -> str | None:
+    """Return a text that is there and not empty, else None."""
     value = consent.get(name)
     return value if isinstance(value, str) and value else None
 
@@ -141,19 +154,19 @@ def _is_count(counts: Any) -> bool:
 
 
 def _find_wrong_counts(campaign: _Campaign, asked: list[str]) -> Iterator[LazyText]:
-    """Yield what `closed` counts otherwise than the entries."""
-    found = Counter(campaign.fates.get(subject, _OPEN) for subject in asked)
-    unknown = found.pop(None, 0) + campaign.asked - len(asked)
-    for fate in sorted({*campaign.counts, *filter(None, found)} - {""}):
-        told = campaign.counts.get(fate, 0)
-        if not found[fate] <= told <= found[fate] + unknown:
+    """Yield the counts in the entry of a closing that the other entries contradict."""
+    counted = Counter(campaign.outcomes.get(subject, _OPEN) for subject in asked)
+    unknown = counted.pop(None, 0) + campaign.asked - len(asked)
+    for outcome in sorted({*campaign.counts, *filter(None, counted)} - {""}):
+        stated = campaign.counts.get(outcome, 0)
+        if not counted[outcome] <= stated <= counted[outcome] + unknown:
             yield LazyText(
                 "entry %(seq)s counts %(told)s of those asked as %(fate)s, and the entries here "
                 "show %(found)s",
                 seq=str(campaign.closed),
-                told=told,
-                fate=fate,
-                found=found[fate],
+                told=stated,
+                fate=outcome,
+                found=counted[outcome],
             )
 
 

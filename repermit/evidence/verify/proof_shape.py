@@ -1,4 +1,4 @@
-"""The shapes and order of a proof, as docs/reference/proof-format.md has them. Pure."""
+"""Checking the shape and the order of a proof, see docs/reference/proof-format.md. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from repermit.evidence.proof_file import DEADLINE_NAMES, WORDINGS
 from repermit.evidence.verify.held_entry import (
     HASH,
     SUBJECT,
-    held_faults,
+    check_held_entry,
     require,
     require_entry,
-    require_moment,
+    require_entry_time,
 )
 from repermit.i18n.lazy_text import LazyText
 
-# The seals of an archive have the time at which that began.
+# The seals of an archive have the time at which the archive was begun.
 _AFTER_SEAL = timedelta(days=1)
-_SAID = {
+_ALLOWED_VALUES = {
     "confirmed": {"answer": {"yes"}, "basis": {"answer", "sign_up", "imported", "thin"}},
     "customer": {"basis": {"customer"}},
     "removed": {"answer": {"no"}},
 }
-"""What the part `consent` may say of an event, where it says it."""
+"""The values that the part `consent` may have by event, for names that it has."""
 
 _TEXTS = (
     *("answer", "method", "reason", "basis", "by", "file", "purpose", "note", "proof", "given_by"),
@@ -34,21 +34,21 @@ _TEXTS = (
     *("since", "list_name", "frequency", "privacy_url", "language", "status"),
     *WORDINGS,
 )
-"""The names in a part that the record is made from or that are shown in words: texts, if there."""
+"""The names in a part that must be texts, if they are there: the consent record shows them."""
 
 _OF_UNSEEN = ("frequency", "privacy_url", "language")
 
 
-def shape_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
-    """Yield what of a proof has another shape or contradicts itself.
+def check_shape(document: Mapping[str, Any]) -> Iterator[LazyText]:
+    """Yield the faults of a proof that contradicts itself.
 
-    Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
+    Raises ValueError, LookupError, TypeError or AttributeError for a proof of another form.
     """
     statement, seal = document["statement"], document["seal"]
     _require_statement(statement)
     entries = [*statement["entries"], seal]
-    for one in entries:
-        require_entry(one["entry"], is_subject=SUBJECT.fullmatch)
+    for record in entries:
+        require_entry(record["entry"], is_subject=SUBJECT.fullmatch)
     if "last" in document:
         require_entry(document["last"]["entry"], is_subject=_is_subject_or_none)
         require(document["last"]["parts"] == {})
@@ -56,29 +56,31 @@ def shape_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
     require(seal["entry"]["person"] == seal["entry"]["trace"] == "")
     for path in document["paths"].values():
         require(isinstance(path, list))
-    yield from campaign_faults(statement, seal)
-    sealed = _moment(seal["entry"])
-    for one in (*statement["entries"], *statement.get("campaign_entries", ())):
-        seq = str(one["entry"]["seq"])
-        if _moment(one["entry"]) - sealed > _AFTER_SEAL:
+    yield from check_campaign_entries(statement, seal)
+    sealed = _parse_time(seal["entry"])
+    for record in (*statement["entries"], *statement.get("campaign_entries", ())):
+        seq = str(record["entry"]["seq"])
+        if _parse_time(record["entry"]) - sealed > _AFTER_SEAL:
             yield LazyText("entry %(seq)s has a later time than the proof's own", seq=seq)
-        if not _fits(one):
+        if not _has_allowed_values(record):
             yield LazyText("entry %(seq)s says what its event cannot", seq=seq)
 
 
-def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> Iterator[LazyText]:
-    """Yield what is wrong with how a proof's campaigns were launched and extended.
+def check_campaign_entries(
+    statement: Mapping[str, Any], seal: Mapping[str, Any]
+) -> Iterator[LazyText]:
+    """Yield the faults of a proof's entries of launches and extensions.
 
-    Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
+    Raises ValueError, LookupError, TypeError or AttributeError for entries of another form.
     """
     entries, own = statement.get("campaign_entries", ()), statement["entries"]
-    campaigns = {one["entry"]["campaign"] for one in own} - {0}
+    campaigns = {record["entry"]["campaign"] for record in own} - {0}
     before = 0
-    for one in entries:
-        yield from held_faults(one)
-        entry, seq = one["entry"], str(one["entry"]["seq"])
+    for record in entries:
+        yield from check_held_entry(record)
+        entry, seq = record["entry"], str(record["entry"]["seq"])
         require_entry(entry, is_subject=_is_nobody)
-        require(one["parts"].keys() == {"consent"})
+        require(record["parts"].keys() == {"consent"})
         require(entry["person"] == entry["trace"] == "")
         is_own = entry["list"] == statement["list"] and entry["campaign"] in campaigns
         if entry["event"] not in DEADLINE_NAMES or not is_own:
@@ -86,38 +88,38 @@ def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> It
         if not before < entry["seq"] < seal["entry"]["seq"]:
             yield LazyText("entry %(seq)s is out of order", seq=seq)
         before = entry["seq"]
-    for one in own:
-        if not _was_silent_until_deadline(one, entries):
+    for record in own:
+        if not _was_silent_until_deadline(record, entries):
             yield LazyText(
                 "entry %(seq)s tells a silence that was not until the deadline that was set last",
-                seq=str(one["entry"]["seq"]),
+                seq=str(record["entry"]["seq"]),
             )
 
 
 def _was_silent_until_deadline(
-    one: Mapping[str, Any], campaign_entries: Iterable[Mapping[str, Any]]
+    record: Mapping[str, Any], campaign_entries: Iterable[Mapping[str, Any]]
 ) -> bool:
     """Say whether a removal for silence came after the deadline that was set last before it.
 
-    Any other entry, and a silence of whose campaign nothing is told, says nothing else.
+    True for any other entry, and if the proof has no entry of the campaign.
     """
-    entry, told = one["entry"], _consent_of(one)
+    entry, consent = record["entry"], _read_consent(record)
     before = [
         other
         for other in campaign_entries
         if other["entry"]["campaign"] == entry["campaign"] and other["entry"]["seq"] < entry["seq"]
     ]
-    if told.get("reason") != "no_response" or not told.get("deadline") or not before:
+    if consent.get("reason") != "no_response" or not consent.get("deadline") or not before:
         return True
-    require_moment(told["deadline"])
+    require_entry_time(consent["deadline"])
     name = DEADLINE_NAMES.get(before[-1]["entry"]["event"], "deadline")
-    return bool(_consent_of(before[-1]).get(name) == told["deadline"] <= entry["at"])
+    return bool(_read_consent(before[-1]).get(name) == consent["deadline"] <= entry["at"])
 
 
 def require_content(content: Any) -> None:
-    """Raise TypeError or AttributeError unless a part is an object with texts where there must be.
+    """Raise TypeError or AttributeError unless a part is an object with texts where required.
 
-    `null` says what absence says.
+    A name with `null` counts as absent.
     """
     require(all(isinstance(content.get(name), str | None) for name in _TEXTS))
     require(isinstance(content.get("sensitive"), bool | None))
@@ -150,8 +152,8 @@ def _is_nobody(subject: str) -> bool:
     return subject == ""
 
 
-def _consent_of(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = one["parts"].get("consent", {}).get("content", {})
+def _read_consent(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = record["parts"].get("consent", {}).get("content", {})
     return content
 
 
@@ -159,12 +161,12 @@ def _is_subject_or_none(subject: str) -> bool:
     return subject == "" or SUBJECT.fullmatch(subject) is not None
 
 
-def _moment(entry: Mapping[str, Any]) -> datetime:
+def _parse_time(entry: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(entry["at"])
 
 
-def _fits(one: Mapping[str, Any]) -> bool:
-    """Say whether an entry's part `consent` says what its event may."""
-    told = _consent_of(one)
-    may = _SAID.get(one["entry"]["event"], {})
-    return all(told.get(name) in {None, "", *values} for name, values in may.items())
+def _has_allowed_values(record: Mapping[str, Any]) -> bool:
+    """Say whether an entry's part `consent` has values that its event allows."""
+    consent = _read_consent(record)
+    allowed = _ALLOWED_VALUES.get(record["entry"]["event"], {})
+    return all(consent.get(name) in {None, "", *values} for name, values in allowed.items())

@@ -1,7 +1,7 @@
 """Replaying entries to what the tables should hold: a pure fold over the record.
 
-It holds the rows of campaigns, wordings, files and ticked steps, which are few, and tallies. What
-people should be the database compares itself, since there may be a million.
+It holds the tallies and the rows of campaigns, wordings, files and ticked steps, which are few. The
+database itself compares contacts with entries, since there may be a million.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from repermit.evidence.chain_reader import EntryPart, read_consent
 CAMPAIGN_ENDS = ("closed", "cancelled")
 TURN_EVENTS = ("confirmed", "removed")
 TAKEN_BACK = "whether it was taken back"
-"""How faults name the column of a file's undoing."""
+"""The name in faults for the time at which an import was undone."""
 
 UNDONE = "what was taken back"
-"""How faults name what an undoing of a file did, as the row of the file counts it."""
+"""The name in faults for the counts of what the undo of an import did."""
 
 _UNDONE_COUNTS = ("contacts", "restored", "suppressions")
 
@@ -47,9 +47,10 @@ class Expected(NamedTuple):
 
 @dataclass
 class ExpectedRow:
-    """A row that entries account for; `seq` is the entry that made it, 0 if none has yet.
+    """A row that entries account for.
 
-    `columns` are named as faults name them; "" is what a fault names by its row alone.
+    - `seq`: the entry that made it; 0 if none has yet.
+    - `columns`: by their names in faults; "" for a column that a fault names by its row alone.
     """
 
     seq: int = 0
@@ -57,7 +58,7 @@ class ExpectedRow:
 
 
 class WordingKey(NamedTuple):
-    """Which wording of a campaign; `revision` counts from 1."""
+    """The key of a campaign's wording; `revision` counts from 1."""
 
     campaign: int
     kind: str
@@ -66,9 +67,10 @@ class WordingKey(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """A launch: its entry, list and time, how many people it asked, and the digest of whom.
+    """A launch of a campaign.
 
-    Entries from before December 2026 have no digest.
+    - `asked`: the number of people it asked.
+    - `audience`: the digest of their subjects; "" in entries from before December 2026.
     """
 
     seq: int
@@ -79,9 +81,10 @@ class Launch(NamedTuple):
 
 
 class UndoneImport(NamedTuple):
-    """A file that was taken back, and how many contacts were deleted with it.
+    """An import that was undone.
 
-    `seq` is the entry that says so, None while the file is being taken back.
+    - `seq`: the entry of the undo; None while it is under way.
+    - `contacts`: the number of contacts that it deleted.
     """
 
     seq: int | None
@@ -91,21 +94,21 @@ class UndoneImport(NamedTuple):
 
 
 class Replay:
-    """What the entries that were applied say that the tables hold.
+    """The rows that the tables should hold according to the entries that were applied.
 
-    - `parts`: how many parts there are, by list, name, and whether they are about somebody.
-    - `imports`: by list and time of the import, of which `import_keys` has those of lists that are
-      gone, too; `steps`: by campaign, tool and step.
-    - `lists`: those that entries name; `deleted_lists`: those that are said to be gone, each with
-      the entry that says so.
-    - `deadlines`: those that campaigns of each list have had, None where not all are known.
-    - `told_deadlines`: those that answers and removals tell, by list, with the first to do so.
+    - `parts`: the number of parts by list, name, and whether the entry has a subject.
+    - `imports`: by list and time; `import_keys` also has the keys of deleted lists' imports.
+    - `steps`: by campaign, tool and step.
+    - `lists`: the lists that entries name.
+    - `deleted_lists`: the lists that were deleted, with the entry that says so.
+    - `deadlines`: all deadlines of each list's campaigns; None if not all are known.
+    - `answer_deadlines`: the first answer or removal that names a deadline, by list and deadline.
     """
 
     def __init__(self, *, tallied_upto: int, zones: Iterable[tuple[int, str]]) -> None:
         self.parts: Counter[tuple[str, str, bool]] = Counter()
         self.tallies = ExpectedTallies(tallied_upto, zones)
-        self.campaigns: dict[int, ExpectedRow] = defaultdict(_campaign_row)
+        self.campaigns: dict[int, ExpectedRow] = defaultdict(_make_campaign_row)
         self.wordings: dict[WordingKey, ExpectedRow] = {}
         self.imports: dict[tuple[str, str], ExpectedRow] = {}
         self.import_keys: set[tuple[str, str]] = set()
@@ -115,7 +118,7 @@ class Replay:
         self.launches: dict[int, Launch] = {}
         self.undone_imports: list[UndoneImport] = []
         self.deadlines: dict[str, set[str] | None] = defaultdict(set)
-        self.told_deadlines: dict[tuple[str, str], int] = {}
+        self.answer_deadlines: dict[tuple[str, str], int] = {}
 
     def apply_entry(self, row: _Row, parts: Mapping[str, EntryPart]) -> None:
         """Apply the next entry with its parts, by their names."""
@@ -124,17 +127,21 @@ class Replay:
             self.parts[row["list"], name, row["subject"] != ""] += 1
         self.tallies.apply_entry(row, parts)
         if row["event"] in TURN_EVENTS and "consent" in parts:
-            self._note_told_deadline(row, parts["consent"].json)
+            self._add_answer_deadline(row, parts["consent"].json)
         if apply := _APPLY.get(row["event"]):
             apply(self, row, read_consent(parts) or {})
 
     def launch_campaign(self, row: _Row, consent: _Consent) -> None:
         """Expect a campaign as it was frozen, with its wordings."""
-        campaign, seq, at = self.campaigns[row["campaign"]], row["seq"], moment_text(row["at"])
+        campaign, seq, at = (
+            self.campaigns[row["campaign"]],
+            row["seq"],
+            format_entry_time(row["at"]),
+        )
         campaign.seq = seq
         frozen = {name: consent[name] for name in _FROZEN if name in consent}
         frozen |= {"launched_at": at, "list": row["list"]}
-        self._note_deadline(row, consent.get("deadline"))
+        self._add_deadline(row, consent.get("deadline"))
         campaign.columns |= {name: Expected(seq, value) for name, value in frozen.items()}
         wordings = {
             "ask": consent.get("wordings", {}),
@@ -146,9 +153,9 @@ class Replay:
             self.launches[row["campaign"]] = Launch(seq, row["list"], at, asked, audience)
 
     def extend_campaign(self, row: _Row, consent: _Consent) -> None:
-        """Expect a campaign's later deadline, with the wordings that tell it."""
+        """Expect a campaign's later deadline, with the wordings that state it."""
         names = {"deadline": "to", "reminder_at": "reminder_at"}
-        self._note_deadline(row, consent.get("to"))
+        self._add_deadline(row, consent.get("to"))
         self.campaigns[row["campaign"]].columns |= {
             name: Expected(row["seq"], consent[key])
             for name, key in names.items()
@@ -157,17 +164,17 @@ class Replay:
         self._add_wordings(row, consent.get("wordings", {}))
 
     def add_reminder(self, row: _Row, consent: _Consent) -> None:
-        """Expect a campaign's reminder, with its wordings and those of asks still to leave."""
+        """Expect a campaign's reminder, with its wordings and those of asks not sent yet."""
         if "reminder_at" in consent:
             columns = self.campaigns[row["campaign"]].columns
             columns["reminder_at"] = Expected(row["seq"], consent["reminder_at"])
         self._add_wordings(row, consent.get("wordings", {}))
 
     def end_campaign(self, row: _Row, _: _Consent) -> None:
-        """Expect a campaign to be over, and since when."""
+        """Expect a campaign to have ended at the entry's time."""
         columns = self.campaigns[row["campaign"]].columns
         columns["state"] = Expected(row["seq"], row["event"])
-        columns["closed_at"] = Expected(row["seq"], moment_text(row["at"]))
+        columns["closed_at"] = Expected(row["seq"], format_entry_time(row["at"]))
 
     def add_import(self, row: _Row, consent: _Consent) -> None:
         """Expect a file that was imported."""
@@ -176,52 +183,52 @@ class Replay:
             TAKEN_BACK: Expected(0, ""),
             UNDONE: Expected(0, None),
         }
-        key = row["list"], moment_text(row["at"])
+        key = row["list"], format_entry_time(row["at"])
         self.imports[key] = ExpectedRow(row["seq"], columns)
         self.import_keys.add(key)
 
     def undo_import(self, row: _Row, consent: _Consent) -> None:
-        """Expect a file to be taken back."""
+        """Expect an import to be undone."""
         if row["subject"]:
             return
         key = row["list"], consent.get("imported_at", "")
         if key in self.imports:
             counts = {name: consent[name] for name in _UNDONE_COUNTS if name in consent}
             self.imports[key].columns |= {
-                TAKEN_BACK: Expected(row["seq"], moment_text(row["at"])),
+                TAKEN_BACK: Expected(row["seq"], format_entry_time(row["at"])),
                 UNDONE: Expected(row["seq"], (counts,)),
             }
         self.undone_imports.append(UndoneImport(row["seq"], *key, consent.get("contacts", 0)))
 
     def delete_list(self, row: _Row, _: _Consent) -> None:
-        """Expect a list to be gone, and its files with it."""
+        """Expect a list and its imports to be deleted."""
         self.deleted_lists[row["list"]] = row["seq"]
         self.imports = {key: file for key, file in self.imports.items() if key[0] != row["list"]}
 
     def add_list(self, row: _Row, _: _Consent) -> None:
-        """Expect a list, which may have the name of one that was deleted."""
+        """Expect a list; it may have the name of a deleted one."""
         self.deleted_lists.pop(row["list"], None)
 
     def set_step(self, row: _Row, consent: _Consent) -> None:
-        """Expect a step of handing over to be ticked, or not to be."""
+        """Expect a step of handing over to be ticked or unticked."""
         key = row["campaign"], consent.get("tool", ""), consent.get("step", "")
         self.steps.pop(key, None)
         if row["event"] == "handed_over":
-            ticked = Expected(row["seq"], (row["actor"], moment_text(row["at"])))
+            ticked = Expected(row["seq"], (row["actor"], format_entry_time(row["at"])))
             self.steps[key] = ExpectedRow(row["seq"], {"": ticked})
 
-    def _note_deadline(self, row: _Row, deadline: Any) -> None:
+    def _add_deadline(self, row: _Row, deadline: Any) -> None:
         known = self.deadlines[row["list"]]
         if not isinstance(deadline, str):
             self.deadlines[row["list"]] = None
         elif known is not None:
-            known.add(moment_text(deadline))
+            known.add(format_entry_time(deadline))
 
-    def _note_told_deadline(self, row: _Row, text: str) -> None:
-        # Found in the text: reading the JSON of a million takes many times as long.
+    def _add_answer_deadline(self, row: _Row, text: str) -> None:
+        # A search in the text, as parsing the JSON of a million entries takes many times as long.
         _, _, rest = text.partition(_DEADLINE)
-        if told := rest.partition('"')[0]:
-            self.told_deadlines.setdefault((row["list"], told), row["seq"])
+        if deadline := rest.partition('"')[0]:
+            self.answer_deadlines.setdefault((row["list"], deadline), row["seq"])
 
     def _add_wordings(self, row: _Row, wordings: Mapping[str, Mapping[str, str]]) -> None:
         for kind, by_language in wordings.items():
@@ -232,13 +239,13 @@ class Replay:
                 self.wordings[key] = ExpectedRow(row["seq"], {"": Expected(row["seq"], digest)})
 
 
-def _campaign_row() -> ExpectedRow:
-    # Which of its states a campaign is in comes and goes; that it is over an entry says.
+def _make_campaign_row() -> ExpectedRow:
+    # Entries only say that a campaign has ended; its other states change without an entry.
     return ExpectedRow(0, {"closed_at": Expected(0, ""), "state": Expected(0, "")})
 
 
-def moment_text(value: Any) -> str:
-    """Return a time as entries write it, "" for none; what is no time says so."""
+def format_entry_time(value: Any) -> str:
+    """Return a time as entries write it; "" for none, and a text that says so for another value."""
     if not value:
         return ""
     try:
@@ -263,9 +270,9 @@ _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
 
 # --- The tallies of answers and removals, also by day. --------------------------------------------
 
-# A tally counts the people of a list and campaign by turn: Yes, No or why they were removed. Two
-# things are not certain: which turn an entry was whose proof has ended since, and on which day it
-# was where an earlier version did not keep the time zone. So tallies have bounds.
+# A tally counts the people of a list and campaign by turn: Yes, No, or the reason of a removal.
+# Two things may be unknown: the turn of an entry whose part `consent` was deleted at the end of its
+# term, and the day if an earlier version did not store the time zone. So tallies have bounds.
 
 _UNDO_EVENTS = ("import_undone", "sign_up_undone")
 _TURNS = ("", "yes", "no", "withdrawn", "no_response", "bounce", "complaint", "request")
@@ -275,7 +282,7 @@ _MINUTE = len("2026-03-02T09:00")
 
 
 class TallyKey(NamedTuple):
-    """What tallies are kept by; `turn` is the column `what` of Tally."""
+    """The key of a tally; `turn` is the column `what` of Tally."""
 
     list: str
     campaign: int
@@ -290,9 +297,9 @@ class _Days(NamedTuple):
 
 
 class ExpectedTallies:
-    """The turns of the entries up to the one that is tallied last, `upto`.
+    """The turns of the entries up to `upto`, the last one that is tallied.
 
-    - `zones`: the time zones in which days were counted, each after which entry; "" if not known.
+    - `zones`: the time zones in which days were counted, as (after entry, zone); "" if not known.
     """
 
     def __init__(self, upto: int, zones: Iterable[tuple[int, str]]) -> None:
@@ -318,25 +325,25 @@ class ExpectedTallies:
         elif row["event"] in _UNDO_EVENTS:
             self._undo_turn(row, read_consent(parts) or {})
 
-    def turn_of(self, seq: int) -> str:
+    def find_turn(self, seq: int) -> str:
         """Return the turn of an entry that counts, else ""."""
         return _TURNS[self._turns[seq]]
 
     def count_unknown(self, key: TallyKey) -> int:
-        """Count the entries of a list and campaign that no longer say which turn they were."""
+        """Count the entries of a list and campaign whose turn is no longer known."""
         return self._unknown[key[:2]].total()
 
     def find_wrong_days(
-        self, kept: Mapping[TallyKey, Mapping[str, int]]
+        self, tallies: Mapping[TallyKey, Mapping[str, int]]
     ) -> Iterator[tuple[TallyKey, str]]:
         """Yield each key whose tallies by day cannot be right, with the first such day."""
-        for key in sorted({*kept, *self._counted}):
-            day = self._find_wrong_day(key, kept.get(key, {}))
+        for key in sorted({*tallies, *self._counted}):
+            day = self._find_wrong_day(key, tallies.get(key, {}))
             if day is not None:
                 yield key, day
 
     def _add_turn(self, row: Mapping[str, Any], consent: Mapping[str, Any] | None) -> None:
-        days = self._days_of(row["seq"], row["at"])
+        days = self._find_days(row["seq"], row["at"])
         if consent is None:
             self._unknown[row["list"], row["campaign"]][days] += 1
             return
@@ -354,34 +361,34 @@ class ExpectedTallies:
         at = consent.get("imported_at") or consent.get("confirmed_at", "")
         seq, campaign = self._undoable.pop((row["list"], row["subject"], at), (0, 0))
         if seq:
-            key = TallyKey(row["list"], campaign, self.turn_of(seq))
+            key = TallyKey(row["list"], campaign, self.find_turn(seq))
             self._turns[seq] = 0
-            self._undone[key][self._days_of(row["seq"], at)] += 1
+            self._undone[key][self._find_days(row["seq"], at)] += 1
 
-    def _days_of(self, seq: int, at: Any) -> _Days:
-        # Every offset is of whole minutes, and many a thousand entries are of the same one.
+    def _find_days(self, seq: int, at: Any) -> _Days:
+        # Time zones differ by whole minutes, and thousands of entries may share a minute (cache).
         minute = at[:_MINUTE] if isinstance(at, str) else at.replace(second=0, microsecond=0)
         place = bisect_left(self._afters, seq) - 1
-        return _days_of_minute(minute, self._zones[place] if place >= 0 else "")
+        return _find_days_of_minute(minute, self._zones[place] if place >= 0 else "")
 
-    def _find_wrong_day(self, key: TallyKey, kept: Mapping[str, int]) -> str | None:
+    def _find_wrong_day(self, key: TallyKey, tallies: Mapping[str, int]) -> str | None:
         """Return the first day whose tally, or whose sum up to there, is out of its bounds."""
         counted, undone, unknown = self._counted[key], self._undone[key], self._unknown[key[:2]]
-        certain, possible, taken_off = map(_ByDay, (counted, counted + unknown, undone))
+        certain, possible, undone_by_day = map(_ByDay, (counted, counted + unknown, undone))
         total = 0
-        for day in sorted({*kept, *chain.from_iterable(chain(counted, undone, unknown))}):
-            count = kept.get(day, 0)
+        for day in sorted({*tallies, *chain.from_iterable(chain(counted, undone, unknown))}):
+            count = tallies.get(day, 0)
             total += count
-            for by_day in (certain, possible, taken_off):
-                by_day.go_on_to(day)
+            for by_day in (certain, possible, undone_by_day):
+                by_day.move_to(day)
             is_in_bounds = (
-                certain.on_day - taken_off.may_be_on_day
+                certain.on_day - undone_by_day.may_be_on_day
                 <= count
-                <= possible.may_be_on_day - taken_off.on_day
+                <= possible.may_be_on_day - undone_by_day.on_day
             ) and (
-                certain.up_to_day - taken_off.may_be_up_to_day
+                certain.up_to_day - undone_by_day.may_be_up_to_day
                 <= total
-                <= possible.may_be_up_to_day - taken_off.up_to_day
+                <= possible.may_be_up_to_day - undone_by_day.up_to_day
             )
             if not is_in_bounds:
                 return day
@@ -389,9 +396,9 @@ class ExpectedTallies:
 
 
 class _ByDay:
-    """Counts of what was on some day, gone through from day to day.
+    """Counts by day, read day by day.
 
-    How many there are on a day, and up to it, for certain; and how many there may be.
+    It has the certain and the maximum number on the current day, and up to it.
     """
 
     def __init__(self, counts: Mapping[_Days, int]) -> None:
@@ -404,8 +411,8 @@ class _ByDay:
             self._only[first] += count if first == last else 0
         self.on_day = self.may_be_on_day = self.up_to_day = self.may_be_up_to_day = 0
 
-    def go_on_to(self, day: str) -> None:
-        """Go on to the next day."""
+    def move_to(self, day: str) -> None:
+        """Make a later day the current one."""
         self.may_be_up_to_day += self._first[day]
         self.may_be_on_day = self.may_be_up_to_day - self.up_to_day
         self.up_to_day += self._last[day]
@@ -413,7 +420,7 @@ class _ByDay:
 
 
 @lru_cache(maxsize=10_000)
-def _days_of_minute(minute: Any, zone: str) -> _Days:
+def _find_days_of_minute(minute: Any, zone: str) -> _Days:
     at = parse_timestamp(minute if isinstance(minute, datetime) else f"{minute}+00:00")
     if zone:
         day = at.astimezone(ZoneInfo(zone)).date().isoformat()

@@ -1,4 +1,4 @@
-"""Checking the signatures of proofs and checkpoints. Pure, except `first_disagreement`."""
+"""Checking the signatures of proofs and checkpoints. Pure, except `check_known_checkpoints`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _OPTIONAL: Mapping[str, frozenset[str]] = {
 }
 
 
-def optional_names(document: Mapping[str, Any]) -> frozenset[str]:
+def get_optional_names(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the names that a proof may have because of its format."""
     return _OPTIONAL.get(str(document.get("format")), frozenset())
 
 
-def checkpoint_names(document: Mapping[str, Any]) -> set[str]:
+def get_checkpoint_names(document: Mapping[str, Any]) -> set[str]:
     """Return the names that a proof's checkpoint must have."""
     return {"seq", "hash", "root"} | ({"note"} if "key" in document else set())
 
 
-def signature_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
-    """Yield what is wrong with the signature of a proof that has one, by the key that it names.
+def check_signature(document: Mapping[str, Any]) -> Iterator[LazyText]:
+    """Yield a fault if a proof that names a key is not signed by it.
 
     Raises TypeError for a document of another form.
     """
@@ -42,7 +42,7 @@ def signature_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
         raise TypeError
     try:
         key = PublicKey.read(document["key"])
-        is_signed = bool(signed_checkpoint.signers(_checkpoint(document), [key]))
+        is_signed = bool(signed_checkpoint.list_signers(_read_checkpoint(document), [key]))
     except ValueError:
         is_signed = False
     if not is_signed:
@@ -52,39 +52,39 @@ def signature_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
 def is_in_order(checkpoint: Checkpoint, key: PublicKey | None) -> bool:
     """Say whether a note has no wrong signature in the name of a document's key."""
     try:
-        signed_checkpoint.signers(checkpoint, [key] if key else [])
+        signed_checkpoint.list_signers(checkpoint, [key] if key else [])
     except ValueError:
         return False
     return True
 
 
-def signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[PublicKey]:
+def list_signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[PublicKey]:
     """Return the keys, of those given, that signed the checkpoint of a valid document."""
     try:
-        return signed_checkpoint.signers(_checkpoint(document), keys)
+        return signed_checkpoint.list_signers(_read_checkpoint(document), keys)
     except ValueError:
         return []
 
 
-def _checkpoint(document: Mapping[str, Any]) -> Checkpoint:
+def _read_checkpoint(document: Mapping[str, Any]) -> Checkpoint:
     fields = document["checkpoint"]
     return Checkpoint(fields["seq"], fields["hash"], fields["root"], fields.get("note", ""))
 
 
-# --- Several checkpoints that were kept elsewhere. ------------------------------------------------
+# --- Several checkpoints that were stored elsewhere. ----------------------------------------------
 
 
-def first_disagreement(kept: Sequence[Checkpoint]) -> Iterator[Fault]:
-    """Yield a fault for the first checkpoint, by its entry, with which a chain does not agree.
+def check_known_checkpoints(checkpoints: Sequence[Checkpoint]) -> Iterator[Fault]:
+    """Yield a fault for the first checkpoint, by its entry, that the chain does not agree with.
 
-    The chain must hold by itself, so that its tree is that of its entries.
+    The chain must already be verified, so that its tree matches its entries.
     """
     last = stored_tree.checkpoint().seq
-    for known in sorted(kept, key=lambda one: one.seq):
+    for known in sorted(checkpoints, key=lambda checkpoint: checkpoint.seq):
         if known.seq > last:
             yield Fault(last + 1, How.CUT, f"the checkpoint knows {known.seq}")
             return
         if not stored_tree.is_of_record(known):
-            what = f"at {known.seq} or before: the checkpoint says otherwise"
-            yield Fault(known.seq, How.REWRITTEN, what)
+            detail = f"at {known.seq} or before: the checkpoint says otherwise"
+            yield Fault(known.seq, How.REWRITTEN, detail)
             return

@@ -33,9 +33,9 @@ from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import Journal
 from repermit.evidence.chain_reader import fetch_rows, select_parts
 from repermit.evidence.verify.contacts import (
-    contact_fault,
+    find_newest_seq,
     has_later_contact,
-    newest_seq,
+    make_contact_fault,
     quote_member,
 )
 from repermit.evidence.verify.diagnosis import Fault, How
@@ -80,22 +80,24 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
     entries = Evidence.select(Evidence.list).where(Evidence.event == "suppressions_put_back")
     put_back = {slug for (slug,) in fetch_rows(entries)}
     others: _Fingerprints = defaultdict(set)
-    rows = map(_Removed._make, stream_rows(_removed_contacts()))
+    rows = map(_Removed._make, stream_rows(_select_removed_contacts()))
     for number, group in groupby(rows, attrgetter("number")):
         suppressions = list(group)
         contact = suppressions[0]
         if mac and len(suppressions) > 1:
-            others[contact.list].update(_fingerprints_of_others(suppressions, mac))
-        what = _find_difference(suppressions, mac)
-        if what and not has_later_contact(number, contact.subject, contact.address):
-            yield contact_fault(number, contact.subject, what, Evidence.event == "removed")
+            others[contact.list].update(_iter_other_fingerprints(suppressions, mac))
+        difference = _find_difference(suppressions, mac)
+        if difference and not has_later_contact(number, contact.subject, contact.address):
+            yield make_contact_fault(
+                number, contact.subject, difference, Evidence.event == "removed"
+            )
     yield from _check_suppressions_without_contact(put_back)
     if mac:
-        yield from _suppressed_on_list(mac, others, put_back)
+        yield from _check_list_suppressions(mac, others, put_back)
         yield from _check_deleted_suppressions(mac)
 
 
-def _removed_contacts() -> Any:
+def _select_removed_contacts() -> Any:
     is_named = (
         Contact.erased_at.is_null()
         | ~_erasure_says(Value('"whose":"'))
@@ -156,7 +158,7 @@ _Fingerprints = dict[int | None, set[str]]
 """Fingerprints of suppressed addresses by list, None for all lists."""
 
 
-def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: KeyedHash) -> Iterator[str]:
+def _iter_other_fingerprints(suppressions: Sequence[_Removed], mac: KeyedHash) -> Iterator[str]:
     """Yield the fingerprints under a removed contact's subject that are not of its address."""
     contact = suppressions[0]
     own = mac.digest(contact.address_key.encode()).hex()
@@ -166,7 +168,7 @@ def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: KeyedHash) ->
             yield row.fingerprint
 
 
-def _suppressed_on_list(
+def _check_list_suppressions(
     mac: KeyedHash, others: _Fingerprints, put_back: Collection[str]
 ) -> Iterator[Fault]:
     """Yield contacts that are not removed although their address is suppressed, by any subject.
@@ -176,7 +178,7 @@ def _suppressed_on_list(
     - `others`: fingerprints under subjects of removed contacts that are not of their address.
     - `put_back`: the lists whose suppressions were restored from a journal.
     """
-    for list_id, fingerprint in stream_rows(_suppressions_of_nobody_removed()):
+    for list_id, fingerprint in stream_rows(_select_suppressions_of_nobody_removed()):
         others[list_id].add(fingerprint)
     if not others:
         return
@@ -191,10 +193,10 @@ def _suppressed_on_list(
         fingerprint = mac.digest(address_key.encode()).hex()
         is_off_all = fingerprint in others[None] and status != "confirmed"
         if is_off_all or fingerprint in others[list_id]:
-            yield contact_fault(number, subject, "that it was not taken off")
+            yield make_contact_fault(number, subject, "that it was not taken off")
 
 
-def _suppressions_of_nobody_removed() -> Any:
+def _select_suppressions_of_nobody_removed() -> Any:
     # By the subject: `+ 0` keeps the index of the list from being used.
     same = (Contact.subject == Suppression.subject) & (Contact.list + 0 == Suppression.list)
     return (
@@ -205,21 +207,24 @@ def _suppressions_of_nobody_removed() -> Any:
 
 
 def _check_suppressions_without_contact(put_back: Collection[str]) -> Iterator[Fault]:
-    """Yield the suppressions of addresses never on the list, for another reason than entries say.
+    """Yield the suppressions of addresses never on the list that contradict their entries.
 
-    As long as each is kept since then: of whoever comes later with that address, and leaves, it
-    says why they left. One that is kept since a time of which nothing tells is yielded too.
+    The reason is compared if the time is the entry's: if a contact with that address comes and
+    leaves later, the suppression has the reason of that removal. A suppression whose time is in no
+    entry is yielded, too.
 
-    - `put_back`: the lists whose suppressions a journal brought back, with its own times.
+    - `put_back`: lists whose suppressions were restored from a journal, with the journal's times.
     """
     own = Evidence.subject == Suppression.subject
-    told = Evidence.alias()
-    is_told = fn.EXISTS(
-        told.select(Value(1)).where(told.subject == Suppression.subject, told.at == Suppression.at)
+    any_entry = Evidence.alias()
+    has_entry = fn.EXISTS(
+        any_entry.select(Value(1)).where(
+            any_entry.subject == Suppression.subject, any_entry.at == Suppression.at
+        )
     )
     query: Any = (
         Suppression.select(Suppression.id, Evidence.seq, Evidence.at == Suppression.at)
-        .join(Evidence, on=own & ((Evidence.at == Suppression.at) | ~is_told))
+        .join(Evidence, on=own & ((Evidence.at == Suppression.at) | ~has_entry))
         .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
         .where(
             Evidence.event == "suppressed",
@@ -230,30 +235,31 @@ def _check_suppressions_without_contact(put_back: Collection[str]) -> Iterator[F
         )
         .order_by(Evidence.seq)
     )
-    for number, seq, is_since in fetch_rows(query):
-        what = "why it is kept" if is_since else "since when it is kept"
-        yield Fault(seq, How.CONTRADICTED, f"suppression {number}: {what}")
+    for number, seq, has_entry_time in fetch_rows(query):
+        detail = "why it is kept" if has_entry_time else "since when it is kept"
+        yield Fault(seq, How.CONTRADICTED, f"suppression {number}: {detail}")
 
 
 def _check_deleted_suppressions(mac: KeyedHash) -> Iterator[Fault]:
     """Yield suppressions of addresses never on the list that are missing without a Yes."""
-    told: Any = select_parts(
+    recorded: Any = select_parts(
         Evidence.seq, Evidence.list, EvidencePart.json, text=Value('"whose":"')
     ).where(Evidence.event == "suppressed")
-    for slug, rows in groupby(sorted(told.tuples(), key=itemgetter(1)), itemgetter(1)):
-        whose = {json.loads(text)["whose"]: seq for seq, _, text in rows}
-        kept: Any = Suppression.select(Suppression.fingerprint).join(MailingList)
-        for some in chunks(sorted(whose), _CHUNK):
-            own = kept.where(MailingList.slug == slug, Suppression.fingerprint.in_(list(some)))
+    for slug, rows in groupby(sorted(recorded.tuples(), key=itemgetter(1)), itemgetter(1)):
+        seq_by_fingerprint = {json.loads(text)["whose"]: seq for seq, _, text in rows}
+        stored: Any = Suppression.select(Suppression.fingerprint).join(MailingList)
+        for batch in chunks(sorted(seq_by_fingerprint), _CHUNK):
+            own = stored.where(MailingList.slug == slug, Suppression.fingerprint.in_(list(batch)))
             for (fingerprint,) in own.tuples():
-                whose.pop(fingerprint, None)
-        for fingerprint in _agreed_since(mac, slug, whose) if whose else ():
-            whose.pop(fingerprint, None)
-        for seq in sorted(whose.values()):
+                seq_by_fingerprint.pop(fingerprint, None)
+        if seq_by_fingerprint:
+            for fingerprint in _select_confirmed(mac, slug, seq_by_fingerprint):
+                seq_by_fingerprint.pop(fingerprint, None)
+        for seq in sorted(seq_by_fingerprint.values()):
             yield Fault(seq, How.CONTRADICTED, "that an address is not to be asked again")
 
 
-def _agreed_since(mac: KeyedHash, slug: str, whose: Collection[str]) -> list[str]:
+def _select_confirmed(mac: KeyedHash, slug: str, fingerprints: Collection[str]) -> list[str]:
     """Return the fingerprints whose address is confirmed on a list by the person's own Yes."""
     query: Any = (
         Contact.select(Contact.address_key)
@@ -264,38 +270,38 @@ def _agreed_since(mac: KeyedHash, slug: str, whose: Collection[str]) -> list[str
             Contact.basis.in_(("answer", "sign_up")),
         )
     )
-    prints = (mac.digest(key.encode()).hex() for (key,) in stream_rows(query))
-    return [one for one in prints if one in whose]
+    confirmed = (mac.digest(key.encode()).hex() for (key,) in stream_rows(query))
+    return [fingerprint for fingerprint in confirmed if fingerprint in fingerprints]
 
 
 # --- Checking the journal of suppressions. --------------------------------------------------------
 
 
 def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
-    """Yield what the journal lacks, and whom it alone still knows; nothing without a journal.
+    """Yield the suppressions that the journal or the database lacks; none without a journal.
 
-    - `size`: octets that it had before the database was read as it is seen here. Who was suppressed
-      in between stands behind them, and in the database.
+    - `size`: the journal's octets before the database snapshot was taken. Later lines are ignored,
+      as the snapshot may lack their suppressions.
     """
     journal = proxy.obj.journal
     if journal is None:
         return
-    if what := find_journal_damage(journal, noted=_count_journalled()):
-        yield Fault(0, How.JOURNAL_CUT, what)
+    if damage := find_journal_damage(journal, noted=_count_journalled()):
+        yield Fault(0, How.JOURNAL_CUT, damage)
     yield from _check_journalled_suppressions(journal)
     if key is None:
         return
     for lost in find_lost_suppressions(key=key, size=size):
-        seq = newest_seq(Evidence.subject == lost.subject, Evidence.list == lost.list)
-        what = f"{lost.list}, line {lost.line} of the journal"
-        yield Fault(seq, How.SUPPRESSION_DELETED, what)
+        seq = find_newest_seq(Evidence.subject == lost.subject, Evidence.list == lost.list)
+        detail = f"{lost.list}, line {lost.line} of the journal"
+        yield Fault(seq, How.SUPPRESSION_DELETED, detail)
 
 
 def _count_journalled() -> int:
-    """Count the entries each of which came with a line of the journal that the database sealed.
+    """Count the entries that came with a line of the journal that the database sealed.
 
-    Those since the database was restored, or came from a version that sealed nothing, of which also
-    a launch may have been under way.
+    Only entries since the last restore, and since the upgrade from a version without seals. Without
+    such an upgrade launches count, too.
     """
     sealed_since = Meta.read_number(JOURNAL_SEALED_SINCE)
     since = [] if sealed_since is None else [Evidence.seq > sealed_since]
@@ -314,7 +320,7 @@ def _check_journalled_suppressions(journal: Journal) -> Iterator[Fault]:
     """
     if not is_only_sealed_journal(journal):
         return
-    since = _journalled_since()
+    since = _find_journal_start()
     query: Any = Suppression.select(
         Suppression.id,
         MailingList.slug,
@@ -324,24 +330,24 @@ def _check_journalled_suppressions(journal: Journal) -> Iterator[Fault]:
     ).join(MailingList, JOIN.LEFT_OUTER)
     if since is not None:
         query = query.where(Suppression.at > since)
-    noted: array[int] | None = None
+    journal_hashes: array[int] | None = None
     for number, slug, fingerprint, reason, at in stream_rows(query):
-        if noted is None:
-            noted = hash_journal_suppressions(journal)
-        mark = hash_suppression(
+        if journal_hashes is None:
+            journal_hashes = hash_journal_suppressions(journal)
+        suppression_hash = hash_suppression(
             format_timestamp(parse_timestamp(at)), slug or "", fingerprint, reason
         )
-        place = bisect_left(noted, mark)
-        if place == len(noted) or noted[place] != mark:
+        index = bisect_left(journal_hashes, suppression_hash)
+        if index == len(journal_hashes) or journal_hashes[index] != suppression_hash:
             yield Fault(0, How.JOURNAL_CUT, f"suppression {number} does not stand in it")
             return
 
 
-def _journalled_since() -> datetime | None:
-    """Return until when suppressions may stand in another journal, or in none; None for never."""
+def _find_journal_start() -> datetime | None:
+    """Return until when suppressions may be in another journal or in none; None if never."""
     entries = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.event == "restored")
-    moments = [entries.scalar()]
+    times = [entries.scalar()]
     if seq := Meta.read_number(JOURNAL_SEALED_SINCE):
         upgraded = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.seq <= seq)
-        moments.append(upgraded.scalar())
-    return max((parse_timestamp(at) for at in moments if at), default=None)
+        times.append(upgraded.scalar())
+    return max((parse_timestamp(at) for at in times if at), default=None)

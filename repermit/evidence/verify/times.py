@@ -1,4 +1,4 @@
-"""Whether the times of entries and rows have come, and those of entries follow one another."""
+"""Checking that no time is in the future, and that the times of entries are in order."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BEHIND_OF_PEOPLE = timedelta(minutes=10)
 """An entry of an answer has the time of its arrival, and may be appended this much later."""
 
 BEHIND = timedelta(hours=1)
-"""An entry of an admin or a job has the time of its beginning, and may come this much later."""
+"""An entry of an admin or a job has the time of its beginning, and may be this much later."""
 
 PEOPLE = ("person", "reader")
-"""The actors who answer, and wait for their turn; all else is an act of an admin or a job."""
+"""The actors who answer; every other actor is an admin or a job."""
 
-# Acts that have the time of their beginning, however long they take: reading a large file, or
-# launching, taking back and deciding on mails in doubt in steps that go on after a kill.
+# Acts whose entries have the time of the beginning, however long they take: reading a large file,
+# or launching, undoing and resolving in steps that continue after a kill.
 _LONG_ACTS = (
     "imported",
     "import_undone",
@@ -46,7 +46,7 @@ _LONG_ACTS = (
 )
 
 
-def tolerance(actor: str) -> timedelta:
+def get_tolerance(actor: str) -> timedelta:
     """Return how much earlier than the entries before it an actor's entry may be."""
     return BEHIND_OF_PEOPLE if actor in PEOPLE else BEHIND
 
@@ -54,7 +54,7 @@ def tolerance(actor: str) -> timedelta:
 class _LateEntry(NamedTuple):
     """An entry whose time is earlier than that of an entry before it.
 
-    `file` is the digest of the file that it names, "" for none; None if that is not held any more.
+    - `file`: the digest of the file that it names; "" for none; None if the part was erased.
     """
 
     seq: int
@@ -67,16 +67,17 @@ class _LateEntry(NamedTuple):
 
 
 class _LongAct(NamedTuple):
-    """An act that may take long: its entry, which comes last, and the file that this names.
+    """An act that may take long.
 
-    `file` is "" for none, and None while the act is under way.
+    - `seq`: its own entry, which comes last.
+    - `file`: the file that this entry names; "" for none; None while the act is under way.
     """
 
     seq: int
     file: str | None
 
     def has_part(self, entry: _LateEntry) -> bool:
-        """Say whether an entry of its time may be one of those that it makes of people."""
+        """Say whether an entry of the same time may be one that the act made about a contact."""
         files = entry.file, self.file
         is_of_file = "" not in files and (None in files or entry.file == self.file)
         return is_of_file and entry.seq <= self.seq
@@ -89,13 +90,13 @@ class EntryTimes:
     """
 
     def __init__(self, now: datetime | None) -> None:
-        self._latest_allowed = None if now is None else _database_value(now + AHEAD)
+        self._latest_allowed = None if now is None else _make_database_value(now + AHEAD)
         self._first: Any = None
         self._latest: Any = None
         self._late: list[_LateEntry] = []
 
     def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> Fault | None:
-        """Note the time of the next entry; return a fault if it is in the future."""
+        """Apply the next entry; return a fault if its time is in the future."""
         at = row["at"]
         if self._first is None:
             self._first = at
@@ -103,13 +104,13 @@ class EntryTimes:
             self._latest = at
             if self._latest_allowed is not None and at > self._latest_allowed:
                 return Fault(row["seq"], How.IN_THE_FUTURE, format_timestamp(parse_timestamp(at)))
-        elif parse_timestamp(self._latest) - parse_timestamp(at) > tolerance(row["actor"]):
+        elif parse_timestamp(self._latest) - parse_timestamp(at) > get_tolerance(row["actor"]):
             names = ("event", "list", "actor", "subject")
             values = {name: row[name] for name in names} | {"file": _read_file(row, parts)}
             self._late.append(_LateEntry(seq=row["seq"], at=parse_timestamp(at), **values))
         return None
 
-    def faults(self) -> Iterator[Fault]:
+    def find_faults(self) -> Iterator[Fault]:
         """Yield the entries whose time is too early for their place, once all are walked."""
         if not self._late:
             return
@@ -118,8 +119,8 @@ class EntryTimes:
         for late in self._late:
             at = format_timestamp(late.at)
             acts = long_acts[late.list, at, late.actor]
-            # A long act is its entry, and those of people that it makes before; not what they do
-            # themselves, nor what an admin does by hand. None is older than the record.
+            # Late are the entry of a long act and the entries about contacts that it made before.
+            # Answers and single acts of admins are not. No act is older than the record.
             is_act = not late.subject and late.event in _LONG_ACTS
             is_part = any(act.has_part(late) for act in acts)
             if late.actor in PEOPLE or late.at < earliest or not (is_act or is_part):
@@ -137,35 +138,40 @@ _PAST: Mapping[type[Table], tuple[str, ...]] = {
     HandedOver: ("at",),
     EvidenceTimestamp: ("stamped_at",),
 }
-"""The columns that tell when something happened."""
+"""The columns with the time of a past event."""
 
 
-def moments_to_come(now: datetime | None) -> Iterator[Fault]:
-    """Yield the columns of tables that tell of something later than the present time."""
+def check_future_times(now: datetime | None) -> Iterator[Fault]:
+    """Yield the columns that have a time in the future, one fault per table."""
     if now is None:
         return
     for table, names in _PAST.items():
         columns = [getattr(table, name) for name in names]
-        later = table.select(*columns).where(_any_after(columns, now + AHEAD)).limit(1).dicts()
+        later = (
+            table.select(*columns)
+            .where(_make_any_after_condition(columns, now + AHEAD))
+            .limit(1)
+            .dicts()
+        )
         for row in list(later):
             name = next(
                 name for name, at in row.items() if at and parse_timestamp(at) > now + AHEAD
             )
-            what = f"{table._meta.table_name}: {name}"  # noqa: SLF001  peewee's own way
-            yield Fault(0, How.IN_THE_FUTURE, what)
+            detail = f"{table._meta.table_name}: {name}"  # noqa: SLF001  peewee's own way
+            yield Fault(0, How.IN_THE_FUTURE, detail)
 
 
-def _any_after(columns: Sequence[Any], latest: datetime) -> Any:
+def _make_any_after_condition(columns: Sequence[Any], latest: datetime) -> Any:
     return reduce(or_, (column > latest for column in columns))
 
 
-def _database_value(at: datetime) -> Any:
-    """Return a time as the database gives it unread."""
+def _make_database_value(at: datetime) -> Any:
+    """Return a time as the database's driver gives it, without conversion."""
     return at if is_postgresql(proxy.obj) else format_timestamp(at)
 
 
 def _read_file(row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> str | None:
-    """Return the digest of the file that an entry names, "" for none, None if it is not held."""
+    """Return the digest of the file that an entry names; "" for none, None if it was erased."""
     consent = read_consent(parts)
     if consent is None:
         return None if row["consent"] else ""
@@ -173,7 +179,7 @@ def _read_file(row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> str | 
 
 
 def _find_long_acts() -> Mapping[tuple[str, str, str], list[_LongAct]]:
-    """Return the acts that may take long, done or under way, by list, beginning and actor."""
+    """Return the long acts, done or under way, by list, beginning and actor."""
     acts: dict[tuple[str, str, str], list[_LongAct]] = defaultdict(list)
     query: Any = Evidence.select(Evidence.seq, Evidence.list, Evidence.at, Evidence.actor).where(
         Evidence.event.in_(_LONG_ACTS), Evidence.subject == ""

@@ -27,7 +27,7 @@ from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.signatures import is_in_order
 from repermit.i18n.lazy_text import LazyText
 
-# --- Who vouches for one. -------------------------------------------------------------------------
+# --- The authority of a timestamp. ----------------------------------------------------------------
 
 
 class NamedBy(StrEnum):
@@ -44,17 +44,19 @@ def _read_token(
     authorities: Sequence[x509.Certificate],
     noted: Sequence[NotedAuthority],
 ) -> tuple[NamedBy, timestamp_token.Token]:
-    """Return who names the authority of a token, and what that says of a note.
+    """Return the token in a reply, and who names its authority.
 
-    - `noted`: the authorities that the record names.
+    - `note`: the note that the token must be over.
+    - `authorities`: those that the verifier or the settings name.
+    - `noted`: those that the record names.
 
-    Raises ValueError for one of another note, and if there are authorities and none vouches.
+    Raises ValueError for a token over another note, and if no known authority issued it.
     """
     if authorities:
         with suppress(ValueError):
             return NamedBy.GIVEN, timestamp_token.read_token(reply, note, authorities=authorities)
     at = timestamp_token.read_token(reply, note).at
-    known = [*authorities, *timestamp_authority.certificates_at(noted, at)]
+    known = [*authorities, *timestamp_authority.select_certificates(noted, at)]
     if noted and not known:
         raise ValueError("nobody vouches for it")
     token = timestamp_token.read_token(reply, note, authorities=known)
@@ -68,9 +70,10 @@ _NAMES = {"note", "path", "reply"}
 
 @dataclass(frozen=True, kw_only=True)
 class Stamp:
-    """That the entries up to `seq` lay in the record before `at`, as `by` says.
+    """A timestamp: the entries up to `seq` were in the record before `at`.
 
-    The signature of an authority that nobody names was not verified.
+    - `by`: the authority that says so.
+    - `named_by`: if NOBODY, its signature was not verified.
     """
 
     seq: int
@@ -79,23 +82,26 @@ class Stamp:
     named_by: NamedBy
 
 
-def timestamp_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
+def check_proof_timestamps(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield the faults of a proof's timestamps, except whether an authority vouches for them.
 
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
     """
     if "timestamps" not in document:
         return
-    checkpoint, shown = Checkpoint.from_json(document["checkpoint"]), document["timestamps"]
-    if not isinstance(shown, list) or not shown:
+    checkpoint, shown_timestamps = (
+        Checkpoint.from_json(document["checkpoint"]),
+        document["timestamps"],
+    )
+    if not isinstance(shown_timestamps, list) or not shown_timestamps:
         raise TypeError
     key = PublicKey.read(document["key"]) if "key" in document else None
     first = document["statement"]["entries"][0]["entry"]["seq"]
-    for one in shown:
-        if one.keys() != _NAMES:
+    for timestamp in shown_timestamps:
+        if timestamp.keys() != _NAMES:
             raise TypeError
-        stamped = signed_checkpoint.read_stamped(one["note"])
-        path = {"earlier": {"seq": stamped.seq, "root": stamped.root}, "path": one["path"]}
+        stamped = signed_checkpoint.read_stamped(timestamp["note"])
+        path = {"earlier": {"seq": stamped.seq, "root": stamped.root}, "path": timestamp["path"]}
         if not stored_tree.verify_consistency_proof(path, checkpoint):
             yield LazyText(
                 "the checkpoint does not go on from the one that has a timestamp, at %(seq)s",
@@ -104,48 +110,48 @@ def timestamp_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
         elif stamped.seq < first:
             yield LazyText("the timestamp at %(seq)s has none of its entries", seq=str(stamped.seq))
         else:
-            yield from stamp_faults(one, stamped, key)
+            yield from check_stamp(timestamp, stamped, key)
 
 
-def stamp_faults(
-    one: Mapping[str, Any], stamped: Checkpoint, key: PublicKey | None
+def check_stamp(
+    timestamp: Mapping[str, Any], stamped: Checkpoint, key: PublicKey | None
 ) -> Iterator[LazyText]:
-    """Yield what is wrong with a timestamp itself; `stamped` is the checkpoint in its note."""
+    """Yield the faults of one timestamp; `stamped` is the checkpoint in its note."""
     if not is_in_order(stamped, key):
         yield LazyText("a timestamp is of a checkpoint with a wrong signature")
-    elif not _is_of(one):
+    elif not _matches_note(timestamp):
         yield LazyText("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
 
 
-def _is_of(one: Mapping[str, Any]) -> bool:
+def _matches_note(timestamp: Mapping[str, Any]) -> bool:
     try:
-        timestamp_token.read_token(timestamps.decode(one["reply"]), one["note"])
+        timestamp_token.read_token(timestamps.decode(timestamp["reply"]), timestamp["note"])
     except ValueError:
         return False
     return True
 
 
-def stamps_of(
+def read_stamps(
     document: Mapping[str, Any],
     authorities: Sequence[x509.Certificate] = (),
     noted: Sequence[NotedAuthority] = (),
 ) -> list[Stamp]:
-    """Return what the timestamps of a proof that holds show, the earliest checkpoint first.
+    """Return the timestamps of a valid proof, the earliest checkpoint first.
 
-    Raises ValueError where none of `authorities`, or of those that a record has `noted`, vouches
-    for one, if there are any.
+    Raises ValueError for a timestamp by none of the `authorities` or those that the record has
+    `noted`, if there are any.
     """
-    return [_stamp(one, authorities, noted) for one in document.get("timestamps", ())]
+    return [_stamp(timestamp, authorities, noted) for timestamp in document.get("timestamps", ())]
 
 
 def _stamp(
-    one: Mapping[str, Any],
+    timestamp: Mapping[str, Any],
     authorities: Sequence[x509.Certificate],
     noted: Sequence[NotedAuthority],
 ) -> Stamp:
-    reply = timestamps.decode(one["reply"])
-    named_by, token = _read_token(reply, one["note"], authorities, noted)
-    seq = signed_checkpoint.read_stamped(one["note"]).seq
+    reply = timestamps.decode(timestamp["reply"])
+    named_by, token = _read_token(reply, timestamp["note"], authorities, noted)
+    seq = signed_checkpoint.read_stamped(timestamp["note"]).seq
     return Stamp(seq=seq, at=token.at, by=token.by, named_by=named_by)
 
 
@@ -154,10 +160,11 @@ def _stamp(
 
 @dataclass(frozen=True, kw_only=True)
 class Vouched:
-    """How many kept timestamps of one authority hold; `last` is the latest time in them.
+    """The number of stored timestamps of one authority that are valid.
 
-    Whoever can write to the database can have the record name an authority of their own. The
-    signatures of one that nobody names are not verified.
+    - `named_by`: somebody who can write to the database can make the record name an authority of
+      their own. If nobody names it, its signatures were not verified.
+    - `last`: the latest time in them.
     """
 
     named_by: NamedBy
@@ -166,15 +173,15 @@ class Vouched:
     last: datetime
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the object for JSON output."""
         return {**asdict(self), "last": self.last.isoformat()}
 
 
-class KeptTimestamps:
-    """The timestamps that are kept, and who vouches for them; the chain must hold by itself.
+class StoredTimestamps:
+    """A check of the stored timestamps; the chain must already be verified.
 
-    Besides `authorities` those vouch that the record named when a timestamp was made, unless it is
-    not trusted.
+    - `authorities`: certificates that vouch for timestamps.
+    - `trusts_record`: whether the authorities that the record named at the time vouch, too.
     """
 
     def __init__(
@@ -184,18 +191,18 @@ class KeptTimestamps:
         self._trusts_record = trusts_record
         self._times: defaultdict[tuple[NamedBy, str], list[datetime]] = defaultdict(list)
 
-    def vouched(self) -> list[Vouched]:
-        """Return those in which `faults` found none, by who names their authority."""
+    def list_vouched(self) -> list[Vouched]:
+        """Return the counts of timestamps in which `find_faults` found no fault, by authority."""
         return [
             Vouched(named_by=named_by, authority=authority, count=len(times), last=max(times))
             for (named_by, authority), times in sorted(self._times.items())
         ]
 
-    def faults(self) -> Iterator[Fault]:
-        """Yield a fault for each timestamp that is not of this record, or has no voucher."""
-        noted = timestamp_authority.noted_authorities() if self._trusts_record else []
-        for one in timestamps.list_received():
-            row = EvidenceTimestamp.get_by_id(one.id)
+    def find_faults(self) -> Iterator[Fault]:
+        """Yield a fault for each timestamp over another record, or by an unknown authority."""
+        noted = timestamp_authority.read_recorded_authorities() if self._trusts_record else []
+        for received in timestamps.list_received():
+            row = EvidenceTimestamp.get_by_id(received.id)
             try:
                 checkpoint = signed_checkpoint.read_stamped(row.note)
                 reply = timestamps.decode(row.reply)
@@ -206,5 +213,5 @@ class KeptTimestamps:
             if stored_tree.is_of_record(checkpoint):
                 self._times[named_by, token.by].append(token.at)
             else:
-                what = f"at {checkpoint.seq} or before: a timestamp tells"
-                yield Fault(checkpoint.seq, How.REWRITTEN, what)
+                detail = f"at {checkpoint.seq} or before: a timestamp tells"
+                yield Fault(checkpoint.seq, How.REWRITTEN, detail)

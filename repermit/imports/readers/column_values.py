@@ -1,6 +1,6 @@
-"""What the value of a column means: yes, no, opted out, a language, a form or an IP address.
+"""Interpreting a column's values: yes, no, opted out, a language, a form or an IP address.
 
-What a remark says in somebody's own words is in imports/remark_phrases.py.
+Remarks in somebody's own words are in imports/remark_phrases.py.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from repermit.imports.readers.cells import fold_title
 _DATA = package_files.load_data("column_values.toml")
 
 
-def _words(table: str, key: str) -> frozenset[str]:
+def _read_words(table: str, key: str) -> frozenset[str]:
     return frozenset(_DATA[table][key].split())
 
 
-YES = _words("yes", "further")
+YES = _read_words("yes", "further")
 """A plain yes in twenty further languages."""
 
-NO = _words("no", "further")
+NO = _read_words("no", "further")
 """A plain no; no word is both."""
 
-STILL_ON = _words("still_on", "further")
+STILL_ON = _read_words("still_on", "further")
 
-_YES = _words("yes", "main") | YES
-_ON_SWITCH, _OFF_SWITCH = _words("switch", "on"), _words("switch", "off")
-_NO = _words("no", "main") | NO | _OFF_SWITCH
-# In a column of statuses a "0" or an "n" may be a code of something else.
-_PLAIN_NO = _words("no", "plain") | NO | _OFF_SWITCH
+_YES = _read_words("yes", "main") | YES
+_ON_SWITCH, _OFF_SWITCH = _read_words("switch", "on"), _read_words("switch", "off")
+_NO = _read_words("no", "main") | NO | _OFF_SWITCH
+# In a column of statuses, a "0" or an "n" may be a code with another meaning.
+_PLAIN_NO = _read_words("no", "plain") | NO | _OFF_SWITCH
 # A mark such as "unsubscribed" may also hold the name of the opposite.
-_STILL_ON = _words("still_on", "main") | STILL_ON
+_STILL_ON = _read_words("still_on", "main") | STILL_ON
 
 _STATUS = {name: tuple(words) for name, words in _DATA["status"].items()}
 _ON, _NEGATED = _STATUS["on"], _STATUS["negated"]
@@ -49,13 +49,13 @@ _NOT_A_FORM = re.compile(
     re.IGNORECASE,
 )
 
-# Nearly all of them, told without building one: IPv4 outside 0, 120 to 129 and 220 to 255.
+# Matches nearly all public addresses quickly: IPv4 outside 0, 120 to 129 and 220 to 255.
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PLAIN_IP = re.compile(rf"(?:[1-9][0-9]?|1[013-9][0-9]|2[01][0-9])(?:\.{_OCTET}){{3}}").fullmatch
 
 _LANGUAGES: dict[str, str] = _DATA["languages"]
 _BY_WORD = {word: code for code, words in _LANGUAGES.items() for word in words.split()}
-# ISO 639-1, the codes that do not stand above.
+# The other codes of ISO 639-1.
 _CODES = frozenset(_LANGUAGES) | frozenset(
     "aa ab af ak am an as av ay az ba be bh bi bm bn bo br bs ca ce ch co cr cu cv cy dv dz "
     "ee eo eu fa ff fj fo gd gl gn gu gv ha he hi ho ht hy hz ia id ie ig ii ik "
@@ -74,7 +74,7 @@ def says_yes(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def says_no(text: str) -> bool:
-    """Say whether the text is a plain no, or names an opting out. Nothing at all is not a no."""
+    """Say whether the text is a plain no, or means an opt-out; an empty text does not."""
     return is_bare_no(text) or find_opt_out(text) == "unsubscribed"
 
 
@@ -84,12 +84,12 @@ def is_bare_no(text: str) -> bool:
 
 
 def is_switched_off(text: str) -> bool:
-    """Say whether the text is what a switch says that is off, and nothing else."""
+    """Say whether the text is exactly the value of a switch that is off."""
     return fold_title(text) in _OFF_SWITCH
 
 
 def is_answer(text: str) -> bool:
-    """Say whether the text is a yes, a no or a switch in words; a 1 or 0 may count anything."""
+    """Say whether the text is a yes, a no or a switch in words; 1 and 0 may count something."""
     return (
         says_yes(text) or says_no(text) or fold_title(text) in _ON_SWITCH
     ) and not text.isdigit()
@@ -107,10 +107,10 @@ def is_mark(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def find_opt_out(status: str) -> str:
-    """Return what a status says against mailing: "unsubscribed", "cleaned", "complained" or "".
+    """Return the opt-out that a status means: "unsubscribed", "cleaned", "complained" or "".
 
-    A soft bounce passes. "Not subscribed" is not an opting out: Mailchimp calls those so who
-    bought something and never answered the question. "Not active" is one.
+    A soft bounce is none. "Not subscribed" is none, as Mailchimp uses it for customers who never
+    answered the question. "Not active" is one.
     """
     folded = fold_title(status)
     if status.strip().casefold().startswith(_NEGATED):
@@ -127,7 +127,7 @@ def find_opt_out(status: str) -> str:
 
 @lru_cache(maxsize=1024)
 def is_doubtful_status(text: str) -> bool:
-    """Say whether a status may mean that somebody is off: a zero, a U, "not registered"."""
+    """Say whether a status may mean an opt-out: a zero, a U, "not registered"."""
     folded = fold_title(text)
     # The newsletter plugin of WordPress writes U for unsubscribed and B for bounced.
     is_code = folded in {"u", "b", "n"} or (folded.isdigit() and not folded.strip("0"))
@@ -137,7 +137,7 @@ def is_doubtful_status(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_pending(status: str) -> bool:
-    """Say whether a status tells that no sign-up was ever completed."""
+    """Say whether a status means that a sign-up was never completed."""
     folded = fold_title(status)
     return any(word in folded for word in _PENDING)
 
@@ -146,7 +146,7 @@ def is_pending(status: str) -> bool:
 def is_known_status(text: str) -> bool:
     """Say whether a cell can hardly be anything but a subscription's status."""
     folded = fold_title(text)
-    # A column of nothing but No may answer any question.
+    # A column with only No may answer any question.
     is_off = bool(find_opt_out(text)) and folded not in _PLAIN_NO
     return folded in _STILL_ON or is_off or is_pending(text)
 
@@ -161,13 +161,13 @@ def parse_language(text: str) -> str:
     return code if code in _CODES else _BY_WORD.get(code, "")
 
 
-# As people write them: "De" and "An" with a capital begin a name.
+# Codes in lower or upper case only, as "De" and "An" begin names.
 _IS_CODE = re.compile(r"(?:[a-z]{2}|[A-Z]{2})(?:[-_][A-Za-z]{2,4})?").fullmatch
 
 
 @lru_cache(maxsize=1024)
 def is_language(text: str) -> bool:
-    """Say whether a cell can hardly be anything but a language: a code, or its whole name."""
+    """Say whether a cell can hardly be anything but a language: its code or its name."""
     return bool(parse_language(text)) and bool(
         _IS_CODE(text.strip()) or fold_title(text) in _BY_WORD
     )
@@ -180,19 +180,19 @@ def is_web_form(source: str) -> bool:
 
 
 def is_somebodys_ip(text: str) -> bool:
-    """Say whether the text is an IP address that a person can have come from."""
+    """Say whether the text is an IP address that a person may have used."""
     if _PLAIN_IP(text) and not _INSIDE_IP(text):
         return True
     try:
         ip = ip_address(text)
     except ValueError:
         return False
-    # Programs that must fill something in write 0.0.0.0 or their own 127.0.0.1; a server behind a
-    # proxy writes an address of its own network (RFC 1918, 3927, 4193, 4291).
+    # Programs without an address write 0.0.0.0 or their own 127.0.0.1. A server behind a proxy
+    # writes an address of its own network (RFC 1918, 3927, 4193, 4291).
     is_inside = any(ip in network for network in _INSIDE)
     return not (ip.is_unspecified or ip.is_loopback or is_inside)
 
 
-_INSIDE = [ip_network(one) for one in "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16".split()]
-_INSIDE += [ip_network(one) for one in "169.254.0.0/16 fc00::/7 fe80::/10".split()]
+_INSIDE = [ip_network(text) for text in "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16".split()]
+_INSIDE += [ip_network(text) for text in "169.254.0.0/16 fc00::/7 fe80::/10".split()]
 _INSIDE_IP = re.compile(r"(?:10|172|192\.168|169\.254)\.").match

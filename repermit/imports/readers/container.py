@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, and the tables in it: a CSV, a workbook, a ZIP of CSVs."""
+"""Detecting a file's kind, and opening its tables: a CSV, a workbook, a ZIP of CSVs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
 from repermit.i18n.lazy_text import LazyText
-from repermit.imports.readers.csv import delimited_table
-from repermit.imports.readers.workbook import read_workbook, sheet_tables, unreadable_file
+from repermit.imports.readers.csv import read_delimited_table
+from repermit.imports.readers.workbook import (
+    make_sheet_tables,
+    make_unreadable_error,
+    read_workbook,
+)
 from repermit.imports.remark_phrases import normalize_remark
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 if TYPE_CHECKING:
     from repermit.imports.readers.rows import Table
 
-# --- Whom a file, a member of a ZIP or a sheet holds, as far as its name tells. -------------------
+# --- Classifying a file, a member of a ZIP or a sheet by its name. --------------------------------
 
 
-# The members of the ZIP of Mailchimp's audience export; its "cleaned_" is about bounces, whereas
-# "leden cleaned" is a list that somebody has tidied.
+# The members of the ZIP of Mailchimp's audience export. Its "cleaned_" is about bounces, but "leden
+# cleaned" is a list that somebody has tidied.
 _NEVER = re.compile(r"non[-_ ]?subscribed(?![a-z])").match
 _CLEANED = re.compile(r"cleaned(?:_|$)").match
 _UNSUBSCRIBED = re.compile(
@@ -35,28 +39,28 @@ _UNSUBSCRIBED = re.compile(
 ).search
 _BOUNCED = re.compile(r"(?<![a-z])(?:hard[-_ ]?)?bounce").search
 # "Lijst zonder afgemelden", "aan- en afmeldingen".
-_OTHERWISE = re.compile(
+_UNCLEAR = re.compile(
     r"(?<![a-z])(?:zonder|without|excl\w*|niet|nicht|not|non|no|ohne|sans|minus|geen|en|and|und|et)"
     r"(?![a-z])"
 ).search
 
 
 def classify_file_name(name: str) -> str:
-    """Return "unsubscribed", "cleaned" or "nonsubscribed" if a name says so of everybody, or ""."""
+    """Return "unsubscribed", "cleaned" or "nonsubscribed" if a name means that all are, or ""."""
     text = normalize_remark(PurePosixPath(name.replace("\\", "/")).name)
     stem = re.sub(r"\.(?:csv|txt|tsv|tab|xlsx?|ods)$", "", text)
     if _NEVER(stem):
         return "nonsubscribed"
     if _CLEANED(stem):
         return "cleaned"
-    if _OTHERWISE(stem):
+    if _UNCLEAR(stem):
         return ""
     if _UNSUBSCRIBED(stem):
         return "unsubscribed"
     return "cleaned" if _BOUNCED(stem) else ""
 
 
-# --- What a file is by its first bytes, and the tables in it. -------------------------------------
+# --- Opening a file and its tables. ---------------------------------------------------------------
 
 
 _A_LIST = LazyText("a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP")
@@ -82,33 +86,33 @@ _NOT_A_LIST = (
 )
 _HEAD = 1 << 10
 
-# A million rows are some 60 MB of CSV, or 200 MB of a workbook's XML; text seldom shrinks to a
-# hundredth. A bomb is far beyond both.
-_LARGEST = 1 << 30
+# A million rows are some 60 MB of CSV, or 200 MB of a workbook's XML; text rarely shrinks to a
+# hundredth. A ZIP bomb is far beyond both.
+_MAX_UNPACKED = 1 << 30
 _HARMLESS = 1 << 24
-_RATIO = 200
-_MOST_MEMBERS = 1000
+_MAX_RATIO = 200
+_MAX_MEMBERS = 1000
 
-# Of the process that opens a ZIP or a workbook: the largest sheet that is read takes 1.6 GB, and a
-# million rows of twenty columns a minute of the processor. The second holds for a thousand rows.
+# The limits of the process that opens a ZIP or a workbook. The largest sheet takes 1.6 GB, and a
+# million rows of twenty columns take a minute.
 _MEMORY = 1 << 31
 _SECONDS = 120
 _TEXTS = frozenset((".csv", ".txt", ".tsv", ".tab"))
 _IS_ENCRYPTED = 0x1
 
 
-def tables_of(path: Path) -> list[Table]:
-    """Return the tables of a file; what is in it decides, not its name.
+def read_tables(path: Path) -> list[Table]:
+    """Return the tables of a file; its content decides, not its name.
 
-    Raises ListFileError for what is not a list, cannot be read or is a ZIP bomb.
+    Raises ListFileError for a file that is not a list, cannot be read or is a ZIP bomb.
     """
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
         if head.startswith((*_ZIP, _OLD_OFFICE)):
-            return _tables_of_container(path)
+            return _read_container_tables(path)
         _refuse_other(head)
-        return [delimited_table(path.name, lambda: path.open("rb"))]
+        return [read_delimited_table(path.name, lambda: path.open("rb"))]
     except FileNotFoundError:
         raise ListFileError("there is no file %(path)s", path=str(path)) from None
     except OSError as error:
@@ -118,13 +122,13 @@ def tables_of(path: Path) -> list[Table]:
 
 
 def is_packed(path: Path) -> bool:
-    """Say whether a file is a ZIP or a workbook, which may hold far more than its size tells."""
+    """Say whether a file is a ZIP or a workbook, whose content may be far larger than its size."""
     with path.open("rb") as stream:
         return stream.read(_HEAD).startswith((*_ZIP, _OLD_OFFICE))
 
 
-def unpacked_size(path: Path) -> int:
-    """Return how many bytes there are to read in a file, of a ZIP what its members declare."""
+def compute_unpacked_size(path: Path) -> int:
+    """Return the bytes to read in a file; for a ZIP, the sizes that its members declare."""
     size = path.stat().st_size
     if not is_packed(path):
         return size
@@ -140,37 +144,37 @@ def _refuse_other(head: bytes) -> None:
             raise ListFileError("this is %(what)s, not a list", what=name, expected=_A_LIST)
 
 
-def _tables_of_container(path: Path) -> list[Table]:
-    """Return the tables of a ZIP or a workbook, which a process under limits opens."""
+def _read_container_tables(path: Path) -> list[Table]:
+    """Return the tables of a ZIP or a workbook, which a limited process opens."""
     with LimitedProcess(open_container, memory=_MEMORY, seconds=_SECONDS) as process:
         try:
             opened = process.ask(path)
             kind = next(opened)
             if kind != "zip":
-                return sheet_tables(opened, kind=kind)
+                return make_sheet_tables(opened, kind=kind)
             names = list(opened)
         except ProcessDied:
-            raise unreadable_file() from None
-    return [_table_of_member(path, name) for name in names]
+            raise make_unreadable_error() from None
+    return [_read_member_table(path, name) for name in names]
 
 
 def open_container(path: Path) -> Iterator[datetime | str | bytes | None]:
-    """Yield what is in a ZIP or a workbook, whose cells or list of members may be a bomb.
+    """Yield the content of a ZIP or a workbook; in a limited process, as it may be a bomb.
 
-    First the kind: "zip" is followed by the names of the lists in it, a kind of workbook by what
-    `read_workbook` yields. Raises ListFileError.
+    First the kind. "zip" is followed by the names of the lists in it, another kind by the values of
+    `read_workbook`. Raises ListFileError.
     """
-    kind, names = _contents_of(path)
+    kind, names = _read_kind(path)
     yield kind
     yield from names if kind == "zip" else read_workbook(path, kind)
 
 
-def _contents_of(path: Path) -> tuple[str, list[str]]:
+def _read_kind(path: Path) -> tuple[str, list[str]]:
     """Return the kind of a file, and the names of the lists in it if it is a plain ZIP."""
     with path.open("rb") as stream:
         if stream.read(len(_OLD_OFFICE)) == _OLD_OFFICE:
             return "xls", []
-    with _translated(), ZipFile(path) as archive:
+    with _translate_errors(), ZipFile(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
     _refuse_bomb(members, path.stat().st_size)
     names = {member.filename for member in members}
@@ -188,44 +192,44 @@ def _contents_of(path: Path) -> tuple[str, list[str]]:
     return "zip", [member.filename for member in lists]
 
 
-def _table_of_member(path: Path, name: str) -> Table:
-    opened = partial(_opened_member, path, name)
-    with _translated():
-        return delimited_table(name, opened)
+def _read_member_table(path: Path, name: str) -> Table:
+    opened = partial(_open_member, path, name)
+    with _translate_errors():
+        return read_delimited_table(name, opened)
 
 
 @contextmanager
-def _opened_member(path: Path, name: str) -> Iterator[IO[bytes]]:
-    with _translated(), ZipFile(path) as archive, archive.open(name) as stream:
+def _open_member(path: Path, name: str) -> Iterator[IO[bytes]]:
+    with _translate_errors(), ZipFile(path) as archive, archive.open(name) as stream:
         yield stream
 
 
 def _is_list(member: ZipInfo) -> bool:
-    """Say whether a member is a list; macOS adds a hidden twin to each, empty ones hold nobody."""
+    """Say whether a member is a list, not empty, and not a hidden twin that macOS adds."""
     name = PurePosixPath(member.filename)
     is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
     return name.suffix.lower() in _TEXTS and not is_hidden and member.file_size > 0
 
 
 def _refuse_bomb(members: list[ZipInfo], size: int) -> None:
-    """Refuse on what the members declare: zipfile reads no further than that."""
+    """Raise ListFileError if the members declare too much; zipfile reads no more than declared."""
     unpacked = sum(member.file_size for member in members)
-    is_dense = unpacked > _HARMLESS and unpacked > _RATIO * size
-    if unpacked > _LARGEST or is_dense or len(members) > _MOST_MEMBERS:
+    is_dense = unpacked > _HARMLESS and unpacked > _MAX_RATIO * size
+    if unpacked > _MAX_UNPACKED or is_dense or len(members) > _MAX_MEMBERS:
         raise ListFileError(
             "unpacked, this file would be %(size)s MB in %(parts)s parts",
             size=unpacked // 1_000_000,
             parts=len(members),
             expected=LazyText(
                 "at most %(most)s MB and %(ratio)s times the packed size",
-                most=_LARGEST // 1_000_000,
-                ratio=_RATIO,
+                most=_MAX_UNPACKED // 1_000_000,
+                ratio=_MAX_RATIO,
             ),
         )
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (BadZipFile, zlib.error, EOFError, NotImplementedError):

@@ -1,6 +1,6 @@
-"""Which encoding a text file has: told by its first bytes, else by reading it to the end.
+"""Detecting the encoding of a text file by its first bytes, or by reading it to the end.
 
-Memory stays flat however large the file is.
+Memory use does not grow with the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Opened = Callable[[], AbstractContextManager[IO[bytes]]]
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 12
-# The mark of UTF-32 begins like that of UTF-16, so it comes first.
+# The byte order mark of UTF-32 begins like that of UTF-16, so it is first.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -32,7 +32,7 @@ _ADVICE = LazyText("a text file in UTF-8 or Windows-1252 (in Excel: save as “C
 
 @dataclass(frozen=True)
 class _Reading:
-    """How far a file can be read in an encoding."""
+    """The result of reading a file in an encoding."""
 
     is_whole: bool
     has_more_than_ascii: bool
@@ -41,36 +41,36 @@ class _Reading:
 def detect_encoding(opened: Opened) -> str:
     """Return the Python name of the encoding in which the whole file can be read.
 
-    Raises ListFileError for an empty file, one that is not text, and one that cannot be decoded,
-    with the line and the place in that line (in characters).
+    Raises ListFileError for a file that is empty or not text, and for one that cannot be decoded,
+    with the line and the character in it.
     """
     with opened() as stream:
         head = stream.read(_HEAD)
     if not head.strip():
         raise ListFileError("the file is empty", expected="a list with one address on a line")
-    declared = _declared(head)
+    declared = _guess_utf(head)
     if declared:
         if _read_through(opened, declared).is_whole:
             return declared
-        raise _undecodable(opened, declared)
+        raise _make_undecodable_error(opened, declared)
     reading = _read_through(opened, "utf-8")
     if reading.is_whole:
         return "utf-8"
-    # Letters that are right in UTF-8 do not come about by accident in another encoding: this is
-    # a file put together from two, and in Windows-1252 every name of the one half would be garbled.
+    # Valid UTF-8 letters do not occur by accident in another encoding. The file was put together
+    # from two, and Windows-1252 would garble every name of one half.
     if reading.has_more_than_ascii:
-        raise _undecodable(opened, "utf-8")
+        raise _make_undecodable_error(opened, "utf-8")
     if _read_through(opened, "cp1252").is_whole:
         return "cp1252"
-    raise _undecodable(opened, "cp1252")
+    raise _make_undecodable_error(opened, "cp1252")
 
 
-def _declared(head: bytes) -> str:
+def _guess_utf(head: bytes) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
     characters = len(head) // 4
-    # UTF-32 without its mark: of four bytes one is always zero, and the one beside it nearly so.
+    # UTF-32 without its mark: of four bytes one is always zero, and its neighbour nearly always.
     zeros = [head[place : 4 * characters : 4].count(0) for place in range(4)]
     for encoding, (full, _, rare, none) in (("utf-32-le", zeros), ("utf-32-be", zeros[::-1])):
         if 2 * full < characters <= none and rare * 8 >= characters * 7:
@@ -92,34 +92,36 @@ def _read_through(opened: Opened, encoding: str) -> _Reading:
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                right = error.object[: error.start]
-                return _Reading(is_whole=False, has_more_than_ascii=has_more or not right.isascii())
+                valid_part = error.object[: error.start]
+                return _Reading(
+                    is_whole=False, has_more_than_ascii=has_more or not valid_part.isascii()
+                )
             has_more = has_more or not text.isascii()
-            _refuse_what_is_no_text(opened, encoding, text, line)
+            _require_text(opened, encoding, text, line)
             if not chunk:
                 return _Reading(is_whole=True, has_more_than_ascii=has_more)
             line += text.count("\n") or text.count("\r")
 
 
-def _refuse_what_is_no_text(opened: Opened, encoding: str, text: str, line: int) -> None:
+def _require_text(opened: Opened, encoding: str, text: str, line: int) -> None:
     if "\0" in text:
-        line, column = _place_of(opened, encoding, "\0")
+        line, column = _locate(opened, encoding, "\0")
         raise ListFileError(
             "a NUL character, which no text file has", line=line, column=column, expected=_ADVICE
         )
     if len(text) * 4 >= _CHUNK and "\n" not in text and "\r" not in text:
-        raise line_too_long(line)
+        raise make_too_long_error(line)
 
 
-def line_too_long(line: int) -> ListFileError:
-    """Return the error for a line, or a record over several, that no list has."""
+def make_too_long_error(line: int) -> ListFileError:
+    """Return the error for a line, or a record over several, that is longer than any list's."""
     return ListFileError(
         "a line of several hundred thousand characters", line=line, expected="an address a line"
     )
 
 
-def _undecodable(opened: Opened, encoding: str) -> ListFileError:
-    line, column = _place_of(opened, encoding, "\N{REPLACEMENT CHARACTER}")
+def _make_undecodable_error(opened: Opened, encoding: str) -> ListFileError:
+    line, column = _locate(opened, encoding, "\N{REPLACEMENT CHARACTER}")
     name = encoding.upper().removesuffix("-SIG").removesuffix("-LE").removesuffix("-BE")
     is_windows = encoding == "cp1252"
     return ListFileError(
@@ -131,11 +133,11 @@ def _undecodable(opened: Opened, encoding: str) -> ListFileError:
     )
 
 
-def _place_of(opened: Opened, encoding: str, sign: str) -> tuple[int, int]:
-    """Return the line of a character and its place in that line, both 1-based."""
+def _locate(opened: Opened, encoding: str, char: str) -> tuple[int, int]:
+    """Return the line of a character's first occurrence and its place there, both 1-based."""
     with (
         opened() as stream,
         io.TextIOWrapper(stream, encoding, errors="replace", newline="") as text,
     ):
-        places = ((at, line.find(sign) + 1) for at, line in enumerate(text, 1) if sign in line)
+        places = ((at, line.find(char) + 1) for at, line in enumerate(text, 1) if char in line)
         return next(places, (0, 0))

@@ -1,4 +1,4 @@
-"""Turn the records of a table whose columns are known into rows."""
+"""Turning the records of a table with known columns into rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from repermit.i18n.lazy_text import LazyText
 from repermit.imports.readers.cells import (
-    addresses_in,
+    find_addresses,
     fold_title,
     is_like_address,
     is_plain_address,
@@ -25,7 +25,7 @@ from repermit.imports.readers.column_values import (
     says_no,
     says_yes,
 )
-from repermit.imports.readers.csv import unclosed
+from repermit.imports.readers.csv import make_unclosed_error
 from repermit.imports.readers.dates import FROM_1900, is_serial, parse_datetime
 from repermit.imports.readers.rows import (
     AmbiguousColumn,
@@ -40,7 +40,7 @@ from repermit.imports.row_opt_outs import OptOut, OptOutColumns
 if TYPE_CHECKING:
     from repermit.imports.column_detection import DetectedColumns
 
-# What a row needs beyond these takes the long way.
+# The fields of tables whose rows are read in the fast way.
 _PLAIN_FIELDS = frozenset(
     (None, "address", "name", "first_name", "middle_name", "last_name", "language", "remark")
 )
@@ -49,28 +49,29 @@ DATES = frozenset(
 )
 """The fields that hold a date."""
 
-# What most columns of dates hold, so that the rest need not be read twice.
+# Matches most cells of date columns, which need no second look.
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d|\s*$").match
 _DATED_MARKS = ("opted_out_at", "cleaned_at", "complained_at")
-# Added to a record, so that index -1 is an empty cell: where a column that is missing points to.
+# Appended to records, so that index -1, which means a missing column, is an empty cell.
 _EMPTY = [""]
-# A row's values after its language, where the file says nothing else.
+# The values after a row's language if the file has no other columns.
 _NOTHING_MORE = Row(0, "")[4:]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableContext:
-    """What a table's rows have in common, beside its columns.
+    """The context of all rows of a table.
 
-    `opted_out` holds for every row if it is not "" (Mailchimp's unsubscribed_ and cleaned_ files),
-    because of what stands in `said`.
-    `may_prove` is false where nobody signed up (its nonsubscribed_ file).
+    - `opted_out`: the opt-out of all rows (Mailchimp's unsubscribed_ and cleaned_ files); "" if
+      there is none.
+    - `said`: the words that say so.
+    - `may_prove`: False if nobody signed up (its nonsubscribed_ file).
     """
 
-    found: DetectedColumns
+    detected: DetectedColumns
     zone: tzinfo
     month_first: bool = False
-    day_0: datetime | None = FROM_1900
+    serial_epoch: datetime | None = FROM_1900
     opted_out: str = ""
     said: str = ""
     may_prove: bool = True
@@ -79,20 +80,20 @@ class TableContext:
 class TableReader:
     """The rows of one table."""
 
-    def __init__(self, table: Table, part: FilePart, meaning: TableContext) -> None:
+    def __init__(self, table: Table, part: FilePart, context: TableContext) -> None:
         self.part = part
         self._table = table
-        self._meaning = meaning
-        self._tool = meaning.found.tool
-        self._zone = self._tool.zone or meaning.zone
+        self._context = context
+        self._tool = context.detected.tool
+        self._zone = self._tool.zone or context.zone
         self._titles = [column.title for column in part.columns]
         self._width = len(part.columns)
-        self._addresses = self._places("address")
-        self._statuses = self._places("status")
+        self._addresses = self._list_indexes("address")
+        self._statuses = self._list_indexes("status")
         self._marks = OptOutColumns(
-            part.columns, meaning.found.rest, meaning.found.columns_with_harmless_no
+            part.columns, context.detected.rest, context.detected.columns_with_harmless_no
         )
-        self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
+        self._mark_dates = [place for field in _DATED_MARKS for place in self._list_indexes(field)]
         self._name = self._place("name")
         self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))
         self._language = self._place("language")
@@ -105,24 +106,24 @@ class TableReader:
         self._consent_source = self._place("consent_source")
         self._methods: dict[tuple[int, ...], str] = {}
 
-    def _places(self, field: str) -> tuple[int, ...]:
+    def _list_indexes(self, field: str) -> tuple[int, ...]:
         return tuple(column.index for column in self.part.columns if column.field == field)
 
     def _place(self, field: str) -> int:
-        return next(iter(self._places(field)), -1)
+        return next(iter(self._list_indexes(field)), -1)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows in their order, reading the file anew.
+        """Yield the rows in their order; each call reads the file again.
 
-        Raises ListFileError where a quotation mark is not closed.
+        Raises ListFileError for an unclosed quotation mark.
         """
-        first_line = self._meaning.found.first_line
+        first_line = self._context.detected.first_line
         width, at, is_plain_table = self._width, self._addresses[0], self._is_plain()
         language, marks = self._language, self._marks
         new = tuple.__new__
         for line, record in self._table.records(self._refuse_swallowed):
             if is_plain_table and line >= first_line and len(record) == width:
-                # Nine rows in ten of a plain list end here; the rest costs three times as much.
+                # Nine of ten rows of a plain list end here; the others take three times as long.
                 address = record[at]
                 if is_plain_address(address) and not marks.find_in_row(record).said:
                     name = self._name_in(record + _EMPTY)
@@ -132,32 +133,34 @@ class TableReader:
             yield from self._interpret(line, record, is_data=line >= first_line)
 
     def find_ambiguous_columns(self) -> Iterator[AmbiguousColumn]:
-        """Yield the columns of Yes and No of which it is not known what they answer."""
-        unknown, first_line = self._meaning.found.unknown, self._meaning.found.first_line
+        """Yield the Yes/No columns whose question is unknown."""
+        unknown = self._context.detected.unknown
+        first_line = self._context.detected.first_line
         answers = dict.fromkeys(unknown, 0)
-        noes = dict.fromkeys(unknown, 0)
+        no_counts = dict.fromkeys(unknown, 0)
         for line, cells in self._table.records(None) if unknown else ():
             for place in unknown if line >= first_line else ():
                 text = cells[place].strip() if place < len(cells) else ""
                 if text:
                     answers[place] += 1 if is_answer(text) else -1
-                    noes[place] += says_no(text) and not text.isdigit()
+                    no_counts[place] += says_no(text) and not text.isdigit()
         for place in unknown:
-            # Now and then somebody writes something else beside them.
-            if noes[place] and answers[place] >= 0:
-                yield AmbiguousColumn(self.part, self._titles[place] or str(place + 1), noes[place])
+            # A few cells may have another text.
+            if no_counts[place] and answers[place] >= 0:
+                title = self._titles[place] or str(place + 1)
+                yield AmbiguousColumn(self.part, title, no_counts[place])
 
-    def date_notes(self) -> Iterator[DateNote]:
-        """Yield the columns of dates in which cells are numbers of days, or no date at all."""
+    def find_date_notes(self) -> Iterator[DateNote]:
+        """Yield the date columns with serial numbers or unreadable dates."""
         places = [column.index for column in self.part.columns if column.field in DATES]
         numbers, unread = dict.fromkeys(places, 0), dict.fromkeys(places, 0)
         examples = dict.fromkeys(places, "")
         for line, cells in self._table.records(None) if places else ():
-            for place in places if line >= self._meaning.found.first_line else ():
+            for place in places if line >= self._context.detected.first_line else ():
                 text = cells[place] if place < len(cells) else ""
                 if _PLAIN_DATE(text):
                     continue
-                if self._meaning.day_0 and is_serial(text):
+                if self._context.serial_epoch and is_serial(text):
                     numbers[place] += 1
                     examples[place] = examples[place] or text.strip()
                 elif self._is_unread(place, text):
@@ -168,28 +171,28 @@ class TableReader:
                 yield DateNote(self.part, title, numbers[place], unread[place], examples[place])
 
     def _is_unread(self, place: int, text: str) -> bool:
-        """Say whether a date cannot be read; in a column of marks a yes or a reason is none."""
+        """Say whether a date is unreadable; in a column of marks, a yes or a reason is allowed."""
         is_mark = place in self._mark_dates
         is_expected = any(map(str.isdigit, text)) if is_mark else not is_answer(text)
-        return is_expected and self._moment(text) is None
+        return is_expected and self._parse_time(text) is None
 
     def _is_plain(self) -> bool:
         fields = {column.field for column in self.part.columns}
-        return fields <= _PLAIN_FIELDS and len(self._addresses) == 1 and not self._meaning.opted_out
+        return fields <= _PLAIN_FIELDS and len(self._addresses) == 1 and not self._context.opted_out
 
     def _interpret(self, line: int, record: list[str], *, is_data: bool) -> Iterator[Row]:
         if not any(map(normalize_cell, record)):
             return
         cells = record + _EMPTY * (max(self._width - len(record), 0) + 1)
-        problem = self._problem(record, cells) if is_data else self._problem_above(record)
+        problem = self._find_problem(record, cells) if is_data else self._find_problem_above(record)
         if problem:
             yield Row(line, normalize_cell(cells[self._addresses[0]]), problem=problem)
         elif is_data:
-            yield from self._rows_in(line, cells)
+            yield from self._iter_rows(line, cells)
 
-    def _problem(self, record: Sequence[str], cells: Sequence[str]) -> str:
+    def _find_problem(self, record: Sequence[str], cells: Sequence[str]) -> str:
         if self._table.may_shift and any(map(str.strip, record[self._width :])):
-            # Which value slipped into which column cannot be known: it may be "unsubscribed".
+            # It is unknown which value is in which column; one may be "unsubscribed".
             return self._has_other_columns(record)
         if len(record) <= self._addresses[0]:
             return self._has_other_columns(record)
@@ -210,25 +213,25 @@ class TableReader:
         return bool(title) and fold_title(cell) == fold_title(title)
 
     @staticmethod
-    def _problem_above(record: Sequence[str]) -> str:
+    def _find_problem_above(record: Sequence[str]) -> str:
         is_lost = any(map(is_like_address, record))
         return LazyText("this line stands above the header") if is_lost else ""
 
-    def _rows_in(self, line: int, cells: Sequence[str]) -> Iterator[Row]:
-        opted_out, said = self._against(cells)
-        consented_at = self._moment(cells[self._consent_at])
-        proof = None if opted_out else self._proof(cells, consented_at)
+    def _iter_rows(self, line: int, cells: Sequence[str]) -> Iterator[Row]:
+        opted_out, quote = self._find_opt_out(cells)
+        consented_at = self._parse_time(cells[self._consent_at])
+        proof = None if opted_out else self._make_proof(cells, consented_at)
         name = self._name_in(cells)
         language = parse_language(cells[self._language])
         source = normalize_cell(cells[self._source])
         is_customer = says_yes(cells[self._customer])
-        since = self._moment(cells[self._since]) or consented_at
-        opted_out_at = self._opted_out_at(cells) if opted_out else None
-        for address, inner in self._addresses_in(cells):
+        since = self._parse_time(cells[self._since]) or consented_at
+        opted_out_at = self._find_opt_out_time(cells) if opted_out else None
+        for address, name_in_cell in self._find_addresses(cells):
             yield Row(
                 line,
                 address,
-                name or inner,
+                name or name_in_cell,
                 language,
                 source,
                 opted_out,
@@ -237,16 +240,16 @@ class TableReader:
                 since,
                 "",
                 opted_out_at,
-                said,
-                self._moment(cells[self._customer_since]),
+                quote,
+                self._parse_time(cells[self._customer_since]),
             )
 
-    def _addresses_in(self, cells: Sequence[str]) -> list[tuple[str, str]]:
-        found: dict[str, str] = {}
+    def _find_addresses(self, cells: Sequence[str]) -> list[tuple[str, str]]:
+        names: dict[str, str] = {}
         for place in self._addresses:
-            for address, inner in addresses_in(cells[place]):
-                found[address] = found.get(address) or inner
-        return list(found.items()) or [("", "")]
+            for address, name in find_addresses(cells[place]):
+                names[address] = names.get(address) or name
+        return list(names.items()) or [("", "")]
 
     def _name_in(self, cells: Sequence[str]) -> str:
         if self._name >= 0 and (name := normalize_cell(cells[self._name])):
@@ -259,27 +262,29 @@ class TableReader:
             return first
         return " ".join(filter(None, (first, middle, last)))
 
-    def _moment(self, text: str) -> datetime | None:
+    def _parse_time(self, text: str) -> datetime | None:
         if not text:
             return None
-        meaning = self._meaning
+        context = self._context
         return parse_datetime(
-            text, self._zone, month_first=meaning.month_first, day_0=meaning.day_0
+            text, self._zone, month_first=context.month_first, serial_epoch=context.serial_epoch
         )
 
-    def _against(self, cells: Sequence[str]) -> OptOut:
-        if self._meaning.opted_out:
-            return OptOut(self._meaning.opted_out, self._meaning.said)
+    def _find_opt_out(self, cells: Sequence[str]) -> OptOut:
+        if self._context.opted_out:
+            return OptOut(self._context.opted_out, self._context.said)
         return self._marks.find_in_row(cells)
 
-    def _opted_out_at(self, cells: Sequence[str]) -> datetime | None:
-        """Return the latest moment in the columns of marks; a mark may also be a mere yes."""
-        moments = (self._moment(cells[place]) for place in self._mark_dates)
-        return max(filter(None, moments), default=None)
+    def _find_opt_out_time(self, cells: Sequence[str]) -> datetime | None:
+        """Return the latest time in the columns of marks; a mark may also be a yes."""
+        times = (self._parse_time(cells[place]) for place in self._mark_dates)
+        return max(filter(None, times), default=None)
 
-    def _proof(self, cells: Sequence[str], consented_at: datetime | None) -> SignUpProof | None:
-        """Return what shows that the person signed up: when, and from where (GDPR art. 7(1))."""
-        if consented_at is None or not self._meaning.may_prove:
+    def _make_proof(
+        self, cells: Sequence[str], consented_at: datetime | None
+    ) -> SignUpProof | None:
+        """Return the proof of the person's sign-up: when, and from where (GDPR art. 7(1))."""
+        if consented_at is None or not self._context.may_prove:
             return None
         if any(is_pending(cells[place]) for place in self._statuses):
             return None
@@ -293,9 +298,9 @@ class TableReader:
         if not (by_ip or by_form):
             return None
         shown_by = (self._consent_ip if by_ip else -1, source_at if by_form else -1)
-        return SignUpProof(self._method(*shown_by), consented_at, source, ip)
+        return SignUpProof(self._describe_method(*shown_by), consented_at, source, ip)
 
-    def _method(self, *shown_by: int) -> str:
+    def _describe_method(self, *shown_by: int) -> str:
         if shown_by not in self._methods:
             places = (self._consent_at, *(place for place in shown_by if place >= 0))
             titles = ", ".join(self._titles[place] or str(place + 1) for place in places)
@@ -303,20 +308,20 @@ class TableReader:
         return self._methods[shown_by]
 
     def _refuse_swallowed(self, line: int, record: Sequence[str]) -> None:
-        """Refuse a quoted value that has whole lines of the file in it.
+        """Raise ListFileError for a quoted value that contains whole lines of the file.
 
-        A stray quotation mark swallows all lines up to the next one: people who would silently
-        be missing.
+        A stray quotation mark swallows all lines up to the next one, whose people would be missing.
         """
         for index, cell in enumerate(record):
             for below, text in enumerate(cell.splitlines() if self._width > 1 else ()):
                 parts = text.split(self._table.delimiter)
-                # Above the first line break there is only what follows the quotation mark.
+                # The first line of the value begins behind the quotation mark.
                 start = 0 if below else index
                 place = self._addresses[0] - start
-                if len(parts) == self._width - start and place >= 0 and _is_bare(parts[place]):
-                    raise unclosed(line)
+                is_whole = len(parts) == self._width - start and place >= 0
+                if is_whole and _is_quoted_address(parts[place]):
+                    raise make_unclosed_error(line)
 
 
-def _is_bare(text: str) -> bool:
+def _is_quoted_address(text: str) -> bool:
     return is_plain_address(text.strip(' "')) is not None

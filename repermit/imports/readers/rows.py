@@ -1,4 +1,4 @@
-"""What a list file holds, as plain values: parts, columns, rows and proofs."""
+"""The content of a list file as plain values: parts, columns, rows and proofs."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ FIELDS = (
     "since",
 )
 
-# Every column that is recognised as one of these counts; of the others, the first one does.
+# Several columns may have one of these fields; of the others, only the first column counts.
 REPEATED_FIELDS = frozenset(
     "address status consent active remark opted_out_at cleaned_at complained_at".split()
 )
 
 
-LONGEST_CELL = 32_767
-"""Characters that a cell may have; Excel allows no more either."""
+MAX_CELL_LENGTH = 32_767
+"""The maximum characters of a cell, as in Excel."""
 
-MOST_COLUMNS = 16_384
-"""Cells that a record may have; Excel allows no more either."""
+MAX_COLUMNS = 16_384
+"""The maximum cells of a record, as in Excel."""
 
-LONGEST_RECORD = 1_000_000
-"""Characters that a record may have with its line breaks: a long remark in every thirtieth cell."""
+MAX_RECORD_LENGTH = 1_000_000
+"""The maximum characters of a record with its line breaks; that is thirty very long remarks."""
 
 
 class SignUpProof(NamedTuple):
-    """A sign-up by the person, as the file's own columns show it.
+    """A sign-up by the person, as the file's columns show it.
 
-    `method` is stable English ("web form (Mailchimp OPTIN_TIME, OPTIN_IP)"), `at` is aware UTC,
-    `source` and `ip` are as given, "" if the file has none.
+    - `method`: stable English ("web form (Mailchimp OPTIN_TIME, OPTIN_IP)").
+    - `at`: aware UTC.
+    - `source`, `ip`: as given; "" if the file has none.
     """
 
     method: str
@@ -62,15 +63,17 @@ class SignUpProof(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One address of a file, with what the file says of it.
+    """One address of a file, with its data in the file; times are aware UTC.
 
-    `line` is the 1-based line of its part where its record starts (a spreadsheet's row).
-    `language` is two small letters or "". `opted_out` is "", "unsubscribed", "cleaned",
-    "complained" or, by a remark alone, "remark"; `opted_out_at` is since when, if the file says so,
-    and `said` by which column and words ("Opmerking: wil geen mail"); if nothing is `opted_out`,
-    `said` leaves it in doubt.
-    `since` is since when it is on the list, `customer_since` since when they buy, which is another.
-    `problem` says why the row cannot be used at all, or is "". Moments are aware UTC.
+    - `line`: the 1-based line of the part where the record starts (a spreadsheet's row).
+    - `language`: two lower-case letters or "".
+    - `opted_out`: "", "unsubscribed", "cleaned", "complained" or, by a remark alone, "remark".
+    - `opted_out_at`: since when, if the file says so.
+    - `said`: the column and words of the opt-out ("Opmerking: wil geen mail"), or of a possible one
+      if `opted_out` is "".
+    - `since`: since when the address is on the list.
+    - `customer_since`: since when the person is a customer.
+    - `problem`: why the row cannot be used; "" if it can.
     """
 
     line: int
@@ -90,7 +93,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a part: its 0-based index, its title ("" if none), what it is taken for."""
+    """A column of a part: its 0-based index, its title ("" if none), and its field."""
 
     index: int
     title: str
@@ -101,9 +104,10 @@ class Column:
 class FilePart:
     """A table of a file: the file itself, a CSV of an archive, a sheet of a workbook.
 
-    `format` is "csv", "xlsx", "ods" or "xls"; `encoding` and `delimiter` are "" for a sheet.
-    `holds` is whom it holds by its name, as far as that tells: "unsubscribed", "cleaned",
-    "nonsubscribed" (who never subscribed in Mailchimp) or "".
+    - `format`: "csv", "xlsx", "ods" or "xls".
+    - `encoding`, `delimiter`: "" for a sheet.
+    - `holds`: the people in it according to its name: "unsubscribed", "cleaned", "nonsubscribed"
+      (never subscribed in Mailchimp) or "".
     """
 
     name: str
@@ -118,9 +122,9 @@ class FilePart:
 
 @dataclass(frozen=True)
 class FilePreview:
-    """How a table looks: its columns, and for each of them its first cells that hold something.
+    """The beginning of a table: its columns, and some cells with content of each.
 
-    Cells are text on one line; `samples` are in the order of the columns' indexes.
+    - `samples`: the cells, each on one line, in the order of the columns' indexes.
     """
 
     name: str
@@ -130,21 +134,24 @@ class FilePreview:
 
 @dataclass(frozen=True)
 class AmbiguousColumn:
-    """A column of Yes and No of which it is not known what it answers: how many rows say No.
+    """A Yes/No column whose question is unknown.
 
-    `column` is its title, or its number.
+    - `column`: its title, or its number.
+    - `no_count`: the number of rows with a No.
     """
 
     part: FilePart
     column: str
-    noes: int
+    no_count: int
 
 
 @dataclass(frozen=True)
 class DateNote:
-    """A column of dates with cells that are plain numbers of days, or that no date is read from.
+    """A date column with serial numbers or unreadable dates.
 
-    `column` is its title, or its number; `example` is the first of the numbers, "" if none.
+    - `column`: its title, or its number.
+    - `numbers`, `unread`: the number of cells of each kind.
+    - `example`: the first serial number; "" if there is none.
     """
 
     part: FilePart
@@ -154,7 +161,7 @@ class DateNote:
     example: str
 
 
-# A record is the 1-based line where it starts and its cells as text.
+# A record as (1-based line where it starts, its cells as text).
 Record = tuple[int, list[str]]
 
 
@@ -162,10 +169,10 @@ Record = tuple[int, list[str]]
 class Table:
     """A part before its columns are known.
 
-    `records` starts reading anew at each call; blank lines are left out. The function that it
-    takes is called with each record that runs over several lines, and may refuse it. `day_0` is
-    from when a spreadsheet counts its days, None if it cannot be known. `may_shift` is true where a
-    stray delimiter moves the cells that follow it (not in sheets).
+    - `may_shift`: whether a stray delimiter may move the cells that follow it (not in sheets).
+    - `serial_epoch`: day 0 of days that are numbers; None if it is unknown.
+    - `records`: yields the records, without blank lines; each call reads the file again. Its
+      argument is called with each record that spans several lines, and may raise.
     """
 
     name: str
@@ -174,5 +181,5 @@ class Table:
     delimiter: str = ""
     first_line: int = 1
     may_shift: bool
-    day_0: datetime | None = FROM_1900
+    serial_epoch: datetime | None = FROM_1900
     records: Callable[[Callable[[int, list[str]], None] | None], Iterator[Record]]

@@ -1,4 +1,4 @@
-"""Workbooks of Excel and LibreOffice, through python-calamine: visible sheets as tables of text."""
+"""Reading workbooks of Excel and LibreOffice with python-calamine: visible sheets as tables."""
 
 from __future__ import annotations
 
@@ -30,100 +30,106 @@ from python_calamine import (
 from repermit.errors import ListFileError
 from repermit.imports.readers.cells import normalize_cell
 from repermit.imports.readers.dates import FROM_1900, FROM_1904
-from repermit.imports.readers.rows import LONGEST_CELL, Record, Table
+from repermit.imports.readers.rows import MAX_CELL_LENGTH, Record, Table
 
 if TYPE_CHECKING:
     Attributes = dict[str, str]
     Start = Callable[[str, Attributes], None]
 
-# What stands in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
+# An entry in the directory of a workbook that Excel has encrypted (MS-OFFCRYPTO §2.3.4.4).
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _WORKBOOK = "xl/workbook.xml"
 _DATES_OF_1904 = re.compile(rb"date1904=[\"'](?:1|true)[\"']").search
-# Of an OpenDocument spreadsheet, before its first sheet (ODF 1.2 part 1, §9.4.3).
+# In an OpenDocument spreadsheet, before its first sheet (ODF 1.2 part 1, §9.4.3).
 _CONTENT = "content.xml"
 _NULL_DATE = re.compile(rb"null-date[^>]*date-value=[\"'](\d{4}-\d\d-\d\d)[\"']").search
 _SETTINGS = 1 << 24
-# The first record of a workbook of Excel 5 to 2003 ([MS-XLS] §2.4.21), how each record begins, and
-# the one that says from when days are counted (§2.4.77).
+# The first record of a workbook of Excel 5 to 2003 ([MS-XLS] §2.4.21), the head of each record, and
+# the kind of the record with the epoch of dates (§2.4.77).
 _BEGIN = re.compile(rb"\x09\x08[\x08\x10]\x00\x00[\x05\x06]\x05\x00")
 _RECORD = struct.Struct("<HHH")
 _DATE_1904 = 0x22
 _SECTOR = 512
 _MANIFEST = "META-INF/manifest.xml"
-# What comes of a workbook that is damaged: from calamine, from zipfile, from a look at its cells.
+# The errors for a damaged workbook: of calamine, of zipfile, and of `refuse_far_cells`.
 _DAMAGE = (
     *(CalamineError, BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ExpatError, ValueError, KeyError),
 )
-# Of all sheets together, those that are empty too: each takes its time.
-_MOST_ROWS = 5_000_000
-# Few enough for rows as wide as a sheet can be.
+# The maximum rows of all sheets together, also empty ones, as each takes time.
+_MAX_ROWS = 5_000_000
+# Small enough for rows as wide as a sheet can be.
 _BATCH = 200
-# Bytes of a workbook's records, compressed: three million rows of an ordinary list.
-_MOST_PACKED = 1 << 27
-# Later versions look for values that occur twice, which takes longer than writing them twice.
+# The maximum compressed bytes of a workbook's records: three million rows of an ordinary list.
+_MAX_PACKED = 1 << 27
+# Later versions search for equal values, which takes longer than writing them twice.
 _MARSHAL_VERSION = 2
 
 
 def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes | None]:
-    """Yield from when days are counted, then each visible sheet's name and its packed records.
+    """Yield the epoch of dates (None if unknown), then each sheet's name and packed records.
 
-    From when is None where it cannot be known.
-    Hidden sheets are not read: what is hidden there was not meant to be on the list. Meant for a
-    process under limits: calamine takes all the memory that a workbook asks for, and dies.
-    Raises ListFileError for a workbook that is broken or protected by a password, and for one
-    whose cells are too far apart to be read.
+    Hidden sheets are not read, as they are not meant to be on the list. To be run in a limited
+    process, as calamine takes all the memory that a workbook asks for. Raises ListFileError for a
+    workbook that is broken or protected by a password, or whose cells are too far apart.
     """
     data = path.read_bytes()
     try:
         if _is_protected(data, kind):
-            raise _protected()
+            raise _make_protected_error()
         if kind != "xls":
             refuse_far_cells(data, kind)
-        yield _day_0(data, kind)
+        yield _find_serial_epoch(data, kind)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         del data
         rows = 0
-        for known in workbook.sheets_metadata:
-            if known.visible == SheetVisibleEnum.Visible and known.typ == SheetTypeEnum.WorkSheet:
-                sheet = workbook.get_sheet_by_name(known.name)
+        for entry in workbook.sheets_metadata:
+            if entry.visible == SheetVisibleEnum.Visible and entry.typ == SheetTypeEnum.WorkSheet:
+                sheet = workbook.get_sheet_by_name(entry.name)
                 rows += sheet.total_height
-                if rows > _MOST_ROWS:
-                    raise unreadable_file()
-                yield known.name
-                yield from _packed(_records_of(sheet))
+                if rows > _MAX_ROWS:
+                    raise make_unreadable_error()
+                yield entry.name
+                yield from _pack(_iter_records(sheet))
     except _DAMAGE as error:
-        raise _protected() if isinstance(error, PasswordError) else _broken() from None
+        raise (
+            _make_protected_error() if isinstance(error, PasswordError) else _make_broken_error()
+        ) from None
 
 
-def sheet_tables(read: Iterable[datetime | str | bytes | None], *, kind: str) -> list[Table]:
+def make_sheet_tables(read: Iterable[datetime | str | bytes | None], *, kind: str) -> list[Table]:
     """Return the sheets that `read_workbook` yields as tables.
 
-    Raises ListFileError if they hold more than the memory of this process should.
+    Raises ListFileError if they need too much memory of this process.
     """
     sheets: list[tuple[str, list[bytes]]] = []
     size = 0
-    day_0: datetime | None = None
+    serial_epoch: datetime | None = None
     for value in read:
         if value is None or isinstance(value, datetime):
-            day_0 = value
+            serial_epoch = value
             continue
         if isinstance(value, str):
             sheets.append((value, []))
             continue
         size += len(value)
-        if size > _MOST_PACKED:
-            raise unreadable_file()
+        if size > _MAX_PACKED:
+            raise make_unreadable_error()
         sheets[-1][1].append(value)
     return [
-        Table(name=name, format=kind, may_shift=False, day_0=day_0, records=_reader_of(packed))
+        Table(
+            name=name,
+            format=kind,
+            may_shift=False,
+            serial_epoch=serial_epoch,
+            records=_make_reader(packed),
+        )
         for name, packed in sheets
     ]
 
 
-def unreadable_file() -> ListFileError:
-    """Return the error for a file that asks for more memory or time than any list."""
+def make_unreadable_error() -> ListFileError:
+    """Return the error for a file that needs more memory or time than any list."""
     return ListFileError(
         "this file is broken, too large once it is unpacked, or its cells are too far apart to be "
         "read",
@@ -131,27 +137,27 @@ def unreadable_file() -> ListFileError:
     )
 
 
-def _day_0(data: bytes, kind: str) -> datetime | None:
-    """Return from when a workbook counts its days, None if it cannot be known.
+def _find_serial_epoch(data: bytes, kind: str) -> datetime | None:
+    """Return day 0 of a workbook's dates; None if it is unknown.
 
-    One begun on an old Mac says so itself.
+    A workbook that was created on an old Mac states its own.
     """
     if kind == "xls":
-        found = {_day_0_of_records(data, begin.start()) for begin in _BEGIN.finditer(data)}
-        return found.pop() if len(found) == 1 else None
+        epochs = {_read_serial_epoch(data, begin.start()) for begin in _BEGIN.finditer(data)}
+        return epochs.pop() if len(epochs) == 1 else None
     with ZipFile(io.BytesIO(data)) as archive, suppress(KeyError):
         if kind == "xlsx":
             return FROM_1904 if _DATES_OF_1904(archive.read(_WORKBOOK)) else FROM_1900
         with archive.open(_CONTENT) as stream:
-            if said := _NULL_DATE(stream.read(_SETTINGS)):
-                return datetime.fromisoformat(said[1].decode())
+            if match := _NULL_DATE(stream.read(_SETTINGS)):
+                return datetime.fromisoformat(match[1].decode())
     return FROM_1900
 
 
-def _day_0_of_records(data: bytes, at: int) -> datetime | None:
-    """Return from when a workbook of Excel 97 counts, if its first sector says so.
+def _read_serial_epoch(data: bytes, at: int) -> datetime | None:
+    """Return day 0 of an Excel 97 workbook, if its first sector states it; None otherwise.
 
-    What follows may stand elsewhere in the file; Excel says it some 250 bytes from the beginning.
+    Excel writes it some 250 bytes from the beginning; later sectors may be anywhere in the file.
     """
     sector = data[at : at + _SECTOR]
     place = 0
@@ -163,13 +169,13 @@ def _day_0_of_records(data: bytes, at: int) -> datetime | None:
     return None
 
 
-def _protected() -> ListFileError:
+def _make_protected_error() -> ListFileError:
     return ListFileError(
         "this workbook is protected by a password", expected="a copy saved without a password"
     )
 
 
-def _broken() -> ListFileError:
+def _make_broken_error() -> ListFileError:
     return ListFileError(
         "this workbook is broken or not one that can be read",
         expected="an Excel (.xlsx) or LibreOffice (.ods) workbook, or a CSV",
@@ -177,49 +183,49 @@ def _broken() -> ListFileError:
 
 
 def _is_protected(data: bytes, kind: str) -> bool:
-    """Say whether a workbook is encrypted, which calamine takes for a format it does not know."""
+    """Say whether a workbook is encrypted, which calamine would report as an unknown format."""
     if kind != "ods":
         return _ENCRYPTED in data
     with ZipFile(io.BytesIO(data)) as archive:
         return _MANIFEST in archive.namelist() and b"encryption-data" in archive.read(_MANIFEST)
 
 
-def _records_of(sheet: CalamineSheet) -> Iterator[Record]:
+def _iter_records(sheet: CalamineSheet) -> Iterator[Record]:
     # Calamine leaves out empty columns at the left, but not empty rows at the top.
     before = [""] * (sheet.start or (0, 0))[1]
     for line, cells in enumerate(sheet.iter_rows(), 1):
-        record = [cell if isinstance(cell, str) else _text_of(cell) for cell in cells]
+        record = [cell if isinstance(cell, str) else _format_cell(cell) for cell in cells]
         if any(record):
             _refuse_long(line, record)
             yield line, before + record
 
 
 def _refuse_long(line: int, record: list[str]) -> None:
-    """Refuse a cell that no spreadsheet could have made."""
+    """Raise ListFileError for a cell that is longer than any spreadsheet allows."""
     lengths = list(map(len, record))
-    if max(lengths) > LONGEST_CELL:
+    if max(lengths) > MAX_CELL_LENGTH:
         raise ListFileError(
             "a value of more than %(most)s characters",
-            most=LONGEST_CELL,
+            most=MAX_CELL_LENGTH,
             line=line,
             column=lengths.index(max(lengths)) + 1,
         )
 
 
-def _packed(records: Iterator[Record]) -> Iterator[bytes]:
+def _pack(records: Iterator[Record]) -> Iterator[bytes]:
     while batch := list(islice(records, _BATCH)):
         yield zlib.compress(marshal.dumps(batch, _MARSHAL_VERSION), level=1)
 
 
-def _reader_of(packed: list[bytes]) -> Callable[[object], Iterator[Record]]:
+def _make_reader(packed: list[bytes]) -> Callable[[object], Iterator[Record]]:
     def records(_refuse: object) -> Iterator[Record]:
         for batch in packed:
-            yield from marshal.loads(zlib.decompress(batch))  # noqa: S302  packed by `_packed`
+            yield from marshal.loads(zlib.decompress(batch))  # noqa: S302  packed by `_pack`
 
     return records
 
 
-def _text_of(cell: Any) -> str:
+def _format_cell(cell: Any) -> str:
     """Return a typed cell as an export would write it."""
     if isinstance(cell, bool):
         return "yes" if cell else "no"
@@ -230,15 +236,15 @@ def _text_of(cell: Any) -> str:
     return str(cell)
 
 
-# --- How far the cells of a workbook reach, told before its sheets are read. ----------------------
+# --- Refusing a workbook with far cells before its sheets are read. -------------------------------
 
 
-# Calamine takes 32 bytes for a cell. Below the first number nothing is sparse, above the second
-# nothing is read: 160 MB and 1.6 GB.
+# Numbers of cells, which take 32 bytes each in calamine (160 MB and 1.6 GB). A sheet below the
+# first is always read, one above the second never.
 _HARMLESS = 5_000_000
-_MOST = 50_000_000
+_MAX_CELLS = 50_000_000
 _SPARSE = 10
-# Columns and rows of a sheet in Excel, to tell which of two cells is the stray one.
+# The columns and rows of a sheet in Excel, to find which of two cells is the stray one.
 _COLUMNS, _ROWS = 16_384, 1_048_576
 _DIGITS = "0123456789"
 _LETTERS = re.compile(r"[A-Za-z]+").fullmatch
@@ -248,13 +254,13 @@ _ALPHABET = 26
 def refuse_far_cells(data: bytes, kind: str) -> None:
     """Raise ListFileError for a workbook ("xlsx" or "ods") whose cells are too far apart.
 
-    Raises BadZipFile, ExpatError, ValueError and what else zipfile raises for one that is broken.
+    Raises BadZipFile, ExpatError, ValueError and other errors of zipfile for a broken one.
     """
     with ZipFile(io.BytesIO(data)) as archive:
         if kind == "ods":
             _scan(archive, "content.xml", _OpenDocument().start)
             return
-        names, hidden = _sheets_of(archive)
+        names, hidden = _read_sheet_names(archive)
         for member in archive.namelist():
             if member in names or member not in hidden:
                 name = names.get(member, PurePosixPath(member).name)
@@ -263,7 +269,7 @@ def refuse_far_cells(data: bytes, kind: str) -> None:
 
 @dataclass
 class _Extent:
-    """How far the filled cells of a sheet reach; places are (row, column) from 1."""
+    """The extent of a sheet's filled cells; places are (row, column) from 1."""
 
     name: str
     filled: int = 0
@@ -280,13 +286,13 @@ class _Extent:
     def check(self) -> None:
         rows, columns = self.lowest[0], self.farthest[1]
         area = rows * columns
-        if area > _MOST or area > max(_HARMLESS, _SPARSE * self.filled):
+        if area > _MAX_CELLS or area > max(_HARMLESS, _SPARSE * self.filled):
             row, column = self.farthest if columns * _ROWS >= rows * _COLUMNS else self.lowest
             raise ListFileError(
                 "the sheet %(sheet)s reaches as far as its cell %(cell)s, and so large a sheet "
                 "cannot be read",
                 sheet=normalize_cell(self.name),
-                cell=_named(row, column),
+                cell=_format_place(row, column),
                 line=row,
                 column=column,
                 expected="a list without cells far away from it (delete that cell and save again), "
@@ -294,7 +300,7 @@ class _Extent:
             )
 
 
-def _named(row: int, column: int) -> str:
+def _format_place(row: int, column: int) -> str:
     letters = ""
     while column:
         column, rest = divmod(column - 1, _ALPHABET)
@@ -303,7 +309,7 @@ def _named(row: int, column: int) -> str:
 
 
 class _Columns(dict[str, int]):
-    """The number of a column by its letters."""
+    """A cache of columns' numbers by their letters."""
 
     def __missing__(self, letters: str) -> int:
         if not _LETTERS(letters):
@@ -316,7 +322,7 @@ class _Columns(dict[str, int]):
 
 
 class _Locals(dict[str, str]):
-    """The name of an element without its prefix."""
+    """A cache of elements' names without their prefix."""
 
     def __missing__(self, name: str) -> str:
         local = self[name] = name.rpartition(":")[2]
@@ -329,9 +335,9 @@ class _NotASheetError(Exception):
 
 @dataclass
 class _Worksheet:
-    """Reads the XML of one sheet of Excel's (ECMA-376 part 1, §18.3.1).
+    """Reads the XML of an Excel sheet (ECMA-376 part 1, §18.3.1).
 
-    A row or cell that does not say where it is stands after the one before it.
+    A row or cell without a place follows the one before it.
     """
 
     extent: _Extent
@@ -344,7 +350,7 @@ class _Worksheet:
     def start(self, name: str, attributes: Attributes) -> None:
         local = self._locals[name]
         if local == "c":
-            self._cell = self._place_of(attributes.get("r"))
+            self._cell = self._parse_place(attributes.get("r"))
         elif local in {"v", "is"}:
             self.extent.add(*self._cell)
         elif local == "row":
@@ -355,7 +361,7 @@ class _Worksheet:
                 raise _NotASheetError
             self.is_open = True
 
-    def _place_of(self, place: str | None) -> tuple[int, int]:
+    def _parse_place(self, place: str | None) -> tuple[int, int]:
         if place is None:
             return self._row, self._cell[1] + 1
         letters = place.rstrip(_DIGITS)
@@ -368,13 +374,13 @@ def _scan_sheet(archive: ZipFile, member: str, sheet: _Worksheet) -> None:
     except _NotASheetError:
         return
     except expat.ExpatError:
-        # A picture, or a sheet of which nobody knows what follows.
+        # If the sheet is open it is broken; otherwise this is no sheet, but a picture.
         if sheet.is_open:
             raise
     sheet.extent.check()
 
 
-def _sheets_of(archive: ZipFile) -> tuple[dict[str, str], set[str]]:
+def _read_sheet_names(archive: ZipFile) -> tuple[dict[str, str], set[str]]:
     """Return the names of the visible sheets by their files, and the files of the hidden ones."""
     targets: dict[str, str] = {}
     names: dict[str, str] = {}
@@ -404,7 +410,7 @@ def _sheets_of(archive: ZipFile) -> tuple[dict[str, str], set[str]]:
 class _OpenDocument:
     """Reads the sheets of an OpenDocument spreadsheet (ODF 1.2 part 1, §9.1).
 
-    Calamine lays out the hidden ones as well.
+    Hidden sheets too, as calamine also lays them out.
     """
 
     def __init__(self) -> None:
@@ -417,11 +423,13 @@ class _OpenDocument:
             self._extent = _Extent(attributes.get("table:name", ""))
             self._rows = (0, 0)
         elif name == "table:table-row":
-            self._rows = _after(self._rows, attributes.get("table:number-rows-repeated", "1"))
+            self._rows = _make_next_range(
+                self._rows, attributes.get("table:number-rows-repeated", "1")
+            )
             self._columns = (0, 0)
         elif name in {"table:table-cell", "table:covered-table-cell"}:
             repeated = attributes.get("table:number-columns-repeated", "1")
-            self._columns = _after(self._columns, repeated)
+            self._columns = _make_next_range(self._columns, repeated)
             if any(key.startswith("office:") for key in attributes):
                 self._add()
 
@@ -431,14 +439,14 @@ class _OpenDocument:
         self._extent.check()
 
 
-def _after(last: tuple[int, int], repeated: str) -> tuple[int, int]:
-    """Return the next row or column and how far it repeats, as what stands before and the last."""
+def _make_next_range(last: tuple[int, int], repeated: str) -> tuple[int, int]:
+    """Return the range of the next, repeated row or column, as (end of the previous, last)."""
     return last[1], last[1] + max(int(repeated), 0)
 
 
 def _scan(archive: ZipFile, member: str, start: Start) -> None:
     """Call `start` with every element of a file, as it is unpacked."""
-    # Calamine knows no other encoding, and what each of us reads must be the same.
+    # Calamine knows no other encoding, and both must read the same.
     parser = expat.ParserCreate("utf-8")
     parser.StartElementHandler = start
     parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -447,5 +455,5 @@ def _scan(archive: ZipFile, member: str, start: Start) -> None:
 
 
 def _refuse_doctype(*_: object) -> NoReturn:
-    """Refuse what only a bomb of entities needs: no workbook has a document type."""
+    """Raise ValueError for a document type, which only an entity bomb has."""
     raise ValueError("a document type")

@@ -13,13 +13,13 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from repermit.evidence import evidence_key, signed_checkpoint
 from repermit.evidence.entries import Checkpoint
-from repermit.evidence.timestamp_authority import noted_authorities
-from repermit.evidence.timestamp_token import authorities_of
+from repermit.evidence.timestamp_authority import read_recorded_authorities
+from repermit.evidence.timestamp_token import read_configured_authorities
 from repermit.evidence.verify import chain, proof, signatures
 from repermit.evidence.verify.chain import Walk
 from repermit.evidence.verify.diagnosis import How
 from repermit.evidence.verify.proof import Agreement
-from repermit.evidence.verify.timestamps import NamedBy, Stamp, stamps_of
+from repermit.evidence.verify.timestamps import NamedBy, Stamp, read_stamps
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
 from repermit.web.admin.audit_log import describe_actor, list_emails
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 def read_checkpoint(text: str) -> Checkpoint | None:
     """Return the checkpoint in what was pasted, None for nothing; raises ValueError for others."""
-    return signed_checkpoint.read_kept(text) if text.strip() else None
+    return signed_checkpoint.read_checkpoint_copy(text) if text.strip() else None
 
 
 # --- How the record fails, in the page's language. ------------------------------------------------
@@ -155,14 +155,14 @@ def show_last_check() -> Response:
 @in_the_background
 def show_state() -> Response:
     """Say whether the record is being walked, for the page that waits for it."""
-    walk = chain.last_walk(get_services().settings)
+    walk = chain.find_last_walk(get_services().settings)
     return jsonify(is_busy=walk is not None and walk.is_busy)
 
 
 @pages.get("/result.json")
 def download_result() -> Response:
     """Send what the last walk found, as `verify --json` prints it."""
-    walk = chain.last_walk(get_services().settings)
+    walk = chain.find_last_walk(get_services().settings)
     if walk is None or walk.found is None:
         abort(404)
     response = Response(json.dumps(walk.found), content_type="application/json")
@@ -211,7 +211,7 @@ def _read_given_checkpoint() -> Checkpoint | None:
 
 def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     """Return the template's fields for a proof file: its faults, or what it proves."""
-    if shown := proof.shown_to_go_on(octets):
+    if shown := proof.read_consistency_output(octets):
         return _check_consistency(shown, known)
     checked = proof.check_proof(octets, max_bytes=MAX_FILE_SIZE)
     if checked.faults:
@@ -231,7 +231,7 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
 
 def _check_consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
     try:
-        faults = tuple(map(translate_said, proof.faults_of_consistency(shown)))
+        faults = tuple(map(translate_said, proof.check_consistency(shown)))
     except (ValueError, LookupError, TypeError, AttributeError):
         faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
     return {"faults": faults} if faults else {"agreement": _describe_agreement(shown, known)}
@@ -241,7 +241,9 @@ def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what each timestamp of a proof shows: the kind of note, and its words."""
     settings = get_services().settings
     try:
-        found = stamps_of(document, authorities_of(settings), noted_authorities())
+        found = read_stamps(
+            document, read_configured_authorities(settings), read_recorded_authorities()
+        )
     except ValueError:
         text = gettext(
             "One of its timestamps is of an authority that neither settings nor record name."
@@ -277,7 +279,7 @@ _DOUBTS: Mapping[NamedBy, str] = {
 
 def _describe_signature(document: Mapping[str, Any]) -> tuple[str, str]:
     """Return whether a proof is signed with a key of this record: the kind of note, its words."""
-    if signatures.signers(document, evidence_key.known_keys(get_services().settings)):
+    if signatures.list_signers(document, evidence_key.list_known_keys(get_services().settings)):
         return "done", gettext("It is signed with a key of this record.")
     if "key" in document:
         return "warning", gettext("It is signed, with a key that this record does not know.")
@@ -291,7 +293,7 @@ def _describe_agreement(document: Mapping[str, Any], known: Checkpoint | None) -
 
 
 def _show_page(*, wrong: str = "", wrong_at: str = "") -> Response:
-    walk = chain.last_walk(get_services().settings)
+    walk = chain.find_last_walk(get_services().settings)
     return render_page(
         "evidence_check/show.html",
         status=422 if wrong or wrong_at else 200,

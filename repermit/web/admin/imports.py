@@ -183,7 +183,7 @@ def undo_import(slug: str) -> AnyResponse:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            most=_MAX_UNDONE_AT_ONCE,
+            max_rows=_MAX_UNDONE_AT_ONCE,
         )
     except RepermitError as refusal:
         return _show_page(mailing_list, status=422, wrong=import_preview.describe_refusal(refusal))
@@ -307,7 +307,7 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
         imports=imports_undo.past_imports(mailing_list),
         on_list=_count_on_list(mailing_list),
         taking_back=imports_undo.undo_progress(mailing_list),
-        taking_in=imports_undo.unfinished_import(mailing_list),
+        taking_in=imports_undo.find_unfinished_import(mailing_list),
         bars=import_preview.make_bar_taken_in,
         largest=uploads.LARGEST // 1_000_000,
     )

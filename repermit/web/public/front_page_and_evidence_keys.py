@@ -31,7 +31,7 @@ def show_evidence_keys() -> Response:
 
     They are C2SP verifier keys, a line each: the present one, then those before it.
     """
-    keys = evidence_key.known_keys(get_services().settings)
+    keys = evidence_key.list_known_keys(get_services().settings)
     if not keys:
         return error_pages.show_not_found()
     text = "".join(f"{key}\n" for key in keys)

@@ -209,7 +209,7 @@ def receipts_of(contact: Contact) -> list[dict[str, str]]:
     account = enqueue_receipt.read_consent_record_input(
         Contact.get_by_id(contact.id), settings=SETTINGS
     )
-    events: list[dict[str, str]] = consent_receipt.consent_record(account)["event"]
+    events: list[dict[str, str]] = consent_receipt.compose_consent_record(account)["event"]
     return events
 
 

@@ -483,7 +483,7 @@ def test_a_message_that_its_reader_dies_of_is_left_there_and_the_others_are_take
 ) -> None:
     # A second of the processor, however busy the machine is.
     monkeypatch.setattr("repermit.bounces.message_kind.SECONDS", 1)
-    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    monkeypatch.setattr("repermit.limited_process._WALL_CLOCK_FACTOR", 600)
     bounces_of = [returned_for("postfix_unknown_user", ask) for ask in asks[:2]]
     with SERVERS[protocol](bounces_of[0], hostile.ENDLESS, bounces_of[1]) as mailbox:
         with caplog.at_level(logging.WARNING):

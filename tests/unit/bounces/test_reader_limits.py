@@ -16,7 +16,7 @@ from tests.support.returned_mails import returned
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process have a second for a message, however busy the machine is."""
     monkeypatch.setattr("repermit.bounces.message_kind.SECONDS", 1)
-    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    monkeypatch.setattr("repermit.limited_process._WALL_CLOCK_FACTOR", 600)
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def test_a_mail_that_is_made_to_take_long_is_no_mail(
     checking: Checking, monkeypatch: pytest.MonkeyPatch, mail: bytes
 ) -> None:
     monkeypatch.setattr("repermit.checks.dkim._SECONDS", 1)
-    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    monkeypatch.setattr("repermit.limited_process._WALL_CLOCK_FACTOR", 600)
     assert codes(checking.run(mail=mail), "dkim") == ["dkim_unknown", "dkim_no_mail"]
 
 

@@ -193,7 +193,7 @@ def test_keys_that_could_be_guessed_are_told(overrides: dict[str, Any], weak: li
 def test_fresh_keys_are_right() -> None:
     example = package_files.find_asset("config.example.toml").read_text("utf-8")
     fresh = config_file.parse_config(
-        tomllib.loads(package_files.fresh_config(example)), folder=Path()
+        tomllib.loads(package_files.make_fresh_config(example)), folder=Path()
     )
     assert codes(check_keys(fresh, None)) == ["keys_ok"]
 

@@ -239,7 +239,7 @@ def test_a_message_that_its_reader_dies_of_is_left_alone_and_told(
     asked: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("repermit.bounces.message_kind.SECONDS", 1)
-    monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
+    monkeypatch.setattr("repermit.limited_process._WALL_CLOCK_FACTOR", 600)
     ran = asked.run("bounce", saved(asked, hostile.ENDLESS))
     assert (ran.code, ran.out) == (0, "Neither a bounce nor a reply, about no mail of ours.\n")
     assert caplog.messages == ["a message cannot be read (SIGXCPU); it is left where it is"]

@@ -12,7 +12,7 @@ import pytest
 from repermit.cli.context import CommandContext
 from repermit.db.models.evidence import Evidence
 from repermit.errors import Refused
-from repermit.evidence.entries import actor_of_login, login_name
+from repermit.evidence.entries import login_name, make_login_actor
 from tests.support.desk import Desk
 from tests.support.setting_choices import choose
 
@@ -23,9 +23,9 @@ def house(desk: Desk) -> CommandContext:
 
 
 def test_a_login_has_a_name_or_at_least_a_number() -> None:
-    assert login_name(actor_of_login(0)) == "root"
+    assert login_name(make_login_actor(0)) == "root"
     unknown = max(user.pw_uid for user in pwd.getpwall()) + 1
-    assert login_name(actor_of_login(unknown)) == str(unknown)
+    assert login_name(make_login_actor(unknown)) == str(unknown)
     # As older records and those of another machine may have it.
     assert login_name("cli:els") == "els"
     assert login_name(f"cli:{10**30}") == str(10**30)

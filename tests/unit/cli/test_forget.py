@@ -17,7 +17,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Upload
 from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
-from repermit.evidence.entries import actor_of_login, login_name
+from repermit.evidence.entries import login_name, make_login_actor
 from repermit.evidence.verify import chain
 from repermit.imports import uploads
 from repermit.privacy import forget
@@ -76,7 +76,7 @@ def test_somebody_in_a_campaign_is_erased_and_what_is_out_of_reach_is_told(news:
     sign_up(news)
     news.do("export", "news", "unasked", "-o", str(news.folder / "late.json"))
     said = news.do("forget", "news", "Jan@Example.org")
-    whoami = login_name(actor_of_login(os.getuid()))
+    whoami = login_name(make_login_actor(os.getuid()))
     assert "export `keep`" not in said
     for text in (
         "news: erased. It was unconfirmed; address and name are gone.",

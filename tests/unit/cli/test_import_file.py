@@ -10,7 +10,7 @@ import pytest
 from repermit.db.models.contacts import Contact
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
-from repermit.imports.import_report import MOST_PROBLEMS
+from repermit.imports.import_report import MAX_PROBLEMS
 from repermit.rules.consent import Fate
 from tests.support.desk import Desk
 from tests.support.list_files import MAILCHIMP_TITLES, as_csv, write_workbook
@@ -104,7 +104,7 @@ def test_rows_to_look_at_begin_with_the_invalid_and_end_with_duplicates(desk: De
 
 def test_of_more_rows_than_are_listed_the_last_line_says_how_many(desk: Desk) -> None:
     desk.add_news()
-    path = desk.file("E-mail", *["nonsense"] * (MOST_PROBLEMS + 5))
+    path = desk.file("E-mail", *["nonsense"] * (MAX_PROBLEMS + 5))
     shown = desk.do("import", "news", path, "--dry-run")
     assert shown.endswith("\n  9,980  no @ in the address\n  and 5 rows more\n")
 

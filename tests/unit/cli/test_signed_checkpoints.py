@@ -22,7 +22,7 @@ from repermit.evidence import (
     timestamp_token,
     timestamps,
 )
-from repermit.evidence.chain_reader import leaf_of
+from repermit.evidence.chain_reader import try_compute_leaf
 from repermit.evidence.entries import Entry
 from repermit.evidence.merkle import Frontier
 from repermit.settings import config_file
@@ -87,8 +87,8 @@ def test_a_checkpoint_is_printed_with_its_note(signing: Desk, command: tuple[str
     point = json.loads(signing.do(*command))["checkpoint"]
     key = signed_checkpoint.get_public_key(signing.settings)
     assert key
-    found = signed_checkpoint.read_kept(json.dumps(point))
-    assert signed_checkpoint.signers(found, [key]) == [key]
+    found = signed_checkpoint.read_checkpoint_copy(json.dumps(point))
+    assert signed_checkpoint.list_signers(found, [key]) == [key]
 
 
 def test_the_line_that_verify_prints_is_signed_and_read_again(signing: Desk) -> None:
@@ -248,7 +248,7 @@ def cut_last(desk: Desk) -> None:
         EvidencePart.delete().where(EvidencePart.seq == last).execute()
         frontier = Frontier()
         for row in Evidence.select().order_by(Evidence.seq).dicts():
-            frontier.add(bytes.fromhex(str(leaf_of(row))))
+            frontier.add(bytes.fromhex(str(try_compute_leaf(row))))
         EvidenceHead.update(
             seq=last - 1,
             hash=Evidence.get_by_id(last - 1).hash,
@@ -386,7 +386,7 @@ def test_init_makes_a_key_of_which_the_record_tells(
     desk.do("init", "--public-url", "https://ask.example.org")
     assert len(desk.settings.evidence_key or b"") == 32
     with desk.database():
-        (noted,) = evidence_key.noted_keys()
+        (noted,) = evidence_key.read_recorded_keys()
     assert noted == signed_checkpoint.get_public_key(desk.settings)
 
 

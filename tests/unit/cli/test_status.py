@@ -441,9 +441,9 @@ def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
     desk.do("restore", str(desk.folder / "half.db"), "--replace")
     desk.do("verify")
     with desk.news() as (database, news):
-        assert undo.unfinished_import(news)
+        assert undo.find_unfinished_import(news)
         import_task.finish_imports(database, settings=desk.settings, now=NOW)
-        assert undo.unfinished_import(news) is None
+        assert undo.find_unfinished_import(news) is None
     assert desk.run("status", "news", "--json").document["contacts"]["unconfirmed"] == 0
     desk.do("verify")
     assert "2 rows imported" in desk.do("import", "news", str(file))

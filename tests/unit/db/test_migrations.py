@@ -194,7 +194,7 @@ def test_what_was_under_way_in_a_kept_database_goes_on(kept: Kept) -> None:
         now = datetime(2026, 4, 2, 10, 0, tzinfo=UTC)
         launched = enqueue_asks.finish_launches(database, settings=make_settings(), now=now)
         assert launched == 1
-        assert undo.finish_undoings(database) == 1
+        assert undo.finish_undos(database) == 1
         campaign = Campaign.get(Campaign.list == find_list("more"))
         assert campaign.state == CampaignState.SENDING
         due = [mail.due_at for mail in Mail.select().where(Mail.campaign == campaign)]
@@ -218,7 +218,7 @@ def test_a_file_that_an_earlier_version_took_back_and_counted_nothing_of_is_not_
             doubled = Import.get(Import.list == find_list("other"), Import.file == "list.csv")
             Contact.update(imported_by=None).where(Contact.imported_by == doubled).execute()
             doubled.delete_instance()
-        assert undo.finish_undoings(database) == 1
+        assert undo.finish_undos(database) == 1
         assert verify_chain.verify_chain(database).fault is None
         record = Import.get(Import.undone_at.is_null(is_null=False))
         counts = json.loads(record.counts)
@@ -431,7 +431,7 @@ def test_of_days_that_version_28_counted_the_time_zone_is_not_known(
         if upto is None:
             assert Meta.get_or_none(Meta.key == verify_counts.TALLIED_IN) is None
         else:
-            assert verify_counts.tallied_zones() == [(upto, "")]
+            assert verify_counts.read_tallied_zones() == [(upto, "")]
 
 
 def _shape(database: Database, table: type[Model]) -> tuple[set[str], set[str]]:

@@ -477,7 +477,7 @@ def test_a_demo_in_dutch_has_dutch_names() -> None:
 def test_the_command_says_where_to_look_in_its_language(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run, "_server", lambda _: SimpleNamespace(run=lambda: None))
+    monkeypatch.setattr(run, "_make_server", lambda _: SimpleNamespace(run=lambda: None))
     monkeypatch.setenv("LC_ALL", "nl_NL.UTF-8")
     with pytest.raises(SystemExit):
         main(["demo"])

@@ -138,11 +138,11 @@ def test_it_holds_the_signed_checkpoint_of_then_and_says_what_to_do(
         for received in inbox.to(address):
             text = text_of(received)
             (line,) = [one for one in text.splitlines() if one.startswith("{")]
-            kept = signed_checkpoint.read_kept(line)
+            kept = signed_checkpoint.read_checkpoint_copy(line)
             assert (kept.seq, kept.hash, kept.root) == (then.seq, then.hash, then.root)
             key = signed_checkpoint.get_public_key(story.settings)
             assert key
-            assert Note.read(kept.note).signers([key]) == [key]
+            assert Note.read(kept.note).list_signers([key]) == [key]
             assert "repermit verify --checkpoint checkpoint.json" in text
             assert received.rcpt_tos == (address,)
 
@@ -189,7 +189,8 @@ def add_program(story: Story, program: Witness) -> Callable[[], None]:
 
 def notes_to(inbox: Inbox, address: str) -> list[str]:
     lines = [line for one in inbox.to(address) for line in text_of(one).splitlines()]
-    return [signed_checkpoint.read_kept(one).note for one in lines if one.startswith("{")]
+    documents = (line for line in lines if line.startswith("{"))
+    return [signed_checkpoint.read_checkpoint_copy(document).note for document in documents]
 
 
 def test_it_holds_the_note_that_a_program_has_cosigned_on_that_occasion(
@@ -197,13 +198,13 @@ def test_it_holds_the_note_that_a_program_has_cosigned_on_that_occasion(
 ) -> None:
     add_program(story, program)()
     assert story.send().sent == 2
-    (kept,) = cosigned_checkpoints.read_kept()
+    (kept,) = cosigned_checkpoints.read_stored_checkpoints()
     for address in (OFFICER, ACCOUNTANT):
         assert notes_to(inbox, address) == [kept.note]
-    witness = cosigned_checkpoints.witness_of(story.settings)
+    witness = cosigned_checkpoints.read_witness_key(story.settings)
     assert OWN
     assert witness
-    assert Note.read(kept.note).signers([OWN, witness]) == [OWN, witness]
+    assert Note.read(kept.note).list_signers([OWN, witness]) == [OWN, witness]
 
 
 def test_every_attempt_holds_the_same_note_whatever_was_cosigned_since(
@@ -248,7 +249,7 @@ def test_a_note_that_a_program_cosigned_on_an_earlier_occasion_alone_is_not_take
     cosignature_request.request_cosignatures(
         story.database, settings=story.settings, clock=story.clock
     )
-    (earlier,) = cosigned_checkpoints.read_kept()
+    (earlier,) = cosigned_checkpoints.read_stored_checkpoints()
     record(story)
     program.answers = "down"
     story.clock.advance(DAY)

@@ -60,7 +60,7 @@ def events(*entries: RecordedEntry) -> list[tuple[str, str]]:
 
 
 def test_a_record_has_the_published_form_and_says_what_was_agreed() -> None:
-    record = consent_receipt.consent_record(account())
+    record = consent_receipt.compose_consent_record(account())
     assert not problems_of(record, "consent-record")
     assert record["header"]["pii_principal_id"] == SUBJECT
     assert record["processing"]["privacy_notice"] == {
@@ -106,7 +106,7 @@ OF_THE_GDPR = {
 
 
 def test_a_record_claims_only_the_profile_whose_fields_it_has() -> None:
-    record = consent_receipt.consent_record(account())
+    record = consent_receipt.compose_consent_record(account())
     (purpose,) = record["processing"]["purposes"]
     is_whole = set(purpose) >= OF_THE_GDPR
     claim = record["header"]["schema_version"].rpartition("#")[2]
@@ -114,7 +114,7 @@ def test_a_record_claims_only_the_profile_whose_fields_it_has() -> None:
 
 
 def test_a_yes_on_a_sensitive_list_is_explicit_consent() -> None:
-    record = consent_receipt.consent_record(
+    record = consent_receipt.compose_consent_record(
         account(said("confirmed", **{**TOLD, "sensitive": True}))
     )
     assert not problems_of(record, "consent-record")
@@ -125,7 +125,7 @@ def test_a_yes_on_a_sensitive_list_is_explicit_consent() -> None:
 
 
 def test_an_authority_is_always_named() -> None:
-    record = consent_receipt.consent_record(account(authority="", authority_url=""))
+    record = consent_receipt.compose_consent_record(account(authority="", authority_url=""))
     assert not problems_of(record, "consent-record")
     (purpose,) = record["processing"]["purposes"]
     assert purpose["authority_party"] in {one["party_id"] for one in record["party"]}
@@ -138,7 +138,7 @@ def test_who_answers_for_somebody_else_is_a_party_of_its_own() -> None:
         said("removed", reason="withdrawn", arrived_at="2026-03-04T09:00:00+00:00"),
         said("removed", reason="no_response", **by_them),
     )
-    record = consent_receipt.consent_record(account(*entries))
+    record = consent_receipt.compose_consent_record(account(*entries))
     assert not problems_of(record, "consent-record")
     assert record["party"][-1]["party_role"] == "dpv:GuardianOfDataSubject"
     assert [one["entity_id"] for one in record["event"]] == [
@@ -151,13 +151,13 @@ def test_who_answers_for_somebody_else_is_a_party_of_its_own() -> None:
 
 def test_an_organisation_of_few_words_still_makes_a_record_of_the_form() -> None:
     bare = account(officer="", authority="", authority_url="", website="", email="")
-    record = consent_receipt.consent_record(bare)
+    record = consent_receipt.compose_consent_record(bare)
     assert not problems_of(record, "consent-record")
     assert record["party"][0]["party_contact"] == "+31 30 123 45 67"
 
 
 def test_an_authority_without_an_address_is_named() -> None:
-    record = consent_receipt.consent_record(account(authority_url=""))
+    record = consent_receipt.compose_consent_record(account(authority_url=""))
     assert not problems_of(record, "consent-record")
     assert record["party"][-1]["party_contact"] == "Autoriteit Persoonsgegevens"
 
@@ -350,7 +350,7 @@ def test_a_claim_whose_file_was_taken_back_is_no_consent_that_holds(
 def test_a_withdrawn_record_keeps_the_times_of_the_consent() -> None:
     later = "2029-03-03T09:00:00+00:00"
     gone = said("removed", **{**TOLD, "reason": "withdrawn", "arrived_at": later})
-    record = consent_receipt.consent_record(account(said("confirmed", **TOLD), gone))
+    record = consent_receipt.compose_consent_record(account(said("confirmed", **TOLD), gone))
     assert not problems_of(record, "consent-record")
     assert [(one["event_state"], one["event_time"]) for one in record["event"]] == [
         ("dpv:ConsentRequested", ASKED),
@@ -389,7 +389,9 @@ def test_acts_that_are_not_about_consent_are_no_events() -> None:
     ],
 )
 def test_a_record_says_how_the_consent_was_collected(told: dict[str, str], collected: str) -> None:
-    record = consent_receipt.consent_record(account(said("confirmed", purpose="News", **told)))
+    record = consent_receipt.compose_consent_record(
+        account(said("confirmed", purpose="News", **told))
+    )
     assert record["processing"]["purposes"][0]["collection_method"] == collected
 
 
@@ -416,7 +418,7 @@ UNSEEN = {
 def test_an_opt_in_that_was_taken_over_is_not_told_with_todays_purpose(
     told: dict[str, Any], purpose: str
 ) -> None:
-    record = consent_receipt.consent_record(
+    record = consent_receipt.compose_consent_record(
         account(said("confirmed", list_name="Nieuws", unseen=UNSEEN, **told))
     )
     assert not problems_of(record, "consent-record")
@@ -434,13 +436,13 @@ def test_a_customer_who_said_no_stays_on_the_ground_that_their_entry_had() -> No
 
 
 def ground_of(*entries: RecordedEntry) -> list[str]:
-    record = consent_receipt.consent_record(account(*entries))
+    record = consent_receipt.compose_consent_record(account(*entries))
     (purpose,) = record["processing"]["purposes"]
     return list(purpose["lawful_basis"])
 
 
 def test_a_customers_purpose_is_the_controllers_own() -> None:
-    record = consent_receipt.consent_record(
+    record = consent_receipt.compose_consent_record(
         account(said("customer", basis="customer", unseen=UNSEEN))
     )
     assert record["processing"]["purposes"][0]["purpose"] == "News"
@@ -448,7 +450,7 @@ def test_a_customers_purpose_is_the_controllers_own() -> None:
 
 def test_what_was_told_counts_before_what_was_not_seen() -> None:
     told = {**TOLD, "reason": "bounce"}
-    record = consent_receipt.consent_record(
+    record = consent_receipt.compose_consent_record(
         account(said("removed", **told), said("removed", reason="request", unseen=UNSEEN))
     )
     assert record["processing"]["purposes"][0]["purpose"] == TOLD["purpose"]
@@ -456,14 +458,14 @@ def test_what_was_told_counts_before_what_was_not_seen() -> None:
 
 
 def test_a_record_of_which_the_terms_are_held_no_longer_says_so_by_silence() -> None:
-    record = consent_receipt.consent_record(account(said("confirmed")))
+    record = consent_receipt.compose_consent_record(account(said("confirmed")))
     assert record["processing"]["purposes"][0]["purpose"] == ""
     assert record["event"][0]["event_state"] == "dpv:ConsentGiven"
 
 
 def make_receipt() -> dict[str, Any]:
     url = "https://ask.example.org/no/token"
-    return consent_receipt.receipt(account(), withdrawal_url=url, checkpoint=CHECKPOINT)
+    return consent_receipt.compose_receipt(account(), withdrawal_url=url, checkpoint=CHECKPOINT)
 
 
 def test_a_receipt_has_the_published_form_the_way_to_withdraw_and_the_checkpoint() -> None:
@@ -472,7 +474,7 @@ def test_a_receipt_has_the_published_form_the_way_to_withdraw_and_the_checkpoint
     assert made == make_receipt()
     assert made["withdrawal"]["url"] == "https://ask.example.org/no/token"
     assert made["checkpoint"] == CHECKPOINT
-    assert made["consent_record"] == consent_receipt.consent_record(account())
+    assert made["consent_record"] == consent_receipt.compose_consent_record(account())
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -85,7 +85,7 @@ class Cosigning:
         )
 
     def key(self) -> WitnessKey:
-        found = cosigned_checkpoints.witness_of(self.settings)
+        found = cosigned_checkpoints.read_witness_key(self.settings)
         assert found
         return found
 
@@ -102,11 +102,11 @@ def cosigning(database: Database, witness: Witness) -> Cosigning:
 def test_a_checkpoint_is_cosigned_and_verified_offline(cosigning: Cosigning) -> None:
     assert cosigning.run() == 2  # launch, and that day
     assert cosigning.run() == 0
-    (point,) = cosigned_checkpoints.read_kept()
+    (point,) = cosigned_checkpoints.read_stored_checkpoints()
     now = stored_tree.checkpoint()
     assert (point.seq, point.hash, point.root) == (now.seq, now.hash, now.root)
     assert OWN
-    assert Note.read(point.note).signers([OWN, cosigning.key()]) == [OWN, cosigning.key()]
+    assert Note.read(point.note).list_signers([OWN, cosigning.key()]) == [OWN, cosigning.key()]
     told = cosigned_checkpoints.read_cosigned_times(point.note, cosigning.key())
     assert told == [datetime.fromtimestamp(cosigning.witness.now, UTC)]
 
@@ -119,7 +119,7 @@ def test_the_next_checkpoint_goes_on_from_the_one_before(cosigning: Cosigning, m
         cosigning.clock.advance(DAY)
     assert cosigning.run() == 1
     assert cosigning.witness.size == stored_tree.checkpoint().seq
-    assert len(cosigned_checkpoints.read_kept()) == 4
+    assert len(cosigned_checkpoints.read_stored_checkpoints()) == 4
     assert len(cosigning.witness.asked) == 4, "none was asked for twice"
 
 
@@ -199,7 +199,7 @@ def test_the_job_has_them_cosigned(cosigning: Cosigning) -> None:
         cosigning.settings, cosigning.database, clock=cosigning.clock, stopping=threading.Event()
     )
     jobs.send_checkpoints_to_witnesses()
-    assert len(cosigned_checkpoints.read_kept()) == 1
+    assert len(cosigned_checkpoints.read_stored_checkpoints()) == 1
 
 
 def test_nothing_of_anybody_leaves(cosigning: Cosigning) -> None:
@@ -225,7 +225,7 @@ def change_note(cosigning: Cosigning, old: str, new: str) -> None:
 def test_a_record_that_a_witness_cosigned_otherwise_is_found(cosigning: Cosigning) -> None:
     cosigning.run()
     assert fault_in(cosigning) is None
-    note = cosigned_checkpoints.read_kept()[0].note
+    note = cosigned_checkpoints.read_stored_checkpoints()[0].note
     other = replace(stored_tree.checkpoint(), root="ab" * 32)
     forged = signed_checkpoint.sign(other, cosigning.settings)
     change_note(cosigning, note, forged.note)
@@ -236,7 +236,7 @@ def test_a_record_that_a_witness_cosigned_otherwise_is_found(cosigning: Cosignin
 
 def test_a_forged_cosignature_is_found(cosigning: Cosigning) -> None:
     cosigning.run()
-    note = cosigned_checkpoints.read_kept()[0].note
+    note = cosigned_checkpoints.read_stored_checkpoints()[0].note
     last = note.splitlines()[-1]
     change_note(cosigning, last[-20:], f"{'A' * 18}==")
     found = fault_in(cosigning)
@@ -372,7 +372,7 @@ def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
     with desk.database() as database:
         cosigning = Cosigning(database, witness)
         cosigning.run()
-        early = cosigned_checkpoints.read_kept()[0]
+        early = cosigned_checkpoints.read_stored_checkpoints()[0]
         with database.atomic():
             Mail.update(state=MailState.SENT, sent_at=NOW).execute()
             Meta.delete().where(Meta.key.startswith("cosigned")).execute()
@@ -483,7 +483,7 @@ def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_t
                 Meta.insert(key=f"cosigned {at}", value=note).execute()
         kept = [
             cosigned_checkpoints.read_cosigned_times(one.note, cosigning.key())
-            for one in cosigned_checkpoints.read_kept()
+            for one in cosigned_checkpoints.read_stored_checkpoints()
         ]
         assert kept == [[datetime.fromtimestamp(at, UTC)] for at in times]
         shown = cosigned_checkpoints.CosignedCheckpoints(point, stored_tree.MerkleProofs(point))

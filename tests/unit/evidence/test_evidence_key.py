@@ -52,13 +52,13 @@ def test_it_is_noted_once_however_many_processes_do_it(database: Database) -> No
 
 
 def test_the_present_key_and_those_before_it_are_known(database: Database) -> None:
-    assert evidence_key.known_keys(UNSIGNED) == []
+    assert evidence_key.list_known_keys(UNSIGNED) == []
     for settings in (FIRST, SECOND):
         note(database, settings)
     first, second = map(signed_checkpoint.get_public_key, (FIRST, SECOND))
-    assert evidence_key.known_keys(SECOND) == [second, first]
+    assert evidence_key.list_known_keys(SECOND) == [second, first]
     # Whoever has lost the key knows by which it was.
-    assert evidence_key.known_keys(UNSIGNED) == [second, first]
+    assert evidence_key.list_known_keys(UNSIGNED) == [second, first]
 
 
 def test_what_no_key_can_be_is_left_out(database: Database) -> None:
@@ -67,7 +67,7 @@ def test_what_no_key_can_be_is_left_out(database: Database) -> None:
         chain.append(
             Entry(event="evidence_key", at=NOW, actor="job", consent={"key": "x", "before": ""})
         )
-    assert evidence_key.noted_keys() == [
+    assert evidence_key.read_recorded_keys() == [
         signed_checkpoint.get_public_key(FIRST),
         None,
     ]

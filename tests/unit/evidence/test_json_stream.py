@@ -30,7 +30,7 @@ WRITTEN = (
 
 def read(text: str | bytes, *, most: int = 10_000) -> dict[str, Any]:
     octets = text if isinstance(text, bytes) else text.encode()
-    stream = JsonStream(io.BytesIO(octets), json.JSONDecoder(), most=most)
+    stream = JsonStream(io.BytesIO(octets), json.JSONDecoder(), max_bytes=most)
     return {
         name: list(value) if isinstance(value, Iterator) else value
         for name, value in stream.read_members({"a", "empty", "text"})
@@ -72,7 +72,7 @@ def test_more_than_it_may_have_is_refused() -> None:
 def test_a_long_array_needs_no_more_than_a_piece_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "_CHUNK", 4096)
     octets = json.dumps({"a": [{"number": number} for number in range(20_000)]}).encode()
-    stream = JsonStream(io.BytesIO(octets), json.JSONDecoder(), most=len(octets))
+    stream = JsonStream(io.BytesIO(octets), json.JSONDecoder(), max_bytes=len(octets))
     tracemalloc.start()
     try:
         (count,) = (sum(1 for _ in value) for _, value in stream.read_members({"a"}))

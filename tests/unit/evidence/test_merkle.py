@@ -223,7 +223,7 @@ def test_a_chain_with_gaps_proves_nothing(database: Database, gone: type[Evidenc
     with pytest.raises(Refused, match="has gaps"):
         stored_tree.MerkleProofs(checkpoint).prove_inclusion(70)
     with pytest.raises(Refused, match="has gaps"):
-        stored_tree.checkpoint_at(130)
+        stored_tree.compute_checkpoint_at(130)
 
 
 def test_a_checkpoint_can_be_had_later_as_it_was_right_after_an_entry(database: Database) -> None:
@@ -231,9 +231,9 @@ def test_a_checkpoint_can_be_had_later_as_it_was_right_after_an_entry(database: 
     for _ in range(70):
         append(database, 2)
         taken.append(stored_tree.checkpoint())
-    assert [stored_tree.checkpoint_at(one.seq) for one in taken[1:]] == taken[1:]
+    assert [stored_tree.compute_checkpoint_at(one.seq) for one in taken[1:]] == taken[1:]
     with pytest.raises(Refused, match="has gaps"):
-        stored_tree.checkpoint_at(141)
+        stored_tree.compute_checkpoint_at(141)
 
 
 def test_a_damaged_tree_holds_up_no_answer(database: Database) -> None:

@@ -24,7 +24,12 @@ from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
 from repermit.evidence import proof_file, signed_checkpoint, signed_note, stored_tree
-from repermit.evidence.entries import Checkpoint, canonical, compute_chain_hash, compute_part_digest
+from repermit.evidence.entries import (
+    Checkpoint,
+    compute_chain_hash,
+    compute_part_digest,
+    encode_canonical_json,
+)
 from repermit.evidence.verify import proof
 from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
@@ -161,7 +166,9 @@ def test_the_verifier_in_javascript_imports_nothing_but_node() -> None:
 def says_the_same(octets: bytes, changed: bytes) -> bool:
     """Return whether a change was of no consequence: only blanks between what is said."""
     try:
-        return canonical(json.loads(octets)) == canonical(json.loads(changed))
+        return encode_canonical_json(json.loads(octets)) == encode_canonical_json(
+            json.loads(changed)
+        )
     except ValueError:
         return False
 
@@ -252,9 +259,13 @@ def forged(octets: bytes, change: Callable[[dict[str, Any]], None]) -> list[str]
     document.pop("keep", None)
     part = seal["parts"]["consent"]
     if "statement" in part["content"]:
-        part["content"] = {"statement": proof_file.digest_of(statement)}
-    seal["entry"]["consent"] = compute_part_digest(part["salt"], canonical(part["content"]))
-    leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
+        part["content"] = {"statement": proof_file.hash_statement(statement)}
+    seal["entry"]["consent"] = compute_part_digest(
+        part["salt"], encode_canonical_json(part["content"])
+    )
+    leaves = [
+        hashlib.sha256(encode_canonical_json(one["entry"]).encode()).digest() for one in entries
+    ]
     document["paths"] = {
         str(one["entry"]["seq"]): path(place, leaves) for place, one in enumerate(entries)
     }
@@ -367,7 +378,7 @@ def test_a_part_that_could_not_be_told_is_no_proof(
     one = document["statement"]["entries"][0]
     one["parts"][part]["content"] = content
     salt = one["parts"][part]["salt"]
-    one["entry"][part] = compute_part_digest(salt, canonical(content))
+    one["entry"][part] = compute_part_digest(salt, encode_canonical_json(content))
     (fault,) = proof.check_proof(json.dumps(document).encode()).faults
     assert "it is not of the form repermit-proof/1" in fault
 
@@ -499,7 +510,9 @@ def test_an_entry_later_than_its_seal_and_an_event_that_contradicts_itself_are_f
             )
             one["parts"]["consent"]["content"][name] = value
             part = one["parts"]["consent"]
-            one["entry"]["consent"] = compute_part_digest(part["salt"], canonical(part["content"]))
+            one["entry"]["consent"] = compute_part_digest(
+                part["salt"], encode_canonical_json(part["content"])
+            )
 
         return change
 

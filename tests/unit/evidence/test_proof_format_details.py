@@ -16,9 +16,14 @@ import jsonschema_rs
 import pytest
 
 from repermit.evidence import timestamps
-from repermit.evidence.entries import PARTS, canonical, compute_chain_hash, compute_part_digest
+from repermit.evidence.entries import (
+    PARTS,
+    compute_chain_hash,
+    compute_part_digest,
+    encode_canonical_json,
+)
 from repermit.evidence.merkle import compute_root
-from repermit.evidence.signed_note import Note, PublicKey, key_id
+from repermit.evidence.signed_note import Note, PublicKey, compute_key_id
 from repermit.evidence.verify import evidence_export, proof
 from tests.support import independent_export, independent_signatures, independent_verifier
 from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
@@ -93,7 +98,7 @@ def make_entry(seq: int, event: str = "launched", **told: Any) -> Document:
         "person": "",
         "trace": "",
         **fields,
-        "consent": compute_part_digest("0" * 32, canonical(content)) if content else "",
+        "consent": compute_part_digest("0" * 32, encode_canonical_json(content)) if content else "",
         **told,
     }
     return {"entry": entry, "parts": {"consent": part} if content else {}}
@@ -101,7 +106,9 @@ def make_entry(seq: int, event: str = "launched", **told: Any) -> Document:
 
 def make_export(*entries: Document, wordings: Mapping[str, str] | None = None) -> Document:
     """Return an export without a key, of a record that has just these entries."""
-    leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
+    leaves = [
+        hashlib.sha256(encode_canonical_json(one["entry"]).encode()).digest() for one in entries
+    ]
     its_hash = reduce(compute_chain_hash, (leaf.hex() for leaf in leaves), "0" * 64)
     return {
         "format": "repermit-evidence/1",
@@ -390,7 +397,13 @@ def test_the_schemas_take_just_the_keys_that_all_three_take(
     names = ("ask.example.org", "a\u00a0b", "a\u3000b", "a\ufeffb", "a\x7fb", "a\x1fb", "a+b", "")
     kinds = (b"\1", b"\4")
     keys = [
-        f"{name}+{key_id(name, octets, kind).hex()}+{base64.b64encode(kind + octets).decode()}"
+        "+".join(
+            (
+                name,
+                compute_key_id(name, octets, kind).hex(),
+                base64.b64encode(kind + octets).decode(),
+            )
+        )
         for name, kind in itertools.product(names, kinds)
     ]
     right = keys[0]
@@ -417,7 +430,7 @@ def test_a_signature_that_holds_only_eightfold_is_refused(javascript: JavaScript
         digest = hashlib.sha512(start + public + text.encode()).digest()
         number = int.from_bytes(digest, "little") % order
         made = start + ((secret + number * 5) % order).to_bytes(32, "little")
-        line = base64.b64encode(key_id("mixed", public) + made).decode()
+        line = base64.b64encode(compute_key_id("mixed", public) + made).decode()
         document["checkpoint"]["note"] = f"{text}\n— mixed {line}\n"
         document["key"] = str(PublicKey("mixed", public))
         holds = number % 2 == 0

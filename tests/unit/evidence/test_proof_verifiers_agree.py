@@ -26,20 +26,25 @@ from repermit.db.connection import Database, open_database
 from repermit.db.models.base import Meta
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import consent_receipt, proof_file, signed_checkpoint, timestamps
-from repermit.evidence.entries import Checkpoint, canonical, compute_chain_hash, compute_part_digest
+from repermit.evidence.entries import (
+    Checkpoint,
+    compute_chain_hash,
+    compute_part_digest,
+    encode_canonical_json,
+)
 from repermit.evidence.merkle import compute_root, list_inclusion_path
 from repermit.evidence.signed_note import (
     Note,
     PublicKey,
     WitnessKey,
-    key_id,
+    compute_key_id,
     public_key,
     sign_note,
 )
 from repermit.evidence.timestamp_token import read_authorities
 from repermit.evidence.verify import proof, signatures
 from repermit.evidence.verify.cosignatures import find_cosigned
-from repermit.evidence.verify.timestamps import stamps_of
+from repermit.evidence.verify.timestamps import read_stamps
 from repermit.expiry import sweep
 from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
@@ -194,7 +199,7 @@ def test_true_proofs_hold_with_their_key_and_authority(
         octets, ca_file = json.dumps(document).encode(), str(authority.ca_file)
         found = independent_verifier.check(octets, keys=[str(KEY)], ca_file=ca_file)
         assert found.signers == [str(KEY)]
-        own = stamps_of(document, read_authorities(ca_file))
+        own = read_stamps(document, read_authorities(ca_file))
         assert found.stamps == [(one.seq, one.at) for one in own]
         assert javascript.check(octets, keys=[str(KEY)], ca_file=ca_file) == {
             "holds": True,
@@ -217,10 +222,10 @@ def test_another_key_and_another_authority_are_refused(
     assert stranger
     for document in made:
         assert verdicts(document, javascript, keys=[str(stranger)]) == (False, False)
-        assert not signatures.signers(document, [stranger])
+        assert not signatures.list_signers(document, [stranger])
         assert verdicts(document, javascript, ca_file=str(other.ca_file)) == (False, False)
         with pytest.raises(ValueError, match="unable to get local issuer"):
-            stamps_of(document, read_authorities(str(other.ca_file)))
+            read_stamps(document, read_authorities(str(other.ca_file)))
 
 
 def test_a_witness_who_has_cosigned_nothing_of_it_is_not_taken_for_one_who_has(
@@ -266,7 +271,7 @@ def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(
     assert verdicts(document, javascript) == (True, True)
     assert KEY
     assert verdicts(document, javascript, keys=[str(KEY)]) == (False, False)
-    assert not signatures.signers(document, [KEY])
+    assert not signatures.list_signers(document, [KEY])
 
 
 def test_a_proof_without_its_no_holds_as_the_documentation_says(
@@ -654,11 +659,15 @@ def sealed_anew(document: Document, settings: Any, *, remake: bool = True) -> Do
         digest_parts(one)
     if remake:
         claimed = {name: statement[name] for name in statement.keys() - {"list", "record"}}
-        statement["record"] = proof_file.statement_of(slug=statement["list"], **claimed)["record"]
+        statement["record"] = proof_file.compose_statement(slug=statement["list"], **claimed)[
+            "record"
+        ]
     if "statement" in seal["parts"]["consent"]["content"]:
-        seal["parts"]["consent"]["content"] = {"statement": proof_file.digest_of(statement)}
+        seal["parts"]["consent"]["content"] = {"statement": proof_file.hash_statement(statement)}
     digest_parts(seal)
-    leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
+    leaves = [
+        hashlib.sha256(encode_canonical_json(one["entry"]).encode()).digest() for one in entries
+    ]
     document["paths"] = {
         str(number): path(number - 1, leaves) for number in range(1, len(leaves) + 1)
     }
@@ -671,7 +680,9 @@ def sealed_anew(document: Document, settings: Any, *, remake: bool = True) -> Do
 
 def digest_parts(one: Document) -> None:
     for name, part in one["parts"].items():
-        one["entry"][name] = compute_part_digest(part["salt"], canonical(part["content"]))
+        one["entry"][name] = compute_part_digest(
+            part["salt"], encode_canonical_json(part["content"])
+        )
 
 
 def path(place: int, leaves: list[bytes]) -> list[str]:
@@ -771,7 +782,9 @@ def test_no_byte_of_consequence_can_be_changed_for_javascript(
 def says_the_same(octets: bytes, changed: bytes) -> bool:
     """Return whether only blanks between what is said were changed."""
     try:
-        return canonical(json.loads(octets)) == canonical(json.loads(changed))
+        return encode_canonical_json(json.loads(octets)) == encode_canonical_json(
+            json.loads(changed)
+        )
     except ValueError:
         return False
 
@@ -801,7 +814,7 @@ def test_no_key_is_of_small_order_or_in_another_form(
     text = Note.read(document["checkpoint"]["note"]).text
     public = y.to_bytes(32, "little")
     document["key"] = str(PublicKey("weak", public))
-    line = base64.b64encode(key_id("weak", public) + (1).to_bytes(32, "little") + bytes(32))
+    line = base64.b64encode(compute_key_id("weak", public) + (1).to_bytes(32, "little") + bytes(32))
     document["checkpoint"]["note"] = f"{text}\n— weak {line.decode()}\n"
     assert not own_check(document)
     assert verdicts(document, javascript) == (False, False)

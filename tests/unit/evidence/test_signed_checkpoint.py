@@ -41,7 +41,7 @@ def test_it_signs_as_the_reference_of_signed_notes_does() -> None:
     assert signed_note.sign_note(TEXT, name="PeterNeumann", seed=SEED) == NOTE
     assert str(signed_note.public_key("PeterNeumann", SEED)) == NEUMANN
     key = PublicKey.read(NEUMANN)
-    assert Note.read(NOTE).signers([key]) == [key]
+    assert Note.read(NOTE).list_signers([key]) == [key]
 
 
 def test_a_checkpoint_is_origin_size_root_and_hash_under_a_signature() -> None:
@@ -56,7 +56,7 @@ def test_a_checkpoint_is_origin_size_root_and_hash_under_a_signature() -> None:
     assert KEY
     public_id = hashlib.sha256(b"ask.example.org\n\x01" + KEY.public).digest()[:4]
     assert (mark, name, base64.b64decode(told)[:4]) == ("—", "ask.example.org", public_id)
-    assert signed_checkpoint.signers(SIGNED, [KEY]) == [KEY]
+    assert signed_checkpoint.list_signers(SIGNED, [KEY]) == [KEY]
 
 
 def test_without_a_key_nothing_is_signed_and_json_is_as_before() -> None:
@@ -101,7 +101,7 @@ def test_the_origin_is_the_address_of_the_pages(url: str, origin: str) -> None:
     ],
 )
 def test_both_forms_are_read(text: str) -> None:
-    found = signed_checkpoint.read_kept(text)
+    found = signed_checkpoint.read_checkpoint_copy(text)
     assert found == CHECKPOINT
     assert found.note in {"", SIGNED.note}
 
@@ -128,26 +128,26 @@ ANOTHER = replace(CHECKPOINT, seq=13)
 )
 def test_what_holds_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        signed_checkpoint.read_kept(text)
+        signed_checkpoint.read_checkpoint_copy(text)
 
 
 def test_no_other_key_signed_and_an_altered_note_is_refused() -> None:
     assert KEY
     other = signed_note.public_key("ask.example.org", bytes(32))
-    assert signed_checkpoint.signers(SIGNED, [other]) == []
+    assert signed_checkpoint.list_signers(SIGNED, [other]) == []
     altered = SIGNED.note.replace("\n12\n", "\n13\n")
     with pytest.raises(ValueError, match="is not by the key that it names"):
-        signed_checkpoint.signers(replace(ANOTHER, note=altered), [KEY])
+        signed_checkpoint.list_signers(replace(ANOTHER, note=altered), [KEY])
     with pytest.raises(ValueError, match="another checkpoint"):
-        signed_checkpoint.signers(replace(ANOTHER, note=SIGNED.note), [KEY])
+        signed_checkpoint.list_signers(replace(ANOTHER, note=SIGNED.note), [KEY])
 
 
 def test_a_witness_may_have_signed_below() -> None:
     assert KEY
     line = "— witness.example " + base64.b64encode(b"\x00\x01\x02\x03" + bytes(72)).decode() + "\n"
-    found = signed_checkpoint.read_kept(SIGNED.note + line)
+    found = signed_checkpoint.read_checkpoint_copy(SIGNED.note + line)
     assert found == CHECKPOINT
-    assert signed_checkpoint.signers(found, [KEY]) == [KEY]
+    assert signed_checkpoint.list_signers(found, [KEY]) == [KEY]
 
 
 @pytest.mark.parametrize(

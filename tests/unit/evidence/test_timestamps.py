@@ -36,7 +36,7 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify import proof
 from repermit.evidence.verify.diagnosis import Fault, How
-from repermit.evidence.verify.timestamps import KeptTimestamps, NamedBy, stamps_of
+from repermit.evidence.verify.timestamps import NamedBy, StoredTimestamps, read_stamps
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.privacy import make_proof
 from repermit.rules.consent import CampaignState, Reason
@@ -114,7 +114,7 @@ class Stamping:
 
     def fault(self) -> Fault | None:
         return verify_chain.verify_chain(
-            self.database, authorities=timestamp_token.authorities_of(self.settings)
+            self.database, authorities=timestamp_token.read_configured_authorities(self.settings)
         ).fault
 
 
@@ -369,11 +369,11 @@ def test_a_proof_has_the_first_timestamp_over_each_of_its_entries(
     point = signed_checkpoint.read_stamped(shown["note"])
     assert own <= point.seq < proved["checkpoint"]["seq"]
     assert check(proved).faults == ()
-    authorities = timestamp_token.authorities_of(stamping.settings)
-    (stamp,) = stamps_of(proved, authorities)
+    authorities = timestamp_token.read_configured_authorities(stamping.settings)
+    (stamp,) = read_stamps(proved, authorities)
     assert (stamp.seq, stamp.by, stamp.named_by) == (point.seq, "CN=Test Authority", "given")
     assert abs(stamp.at - SystemClock().now()) < 10 * MINUTE
-    assert [one.named_by for one in stamps_of(proved)] == [NamedBy.NOBODY]
+    assert [one.named_by for one in read_stamps(proved)] == [NamedBy.NOBODY]
 
 
 def test_a_proof_from_before_the_first_timestamp_has_none(stamping: Stamping) -> None:
@@ -400,7 +400,7 @@ def test_a_timestamp_of_another_authority_is_refused(
     )
     assert check(proved).faults == ()
     with pytest.raises(ValueError, match="unable to get local issuer certificate"):
-        stamps_of(proved, timestamp_token.authorities_of(stamping.settings))
+        read_stamps(proved, timestamp_token.read_configured_authorities(stamping.settings))
 
 
 def test_a_timestamp_below_the_first_entry_of_a_proof_proves_nothing(
@@ -455,8 +455,8 @@ def test_a_proof_whose_timestamp_was_touched_is_refused(
 
 def test_timestamps_that_are_of_the_record_hold(stamping: Stamping, proved: dict[str, Any]) -> None:
     assert proved
-    authorities = timestamp_token.authorities_of(stamping.settings)
-    assert list(KeptTimestamps(authorities).faults()) == []
+    authorities = timestamp_token.read_configured_authorities(stamping.settings)
+    assert list(StoredTimestamps(authorities).find_faults()) == []
 
 
 def test_a_record_that_was_made_anew_is_found_by_its_timestamps(stamping: Stamping) -> None:
@@ -491,8 +491,8 @@ def set_authority(stamping: Stamping, **rules: Any) -> None:
 
 
 def kept_faults(stamping: Stamping, **options: bool) -> list[How]:
-    authorities = timestamp_token.authorities_of(stamping.settings)
-    return [one.how for one in KeptTimestamps(authorities, **options).faults()]
+    authorities = timestamp_token.read_configured_authorities(stamping.settings)
+    return [one.how for one in StoredTimestamps(authorities, **options).find_faults()]
 
 
 def test_timestamps_hold_after_their_authority_was_replaced(
@@ -511,9 +511,9 @@ def test_timestamps_hold_after_their_authority_was_replaced(
 
 
 def vouched(stamping: Stamping) -> list[tuple[NamedBy, int]]:
-    kept = KeptTimestamps(timestamp_token.authorities_of(stamping.settings))
-    assert list(kept.faults()) == []
-    return [(one.named_by, one.count) for one in kept.vouched()]
+    kept = StoredTimestamps(timestamp_token.read_configured_authorities(stamping.settings))
+    assert list(kept.find_faults()) == []
+    return [(one.named_by, one.count) for one in kept.list_vouched()]
 
 
 def test_timestamps_of_an_authority_that_the_record_alone_names_are_counted_apart(
@@ -554,7 +554,7 @@ def test_of_several_certificates_the_one_that_vouches_is_an_entry_once(
     set_authority(stamping, timestamp_url=stamping.authority.url, timestamp_ca_file=str(many))
     stamping.pass_time(NOW + 3 * DAY)
     assert len(timestamps.list_received()) > 2
-    (noted,) = timestamp_authority.noted_authorities()
+    (noted,) = timestamp_authority.read_recorded_authorities()
     (root,) = timestamp_token.read_authorities(str(stamping.authority.ca_file))
     assert noted.certificates == [root]
 
@@ -597,7 +597,7 @@ def test_what_is_no_authority_vouches_for_nothing(
     with stamping.database.atomic():
         entry = Entry(event=timestamp_authority.EVENT, at=NOW, actor="job", consent=told)
         chain.append(entry)
-    assert len(timestamp_authority.noted_authorities()) == 1
+    assert len(timestamp_authority.read_recorded_authorities()) == 1
     assert kept_faults(stamping) == []
 
 

@@ -30,7 +30,7 @@ from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import How
 from repermit.evidence.verify.times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
 from repermit.expiry.sweep import expire_due
-from repermit.imports.undo import finish_undoings
+from repermit.imports.undo import finish_undos
 from repermit.privacy import evidence_retention
 from repermit.reports import outcomes_per_day
 from repermit.rules.consent import Answer, Reason
@@ -350,12 +350,12 @@ def test_people_of_a_campaign_who_go_with_their_file_are_no_finding(
     cancel_campaign(story, news, now=moment, actor="cli:els")
     asks = Mail.select().where(Mail.campaign == Campaign.select(fn.MAX(Campaign.id)))
     asked = asks.count()
-    take_back(story, news, now=moment, most=0)
+    take_back(story, news, now=moment, max_rows=0)
     for gone in (1, 2):
-        finish_undoings(story, should_stop=iter((False, True)).__next__, step=1)
+        finish_undos(story, should_stop=iter((False, True)).__next__, step=1)
         assert asks.count() == asked - gone
         assert found(story, now=moment) is None
-    finish_undoings(story)
+    finish_undos(story)
     assert found(story, now=moment) is None
     # The file says nothing of the campaign before it was taken in.
     sql(story, f"DELETE FROM mail WHERE campaign_id = 1 AND contact_id = {contact_at('stil').id}")

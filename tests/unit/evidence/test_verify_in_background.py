@@ -16,7 +16,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain as verify_chain
-from repermit.evidence.verify.chain import Walk, last_walk, verify_in_process
+from repermit.evidence.verify.chain import Walk, find_last_walk, verify_in_process
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import find_folder, open_private_folder
 from tests.support.builders import NOW, make_settings
@@ -41,7 +41,7 @@ def walk(database: Database, settings: Settings) -> bool:
 
 
 def seen(settings: Settings) -> Walk:
-    found = last_walk(settings)
+    found = find_last_walk(settings)
     assert found
     return found
 
@@ -54,7 +54,7 @@ def wait_for(settings: Settings) -> None:
 
 
 def test_before_the_first_walk_there_is_none_and_nothing_is_made(settings: Settings) -> None:
-    assert last_walk(settings) is None
+    assert find_last_walk(settings) is None
     assert not find_folder(settings, "verified").exists()
 
 

@@ -31,13 +31,13 @@ from repermit.evidence.asked_subjects import digest_subjects, read_asked_subject
 from repermit.evidence.entries import (
     Checkpoint,
     Entry,
-    canonical,
     compute_chain_hash,
     compute_part_digest,
+    encode_canonical_json,
 )
 from repermit.evidence.merkle import compute_root
 from repermit.evidence.verify import evidence_export, signatures
-from repermit.evidence.wordings_shown import wordings_in
+from repermit.evidence.wordings_shown import iter_wordings_in
 from repermit.exports.export import write_export
 from repermit.privacy import evidence_retention
 from repermit.rules.consent import Answer, Reason
@@ -226,7 +226,7 @@ def test_it_says_what_was_set_and_that_a_backup_was_put_back(database: Database)
 
 def test_its_times_are_printed_as_they_are_hashed(document: Document) -> None:
     for one in document["entries"]:
-        leaf = hashlib.sha256(canonical(one["entry"]).encode()).hexdigest()
+        leaf = hashlib.sha256(encode_canonical_json(one["entry"]).encode()).hexdigest()
         assert leaf == document["leaves"][one["entry"]["seq"] - 1]
 
 
@@ -266,7 +266,7 @@ def test_another_key_another_authority_and_another_token_are_refused(
 ) -> None:
     stranger = signed_checkpoint.get_public_key(replace(SIGNING, evidence_key=bytes(32)))
     assert stranger
-    assert not signatures.signers(document, [stranger])
+    assert not signatures.list_signers(document, [stranger])
     assert verdicts(document, javascript, keys=[str(stranger)]) == (False, False)
     other = Authority(tmp_path / "other")
     assert verdicts(document, javascript, ca_file=str(other.ca_file)) == (False, False)
@@ -318,9 +318,9 @@ def _name_the_part_in_an_array(document: Document) -> None:
 
 def digest_anew(document: Document, record: Document) -> None:
     part, entry = record["parts"]["consent"], record["entry"]
-    entry["consent"] = compute_part_digest(part["salt"], canonical(part["content"]))
+    entry["consent"] = compute_part_digest(part["salt"], encode_canonical_json(part["content"]))
     leaves = document["leaves"]
-    leaves[entry["seq"] - 1] = hashlib.sha256(canonical(entry).encode()).hexdigest()
+    leaves[entry["seq"] - 1] = hashlib.sha256(encode_canonical_json(entry).encode()).hexdigest()
     for name in {"key", "timestamps", "cosigned"} & document.keys():
         del document[name]
     its_hash = "0" * 64
@@ -405,7 +405,7 @@ def test_what_changes_no_count_can_be_left_out(
 
 
 def _wordings_named(one: Document) -> set[str]:
-    return set(wordings_in(one["parts"].get("consent", {}).get("content", {})))
+    return set(iter_wordings_in(one["parts"].get("consent", {}).get("content", {})))
 
 
 def test_no_byte_of_consequence_can_be_changed(
@@ -425,7 +425,9 @@ def test_no_byte_of_consequence_can_be_changed(
 def says_the_same(octets: bytes, changed: bytes) -> bool:
     """Return whether only blanks between what is said were changed."""
     try:
-        return canonical(json.loads(octets)) == canonical(json.loads(changed))
+        return encode_canonical_json(json.loads(octets)) == encode_canonical_json(
+            json.loads(changed)
+        )
     except ValueError:
         return False
 
@@ -480,11 +482,13 @@ def sealed_anew(document: Document) -> None:
     document.pop("timestamps", None)
     for one in document["entries"]:
         for name, part in one["parts"].items():
-            one["entry"][name] = compute_part_digest(part["salt"], canonical(part["content"]))
-        leaf = hashlib.sha256(canonical(one["entry"]).encode()).hexdigest()
+            one["entry"][name] = compute_part_digest(
+                part["salt"], encode_canonical_json(part["content"])
+            )
+        leaf = hashlib.sha256(encode_canonical_json(one["entry"]).encode()).hexdigest()
         document["leaves"][one["entry"]["seq"] - 1] = leaf
     seq = len(document["leaves"])
-    point: Checkpoint = evidence_export.points_at(document, {seq})[seq]
+    point: Checkpoint = evidence_export.compute_checkpoints(document, {seq})[seq]
     document["checkpoint"] = signed_checkpoint.sign(point, SIGNING).to_json()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from repermit.evidence.entries import canonical
+from repermit.evidence.entries import encode_canonical_json
 from repermit.exports.file_writers import escape_formula, escape_formulas_in_json
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
@@ -82,10 +82,10 @@ def test_nothing_but_apostrophes_is_added(cells: list[str]) -> None:
 )
 @example({"name": "a,=1", "phone": "+31", "numbers": [1, -2], "path": "a\\;=1"})
 def test_guarded_json_says_the_same(content: object) -> None:
-    assert json.loads(escape_formulas_in_json(canonical(content))) == content
+    assert json.loads(escape_formulas_in_json(encode_canonical_json(content))) == content
 
 
 def test_in_json_no_sign_begins_a_string_or_follows_a_separator_in_one() -> None:
-    text = escape_formulas_in_json(canonical({"a": "=1", "b": "x; @y", "c": [-1]}))
+    text = escape_formulas_in_json(encode_canonical_json({"a": "=1", "b": "x; @y", "c": [-1]}))
 
     assert text == '{"a":"\\u003d1","b":"x; \\u0040y","c":[-1]}'

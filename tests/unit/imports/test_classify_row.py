@@ -12,7 +12,7 @@ import pytest
 from repermit import email_address
 from repermit.imports.classify_row import PLAIN, StagedRow
 from repermit.imports.readers.rows import Row, SignUpProof
-from repermit.rules.consent import STRENGTH, Fate, fate
+from repermit.rules.consent import STRENGTH, Fate, choose_fate
 from tests.support.builders import NOW
 from tests.unit.imports.test_reader_process import make_request
 
@@ -25,7 +25,7 @@ def read(tmp_path: Path) -> Any:
 
     def read_row(row: Row, **options: Any) -> StagedRow:
         interpreter = make_request(tmp_path, **options).interpreter
-        staged = interpreter._row(1, 0, row)
+        staged = interpreter._make_row(1, 0, row)
         assert len(staged) in {PLAIN, len(StagedRow._fields)}
         return StagedRow(*staged)
 
@@ -45,7 +45,7 @@ def test_a_rows_fate_is_that_of_the_rule(
         proof=PROOF if proven else None,
         customer=customer,
     )
-    expected = fate(opted_out=opted_out, proven=proven, customer=customer, role=role)
+    expected = choose_fate(opted_out=opted_out, proven=proven, customer=customer, role=role)
     assert read(row, attested=True).said == expected
 
 

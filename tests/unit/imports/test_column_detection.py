@@ -387,4 +387,4 @@ def test_an_unknown_field_is_refused_with_the_nearest() -> None:
 
 def test_a_tool_that_is_not_known_uses_the_general_titles() -> None:
     assert found("email;naam").tool is GENERIC
-    assert GENERIC.field_of("naam") == find_field("naam")
+    assert GENERIC.find_field("naam") == find_field("naam")

@@ -15,7 +15,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.evidence.verify import chain
 from repermit.imports.import_report import ImportResult
-from repermit.rules.consent import STRENGTH, Fate, Status, fate
+from repermit.rules.consent import STRENGTH, Fate, Status, choose_fate
 from tests.support.builders import make_list
 from tests.support.import_helpers import ATTEST, on_list, take_in, write
 from tests.support.list_files import as_csv
@@ -66,7 +66,7 @@ def by_rule(line: Line) -> Fate:
     """Return a row's own fate by the rule."""
     if not line.address.endswith(("org", "ORG")):
         return Fate.INVALID
-    return fate(
+    return choose_fate(
         opted_out=line.status != "active",
         proven=False,
         customer=bool(line.customer),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from repermit.db.connection import Database
-from repermit.imports.import_report import MOST_PROBLEMS, ImportResult
+from repermit.imports.import_report import MAX_PROBLEMS, ImportResult
 from repermit.rules.consent import Fate
 from tests.support.builders import make_list
 from tests.support.import_helpers import mailchimp, take_in, write
@@ -15,9 +15,9 @@ from tests.support.list_files import mailchimp_csv, write_zip
 def test_as_many_problems_as_are_listed_need_no_further_word(
     database: Database, tmp_path: Path
 ) -> None:
-    path = write(tmp_path, "email\r\n" + "nonsense\r\n" * MOST_PROBLEMS)
+    path = write(tmp_path, "email\r\n" + "nonsense\r\n" * MAX_PROBLEMS)
     result = take_in(database, make_list(database), path, dry_run=True)
-    assert [problem.line for problem in result.problems] == list(range(2, MOST_PROBLEMS + 2))
+    assert [problem.line for problem in result.problems] == list(range(2, MAX_PROBLEMS + 2))
 
 
 def test_of_more_problems_the_last_says_how_many_there_are(
@@ -26,12 +26,12 @@ def test_of_more_problems_the_last_says_how_many_there_are(
     path = write(
         tmp_path,
         "email\r\na@example.org\r\n"
-        + "nonsense\r\n" * MOST_PROBLEMS
+        + "nonsense\r\n" * MAX_PROBLEMS
         + "A@example.org\r\n" * 5
         + "info@example.org\r\n",
     )
     result = take_in(database, make_list(database), path, dry_run=True)
-    assert len(result.problems) == MOST_PROBLEMS + 1
+    assert len(result.problems) == MAX_PROBLEMS + 1
     last = result.problems[-1]
     assert (last.line, last.column, last.fate) == (0, "", None)
     assert last.reason == "and 6 rows more"
@@ -44,7 +44,7 @@ def test_duplicates_do_not_crowd_out_other_problems(database: Database, tmp_path
     path = write(
         tmp_path,
         "email\r\na@example.org\r\nb@example.org\r\n"
-        + "a@example.org\r\n" * MOST_PROBLEMS
+        + "a@example.org\r\n" * MAX_PROBLEMS
         + "info@example.org\r\nnonsense\r\n",
     )
     result = take_in(database, news, path, dry_run=True)
@@ -181,7 +181,7 @@ def test_those_in_doubt_go_before_duplicates_and_are_counted_beyond_the_limit(
     path = write(
         tmp_path,
         "email,opmerking\r\na@example.org,\r\n"
-        + "a@example.org,\r\n" * MOST_PROBLEMS
+        + "a@example.org,\r\n" * MAX_PROBLEMS
         + "b@example.org,niet afgemeld\r\n",
     )
     result = take_in(database, make_list(database), path, dry_run=True)

@@ -56,7 +56,7 @@ from repermit.evidence.verify import chain
 from repermit.exports import export as exports_export
 from repermit.exports import reconcile
 from repermit.imports import import_task, undo
-from repermit.imports.undo import UnfinishedImport, unfinished_import
+from repermit.imports.undo import UnfinishedImport, find_unfinished_import
 from repermit.privacy import forget, not_the_person
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
@@ -197,7 +197,7 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
     ]
     begin(database, news, file)
     for done in range(8):
-        assert unfinished_import(news) == UnfinishedImport(
+        assert find_unfinished_import(news) == UnfinishedImport(
             file="export.csv", done=min(done, 7), addresses=7
         )
         for act in refused:
@@ -211,7 +211,7 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
         assert list(chain.iter_chain_faults()) == []
         # Wherever it is cut off, another process goes on.
         go_on(database, 1)
-    assert (unfinished_import(news), go_on(database)) == (None, 0)
+    assert (find_unfinished_import(news), go_on(database)) == (None, 0)
     (whole,) = undo.past_imports(news)
     assert {fate: count for fate, count in whole.fates.items() if count} == FATES
     assert counts_of(news) == {Status.UNCONFIRMED: 3, Status.CONFIRMED: 3, Status.REMOVED: 1}
@@ -359,7 +359,7 @@ def test_a_file_is_taken_back_while_it_is_taken_in(
     go_on(database, steps)
     assert take_back(database, news, now=LATER).is_whole
     assert (on_list(news), Suppression.select().count()) == (before, 0)
-    assert (find_task_of_list(TaskKind.IMPORT, news), unfinished_import(news)) == (None, None)
+    assert (find_task_of_list(TaskKind.IMPORT, news), find_unfinished_import(news)) == (None, None)
     (entry,) = parts_of("imported")
     assert entry["consent"]["whole"] is False
     assert entry["consent"]["addresses"] == steps
@@ -387,7 +387,7 @@ def test_a_file_is_not_taken_back_during_a_campaign_also_while_it_is_taken_in(
     go_on(database, 3)
     with pytest.raises(Refused, match="while a campaign is live"):
         take_back(database, news, now=LATER)
-    assert unfinished_import(news) is not None
+    assert find_unfinished_import(news) is not None
 
 
 def test_nobody_of_a_file_that_is_half_taken_in_is_asked_by_a_campaign_of_before(
@@ -416,7 +416,7 @@ def test_what_was_taken_in_goes_again_where_the_rest_of_the_file_is_lost(
         run_sql(database, f"DROP TABLE staged_{token}")
     go_on(database)
     assert (on_list(news), Suppression.select().count()) == (before, 0)
-    assert (unfinished_import(news), undo.undo_progress(news)) == (None, None)
+    assert (find_unfinished_import(news), undo.undo_progress(news)) == (None, None)
     assert undo.past_imports(news)[0].undone_at == LATER
     assert "are lost; what was taken in of it is taken back" in caplog.text
     assert list(chain.iter_chain_faults()) == []
@@ -466,7 +466,7 @@ def test_two_who_go_on_by_turns_take_each_row_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert unfinished_import(news) is None
+    assert find_unfinished_import(news) is None
     (whole,) = undo.past_imports(news)
     assert {fate: count for fate, count in whole.fates.items() if count} == FATES
     assert Contact.select().count() == 7
@@ -485,7 +485,7 @@ def test_files_that_belong_to_no_import_are_swept(sqlite_url: str, tmp_path: Pat
         go_on(database, 0)
         assert [name for name in kept_files(database) if name.endswith(".db")] != [left.name]
         assert not left.exists()
-        assert unfinished_import(news)
+        assert find_unfinished_import(news)
         make_temporary_files(SETTINGS).sweep()
         assert go_on(database) == 1
         assert kept_files(database) == []
@@ -598,7 +598,7 @@ def test_a_work_begins_no_step_on_postgresql_while_somebody_waits(
                 holder.rollback()
                 waiting.result()
 
-        monkeypatch.setattr("repermit.db.work_steps._MAX_REST", 60)
+        monkeypatch.setattr("repermit.db.work_steps._MAX_PAUSE", 60)
         monkeypatch.setattr("repermit.db.work_steps.time.sleep", pause)
         with size.step(database):
             Meta.create(key="until nobody does", value="")
@@ -719,7 +719,7 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
             person = answering.pop()
             say_no(database, news, str(person.address))
             told.append(person.id)
-            under_way = unfinished_import(news)
+            under_way = find_unfinished_import(news)
             if under_way and under_way.done >= upto:
                 break
             time.sleep(0.05)

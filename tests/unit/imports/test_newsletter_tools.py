@@ -95,7 +95,7 @@ def test_mailchimps_zip_goes_in_whole(tmp_path: Path) -> None:
         ("c", "cleaned", True),
         ("d", "", True),
     ]
-    assert [row.address for row in file.rows_of(file.parts[2])] == ["c@example.org"]
+    assert [row.address for row in file.iter_part_rows(file.parts[2])] == ["c@example.org"]
 
 
 @pytest.mark.parametrize("kind", ["Non-subscribed", "non_subscribed", "nonsubscribed"])
@@ -278,7 +278,7 @@ def test_each_tool_is_described_by_known_keys_and_fields() -> None:
         "",
     }
     for name in names:
-        document = package_files.newsletter_tool(name)
+        document = package_files.load_newsletter_tool(name)
         assert document.keys() <= {"label", "import", "export", "steps"}, name
         assert document["import"].keys() <= known, name
         assert set(document["import"].get("titles", {}).values()) <= fields, name

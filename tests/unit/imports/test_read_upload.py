@@ -26,7 +26,7 @@ from repermit.imports.read_upload import choices_of, start_reading
 from repermit.imports.row_preview import RowFilter
 from repermit.imports.row_preview import read as read_sights
 from repermit.imports.row_preview import read_all as read_all_sights
-from repermit.imports.undo import past_imports, unfinished_import
+from repermit.imports.undo import find_unfinished_import, past_imports
 from repermit.imports.uploads import Choices, StoredUpload, find_upload, get_folder, keep_upload
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
@@ -353,7 +353,7 @@ def test_a_large_file_is_looked_at_and_taken_in_by_a_process_of_its_own(
     assert work(database, news, settings, takes_in=True)
     wait_for(kept)
     assert find_upload(news, settings=settings) is None
-    while unfinished_import(news):
+    while find_unfinished_import(news):
         time.sleep(0.05)
     assert Contact.select().count() == 7_000
 

@@ -14,7 +14,13 @@ from repermit.db.connection import Database
 from repermit.errors import ListFileError, Refused
 from repermit.imports.classify_row import Interpreter
 from repermit.imports.readers.open_file import ListFile
-from repermit.imports.row_batches import Batch, ReadRequest, batches, open_reader, packed_batches
+from repermit.imports.row_batches import (
+    Batch,
+    ReadRequest,
+    batches,
+    open_reader,
+    read_packed_batches,
+)
 from tests.support.builders import NOW, make_list
 from tests.support.import_helpers import ATTEST, everything, fates_of, take_in, write
 from tests.support.list_files import AMSTERDAM, write_zip
@@ -65,7 +71,7 @@ def test_a_large_file_is_read_apart_to_the_same_rows(tmp_path: Path) -> None:
 
 def test_what_is_packed_for_another_process_is_the_same(tmp_path: Path) -> None:
     request = make_request(many(tmp_path))
-    packed = list(map(marshal.loads, packed_batches(request)))
+    packed = list(map(marshal.loads, read_packed_batches(request)))
     assert packed == list(batches(request, request.open()))
 
 
@@ -117,7 +123,7 @@ def test_a_reading_that_is_cut_off_is_refused_and_never_taken_for_the_whole(
     before = everything()
     with monkeypatch.context() as patch:
         # Less than the process has before it reads anything.
-        patch.setattr("repermit.imports.row_batches._MOST_MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.row_batches._MAX_MEMORY", 1 << 20)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, many(tmp_path))
     assert everything() == before
@@ -138,14 +144,14 @@ def test_a_small_file_that_is_large_once_unpacked_is_read_under_limits(
     assert path.stat().st_size < 200_000
     before = everything()
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.row_batches._SECONDS", 1)
+        patch.setattr("repermit.imports.row_batches._MAX_SECONDS", 1)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, path)
     assert everything() == before
     # What is small unpacked too is read at once.
     small = write_zip(tmp_path / "small.zip", {"list.csv": "email\na@example.org\n"})
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.row_batches._MOST_MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.row_batches._MAX_MEMORY", 1 << 20)
         assert take_in(database, news, small).rows == 1
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, refusal_in
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, find_refusal
 
 OFF = (
     "wil niet gecontacteerd worden",
@@ -703,14 +703,14 @@ NEITHER = (
 
 @pytest.mark.parametrize("remark", OFF)
 def test_who_is_off_is_so_in_any_spelling(remark: str) -> None:
-    assert refusal_in(remark) == REFUSED
+    assert find_refusal(remark) == REFUSED
 
 
 @pytest.mark.parametrize("remark", LOOK)
 def test_what_is_not_certain_is_put_before_the_admin(remark: str) -> None:
-    assert refusal_in(remark) == DOUBTFUL
+    assert find_refusal(remark) == DOUBTFUL
 
 
 @pytest.mark.parametrize("remark", NEITHER)
 def test_what_says_nothing_against_mail_is_left_alone(remark: str) -> None:
-    assert refusal_in(remark) == ""
+    assert find_refusal(remark) == ""

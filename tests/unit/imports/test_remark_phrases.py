@@ -11,7 +11,7 @@ import pytest
 
 from repermit import package_files
 from repermit.imports import remark_phrases
-from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, refusal_in, respell
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, find_refusal, respell
 from repermit.unicode_limits import normalize
 
 DATA: dict[str, dict[str, Any]] = package_files.load_data("remark_phrases.toml")
@@ -200,7 +200,7 @@ def test_each_abbreviation_is_put_into_the_usual_spelling(usual: str) -> None:
     for short in plain_words(DATA["abbreviations"][usual]):
         # A long one is first compared with the long words, without its dot: "abgemeld".
         known = {f"{usual} a"}
-        if len(short) >= remark_phrases._SHORTEST:
+        if len(short) >= remark_phrases._MIN_LETTERS:
             known |= {f"{word}. a" for word in DATA["misspellings"]["words"].split()}
         assert respell(f"{short}. a") in known, short
 
@@ -220,18 +220,18 @@ def test_a_word_of_its_own_is_no_misspelling() -> None:
 def test_each_word_counts_in_a_remark(name: str) -> None:
     remark, expected = REMARKS[name]
     for word in plain_words(DATA["words"][name]):
-        assert refusal_in(remark.format(word)) in expected, word
-    assert refusal_in(remark.format("tulpen")) not in expected - {""}, remark
+        assert find_refusal(remark.format(word)) in expected, word
+    assert find_refusal(remark.format("tulpen")) not in expected - {""}, remark
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_each_expression_is_found_in_its_example(name: str) -> None:
     for string, example in zip(EXPRESSIONS[name], EXAMPLES[name], strict=True):
-        assert re.search(remark_phrases._pattern(string), respell(example)), (string, example)
+        assert re.search(remark_phrases._make_pattern(string), respell(example)), (string, example)
 
 
 @pytest.mark.parametrize("name", DATA["refused"])
 def test_each_example_of_a_refusal_opts_out(name: str) -> None:
-    assert {example: refusal_in(example) for example in EXAMPLES[name]} == dict.fromkeys(
+    assert {example: find_refusal(example) for example in EXAMPLES[name]} == dict.fromkeys(
         EXAMPLES[name], REFUSED
     )

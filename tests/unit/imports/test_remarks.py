@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, normalize_remark, refusal_in
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, find_refusal, normalize_remark
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, normalize_remark,
     ],
 )
 def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
-    assert refusal_in(remark) == REFUSED
+    assert find_refusal(remark) == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
     ],
 )
 def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str) -> None:
-    assert refusal_in(remark) == ""
+    assert find_refusal(remark) == ""
 
 
 @pytest.mark.parametrize(
@@ -260,11 +260,11 @@ def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str
     ],
 )
 def test_what_comes_near_a_refusal_is_doubtful(remark: str) -> None:
-    assert refusal_in(remark) == DOUBTFUL
+    assert find_refusal(remark) == DOUBTFUL
 
 
 def test_of_a_doubtful_and_a_clear_half_the_clear_one_counts() -> None:
-    assert refusal_in("recept uitgeschreven; wil geen mail") == REFUSED
+    assert find_refusal("recept uitgeschreven; wil geen mail") == REFUSED
 
 
 @pytest.mark.everyday("[geen_]")
@@ -291,7 +291,7 @@ def test_of_a_doubtful_and_a_clear_half_the_clear_one_counts() -> None:
 )
 def test_a_remark_as_long_as_a_book_is_read_at_once(word: str) -> None:
     started = time.process_time()
-    assert refusal_in(word * 50_000 + ". geen mail") == REFUSED
+    assert find_refusal(word * 50_000 + ". geen mail") == REFUSED
     # It takes a few tenths; one repetition too many in a pattern would make it minutes.
     assert time.process_time() - started < 10
 
@@ -321,7 +321,7 @@ def test_words_are_compared_without_accents_capitals_and_spaces() -> None:
     ],
 )
 def test_a_refusal_is_one_however_it_is_shortened(remark: str) -> None:
-    assert refusal_in(remark) == REFUSED
+    assert find_refusal(remark) == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_refusal_is_one_however_it_is_shortened(remark: str) -> None:
     ],
 )
 def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str) -> None:
-    assert refusal_in(remark) == DOUBTFUL
+    assert find_refusal(remark) == DOUBTFUL
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str)
     ],
 )
 def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> None:
-    assert not refusal_in(remark)
+    assert not find_refusal(remark)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> Non
     ],
 )
 def test_a_wish_for_mail_or_a_no_to_something_else_opts_nobody_out(remark: str) -> None:
-    assert refusal_in(remark) == DOUBTFUL
+    assert find_refusal(remark) == DOUBTFUL
 
 
 @pytest.mark.parametrize(
@@ -438,7 +438,7 @@ def test_a_wish_for_mail_or_a_no_to_something_else_opts_nobody_out(remark: str) 
     ],
 )
 def test_a_refusal_beside_such_words_is_still_one(remark: str) -> None:
-    assert refusal_in(remark) == REFUSED
+    assert find_refusal(remark) == REFUSED
 
 
 @pytest.mark.parametrize(
@@ -461,7 +461,7 @@ def test_a_refusal_beside_such_words_is_still_one(remark: str) -> None:
     ],
 )
 def test_a_word_of_privacy_beside_a_yes_and_a_habit_given_up_are_none(remark: str) -> None:
-    assert refusal_in(remark) == ""
+    assert find_refusal(remark) == ""
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_a_word_of_privacy_beside_a_yes_and_a_habit_given_up_are_none(remark: st
     ],
 )
 def test_what_is_nearly_such_a_word_stays_before_the_admin(remark: str) -> None:
-    assert refusal_in(remark) == DOUBTFUL
+    assert find_refusal(remark) == DOUBTFUL
 
 
 @pytest.mark.parametrize(
@@ -521,9 +521,9 @@ def test_what_is_nearly_such_a_word_stays_before_the_admin(remark: str) -> None:
     ],
 )
 def test_no_shortened_no_is_passed_over(remark: str) -> None:
-    assert refusal_in(remark)
+    assert find_refusal(remark)
 
 
 @pytest.mark.parametrize("remark", ["K. Mail", "via K. Mail", "via K. Werbung GmbH"])
 def test_what_may_be_somebody_of_that_name_opts_nobody_out(remark: str) -> None:
-    assert refusal_in(remark) == DOUBTFUL
+    assert find_refusal(remark) == DOUBTFUL

@@ -272,11 +272,11 @@ def test_a_suppression_that_was_asked_for_holds(
 def test_a_no_between_two_steps_of_the_undoing_holds(
     database: Database, news: MailingList, anna: Contact, steps: int
 ) -> None:
-    assert not take_back(database, news, now=NOW, most=0).is_whole
+    assert not take_back(database, news, now=NOW, max_rows=0).is_whole
     left = iter(range(steps))
-    undo.finish_undoings(database, should_stop=lambda: next(left, None) is None, step=1)
+    undo.finish_undos(database, should_stop=lambda: next(left, None) is None, step=1)
     say_no(database, anna)
-    undo.finish_undoings(database)
+    undo.finish_undos(database)
     assert Contact.get_by_id(anna.id).status == Status.REMOVED
     assert [one.subject for one in Suppression.select()] == [anna.subject]
     assert chain.verify_chain(database, fingerprint_key=KEY).fault is None

@@ -328,12 +328,12 @@ def test_whom_it_has_named_stay_off_when_an_import_of_before_is_taken_back(
     out = {"UNSUB_TIME": "2020-01-01 00:00:00"}
     left = [{"email": f"person{n}@example.org", **out} for n in (1, 440, 9000)]
     take_in(database, news, mailchimp(tmp_path, *left, more=("UNSUB_TIME",)))
-    assert not take_back(database, news, now=NOW, most=0).is_whole
+    assert not take_back(database, news, now=NOW, max_rows=0).is_whole
     path = tmp_path / "off.csv"
     path.write_text("\n".join(["email", *(f"person{n}@example.org" for n in range(ROWS))]), "utf-8")
     begin(database, news, path)
     go_on(database, steps)
-    undo.finish_undoings(database)
+    undo.finish_undos(database)
     go_on(database)
     assert Suppression.select().count() == ROWS
     stranger = email_address.fingerprint(KEY, "person9000@example.org")
@@ -506,7 +506,7 @@ def test_several_hashes_of_one_person_are_one_suppression(
 
 def shared(number: int, **more: Any) -> dict[str, Any]:
     row = SharedSuppression(
-        key=fingerprint_files.key_check(KEY),
+        key=fingerprint_files.make_short_key_check(KEY),
         fingerprint=email_address.fingerprint(KEY, f"person{number}@example.org"),
         reason=str(Reason.NO),
         at=format_timestamp(NOW),

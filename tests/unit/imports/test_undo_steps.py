@@ -22,9 +22,9 @@ from repermit.db.models.mails import Mail
 from repermit.errors import LaunchRefused, Refused
 from repermit.evidence.verify import chain
 from repermit.imports import undo
-from repermit.imports.undo import UndoProgress, changed_since, has_been_mailed, undo_progress
+from repermit.imports.undo import UndoProgress, has_been_mailed, make_changed_queries, undo_progress
 from repermit.imports.undo_steps import Step
-from repermit.imports.undo_steps import go_on as take_steps
+from repermit.imports.undo_steps import continue_undo as take_steps
 from repermit.rules.consent import Basis, CampaignState, MailKind, MailState
 from tests.support.builders import (
     DEADLINE,
@@ -75,11 +75,11 @@ def go_on(database: Database, steps: int | None = None) -> int:
     def should_stop() -> bool:
         return next(left, None) is None
 
-    return undo.finish_undoings(database, should_stop=should_stop, step=1)
+    return undo.finish_undos(database, should_stop=should_stop, step=1)
 
 
 def begin(database: Database, news: MailingList) -> None:
-    assert not take_back(database, news, now=LATER, most=0).is_whole
+    assert not take_back(database, news, now=LATER, max_rows=0).is_whole
 
 
 def test_nothing_is_launched_or_taken_in_until_all_is_taken_back(
@@ -260,13 +260,13 @@ def test_what_an_import_brought_is_found_by_an_index(database: Database, news: M
     task = find_task_of_list(TaskKind.UNDO_IMPORT, news)
     assert task
     step = Step(task)
-    queries: list[Any] = [step.brought(), *changed_since(Import.get())]
+    queries: list[Any] = [step.select_contacts(), *make_changed_queries(Import.get())]
     for plan_ in (plan_of(database, query) for query in queries):
         assert "contact_imported" in plan_
         assert "SORT" not in plan_.upper()
         assert "TEMP B-TREE" not in plan_
-    assert "suppression_imported" in plan_of(database, step.made())
-    lifting = plans_of(database, step.lift, having='DELETE FROM "suppression"')
+    assert "suppression_imported" in plan_of(database, step.select_suppressions())
+    lifting = plans_of(database, step.delete_suppressions, having='DELETE FROM "suppression"')
     assert lifting
     if not is_postgresql(database):
         # Not each time all that the file brought. PostgreSQL knows how many those are.

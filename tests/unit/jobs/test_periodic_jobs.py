@@ -118,7 +118,7 @@ def test_a_campaign_begins_when_its_time_has_come(desk: Desk, times: int) -> Non
 def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int) -> None:
     with desk.news() as (database, news):
         take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
-        take_back(database, news, most=0)
+        take_back(database, news, max_rows=0)
         sweep = jobs_of(desk, database).finish_undos_and_deletions
         with foreground_lock(database, TaskKind.UNDO_IMPORT):
             at_once(sweep)

@@ -332,7 +332,7 @@ def test_the_fate_is_the_strongest_of_what_a_row_says(facts: tuple[bool, ...]) -
     known = [one for one, holds in zip(fates, facts, strict=True) if holds]
     strongest = min([*known, Fate.ASK], key=consent.STRENGTH.__getitem__)
     names = ("opted_out", "proven", "customer", "role")
-    assert consent.fate(**dict(zip(names, facts, strict=True))) is strongest
+    assert consent.choose_fate(**dict(zip(names, facts, strict=True))) is strongest
 
 
 def test_fates_are_ranked_from_invalid_to_duplicate() -> None:
@@ -344,17 +344,17 @@ def test_fates_are_ranked_from_invalid_to_duplicate() -> None:
 def test_bases_are_ranked_from_none_to_an_answer() -> None:
     order = ["", Basis.CUSTOMER, Basis.THIN, Basis.IMPORTED, Basis.SIGN_UP]
     for worse, better in pairwise(order):
-        assert consent.improves(worse, better)
-        assert not consent.improves(better, worse)
-    assert not consent.improves(Basis.SIGN_UP, Basis.ANSWER)
-    assert not consent.improves(Basis.ANSWER, Basis.SIGN_UP)
+        assert consent.is_better_basis(worse, better)
+        assert not consent.is_better_basis(better, worse)
+    assert not consent.is_better_basis(Basis.SIGN_UP, Basis.ANSWER)
+    assert not consent.is_better_basis(Basis.ANSWER, Basis.SIGN_UP)
 
 
 @given(bases, bases, bases)
 def test_what_improves_is_an_order(first: str, second: str, third: str) -> None:
-    assert not consent.improves(first, first)
-    if consent.improves(first, second) and consent.improves(second, third):
-        assert consent.improves(first, third)
+    assert not consent.is_better_basis(first, first)
+    if consent.is_better_basis(first, second) and consent.is_better_basis(second, third):
+        assert consent.is_better_basis(first, third)
 
 
 def test_the_customer_basis_holds_where_its_conditions_are_attested() -> None:

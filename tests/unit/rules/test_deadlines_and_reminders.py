@@ -33,7 +33,7 @@ def expiry(
     now: datetime = DEADLINE,
     minimum_days: int = 14,
 ) -> Verdict:
-    return deadlines_and_reminders.expiry(
+    return deadlines_and_reminders.decide_expiry(
         status,
         basis=basis,
         include_thin=include_thin,
@@ -80,7 +80,7 @@ def test_silence_never_removes_who_answered_or_had_no_time(
     now: datetime,
     minimum_days: int,
 ) -> None:
-    found = deadlines_and_reminders.expiry(
+    found = deadlines_and_reminders.decide_expiry(
         status, accepted_at=accepted_at, deadline=deadline, now=now, minimum_days=minimum_days
     )
     assert (found is Verdict.ANSWERED) == (status is not Status.UNCONFIRMED)

@@ -310,7 +310,7 @@ def test_the_example_shows_every_setting_and_no_other() -> None:
 
 
 def test_each_default_that_the_example_shows_is_the_one_that_holds() -> None:
-    as_it_is = package_files.fresh_config(EXAMPLE)
+    as_it_is = package_files.make_fresh_config(EXAMPLE)
     spelled_out = re.sub(r"^# (?=\w+ = )(?!\w+_file = )", "", as_it_is, flags=re.MULTILINE)
     for table in ("mail", "bounces"):
         assert len(tomllib.loads(spelled_out)[table]) > len(tomllib.loads(as_it_is)[table])
@@ -323,12 +323,12 @@ def test_the_example_alone_does_for_a_start_but_only_with_keys_of_its_own(tmp_pa
     path.write_text(EXAMPLE, "utf-8")
     with pytest.raises(ConfigError, match="16 characters or more"):
         config_file.load_config(path)
-    path.write_text(package_files.fresh_config(EXAMPLE), "utf-8")
+    path.write_text(package_files.make_fresh_config(EXAMPLE), "utf-8")
     settings = config_file.load_config(path)
     assert settings.sqlite_path == tmp_path / "repermit.db"
     keys = {*settings.secret_keys, settings.fingerprint_key}
     assert len(keys) == 2
-    path.write_text(package_files.fresh_config(EXAMPLE), "utf-8")
+    path.write_text(package_files.make_fresh_config(EXAMPLE), "utf-8")
     assert config_file.load_config(path).fingerprint_key not in keys
 
 

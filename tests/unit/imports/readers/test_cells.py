@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.imports.readers.cells import addresses_in, fold_title, is_like_address, normalize_cell
+from repermit.imports.readers.cells import (
+    find_addresses,
+    fold_title,
+    is_like_address,
+    normalize_cell,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_cleaned_text_has_no_line_break_and_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_addresses_are_recovered_from_a_cell(cell: str, found: list[tuple[str, str]]) -> None:
-    assert addresses_in(cell) == found
+    assert find_addresses(cell) == found
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,7 @@ def test_addresses_are_recovered_from_a_cell(cell: str, found: list[tuple[str, s
     ],
 )
 def test_what_might_be_somebody_elses_address_is_not_guessed(cell: str) -> None:
-    assert addresses_in(cell) == [(cell, "")]
+    assert find_addresses(cell) == [(cell, "")]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_what_might_be_somebody_elses_address_is_not_guessed(cell: str) -> None:
     ],
 )
 def test_the_half_of_an_address_never_goes_without_the_other(cell: str, found: list[str]) -> None:
-    assert [address for address, _ in addresses_in(cell)] == found
+    assert [address for address, _ in find_addresses(cell)] == found
 
 
 @pytest.mark.parametrize(
@@ -168,11 +173,11 @@ def test_a_cell_of_addresses_is_told(cell: str, *, is_one: bool) -> None:
 )
 def test_a_cell_of_any_length_is_looked_at_once(cell: str) -> None:
     assert isinstance(is_like_address(cell), bool)
-    assert isinstance(addresses_in(cell), list)
+    assert isinstance(find_addresses(cell), list)
     assert isinstance(fold_title(cell), str)
 
 
 def test_the_first_address_in_brackets_counts_and_what_stands_right_before_it() -> None:
-    assert addresses_in("x < y <z <jan@example.org> <piet@example.org>") == [
+    assert find_addresses("x < y <z <jan@example.org> <piet@example.org>") == [
         ("jan@example.org", "z")
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.container import tables_of
+from repermit.imports.readers.container import read_tables
 from tests.support.list_files import write_ods, write_workbook, write_zip
 
 LINE = "jan@example.org,Jan\n"
@@ -17,7 +17,7 @@ LINE = "jan@example.org,Jan\n"
 
 def refusal(path: Path) -> str:
     with pytest.raises(ListFileError) as caught:
-        tables_of(path)
+        read_tables(path)
     return str(caught.value)
 
 
@@ -53,7 +53,7 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
     write_workbook(tmp_path / "a.csv", {"Blad1": [["a@example.org"]]})
     write_ods(tmp_path / "b.csv", [["a@example.org"]])
     (tmp_path / "c.xlsx").write_text(LINE)
-    formats = [tables_of(tmp_path / name)[0].format for name in ("a.csv", "b.csv", "c.xlsx")]
+    formats = [read_tables(tmp_path / name)[0].format for name in ("a.csv", "b.csv", "c.xlsx")]
     assert formats == ["xlsx", "ods", "csv"]
 
 
@@ -81,7 +81,7 @@ def test_the_lists_of_a_zip_are_its_tables(tmp_path: Path) -> None:
             "logo.png": "x",
         },
     )
-    tables = tables_of(path)
+    tables = read_tables(path)
     assert [table.name for table in tables] == ["lists/b.csv", "lists/a.TXT"]
     assert list(tables[0].records(None)) == [(1, ["jan@example.org", "Jan"])]
 
@@ -123,7 +123,7 @@ def test_a_large_file_that_is_not_dense_passes(tmp_path: Path) -> None:
     path = write_zip(
         tmp_path / "a.zip", {"a.csv": LINE * 1_000_000, "noise.png": os.urandom(10**6)}
     )
-    assert len(tables_of(path)) == 1
+    assert len(read_tables(path)) == 1
 
 
 def test_a_multitude_of_members_is_refused(tmp_path: Path) -> None:

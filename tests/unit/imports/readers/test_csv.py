@@ -8,12 +8,12 @@ from functools import partial
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.csv import delimited_table, read_records
+from repermit.imports.readers.csv import read_delimited_table, read_records
 from repermit.imports.readers.rows import Table
 
 
 def table_of(text: str) -> Table:
-    return delimited_table("list.csv", partial(io.BytesIO, text.encode()))
+    return read_delimited_table("list.csv", partial(io.BytesIO, text.encode()))
 
 
 def records_of(text: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.container import open_container, tables_of
-from repermit.imports.readers.workbook import sheet_tables
+from repermit.imports.readers.container import open_container, read_tables
+from repermit.imports.readers.workbook import make_sheet_tables
 from tests.support import hostile_files as hostile
 from tests.support.list_files import opened, write_workbook
 
@@ -36,35 +36,35 @@ def test_a_hostile_file_is_refused_with_the_reason(
 ) -> None:
     path = make(tmp_path / "list.xlsx")
     with pytest.raises(ListFileError) as caught:
-        tables_of(path)
+        read_tables(path)
     assert reason in str(caught.value)
 
 
 @pytest.mark.exhaustive
 def test_sheets_that_reach_far_down_are_read_one_after_the_other(tmp_path: Path) -> None:
     path = hostile.full_sheets(tmp_path / "list.xlsx", 3)
-    tables = tables_of(path)
+    tables = read_tables(path)
     assert [[line for line, _ in table.records(None)] for table in tables] == [
         [1, 2, 1_000_000]
     ] * 3
 
 
 def test_a_cell_as_long_as_excel_allows_is_read_and_no_longer_one(tmp_path: Path) -> None:
-    (table,) = tables_of(hostile.long_cell(tmp_path / "a.xlsx", 32_767))
+    (table,) = read_tables(hostile.long_cell(tmp_path / "a.xlsx", 32_767))
     assert [len(cells[1]) for _, cells in table.records(None)] == [0, 0, 32_767]
     with pytest.raises(ListFileError, match="a value of more than 32,767 characters") as caught:
-        tables_of(hostile.long_cell(tmp_path / "a.xlsx", 32_768))
+        read_tables(hostile.long_cell(tmp_path / "a.xlsx", 32_768))
     assert (caught.value.line, caught.value.column) == (3, 2)
 
 
 def test_a_workbook_that_holds_too_much_is_refused_before_it_is_kept() -> None:
     with pytest.raises(ListFileError, match="too large once it is unpacked"):
-        sheet_tables(["A", *[bytes(1 << 20)] * 129], kind="xlsx")
+        make_sheet_tables(["A", *[bytes(1 << 20)] * 129], kind="xlsx")
 
 
 def test_a_list_is_read_after_a_hostile_file(tmp_path: Path) -> None:
     with pytest.raises(ListFileError):
-        tables_of(hostile.another_root(tmp_path / "a.xlsx"))
+        read_tables(hostile.another_root(tmp_path / "a.xlsx"))
     path = write_workbook(tmp_path / "b.xlsx", {"A": [["email"], ["a@example.org"]]})
     assert [row.address for row in opened(path).rows()] == ["a@example.org"]
 

@@ -156,7 +156,7 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
 
 def test_rows_can_be_read_twice(tmp_path: Path) -> None:
     file = from_text(tmp_path, "email\na@example.org\n")
-    assert list(file.rows()) == list(file.rows()) == list(file.rows_of(file.parts[0]))
+    assert list(file.rows()) == list(file.rows()) == list(file.iter_part_rows(file.parts[0]))
 
 
 def test_without_a_mapping_nothing_is_mapped(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_american_dates_are_read_as_such_throughout_the_column(tmp_path: Path) -
 def questions_of(folder: Path, *records: str) -> list[tuple[str, int]]:
     text = as_csv([record.split("|") for record in records], delimiter=";")
     return [
-        (found.column, found.noes) for found in from_text(folder, text).find_ambiguous_columns()
+        (found.column, found.no_count) for found in from_text(folder, text).find_ambiguous_columns()
     ]
 
 

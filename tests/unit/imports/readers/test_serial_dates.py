@@ -58,7 +58,7 @@ def test_the_number_of_a_day_is_a_date(text: str, expected: datetime | None) -> 
 
 
 def test_a_workbook_of_an_old_mac_counts_from_1904() -> None:
-    assert parse_datetime("38809", UTC, day_0=FROM_1904) == datetime(2010, 4, 3, tzinfo=UTC)
+    assert parse_datetime("38809", UTC, serial_epoch=FROM_1904) == datetime(2010, 4, 3, tzinfo=UTC)
 
 
 def workbook(folder: Path, number: float, *, epoch: datetime | None = None) -> ListFile:
@@ -104,7 +104,7 @@ def test_an_old_workbook_says_itself_from_when_it_counts(
     said_so = xls_record(0x8D, b"\0\0") + xls_record(DATE_1904, bytes((said, 0)))
     found = old_workbook(tmp_path, number, globals_=said_so)
     assert [day(row) for row in found.rows()] == ["2010-04-03 00:00"]
-    assert [(note.numbers, note.unread) for note in found.date_notes()] == [(1, 0)]
+    assert [(note.numbers, note.unread) for note in found.find_date_notes()] == [(1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_where_an_old_workbook_does_not_say_from_when_it_counts_no_number_is_a_d
 ) -> None:
     found = old_workbook(tmp_path, 40271, globals_=globals_)
     assert [row.since for row in found.rows()] == [None]
-    assert [(note.numbers, note.unread) for note in found.date_notes()] == [(0, 1)]
+    assert [(note.numbers, note.unread) for note in found.find_date_notes()] == [(0, 1)]
 
 
 @pytest.mark.parametrize("before", [483, 484, 485, 486, 487, 488])
@@ -138,7 +138,7 @@ def test_where_an_old_workbook_lies_in_pieces_no_number_is_a_date(
     said_so = xls_record(0x8D, bytes(before)) + xls_record(DATE_1904, b"\1\0")
     found = old_workbook(tmp_path, 38809, globals_=said_so, is_in_pieces=True)
     assert [(row.address, row.since) for row in found.rows()] == [("a@example.org", None)]
-    assert [(note.numbers, note.unread) for note in found.date_notes()] == [(0, 1)]
+    assert [(note.numbers, note.unread) for note in found.find_date_notes()] == [(0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_numbers_and_what_is_no_date_are_counted_by_column(tmp_path: Path) -> No
     )
     found = from_text(tmp_path, rows)
     (part,) = found.parts
-    assert found.date_notes() == (
+    assert found.find_date_notes() == (
         DateNote(part, "aangemeld op", 2, 1, "40271"),
         DateNote(part, "afgemeld op", 1, 1, "38000"),
     )
@@ -193,9 +193,9 @@ def test_numbers_and_what_is_no_date_are_counted_by_column(tmp_path: Path) -> No
 
 
 def test_a_file_without_dates_or_with_plain_ones_has_no_notes(tmp_path: Path) -> None:
-    assert from_text(tmp_path, "email;naam\na@example.org;40271\n").date_notes() == ()
+    assert from_text(tmp_path, "email;naam\na@example.org;40271\n").find_date_notes() == ()
     plain = "email;aangemeld op\na@example.org;2019-05-03 10:00\nb@example.org;\n"
-    assert from_text(tmp_path, plain).date_notes() == ()
+    assert from_text(tmp_path, plain).find_date_notes() == ()
 
 
 @pytest.mark.parametrize(
@@ -276,14 +276,14 @@ def test_of_a_customer_without_a_date_the_record_does_not_say_since_when(desk: D
 def test_an_entry_of_an_earlier_version_need_not_say_since_when(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_entry: Any = merge._entry
+    make_entry: Any = merge._make_entry
 
     def make_earlier_entry(taking: Any, contact: Any) -> Entry:
         entry: Entry = make_entry(taking, contact)
         told = {name: value for name, value in entry.consent.items() if name != "basis_at"}
         return replace(entry, consent=told)
 
-    monkeypatch.setattr(merge, "_entry", make_earlier_entry)
+    monkeypatch.setattr(merge, "_make_entry", make_earlier_entry)
     desk.add_news()
     rows = ("email;klant;klant sinds", "a@example.org;ja;2024-03-08")
     desk.do("import", "news", desk.file(*rows), "--attest", "Each of them bought from us.")

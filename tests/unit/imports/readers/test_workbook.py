@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.container import tables_of
+from repermit.imports.readers.container import read_tables
 from tests.support.list_files import tables_in, write_ods, write_workbook
 
 
@@ -63,4 +63,4 @@ def test_a_workbook_with_a_password_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ListFileError, match="protected by a password"):
             tables_in(path, kind)
         with pytest.raises(ListFileError, match="protected by a password"):
-            tables_of(path)
+            read_tables(path)

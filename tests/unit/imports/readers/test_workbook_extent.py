@@ -10,7 +10,7 @@ import pytest
 from openpyxl.styles import Font
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.container import tables_of
+from repermit.imports.readers.container import read_tables
 from tests.support.list_files import (
     ods_rows,
     tables_in,
@@ -190,4 +190,4 @@ def test_an_old_workbook_is_read(tmp_path: Path) -> None:
 def test_an_old_workbook_that_would_kill_its_reader_is_refused(tmp_path: Path) -> None:
     path = write_xls(tmp_path / "a.xls", {(0, 0): "email", (65_535, 65_535): "x"})
     with pytest.raises(ListFileError, match="its cells are too far apart"):
-        tables_of(path)
+        read_tables(path)

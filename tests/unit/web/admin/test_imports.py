@@ -631,7 +631,7 @@ def test_a_large_file_is_taken_back_beside_the_page(database: Database, admin: F
     # Whoever presses again, in another window, changes nothing of that.
     assert post(admin, f"{FILE}/undo").location == FILE
     assert len(statuses()) == 3
-    undo.finish_undoings(database)
+    undo.finish_undos(database)
     assert statuses() == {}
     assert "taken back:" in words_of(admin.get(FILE))
     assert admin.get(f"{FILE}/state.json").json == {"is_busy": False}

@@ -158,10 +158,10 @@ def test_a_receipt_as_json_holds_the_signed_note(
         signing.client.get(f"{signing.path('receipt', asked.uid)}/receipt.json").text
     )
     assert not problems_of(receipt, "consent-receipt")
-    point = signed_checkpoint.read_kept(json.dumps(receipt))
+    point = signed_checkpoint.read_checkpoint_copy(json.dumps(receipt))
     key = signed_checkpoint.get_public_key(settings)
     assert key
-    assert signed_checkpoint.signers(point, [key]) == [key]
+    assert signed_checkpoint.list_signers(point, [key]) == [key]
 
 
 def test_a_receipt_is_of_whoever_answered_and_is_held(
@@ -225,7 +225,7 @@ def test_the_receipt_goes_by_mail_if_the_list_says_so(
     text = body.get_content()
     assert pages.path("receipt", asked.uid) in text
     assert pages.path("no", asked.uid) in text
-    yes = stored_tree.checkpoint_at(1)
+    yes = stored_tree.compute_checkpoint_at(1)
     for digest in (yes.hash, yes.root):
         assert " ".join(wrap(digest.upper(), 16)) in text
 
@@ -240,11 +240,11 @@ def test_the_mail_has_the_signed_note_by_which_the_record_is_checked(
     send_due.send_due(pages.database, settings=settings, clock=ManualClock(NOW))
     (attached,) = inbox.mails[0].message.iter_attachments()
     assert attached.get_filename() == "checkpoint.json"
-    kept = signed_checkpoint.read_kept(attached.get_content().decode())
-    assert kept == stored_tree.checkpoint_at(1)
+    kept = signed_checkpoint.read_checkpoint_copy(attached.get_content().decode())
+    assert kept == stored_tree.compute_checkpoint_at(1)
     key = signed_checkpoint.get_public_key(settings)
     assert key
-    assert signed_checkpoint.signers(kept, [key]) == [key]
+    assert signed_checkpoint.list_signers(kept, [key]) == [key]
     assert list(iter_chain_faults(kept)) == []
     with pages.database.atomic():
         # Whoever holds the database puts another entry in the place of the Yes.
