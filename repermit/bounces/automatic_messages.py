@@ -11,7 +11,7 @@ from repermit.bounces.message_parts import (
     read_header,
     read_headers,
     read_texts,
-    text_without_parts,
+    read_unsplit_text,
 )
 from repermit.bounces.nonstandard_bounces import UNDELIVERED
 from repermit.bounces.reply_text import detect_plain_answer
@@ -40,7 +40,7 @@ def is_from_mail_server(message: Message) -> bool:
 
 
 def _returns_an_envelope(message: Message) -> bool:
-    text = "\n".join(read_texts(message)) or text_without_parts(message)
+    text = "\n".join(read_texts(message)) or read_unsplit_text(message)
     return is_returned_envelope(text, to=read_addresses(message, "To"))
 
 
@@ -53,8 +53,8 @@ def _is_null_sender(path: str) -> bool:
 
 
 def _local_part(address: str) -> str:
-    plain = address.strip("<> ").lower()
-    return plain.rpartition("@")[0] if "@" in plain else plain
+    bare_address = address.strip("<> ").lower()
+    return bare_address.rpartition("@")[0] if "@" in bare_address else bare_address
 
 
 _DAEMONS = r"mailer[-_.]?daemon|mail[-_.]?daemon|mdaemon|double-bounce|microsoftexchange[0-9a-f]*"

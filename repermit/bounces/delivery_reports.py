@@ -39,16 +39,17 @@ _DELIVERY = ("message/delivery-status", "message/global-delivery-status")
 _FEEDBACK = ("message/feedback-report",)
 _RECEIPT = ("message/disposition-notification", "message/global-disposition-notification")
 
-# Mail that somebody wants after all; a filter's finding, a signature that failed (RFC 6591). What
-# is not known counts as a complaint (RFC 5965 §7.3).
+# Mail that is wanted after all; a filter's finding; a failed signature (RFC 6591). An unknown type
+# counts as a complaint (RFC 5965 §7.3).
 _NO_COMPLAINT = ("not-spam", "virus", "auth-failure")
 
 
 def read_report(message: Message, *, is_machine: bool) -> BounceVerdict | None:
-    """Return what a message that is a report says; None if it is none.
+    """Return the verdict of a report; None if the message is no report.
 
-    A report is what it calls itself (RFC 6522), or such a part in what a program sent
-    (`is_machine`): some gateways pack it into a multipart/mixed.
+    - A report has the content type of one (RFC 6522).
+    - `is_machine`: a program sent the message. Then a report's part is enough, since some gateways
+      put it into a multipart/mixed.
     """
     if _is_outlooks_complaint(message):
         return BounceVerdict(MessageKind.COMPLAINT)
@@ -57,19 +58,25 @@ def read_report(message: Message, *, is_machine: bool) -> BounceVerdict | None:
         return _read_notification(notification)
     if not is_machine and message.get_content_type() != "multipart/report":
         return None
-    said: list[str] = []
+    texts: list[str] = []
     for part in iter_own_parts(message):
         kind = part.get_content_type()
         if kind in _DELIVERY:
-            own = {one.lower() for name in _OWN for one in read_addresses(message, name)}
+            own_addresses = {
+                address.lower()
+                for name in _RECIPIENT_HEADERS
+                for address in read_addresses(message, name)
+            }
             blocks = _add_dates(read_report_fields(part), read_header(message, "Date"))
-            return _read_delivery_status(blocks, strip_returned_mail("\n\n".join(said)), own)
+            return _read_delivery_status(
+                blocks, strip_returned_mail("\n\n".join(texts)), own_addresses
+            )
         if kind in _FEEDBACK:
             return _read_complaint(read_report_fields(part))
         if kind in _RECEIPT:
             return BounceVerdict(MessageKind.AUTO_REPLY)
         if kind == "text/plain":
-            said.append(decode_text(part))
+            texts.append(decode_text(part))
     return None
 
 
@@ -93,57 +100,61 @@ def _read_notification(notification: SnsNotification) -> BounceVerdict:
 
 
 def _add_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, str]]:
-    """Return the blocks of a report, each with the dates from which its relay tried and till when.
+    """Return the blocks of a report, each with the dates of the relay's arrival and last attempt.
 
-    The first block has the former (RFC 3464 §2.2.5). Where a recipient's has none of the latter
-    (§2.3.7), that is when the report was written.
+    The arrival date is in the first block (RFC 3464 §2.2.5). A recipient's block without a last
+    attempt (§2.3.7) gets the date of the report.
     """
-    first = blocks[0] if blocks else {}
-    shared = {"last-attempt-date": written, "arrival-date": first.get("arrival-date", "")}
+    first_block = blocks[0] if blocks else {}
+    shared = {"last-attempt-date": written, "arrival-date": first_block.get("arrival-date", "")}
     return [{**shared, **block} for block in blocks]
 
 
-# Each mail of ours has one recipient, who may be an alias of a few; nobody is removed for a report
-# on more.
-_MOST_RECIPIENTS = 20
+# Each of our mails has one recipient, perhaps an alias of a few. A report on more removes nobody.
+_MAX_RECIPIENTS = 20
 
 
 def _read_delivery_status(
-    blocks: list[dict[str, str]], text: str, own: Collection[str]
+    blocks: list[dict[str, str]], text: str, own_addresses: Collection[str]
 ) -> BounceVerdict:
-    """Return what a report says of all its recipients: a failure counts as the mildest of them.
+    """Return the verdict of a report on all its recipients; of several failures the mildest.
 
-    `text` is what stands for people above the report, `own` whom it was sent to.
+    - `text`: the text for people above the report.
+    - `own_addresses`: the addresses that the report was sent to.
     """
     blocks = [block for block in blocks if "action" in block or "status" in block]
-    if len(blocks) > _MOST_RECIPIENTS:
+    if len(blocks) > _MAX_RECIPIENTS:
         return BounceVerdict(MessageKind.SOFT)
-    reported = {name for block in blocks for name in _read_recipient_forms(block)} | set(own)
-    found = [_read_recipient(block, text, own, reported) for block in blocks]
-    failed = tuple(name for one in found for name in one.failed)
+    reported = {name for block in blocks for name in _read_recipient_forms(block)} | set(
+        own_addresses
+    )
+    verdicts = [_read_recipient(block, text, own_addresses, reported) for block in blocks]
+    failed = tuple(name for verdict in verdicts for name in verdict.failed)
     for kind in (MessageKind.SOFT, MessageKind.HARD):
-        first = next((one for one in found if one.kind is kind), None)
-        if first:
-            reached = any(one.kind is MessageKind.NOTHING for one in found)
-            return BounceVerdict(MessageKind.SOFT if reached else kind, first.status, failed)
+        deciding = next((verdict for verdict in verdicts if verdict.kind is kind), None)
+        if deciding:
+            reached = any(verdict.kind is MessageKind.NOTHING for verdict in verdicts)
+            return BounceVerdict(MessageKind.SOFT if reached else kind, deciding.status, failed)
     return BounceVerdict(MessageKind.NOTHING)
 
 
 def _read_recipient(
-    block: dict[str, str], text: str, own: Collection[str], reported: Collection[str]
+    block: dict[str, str], text: str, own_addresses: Collection[str], reported: Collection[str]
 ) -> BounceVerdict:
-    """Return what a report says of one recipient; `reported` are all addresses of its fields.
+    """Return the verdict of a report on one recipient.
 
-    `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
+    - `reported`: all addresses in the fields of the report.
+    - The actions `expanded` and `relayed` mean that another server has the mail, `delayed` that a
+      server still tries.
     """
     action = re.match(r"[a-z]*", block.get("action", "").lower())
     status = find_status(block.get("status", ""))
-    said = action[0] if action else ""
-    if said == "delayed":
+    outcome = action[0] if action else ""
+    if outcome == "delayed":
         return BounceVerdict(MessageKind.SOFT, status, _read_recipient_forms(block))
-    # OpenSMTPD writes "error"; and some leave the word out.
-    if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
-        judged = _judge_reported_failure(block, status, text, own, reported)
+    # OpenSMTPD writes "error", and some servers leave the action out.
+    if outcome in {"failed", "fail", "error"} or (not outcome and status[:1] in {"4", "5"}):
+        judged = _judge_reported_failure(block, status, text, own_addresses, reported)
         return BounceVerdict(judged.kind, judged.status, _read_recipient_forms(block))
     return BounceVerdict(MessageKind.NOTHING)
 
@@ -152,110 +163,118 @@ def _judge_reported_failure(
     block: dict[str, str],
     status: str,
     text: str,
-    own: Collection[str],
+    own_addresses: Collection[str],
     reported: Collection[str],
 ) -> FailureVerdict:
-    """Return what a failure means, by the fields of its report and by the text above them.
+    """Return what a failure means, by the fields of its report and the text above them.
 
-    Who says "user unknown" of the address that the report was sent to means the sender.
-
-    The text is asked where the fields leave it open, and where it quotes another server: what
-    that server said outranks a report that somebody else is unknown.
+    - "User unknown" about an address that the report was sent to means the sender.
+    - The text decides if the fields do not.
+    - A server's reply that the text quotes outranks a report that the recipient is unknown.
     """
     is_lasting = _has_given_up(block)
     names = _read_recipient_forms(block)
     address = names[0] if names else ""
-    comment = _comment(block)
-    found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
-    kind, given = (found["kind"] or "", found["words"]) if found else ("", "")
-    around = "\n".join(find_paragraphs_about(address, text)[:1])
+    comment = _read_comment(block)
+    diagnostic = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
+    kind, diagnostic_text = (
+        (diagnostic["kind"] or "", diagnostic["words"]) if diagnostic else ("", "")
+    )
+    paragraph = "\n".join(find_paragraphs_about(address, text)[:1])
     quoted = (
-        [given]
-        if given
-        else find_quoted_replies(text) or ([around] if has_refusal_code(around) else [])
+        [diagnostic_text]
+        if diagnostic_text
+        else find_quoted_replies(text) or ([paragraph] if has_refusal_code(paragraph) else [])
     )
     judged = pick_mildest(
         judge_failure(
-            words,
+            reply_text,
             status=status,
             is_quoted=bool(quoted) and kind.lower() in {"", "smtp"},
             address=address,
-            around=around,
+            context=paragraph,
             is_lasting=is_lasting,
         )
-        for words in quoted or [comment]
+        for reply_text in quoted or [comment]
     )
-    if any(one in words.lower() for words in quoted for one in own):
+    if any(
+        own_address in reply_text.lower() for reply_text in quoted for own_address in own_addresses
+    ):
         return FailureVerdict(MessageKind.SOFT, judged.status)
-    # Whoever was written to has got it where another's copy failed, as of somebody who forwards.
-    if any(names_another_address(words, names) for words in quoted):
+    # If the copy to another address failed, as after forwarding, the recipient has the mail.
+    if any(names_another_address(reply_text, names) for reply_text in quoted):
         return FailureVerdict(MessageKind.SOFT, judged.status)
-    if not given and names_another_address(around or text, reported if names else ()):
+    if not diagnostic_text and names_another_address(paragraph or text, reported if names else ()):
         return FailureVerdict(MessageKind.SOFT, judged.status)
     by_text = None if judged.is_clear else judge_text(text, address=address)
     if by_text:
         judged = by_text._replace(status=judged.status or by_text.status)
     if judged.kind is MessageKind.SOFT:
         return judged
-    return pick_mildest([judged, *_find_objections(given, comment, text, is_lasting=is_lasting)])
+    return pick_mildest(
+        [judged, *_find_objections(diagnostic_text, comment, text, is_lasting=is_lasting)]
+    )
 
 
 def _has_given_up(block: dict[str, str]) -> bool:
-    """Say whether a report is of a relay that has tried for days and goes on no more."""
+    """Return whether a report comes from a relay that has given up after days of trying."""
     arrived, tried = (
         parse_date(block.get(f"{name}-date", "")) for name in ("arrival", "last-attempt")
     )
     is_failure = block.get("action", "").lower().startswith(("fail", "error"))
-    return is_failure and bool(arrived and tried and tried - arrived >= _LONG)
+    return is_failure and bool(arrived and tried and tried - arrived >= _GIVE_UP_AFTER)
 
 
-# More than a weekend, and less than any relay goes on (RFC 5321 §4.5.4.1: four or five days).
-_LONG = timedelta(days=3)
+# More than a weekend, and less than any relay tries (RFC 5321 §4.5.4.1: four or five days).
+_GIVE_UP_AFTER = timedelta(days=3)
 
 
 def _find_objections(
-    words: str, comment: str, text: str, *, is_lasting: bool
+    diagnostic_text: str, comment: str, text: str, *, is_lasting: bool
 ) -> Iterator[FailureVerdict]:
-    """Yield what is said against a report that somebody is unknown, if it says why.
+    """Yield the verdicts with another cause than the "user unknown" of a report.
 
-    That stands in the comment on the status, in the whole of a reply of several lines whose code
-    the report gives, or where the report itself has no words, anywhere in the text.
+    They come from the comment on the status, from the full reply of several lines whose code the
+    report gives, and from any paragraph of the text if the report itself has no diagnostic text.
     """
-    replies = (
-        one
-        for one in find_quoted_replies(text)
-        if not one[:3].isdigit() or one[:3] == words[:3] or not words
+    quoted_replies = (
+        reply
+        for reply in find_quoted_replies(text)
+        if not reply[:3].isdigit() or reply[:3] == diagnostic_text[:3] or not diagnostic_text
     )
-    paragraphs = split_paragraphs(text) if not words else []
-    for one in (comment, *replies, *paragraphs):
-        judged = judge_failure(one, is_lasting=is_lasting)
+    paragraphs = split_paragraphs(text) if not diagnostic_text else []
+    for reply in (comment, *quoted_replies, *paragraphs):
+        judged = judge_failure(reply, is_lasting=is_lasting)
         if judged.kind is MessageKind.SOFT and judged.is_clear:
             yield judged
 
 
-_OWN = ("To", "Delivered-To", "X-Original-To", "Envelope-To")
+_RECIPIENT_HEADERS = ("To", "Delivered-To", "X-Original-To", "Envelope-To")
 
 _DIAGNOSTIC = re.compile(
     r"(?:(?P<kind>[a-z][\w.-]*)\s*;)?\s*(?P<words>.*)", re.IGNORECASE | re.DOTALL
 )
 
 
-def _comment(block: dict[str, str]) -> str:
+def _read_comment(block: dict[str, str]) -> str:
     """Return the comment in brackets after a status (RFC 3464 §2.3.4 with RFC 5322 §3.2.2)."""
     return block.get("status", "").partition("(")[2].strip(") ")
 
 
 def _read_recipient_forms(block: dict[str, str]) -> tuple[str, ...]:
-    """Return the recipient of a block, in each form in which the address may be decoded.
+    """Return the recipient of a block, in each form in which the address can be decoded.
 
     This is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
     original recipient is not used: it is the address we wrote to, even if its copy has arrived and
     only a forwarded one failed, and Postfix adds it unasked.
     """
     recipients = (block.get(name, "") for name in ("x-actual-recipient", "final-recipient"))
-    address = next((one.rpartition(";")[2].strip("<> ") for one in recipients if "@" in one), "")
+    address = next(
+        (recipient.rpartition(";")[2].strip("<> ") for recipient in recipients if "@" in recipient),
+        "",
+    )
     if address.startswith("@"):
-        # Sendmail names a host alone where it has none for a domain.
+        # Sendmail gives only the host if it has no host for the domain.
         return ()
     return (
         tuple(

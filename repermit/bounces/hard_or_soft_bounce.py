@@ -1,4 +1,4 @@
-"""Whether a failed delivery is a hard or a soft bounce, by a server's words and codes."""
+"""Classifying a failed delivery as a hard or a soft bounce, by a server's text and codes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from repermit.smtp.refusal_words import (
 )
 from repermit.smtp.reply_codes import (
     Reply,
-    cause_of,
-    deciding_status,
+    extract_quoted_reply,
+    find_cause,
+    find_deciding_status,
     find_status,
     is_vague,
-    quoted_reply,
 )
 
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 
 # A mailbox that is full, and a mail that is too big.
-_OF_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
+_ABOUT_SIZE = re.compile(r"5\.(2\.[23]|3\.4)")
 
-_FAILED = 550
+_DEFAULT_CODE = 550
 _NO_MAILBOX_FOR_NOW = "450"
-_LONGEST = 4000
+_MAX_TEXT_LENGTH = 4000
 
 
 class FailureVerdict(NamedTuple):
-    """What a refusal means: its kind and the status that decided.
+    """The meaning of a refusal: its kind, and the status that decided.
 
-    `is_clear` is False where nothing in it says why, so that more of the bounce may be asked.
+    `is_clear`: False if it has no cause, so that other parts of the bounce may decide.
     """
 
     kind: MessageKind
@@ -44,88 +44,99 @@ class FailureVerdict(NamedTuple):
 
 
 def has_refusal_code(text: str) -> bool:
-    """Say whether a server's refusal stands in a text, as a status or as a code of three digits."""
+    """Return whether a text contains a refusal, as a status or a code of three digits."""
     return bool(re.search(r"[45]", find_status(text)[:1]) or _CODE.search(text))
 
 
 def judge_failure(
-    words: str,
+    reply_text: str,
     *,
     status: str = "",
     is_quoted: bool = False,
     address: str = "",
-    around: str = "",
+    context: str = "",
     is_lasting: bool = False,
 ) -> FailureVerdict:
-    """Return hard or soft for a failure, and the status that decided.
+    """Return whether a failure is hard or soft, and the status that decided.
 
-    - `words` are the server's and `status` is what the reporter made of them. What the server gave
-      itself comes first: a relay often puts a 5.1.1 or a 5.0.0 over whatever it was told.
-    - `is_quoted` says that the reporter only quotes another server's words. Then its own status
-      says of a mailbox no more than the words do.
-    - `address` is whom the bounce is about, "" if it does not say.
-    - `around` is what the reporter writes about it besides, such as to which command it was the
-      answer.
-    - `is_lasting` says that a relay has tried for days and given up. Then also a mailbox that is
-      not there for now is gone.
+    - `reply_text`: the server's text.
+    - `status`: the reporter's. A status in the server's text comes first, since a relay often gives
+      5.1.1 or 5.0.0 for any reply.
+    - `is_quoted`: the reporter only quotes another server's text. Then the reporter's own status
+      says no more about a mailbox than the text.
+    - `address`: the failed address, "" if the bounce does not name one.
+    - `context`: other text of the reporter about the failure, such as the command that failed.
+    - `is_lasting`: a relay has given up after days of trying. Then a temporary "no such mailbox" is
+      permanent.
     """
-    words = quoted_reply(" ".join(words.split()))[:_LONGEST]
-    own = deciding_status(words)
-    given = [one for one in (own, status) if one]
-    telling = next((one for one in given if not is_vague(one)), "")
-    shown = telling or next(iter(given), "")
-    code = _CODE.search(words)
-    is_for_now = shown[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
-    if is_for_now and not (is_lasting and _is_unknown_for_now(code, own, words)):
-        return FailureVerdict(MessageKind.SOFT, shown)
-    if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
-        # Then the words alone count where they say it, and where the status alone would.
-        by_words = _cause(code, "", words)
-        if Cause.GONE in {by_words, _cause(code, telling, words)}:
-            shown, telling = own, ""
-    cause = _cause(code, telling or own, words)
+    reply_text = extract_quoted_reply(" ".join(reply_text.split()))[:_MAX_TEXT_LENGTH]
+    own_status = find_deciding_status(reply_text)
+    statuses = [candidate for candidate in (own_status, status) if candidate]
+    precise_status = next((candidate for candidate in statuses if not is_vague(candidate)), "")
+    deciding_status = precise_status or next(iter(statuses), "")
+    code = _CODE.search(reply_text)
+    is_for_now = deciding_status[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
+    if is_for_now and not (is_lasting and _is_unknown_for_now(code, own_status, reply_text)):
+        return FailureVerdict(MessageKind.SOFT, deciding_status)
+    if (
+        is_quoted
+        and precise_status != own_status
+        and _says_anything(reply_text)
+        and not _ABOUT_SIZE.fullmatch(precise_status)
+    ):
+        # Then only the text counts, if it says that the mailbox is gone or only the status does.
+        by_words = _find_cause(code, "", reply_text)
+        if Cause.GONE in {by_words, _find_cause(code, precise_status, reply_text)}:
+            deciding_status, precise_status = own_status, ""
+    cause = _find_cause(code, precise_status or own_status, reply_text)
     if cause is not Cause.GONE:
         return FailureVerdict(
-            MessageKind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling)
+            MessageKind.SOFT,
+            deciding_status,
+            is_clear=cause is not Cause.UNCLEAR or bool(precise_status),
         )
-    is_believed = bool(own and not is_vague(own) and not is_for_now) or bool(
-        _NO_ACCOUNT.search(words)
+    is_believed = bool(own_status and not is_vague(own_status) and not is_for_now) or bool(
+        _NO_ACCOUNT.search(reply_text)
     )
-    is_wrong = reports_foreign_domain(words, address) or _is_at_another_step(
-        f"{words} {around}", is_believed=is_believed
+    is_wrong = reports_foreign_domain(reply_text, address) or _is_at_another_step(
+        f"{reply_text} {context}", is_believed=is_believed
     )
-    return FailureVerdict(MessageKind.SOFT if is_wrong else MessageKind.HARD, shown)
+    return FailureVerdict(MessageKind.SOFT if is_wrong else MessageKind.HARD, deciding_status)
 
 
-def _is_unknown_for_now(code: re.Match[str] | None, status: str, words: str) -> bool:
-    """Say whether a server answers that it knows nobody of that name, with a code for now.
+def _is_unknown_for_now(code: re.Match[str] | None, status: str, reply_text: str) -> bool:
+    """Return whether a server reports an unknown user with a temporary code.
 
-    Postfix does so with `soft_bounce`, and for an address that another server has refused to it.
+    Postfix does so with `soft_bounce`, and for an address that another server has refused.
     """
     is_of_a_mailbox = bool(code and code[1] == _NO_MAILBOX_FOR_NOW) and status in {"", "4.1.1"}
-    return is_of_a_mailbox and reports_unknown_user(normalize_reply_text(words))
+    return is_of_a_mailbox and reports_unknown_user(normalize_reply_text(reply_text))
 
 
-def _cause(code: re.Match[str] | None, status: str, words: str) -> Cause:
-    return cause_of(Reply(int(code[1]) if code else _FAILED, status), normalize_reply_text(words))
+def _find_cause(code: re.Match[str] | None, status: str, reply_text: str) -> Cause:
+    return find_cause(
+        Reply(int(code[1]) if code else _DEFAULT_CODE, status), normalize_reply_text(reply_text)
+    )
 
 
-def _says_anything(words: str) -> bool:
-    """Say whether there is more to words than codes and politeness."""
-    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", normalize_reply_text(words))))
+def _says_anything(reply_text: str) -> bool:
+    """Return whether a text has more than codes and polite words."""
+    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", normalize_reply_text(reply_text))))
 
 
 _POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")
 
 
-def names_another_address(words: str, names: Collection[str]) -> bool:
-    """Say whether words name an address that is none of `names`, to which a copy was passed on.
+def names_another_address(text: str, names: Collection[str]) -> bool:
+    """Return whether a text names an address that is not in `names`: a copy was forwarded there.
 
-    Where `words` name no address but a postmaster's, they are about whoever the report names.
+    Service addresses, such as a postmaster's, do not count.
     """
-    known = {name.lower() for name in names}
-    written = {one.lower().strip(".") for one in WRITTEN_ADDRESS.findall(words)}
-    return bool(known) and any(not SERVICE_ADDRESS.match(one) for one in written - known)
+    known_addresses = {name.lower() for name in names}
+    written_addresses = {address.lower().strip(".") for address in WRITTEN_ADDRESS.findall(text)}
+    return bool(known_addresses) and any(
+        not SERVICE_ADDRESS.match(address) for address in written_addresses - known_addresses
+    )
 
 
 WRITTEN_ADDRESS = re.compile(
@@ -135,11 +146,13 @@ SERVICE_ADDRESS = re.compile(r"postmaster|mailer-daemon|abuse|support", re.IGNOR
 
 
 def _is_at_another_step(text: str, *, is_believed: bool) -> bool:
-    """Say whether a refusal came before a recipient was named, or after one was accepted.
+    """Return whether a refusal came before the recipient was named, or after it was accepted.
 
-    Who refuses our greeting or our sender knows nothing of a mailbox. A server that has accepted
-    the recipient and says "unknown user" of the mail itself hides why it does not want it, as some
-    telephone companies do; only a status or Yahoo's whole sentence is believed then.
+    A server that refuses our greeting or our sender knows nothing about a mailbox. A server that
+    has accepted the recipient and then says "unknown user" hides its reason, as some telephone
+    companies do.
+
+    - `is_believed`: a status or Yahoo's full sentence confirms it; then the latter does not count.
     """
     text = " ".join(text.lower().split())
     return bool(_BEFORE_RECIPIENT.search(text)) or (
@@ -156,67 +169,67 @@ _BEFORE_RECIPIENT = re.compile(
 _AFTER_MAIL = re.compile(
     r"in reply to (?:end of )?data|remote mail server after (?:end of )?data|"
     r"failed after i sent the message|"
-    # Sendmail, whose transcript goes on with a complaint of DATA where a recipient was refused.
+    # Sendmail, whose transcript ends with an error for DATA if a recipient was refused.
     r"<<< 55\d[ -].{1,1000} 55\d (?:5\.0\.0 )?service unavailable(?! <<<)"
 )
 _NO_ACCOUNT = re.compile(r"\b(?:doesn't|does not) have an? \S+ account\b", re.IGNORECASE)
 
 
-# --- What a mail server writes for people. --------------------------------------------------------
+# --- The text that a mail server writes for people. -----------------------------------------------
 
 
-# What a server writes of one mail is far smaller; the rest is not looked at.
-_READ = 32_000
-_MOST_PARAGRAPHS = 100
+# The text about one mail is far shorter; the rest is not read.
+_MAX_READ_LENGTH = 32_000
+_MAX_PARAGRAPHS = 100
 
 
 def strip_returned_mail(text: str) -> str:
-    """Return a bounce's text up to the copy of the mail that it is about."""
-    return _COPY.split(text, maxsplit=1)[0]
+    """Return a bounce's text up to the copy of the returned mail."""
+    return _RETURNED_COPY.split(text, maxsplit=1)[0]
 
 
 def split_paragraphs(text: str) -> list[str]:
-    """Return the paragraphs of a text, which empty lines divide."""
-    return _EMPTY_LINE.split(text[:_READ], maxsplit=_MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
+    """Return the paragraphs of a text, which are separated by empty lines."""
+    return _EMPTY_LINE.split(text[:_MAX_READ_LENGTH], maxsplit=_MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]
 
 
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 
 
-_COPY = re.compile(
+_RETURNED_COPY = re.compile(
     r"^(?:-+ ?(?:this is a copy|below (?:this|the next) line|the header of the original|"
     r"(?:start of )?(?:original|returned|unsent) message|forwarded message|transcript ends)"
     r"|.*\b(?:original message|message text) follows?\b|.*original message headers?"
     r"|[ \t]*below is a copy of the original message|original message:|message headers? follow|"
     r"return-path: |received: (?:from|by) |(?:message-id|mime-version): ?\S|"
-    # Three fields at the beginning of their lines, as hardly a program's own text has them.
+    # Three header fields in a row, which a program's own text hardly has.
     r"(?:(?:from|to|cc|subject|date|sender|reply-to): ?\S.*\n){3})",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
 def is_returned_envelope(text: str, *, to: Collection[str]) -> bool:
-    """Say whether a text gives a mail back to its envelope's sender, and says nothing else.
+    """Return whether a text only returns a mail to its envelope sender.
 
-    - It names both sides of the envelope (RFC 5321 §4.1.1) and a server's refusal, and all of its
-      lines are fields, headings or that reply, as no person writes them. Apache James does
-      (`AbstractNotify`), and telephone companies whose gateway it is.
-    - `to` is whom it was sent to, which is where a mail is returned to.
+    - It names sender and recipient of the envelope (RFC 5321 §4.1.1) and a refusal, and all its
+      lines are fields, headings or that reply. Apache James writes so (`AbstractNotify`), and
+      telephone companies that use it as a gateway.
+    - `to`: the recipients of the message; the envelope sender must be one of them.
     """
-    lines = [line.strip() for line in text[:_READ].split("\n") if line.strip()]
-    said = "\n".join(lines)
-    sender = _ENVELOPE_SENDER.search(said)
+    lines = [line.strip() for line in text[:_MAX_READ_LENGTH].split("\n") if line.strip()]
+    content = "\n".join(lines)
+    sender = _ENVELOPE_SENDER.search(content)
     return (
-        len(text) <= _READ
+        len(text) <= _MAX_READ_LENGTH
         and sender is not None
-        and sender[1].lower() in {one.lower() for one in to}
-        and bool(_ENVELOPE_RECIPIENT.search(said) and _REFUSAL.search(said))
+        and sender[1].lower() in {address.lower() for address in to}
+        and bool(_ENVELOPE_RECIPIENT.search(content) and _REFUSAL.search(content))
         and all(map(_FIELD_OR_REPLY.match, lines))
     )
 
 
 def strip_repeated_fields(text: str) -> str:
-    """Return a text without the subject and the envelope's sender that it repeats of the mail."""
+    """Return a text without the lines that repeat the mail's subject and envelope sender."""
     return _SUBJECT.sub("", _ENVELOPE_SENDER.sub("", text))
 
 
@@ -228,68 +241,74 @@ _ENVELOPE_RECIPIENT = re.compile(
     r"^rcpt to: ?<?[^\s<>@]{1,64}@[^\s<>@]{1,254}>?$", re.IGNORECASE | re.MULTILINE
 )
 _REFUSAL = re.compile(r"^5\d\d[ -]", re.MULTILINE)
-# Beside the lines that stand between parts (RFC 2046 §5.1.1) which cannot be told from each other.
+# Also the boundaries of parts that could not be split (RFC 2046 §5.1.1).
 _FIELD_OR_REPLY = re.compile(
     r"[45]\d\d[ -]|[A-Za-z][\w()-]*(?: [\w()-]+){0,2} ?:|--\S+$|boundary=\S+$"
 )
 
 
 def find_paragraphs_about(address: str, text: str) -> list[str]:
-    """Return what is said about an address: each paragraph that names it and the one below.
+    """Return each paragraph that names an address, joined with the next one; the last one first.
 
-    The last comes first. Around them mail servers write about "your message" and "the sender",
-    which says nothing.
+    All other paragraphs are about "your message" and "the sender", and say nothing.
     """
     paragraphs = split_paragraphs(text)
-    named = [n for n, one in enumerate(paragraphs) if address and address.lower() in one.lower()]
-    return ["\n".join(paragraphs[n : n + 2]) for n in reversed(named)]
+    indexes = [
+        index
+        for index, paragraph in enumerate(paragraphs)
+        if address and address.lower() in paragraph.lower()
+    ]
+    return ["\n".join(paragraphs[index : index + 2]) for index in reversed(indexes)]
 
 
 def find_quoted_replies(text: str) -> list[str]:
-    """Return the replies of other servers that stand in a transcript, one text each.
+    """Return the replies of other servers that a text quotes, one text each.
 
-    - Sendmail writes "<<<" before each line of a reply; what it makes of them stands below.
-    - Dovecot writes why a mailbox took nothing behind a sentence of its own.
+    - Sendmail writes "<<<" before each line of a reply, and its own interpretation below.
+    - Dovecot gives a mailbox's reason after a sentence of its own.
     """
-    text = text[:_READ]
+    text = text[:_MAX_READ_LENGTH]
     replies: list[str] = []
     is_open = False
-    for is_more, words in _HEARD.findall(text):
+    for is_more, line in _TRANSCRIPT_REPLY.findall(text):
         if is_open:
-            replies[-1] += f" {words}"
+            replies[-1] += f" {line}"
         else:
-            replies.append(words)
+            replies.append(line)
         is_open = bool(is_more)
-    answers = [one for one in replies if one[0] in "45" and not _NOBODY_LEFT.search(one)]
+    answers = [
+        reply for reply in replies if reply[0] in "45" and not _NO_RECIPIENT_LEFT.search(reply)
+    ]
     return answers + _REJECTED.findall(text)
 
 
-_HEARD = re.compile(r"^[ \t]*<<<[ \t]*(?=\d{3}(-?))(.{1,2000})", re.MULTILINE)
+_TRANSCRIPT_REPLY = re.compile(r"^[ \t]*<<<[ \t]*(?=\d{3}(-?))(.{1,2000})", re.MULTILINE)
 
-# It goes on with DATA after the last recipient was refused.
-_NOBODY_LEFT = re.compile(r"^503\b|\bneed rcpt\b|\bno valid recipients\b", re.IGNORECASE)
+# Sendmail goes on with DATA after the last recipient was refused.
+_NO_RECIPIENT_LEFT = re.compile(r"^503\b|\bneed rcpt\b|\bno valid recipients\b", re.IGNORECASE)
 
 _REJECTED = re.compile(r"\bwas automatically rejected:\s*\n?(.{1,500})", re.IGNORECASE)
 
 
 def judge_text(text: str, *, address: str, status: str = "") -> FailureVerdict | None:
-    """Return what a server's own text says of an address; None if it says nothing.
+    """Return the verdict of a server's own text on an address; None if it has none.
 
-    Other servers' replies in it outrank what the writer made of them; of several the mildest
-    counts.
+    Other servers' replies in the text outrank its own words; of several the mildest counts.
     """
     replies = find_quoted_replies(text)
     if replies:
-        return pick_mildest(judge_failure(one, address=address) for one in replies)
+        return pick_mildest(judge_failure(reply, address=address) for reply in replies)
     paragraphs = find_paragraphs_about(address, text) if address else [text]
-    found = [
-        judge_failure(one, status=status, address=address) for one in paragraphs if one.strip()
+    verdicts = [
+        judge_failure(paragraph, status=status, address=address)
+        for paragraph in paragraphs
+        if paragraph.strip()
     ]
-    return next((one for one in found if one.is_clear), next(iter(found), None))
+    return next((verdict for verdict in verdicts if verdict.is_clear), next(iter(verdicts), None))
 
 
 def pick_mildest(judgements: Iterable[FailureVerdict]) -> FailureVerdict:
-    """Return the first that is soft and says why, or that is soft, or the first of all."""
-    found = list(judgements)
-    soft = [one for one in found if one.kind is MessageKind.SOFT]
-    return next((one for one in soft if one.is_clear), next(iter(soft), found[0]))
+    """Return the first soft verdict with a cause, else the first soft one, else the first."""
+    verdicts = list(judgements)
+    soft = [verdict for verdict in verdicts if verdict.kind is MessageKind.SOFT]
+    return next((verdict for verdict in soft if verdict.is_clear), next(iter(soft), verdicts[0]))

@@ -1,6 +1,6 @@
-"""What IMAP and POP3 share: limits, what may be done with a message, and faults of the server.
+"""The common parts of IMAP and POP3: limits, the handling of a message, and the server's errors.
 
-A server's words are not kept: they may quote an address.
+A server's text is not stored, since it may quote an address.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from repermit.settings.definitions import Bounces
 
 TIMEOUT = 60
-"""Seconds that a mailbox's server may take for one answer."""
+"""The time limit for each answer of the server, in seconds."""
 
 MAX_MESSAGES = 500
-"""How many messages are read in one poll; the rest follow with the next."""
+"""The maximum number of messages in one poll; the rest follow with the next."""
 
 MAX_TRIES = 3
-"""How many polls may end at one message before it is skipped."""
+"""How many polls may break off at one message before it is skipped."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,33 +35,35 @@ def log_skipped_message() -> None:
 
 
 RecordMessage = Callable[[bytes], BounceResult]
-"""Records one message; may be called with the same one again."""
+"""Records one message; may be called again with the same message."""
 
 Token = Callable[[str], str]
-"""Returns the token to log in with; its argument is one that was refused, or ""."""
+"""Returns the token for the login; its argument is a token that was refused, or ""."""
 
 
-def may_delete(taken: BounceResult) -> bool:
-    """Say whether a message may be deleted: a bounce of one of our mails, and no complaint."""
-    return bool(taken.list) and taken.kind in {MessageKind.HARD, MessageKind.SOFT}
+def may_delete(result: BounceResult) -> bool:
+    """Return whether a message may be deleted: a bounce of one of our mails, and no complaint."""
+    return bool(result.list) and result.kind in {MessageKind.HARD, MessageKind.SOFT}
 
 
-def may_mark_read(taken: BounceResult) -> bool:
-    """Say whether a message may be marked as read: a bounce, or a program's answer to us."""
-    return may_delete(taken) or (bool(taken.list) and taken.kind is MessageKind.AUTO_REPLY)
+def may_mark_read(result: BounceResult) -> bool:
+    """Return whether a message may be marked as read: a bounce, or an automatic reply to us."""
+    return may_delete(result) or (bool(result.list) and result.kind is MessageKind.AUTO_REPLY)
 
 
-def make_fault(bounces: Bounces, what: LazyText, error: Exception | None = None) -> TransportError:
+def make_fault(
+    bounces: Bounces, problem: LazyText, error: Exception | None = None
+) -> TransportError:
     """Return the error for a fault of the server, in our words."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = LazyText(
+        problem = LazyText(
             "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
         )
     reason = LazyText(
         "the mailbox server %(server)s, port %(port)s, %(what)s",
         server=bounces.server,
         port=str(bounces.port),
-        what=what,
+        what=problem,
     )
     return TransportError(0, reason=reason)
 
@@ -70,8 +72,8 @@ def log_in_with_token(
     log_in: Callable[[str], None], token: Token, refusals: tuple[type[Exception], ...]
 ) -> None:
     """Log in with a token, and once more with another one if it is refused."""
-    first = token("")
+    refused_token = token("")
     try:
-        log_in(first)
+        log_in(refused_token)
     except refusals:
-        log_in(token(first))
+        log_in(token(refused_token))

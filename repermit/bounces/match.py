@@ -48,11 +48,13 @@ def _find_mail_ids(references: MailReferences, keys: Sequence[bytes]) -> Iterato
 
 
 def _read_signed(
-    references: Sequence[str], read: Callable[[str, Sequence[bytes]], int], keys: Sequence[bytes]
+    references: Sequence[str],
+    read_mail_id: Callable[[str, Sequence[bytes]], int],
+    keys: Sequence[bytes],
 ) -> Iterator[int]:
     for reference in references:
         try:
-            yield read(reference, keys)
+            yield read_mail_id(reference, keys)
         except LinkError:
             continue
 
@@ -85,7 +87,7 @@ def find_bounce_references(message: Message) -> MailReferences:
     if notification:
         paths.append(notification.source)
     paths += [copy["return-path"].strip("<> ") for copy in copies if "return-path" in copy]
-    ids = [one for copy in copies for one in _find_ids(copy.get("message-id", ""))]
+    ids = [reference for copy in copies for reference in _find_ids(copy.get("message-id", ""))]
     ids += _find_ids(notification.message_id) if notification else []
     return MailReferences(
         return_paths=tuple(paths[:_MAX_REFERENCES]),
@@ -99,7 +101,11 @@ def find_reply_references(message: Message) -> MailReferences:
 
 
 def _list_answered_ids(message: Message) -> list[str]:
-    return [one for name in _ANSWERED for one in reversed(_find_ids(read_header(message, name)))]
+    return [
+        reference
+        for name in _ANSWERED
+        for reference in reversed(_find_ids(read_header(message, name)))
+    ]
 
 
 def _find_ids(text: str) -> list[str]:

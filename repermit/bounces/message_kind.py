@@ -1,4 +1,4 @@
-"""Telling what a message is: bounce, complaint, automatic answer, a person's reply, or nothing."""
+"""Classifying a message: bounce, complaint, automatic reply, a person's reply, or nothing."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _log = logging.getLogger(__name__)
 
 
 def read(raw: bytes) -> ParsedMessage:
-    """Return what a message says; pure, and for any bytes.
+    """Parse a message from any bytes; pure.
 
-    In this order: a report for programs; what a mail server wrote in its own words; the answer of
-    a mail program; and the rest, if it answers something, is written by a person.
+    A message is, in this order: a standard report, a mail server's own text, an automatic reply,
+    or, if it refers to another message, a person's reply.
     """
     try:
         return interpret_message(raw[:MAX_SIZE])
-    except Exception as error:  # noqa: BLE001  the package raises whatever a message makes it
+    except Exception as error:  # noqa: BLE001  the package raises any error for some messages
         _log.warning("a message cannot be read: %s", type(error).__name__)
         return NOTHING
 
 
 def interpret_message(raw: bytes) -> ParsedMessage:
-    """Return what a message says; may raise anything, or take for ever: see MessageReader."""
+    """Parse a message; may raise any error, or take very long: see MessageReader."""
     message = parse(raw)
     is_machine = is_from_mail_server(message)
     report = read_report(message, is_machine=is_machine)
@@ -70,9 +70,9 @@ def interpret_message(raw: bytes) -> ParsedMessage:
 
 
 def _unpack_report(message: Message) -> Message | None:
-    """Return the report that a filter on its way has put into a bounce of its own (Trend Micro).
+    """Return the report that a mail filter has put into its own bounce (Trend Micro), if any.
 
-    Where the outer one says by itself why it failed, it is about the inner one.
+    If the outer bounce has a refusal itself, it is about the inner one, and None is returned.
     """
     inner = [
         child
@@ -98,37 +98,36 @@ def _read_reply(message: Message, raw: bytes) -> ParsedMessage:
         line=read_only_line(message),
         asks_to_stop=asks_to_stop(message),
         sender=senders[0] if len(senders) == 1 else "",
-        arrived=_arrived(message),
+        arrived=_read_arrival(message),
         digest=make_digest(message, raw),
     )
 
 
-def _arrived(message: Message) -> datetime | None:
-    """Return when the last server on the way took a message: it writes its line at the top."""
+def _read_arrival(message: Message) -> datetime | None:
+    """Return when the last server received a message, from the topmost Received header."""
     received = read_headers(message, "Received")
     _, _, date = received[0].rpartition(";") if received else ("", "", "")
     return parse_date(date)
 
 
 def make_digest(message: Message, raw: bytes) -> str:
-    """Return what names a message, whichever servers have added their lines to it."""
+    """Return a digest that identifies a message, even if servers have added headers to it."""
     name = read_header(message, "Message-ID")
     return hashlib.sha256(name.encode() if name else raw).hexdigest()
 
 
-# --- Reading messages in a process under limits, as they come from a mailbox or a pipe. -----------
+# --- Reading messages in a process with limits. ---------------------------------------------------
 
 
-# A bounce takes some milliseconds; the package's parser alone takes minutes for some that are made
-# for it.
+# A bounce takes some milliseconds, but the package's parser takes minutes for malicious messages.
 MEMORY = 1 << 30
 SECONDS = 10
-# The first process may have been ended for something else, as where the machine has no memory left.
+# The first process may have died of another cause, such as a machine without free memory.
 _TRIES = 2
 
 
 class MessageReader:
-    """Reads messages in a process under limits, which starts with the first of them."""
+    """Reads messages in a process with limits, which starts with the first message."""
 
     def __init__(self) -> None:
         self._process = LimitedProcess(yield_parsed_message, memory=MEMORY, seconds=SECONDS)
@@ -140,25 +139,25 @@ class MessageReader:
         self._process.close()
 
     def read(self, raw: bytes) -> ParsedMessage:
-        """Return what a message says; of one that two processes have died of, nothing.
+        """Parse a message; return NOTHING, and log it, if two processes have died of it.
 
-        That is logged. Raises OSError if no process can be started.
+        Raises OSError if no process can be started.
         """
-        how = ""
+        cause = ""
         for _ in range(_TRIES):
             try:
                 return self._read(raw[:MAX_SIZE])
             except ProcessDied as death:
-                how = str(death)
-        _log.warning("a message cannot be read (%s); it is left where it is", how)
+                cause = str(death)
+        _log.warning("a message cannot be read (%s); it is left where it is", cause)
         return NOTHING
 
     def _read(self, raw: bytes) -> ParsedMessage:
-        reading: ParsedMessage
-        (reading,) = self._process.ask(raw)
-        return reading
+        parsed: ParsedMessage
+        (parsed,) = self._process.ask(raw)
+        return parsed
 
 
 def yield_parsed_message(raw: bytes) -> Iterator[ParsedMessage]:
-    """Yield what one message says; for a process under limits."""
+    """Yield one parsed message; runs in the process with limits."""
     yield interpret_message(raw)

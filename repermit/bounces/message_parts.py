@@ -111,7 +111,7 @@ def read_texts(message: Message, subtype: str = "plain") -> list[str]:
     ]
 
 
-def text_without_parts(message: Message) -> str:
+def read_unsplit_text(message: Message) -> str:
     """Return the bodies of multiparts that could not be split into parts, "" if there are none."""
     bodies = (
         part.get_payload()

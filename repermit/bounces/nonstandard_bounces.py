@@ -34,7 +34,7 @@ from repermit.bounces.message_parts import (
     read_addresses,
     read_header,
     read_texts,
-    text_without_parts,
+    read_unsplit_text,
 )
 
 # It logs lines that it cannot parse, including addresses.
@@ -49,12 +49,12 @@ _MAX_LINE_LENGTH = 2000
 
 def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
     """Return the verdict of a mail server's own text; soft if it only says that it failed."""
-    full_text = strip_returned_mail("\n\n".join(read_texts(message)) or text_without_parts(message))
+    full_text = strip_returned_mail("\n\n".join(read_texts(message)) or read_unsplit_text(message))
     text = _MADE_FROM.sub("", full_text)
     temporary, permanent = _find_failed_addresses(parse(raw[:_MAX_SCANNED_LENGTH]))
     is_child = text != full_text
     if permanent and not temporary:
-        failed_addresses = sorted(one.decode("utf-8", "replace") for one in permanent)
+        failed_addresses = sorted(address.decode("utf-8", "replace") for address in permanent)
         names = tuple(name for name in failed_addresses if name.lower() in text.lower())
         # Addresses that only a header names, as where Exim hides those that failed.
         verdict = pick_mildest(_judge_address(name, text) for name in names or failed_addresses)
@@ -90,17 +90,17 @@ _MADE_FROM = re.compile(r"\((?:generated|expanded) from:?\s[^()]{1,500}\)")
 
 def _find_addresses(text: str, message: Message) -> tuple[str, ...]:
     """Return the addresses in a text, without those in the bounce's own headers."""
-    own_addresses = {one.lower() for one in _list_own_addresses(message)}
+    own_addresses = {address.lower() for address in _list_own_addresses(message)}
     addresses = dict.fromkeys(WRITTEN_ADDRESS.findall(text[:_MAX_SCANNED_LENGTH]))
     return tuple(
-        one
-        for one in addresses
-        if one.lower() not in own_addresses and not SERVICE_ADDRESS.match(one)
+        address
+        for address in addresses
+        if address.lower() not in own_addresses and not SERVICE_ADDRESS.match(address)
     )
 
 
 def _list_own_addresses(message: Message) -> list[str]:
-    return [one for name in _OWN_ADDRESS_HEADERS for one in read_addresses(message, name)]
+    return [address for name in _OWN_ADDRESS_HEADERS for address in read_addresses(message, name)]
 
 
 _OWN_ADDRESS_HEADERS = (
@@ -130,12 +130,12 @@ def _is_some_address_unclear(names: Collection[str], text: str) -> bool:
 
 def _is_about_another_address(text: str, failed: Collection[str], message: Message) -> bool:
     """Return whether the text about failed addresses names another, to which a copy was sent."""
-    known = {*failed, *_list_own_addresses(message)}
+    known_addresses = {*failed, *_list_own_addresses(message)}
     text = _SENDER_FIELD.sub("", text)
     return any(
-        names_another_address(one, known)
+        names_another_address(paragraph, known_addresses)
         for name in failed
-        for one in find_paragraphs_about(name, text)
+        for paragraph in find_paragraphs_about(name, text)
     )
 
 
@@ -149,10 +149,10 @@ def _judge_address(address: str, text: str) -> FailureVerdict:
     return judge_text(text, address=address) or judge_failure("")
 
 
-def _find_failed_addresses(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
+def _find_failed_addresses(message_start: Message) -> tuple[Collection[bytes], Collection[bytes]]:
     """Return the addresses that failed temporarily, and those that failed permanently."""
     try:
-        return ((), ()) if _has_long_lines(beginning) else all_failures(beginning)
+        return ((), ()) if _has_long_lines(message_start) else all_failures(message_start)
     except Exception:  # noqa: BLE001  it fails on a mail without a sender, for instance
         return (), ()
 

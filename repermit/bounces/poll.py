@@ -1,7 +1,7 @@
 """Polling the mailbox of the settings, and saving how far it has been read.
 
-Two may poll at once: a message may be recorded twice. For the admin to decide on a reply, who wrote
-it and its first line are read again: its mailbox can be erased from by its owner alone.
+Several processes may poll at once, as a message may be recorded twice. When the admin decides on a
+reply, its sender and first line are read again from the mailbox, and not stored here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.mails import SeenMessage
 from repermit.db.work_steps import run_steps
 from repermit.limited_process import LimitedProcess, ProcessDied
-from repermit.smtp.oauth import token_source
+from repermit.smtp.oauth import get_token_source
 
 if TYPE_CHECKING:
     from repermit.bounces.bounce_results import BounceResult, MessageKind
@@ -36,21 +36,22 @@ if TYPE_CHECKING:
     from repermit.settings.definitions import Bounces, Settings
 
 
-REST_AFTER_FAILURE = timedelta(minutes=30)
-"""How long a mailbox is left alone at least once it could not be read."""
+PAUSE_AFTER_FAILURE = timedelta(minutes=30)
+"""The minimum wait after a poll that failed."""
 
 
 # --- A trial login. -------------------------------------------------------------------------------
 
 
 def log_in(account: Bounces, *, now: datetime, seconds: float) -> None:
-    """Log in to a mailbox and leave it as it is; each answer may take so many seconds.
+    """Try to log in to a mailbox; nothing is read or changed.
 
-    Raises TransportError in words of ours, and ConfigError.
+    - `seconds`: the time limit for each answer of the server.
+    - Raises TransportError, in our words, and ConfigError.
     """
 
     def token(refused: str) -> str:
-        return token_source(account).token(now, refused=refused)
+        return get_token_source(account).get_token(now, refused=refused)
 
     attempt = try_imap if account.protocol == "imap" else try_pop3
     attempt(account, token=token, seconds=seconds)
@@ -66,131 +67,136 @@ def poll(
     clock: Clock,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Mapping[MessageKind, int]:
-    """Record what has come into the mailbox since the last poll, some hundred messages at most.
+    """Record the messages that arrived since the last poll, at most MAX_MESSAGES.
 
-    Returns how many were about our mails, by kind. Raises TransportError for a fault of the
-    server, and ConfigError. How far it has read is noted also of a look that was cut off; one that
-    died begins anew, and `record_message` does nothing twice.
+    - Returns how many were about our mails, by kind.
+    - Raises TransportError for a fault of the server, and ConfigError.
+    - The position is saved even if the poll breaks off. After a kill the poll starts again, and
+      recording a message twice changes nothing.
     """
-    ours: Counter[MessageKind] = Counter()
+    counts: Counter[MessageKind] = Counter()
     account = settings.bounces
 
-    def take_one(raw: bytes) -> BounceResult:
-        taken = record_message(database, reader.read(raw), settings=settings, now=clock.now())
-        ours.update([taken.kind] if taken.list else [])
-        return taken
+    def record_one(raw: bytes) -> BounceResult:
+        result = record_message(
+            database, message_reader.read(raw), settings=settings, now=clock.now()
+        )
+        counts.update([result.kind] if result.list else [])
+        return result
 
     def token(refused: str) -> str:
-        return token_source(account).token(clock.now(), refused=refused)
+        return get_token_source(account).get_token(clock.now(), refused=refused)
 
-    key = _key(account)
-    with MessageReader() as reader:
+    key = _make_key(account)
+    with MessageReader() as message_reader:
         if account.protocol == "imap":
-            with _save_at_end(database, key) as kept:
+            with _save_at_end(database, key) as last_position:
                 read_imap(
                     account,
                     position=ImapPosition(*json.loads(Meta.read(key) or "[]")),
                     now=clock.now(),
                     token=token,
-                    record_message=take_one,
-                    save=lambda position: kept.append(list(astuple(position))),
+                    record_message=record_one,
+                    save=lambda position: last_position.append(list(astuple(position))),
                     should_stop=should_stop,
                 )
         if account.protocol == "pop3":
-            known = _read_known(key)
+            known_messages = _read_known_messages(key)
             read_pop3(
                 account,
-                known=known,
+                known_messages=known_messages,
                 token=token,
-                record_message=take_one,
-                save=partial(_save_known, database, key, known),
+                record_message=record_one,
+                save=partial(_save_known_messages, database, key, known_messages),
                 should_stop=should_stop,
             )
-    return ours
+    return counts
 
 
 @contextmanager
 def _save_at_end(database: Database, key: str) -> Iterator[deque[list[Any]]]:
-    """Save the last value that is appended, whatever the block ends with."""
-    kept: deque[list[Any]] = deque(maxlen=1)
+    """Save the last value that the block appends, even if the block raises."""
+    last_position: deque[list[Any]] = deque(maxlen=1)
     try:
-        yield kept
+        yield last_position
     finally:
-        if kept:
+        if last_position:
             with database.atomic():
-                Meta.write(key, json.dumps(kept[0]))
+                Meta.write(key, json.dumps(last_position[0]))
 
 
-def _read_known(mailbox: str) -> set[str]:
-    """Return which messages of a mailbox by POP3 are known."""
+def _read_known_messages(mailbox: str) -> set[str]:
+    """Return the names of the known messages of a POP3 mailbox."""
     names: Any = SeenMessage.select(SeenMessage.name).where(SeenMessage.mailbox == mailbox)
     return {name for (name,) in names.tuples()}
 
 
-def _save_known(
-    database: Database, mailbox: str, before: Collection[str], now: Collection[str]
+def _save_known_messages(
+    database: Database, mailbox: str, earlier: Collection[str], current: Collection[str]
 ) -> None:
-    """Save which messages are known `now`, in steps: what was not so `before` alone."""
-    added, gone = list({*now} - {*before}), list({*before} - {*now})
+    """Save the names of the known messages in steps: only the changes since `earlier`."""
+    added, removed = list({*current} - {*earlier}), list({*earlier} - {*current})
 
     def step(limit: int) -> bool:
         SeenMessage.insert_names(mailbox, added[:limit])
         SeenMessage.delete().where(
-            SeenMessage.mailbox == mailbox, SeenMessage.name.in_(make_value_list(gone[:limit]))
+            SeenMessage.mailbox == mailbox, SeenMessage.name.in_(make_value_list(removed[:limit]))
         ).execute()
-        del added[:limit], gone[:limit]
-        return bool(added or gone)
+        del added[:limit], removed[:limit]
+        return bool(added or removed)
 
-    if added or gone:
+    if added or removed:
         run_steps(database, step)
 
 
-def _key(account: Bounces) -> str:
-    """Return what a mailbox is known by, without its user's name."""
-    named = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
-    return f"mailbox:{hashlib.sha256(named.encode()).hexdigest()[:16]}"
+def _make_key(account: Bounces) -> str:
+    """Return the key of a mailbox in `meta`, which does not reveal the user's name."""
+    account_name = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
+    return f"mailbox:{hashlib.sha256(account_name.encode()).hexdigest()[:16]}"
 
 
-# --- Reading again who wrote a reply, and its first line; nothing of it is kept. ------------------
+# --- Reading the sender and the first line of a reply again; they are not stored. -----------------
 
 
-# Where servers count days from is theirs: midnight at most a day from ours.
-_A_DAY = timedelta(days=1)
+# A server's days start at its own midnight, at most a day from ours.
+_ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyExcerpt:
-    """Who wrote a reply, "" if it names several or nobody, and the first line of their own."""
+    """The sender of a reply ("" if it names none or several), and its first own line."""
 
     sender: str
     line: str = field(repr=False)
 
 
 def can_read(account: Bounces) -> bool:
-    """Say whether single messages can be found in this mailbox: POP3 has no search."""
+    """Return whether single messages can be searched in this mailbox; POP3 has no search."""
     return account.protocol == "imap"
 
 
 def read_excerpts(
-    account: Bounces, wanted: Mapping[str, datetime], *, now: datetime, seconds: float
+    account: Bounces, arrival_by_digest: Mapping[str, datetime], *, now: datetime, seconds: float
 ) -> Mapping[str, ReplyExcerpt]:
-    """Return excerpts of the replies of these digests, which arrived then, as far as found.
+    """Return the excerpts of replies by digest, as far as they are found.
 
-    Each answer of the server may take so many seconds. Nothing is marked as read. Raises
-    TransportError in words of ours, and ConfigError.
+    - `arrival_by_digest`: the wanted replies, with their time of arrival.
+    - `seconds`: the time limit for each answer of the server.
+    - Nothing is marked as read.
+    - Raises TransportError, in our words, and ConfigError.
     """
-    if not wanted:
+    if not arrival_by_digest:
         return {}
-    found = fetch_messages(
+    messages = fetch_messages(
         account,
-        since=(min(wanted.values()) - _A_DAY).date(),
-        is_wanted=lambda head: make_digest(parse(head), head) in wanted,
-        token=lambda refused: token_source(account).token(now, refused=refused),
+        since=(min(arrival_by_digest.values()) - _ONE_DAY).date(),
+        is_wanted=lambda head: make_digest(parse(head), head) in arrival_by_digest,
+        token=lambda refused: get_token_source(account).get_token(now, refused=refused),
         seconds=seconds,
     )
     excerpts = {}
     with LimitedProcess(yield_excerpt, memory=MEMORY, seconds=SECONDS) as process:
-        for raw in found:
+        for raw in messages:
             try:
                 ((digest, excerpt),) = process.ask(raw[:MAX_SIZE])
             except ProcessDied:
@@ -200,7 +206,7 @@ def read_excerpts(
 
 
 def yield_excerpt(raw: bytes) -> Iterator[tuple[str, ReplyExcerpt]]:
-    """Yield the digest and the excerpt of one message; for a process under limits."""
+    """Yield the digest and the excerpt of one message; runs in the process with limits."""
     message = parse(raw)
     senders = read_addresses(message, "From")
     sender = senders[0] if len(senders) == 1 else ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # A mail's bounce changes in this direction only: a mailbox that does not exist was not full, and a
 # person who complains has read the mail. So a message recorded twice changes nothing.
 _SEVERITY = {"": 0, BounceKind.SOFT: 1, BounceKind.HARD: 2, BounceKind.COMPLAINT: 3}
-_CAME_BACK = {
+_BOUNCE_KINDS = {
     MessageKind.HARD: BounceKind.HARD,
     MessageKind.SOFT: BounceKind.SOFT,
     MessageKind.COMPLAINT: BounceKind.COMPLAINT,
@@ -79,8 +79,8 @@ def _names_another_address(message: ParsedMessage, contact: Contact | None) -> b
 def _apply_message(
     mail: Mail, contact: Contact | None, message: ParsedMessage, settings: Settings, now: datetime
 ) -> Effect:
-    if message.kind in _CAME_BACK:
-        bounce = _CAME_BACK[message.kind]
+    if message.kind in _BOUNCE_KINDS:
+        bounce = _BOUNCE_KINDS[message.kind]
         if not _record_on_mail(mail, bounce, message.status, now):
             return Effect.KNOWN
         if contact is None or not _must_be_removed(contact, mail, bounce):
@@ -90,7 +90,7 @@ def _apply_message(
         _remove(contact, mail, message, fingerprint_key=settings.fingerprint_key, now=now)
         return Effect.REMOVED
     if message.kind is MessageKind.REPLY and contact is not None and contact.erased_at is None:
-        return _keep_reply(contact, mail, message, now)
+        return _store_reply(contact, mail, message, now)
     return Effect.NONE
 
 
@@ -142,7 +142,7 @@ def _remove(
     )
 
 
-def _keep_reply(contact: Contact, mail: Mail, message: ParsedMessage, now: datetime) -> Effect:
+def _store_reply(contact: Contact, mail: Mail, message: ParsedMessage, now: datetime) -> Effect:
     """Store a person's reply for the admin to decide on.
 
     The proposed answer counts only if the reply comes from the contact's own address: the reply to
@@ -171,9 +171,11 @@ def _interpret_reply(contact: Contact, message: ParsedMessage) -> str:
     "stop" if there is no plain answer, but some line asks to get no more mail.
     """
     asked_in = lookup.read_list_facts(contact.list).pick_language(contact.language)
-    spoken = contact.language.partition("-")[0].lower()
-    plain = interpret_line(message.line, {asked_in, spoken}, default=message.proposed)
-    return plain or (human_replies.STOP if message.asks_to_stop else "")
+    contact_language = contact.language.partition("-")[0].lower()
+    plain_answer = interpret_line(
+        message.line, {asked_in, contact_language}, default=message.proposed
+    )
+    return plain_answer or (human_replies.STOP if message.asks_to_stop else "")
 
 
 def _is_from(sender: str, contact: Contact) -> bool:

@@ -24,7 +24,7 @@ ANSWER_WORDS = {
     }
     for language, words in _WORDS.items()
 }
-"""What each word means, by language."""
+"""The answer that each word gives, by language."""
 
 _COURTESIES = {language: frozenset(words["courtesy"].split()) for language, words in _WORDS.items()}
 
@@ -81,13 +81,13 @@ def detect_plain_answer(message: Message) -> str:
         del lines[0]
     if not lines:
         return ""
-    first = _normalize_line(lines[0])
+    first_line = _normalize_line(lines[0])
     names = set(_normalize_line(read_header(message, "From")).split())
     if not all(_adds_nothing(line, names) for line in lines[1:]):
         return ""
-    if _YES.fullmatch(first):
+    if _YES.fullmatch(first_line):
         return "yes"
-    return "no" if _NO.fullmatch(first) else ""
+    return "no" if _NO.fullmatch(first_line) else ""
 
 
 def asks_to_stop(message: Message) -> bool:
@@ -124,9 +124,9 @@ def _above_quotation(text: str) -> list[str]:
     lines = list_own_lines(head)
     if head == text or not lines or not lines[-1].endswith(":"):
         return lines
-    for first in (len(lines) - 1, len(lines) - 2):
-        if first > 0 and _INTRODUCES.search(lines[first]):
-            return lines[:first]
+    for index in (len(lines) - 1, len(lines) - 2):
+        if index > 0 and _INTRODUCES.search(lines[index]):
+            return lines[:index]
     return lines
 
 
@@ -151,9 +151,9 @@ def list_own_lines(text: str) -> list[str]:
 
 
 def _read_text(message: Message) -> str:
-    plain = next((text for text in read_texts(message) if text.strip()), "")
-    if plain:
-        return plain[:_MAX_TEXT_LENGTH]
+    plain_text = next((text for text in read_texts(message) if text.strip()), "")
+    if plain_text:
+        return plain_text[:_MAX_TEXT_LENGTH]
     source = next(iter(read_texts(message, "html")), "")
     return html_to_text(source[:_MAX_HTML_LENGTH])[:_MAX_TEXT_LENGTH]
 
@@ -171,11 +171,11 @@ def html_to_text(source: str) -> str:
         if _QUOTES.match(tag):
             return _unescape(pieces)
         unseen = _UNSEEN.match(tag)
-        closing = _CLOSES[unseen[0]] if unseen else ">"
-        end = source.find(closing, start)
+        end_mark = _CLOSES[unseen[0]] if unseen else ">"
+        end = source.find(end_mark, start)
         pieces.append("\n" if _BREAKS.match(tag) else " ")
         # An unclosed element hides the rest, as in a browser.
-        position = end + len(closing) if end >= 0 else len(source)
+        position = end + len(end_mark) if end >= 0 else len(source)
     return _unescape([*pieces, source[position:]])
 
 
@@ -285,7 +285,7 @@ _END = re.compile(
     r"(op|on|am|le) .{6,200}(schreef|wrote|schrieb|a écrit|:$)|"
     r"(op|on|am|le) (\w{2,3}\.? )?\d{1,2}\b.{0,200}$|"
     r"(van|from|von|de|verzonden|sent|gesendet|envoyé)\s?: |"
-    # What telephones and mail programs add, and the greeting, below which no answer stands.
+    # Lines that telephones and mail programs add, and closing greetings: no answer is below them.
     r"(sent|verstuurd|verzonden|gesendet|envoyé|von mein\w*|get outlook|télécharge\w*|download\w*|"
     r"outlook (voor|für|for|pour)) |"
     r"(met (vriendelijke|hartelijke) groet|vriendelijke groet|hartelijke groet|groet(en|jes)?\b|"

@@ -1,4 +1,4 @@
-"""Checks of the answer pages: people and mail programs reach them, and their certificate holds."""
+"""Checks of the answer pages: people and mail programs reach them, with a valid certificate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from repermit.checks.http_fetch import (
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Links
 
-_FEW_DAYS = 14
+_MIN_DAYS = 14
 
 _ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 §3.2
 _CONFIRMATION = b"Unsubscribed."
@@ -32,9 +32,9 @@ _PROXY_COUNTS = re.compile(r"([0-9]{1,4}) ([0-9]{1,4})")
 
 
 def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> Iterator[Finding]:
-    """Yield what stands against the pages at `public_url`.
+    """Yield findings about the pages at `public_url`.
 
-    What a mail program would post is posted, with a link of nobody, of which nothing is noted.
+    A mail program's one-click request is posted with the link of NOBODY, which is not recorded.
     """
     url = settings.public_url
     host = str(urlsplit(url).hostname)
@@ -52,7 +52,7 @@ def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> 
 
 
 def check_public_url(settings: Settings) -> list[Finding]:
-    """Return what is wrong if `public_url` by itself leads to this machine or a private network."""
+    """Return a problem if the host name of `public_url` is of this machine or a private network."""
     host = str(urlsplit(settings.public_url).hostname)
     return [make_finding("pages_here_alone", host=host)] if is_private(host) else []
 
@@ -64,7 +64,7 @@ def _check_one_click(
     one_click = Links(url, settings.secret_keys).url("no", NOBODY)
     try:
         allow_private = settings.web.checks_to_private
-        seen = fetch(one_click, addresses, form=_ONE_CLICK, allow_private=allow_private)
+        page = fetch(one_click, addresses, form=_ONE_CLICK, allow_private=allow_private)
     except PrivateNetworkError:
         yield make_finding("pages_not_visited", host=host)
     except FetchTimeout:
@@ -76,38 +76,38 @@ def _check_one_click(
     except OSError:
         yield make_finding("pages_unreachable", url=url, port=str(get_port(url)))
     else:
-        yield _judge_record(seen, url)
-        yield from _check_proxies(seen)
-        yield from _check_certificate_end(seen, host, now)
+        yield _judge_record(page, url)
+        yield from _check_proxies(page)
+        yield from _check_certificate_end(page, host, now)
 
 
-def _judge_record(seen: FetchedPage, url: str) -> Finding:
-    status = str(seen.status)
-    if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_CONFIRMATION):
+def _judge_record(page: FetchedPage, url: str) -> Finding:
+    status = str(page.status)
+    if page.status == http.HTTPStatus.OK and page.beginning.startswith(_CONFIRMATION):
         return make_finding("pages_ok", url=url)
-    if seen.status in NOT_FOUND_STATUSES or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
+    if page.status in NOT_FOUND_STATUSES or page.status < http.HTTPStatus.MULTIPLE_CHOICES:
         return make_finding("pages_not_ours", url=url)
-    if seen.status < http.HTTPStatus.BAD_REQUEST:
+    if page.status < http.HTTPStatus.BAD_REQUEST:
         return make_finding("pages_redirect", url=url, status=status)
-    if seen.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+    if page.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return make_finding("pages_refused", url=url, status=status)
     return make_finding("pages_out_of_order", url=url, status=status)
 
 
-def _check_proxies(seen: FetchedPage) -> Iterator[Finding]:
-    """Yield a warning if more web servers stand in front than the pages believe.
+def _check_proxies(page: FetchedPage) -> Iterator[Finding]:
+    """Yield a warning if there are more reverse proxies than `trusted_proxies`.
 
-    This request named no address, so that each that arrived was added on the way. Of fewer nothing
-    is said: this machine's way may be shorter than everybody else's, or none of them may add one.
+    This request had no forwarded address, so each that arrived was added on the way. Fewer proxies
+    give no warning: requests from this machine may pass fewer, or the proxies may add no address.
     """
-    told = _PROXY_COUNTS.fullmatch(seen.headers.get(PROXIES.lower(), ""))
-    if told and int(told[1]) > int(told[2]):
-        yield make_finding("pages_proxies", seen=told[1], trusted=told[2])
+    proxy_counts = _PROXY_COUNTS.fullmatch(page.headers.get(PROXIES.lower(), ""))
+    if proxy_counts and int(proxy_counts[1]) > int(proxy_counts[2]):
+        yield make_finding("pages_proxies", seen=proxy_counts[1], trusted=proxy_counts[2])
 
 
-def _check_certificate_end(seen: FetchedPage, host: str, now: datetime) -> Iterator[Finding]:
-    if seen.certificate_ends is None:
+def _check_certificate_end(page: FetchedPage, host: str, now: datetime) -> Iterator[Finding]:
+    if page.certificate_ends is None:
         return
-    days = (seen.certificate_ends - now).days
-    if days < _FEW_DAYS:
+    days = (page.certificate_ends - now).days
+    if days < _MIN_DAYS:
         yield make_finding("pages_certificate_ends", host=host, days=str(max(0, days)))

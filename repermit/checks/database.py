@@ -1,6 +1,6 @@
 """Checks of the database: it opens, has this version, can be written and has free space.
 
-Nothing is changed, not even its version.
+Nothing is changed, and no migration is run.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from repermit.settings.secret_files import is_open_to_others
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000
-_LITTLE, _TOO_LITTLE = 1000, 100  # MB
-_TRIAL = "check"
+_LOW_SPACE, _MIN_SPACE = 1000, 100  # MB
+_TRIAL_KEY = "check"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseFindings:
-    """What was found: findings, the lists (None: unreadable), whether a bounce ever came."""
+    """The findings, the lists (None: unreadable), and whether a bounce was ever recorded."""
 
     findings: tuple[Finding, ...]
     lists: tuple[MailingList, ...] | None = None
@@ -52,7 +52,7 @@ def check_database(
     - `path`: the file of an SQLite database.
     - `key`: the fingerprint key, which the database must have been used with.
     - `witnesses`: the addresses that get checkpoints by mail.
-    - `check_list` reads more of a list from the database, and yields what it finds.
+    - `check_list`: checks a list with further data of the database, and yields its findings.
     """
     if path is not None and not path.exists():
         # SQLite would create it.
@@ -82,18 +82,20 @@ def _check_open_database(
     if version < migrations.OLDEST_VERSION:
         return DatabaseFindings(findings=(make_finding("database_too_old", **values),))
     _try_to_write(database)
-    what = (
+    version_finding = (
         make_finding("database_ok") if version == newest else make_finding("database_old", **values)
     )
-    findings = (what, *_check_database_file(path))
+    findings = (version_finding, *_check_database_file(path))
     if version < newest:
         return DatabaseFindings(findings=findings)
     lists = tuple(MailingList.select().order_by(MailingList.slug))
-    other = [make_finding("database_other_key")] if key and suppressions.is_other_key(key) else []
+    key_findings = (
+        [make_finding("database_other_key")] if key and suppressions.is_other_key(key) else []
+    )
     return DatabaseFindings(
         findings=(
             *findings,
-            *other,
+            *key_findings,
             *_check_counts(database),
             *_check_timestamps(),
             *_check_witnesses(witnesses),
@@ -106,8 +108,8 @@ def _check_open_database(
 
 
 def _check_timestamps() -> Iterator[Finding]:
-    """Yield a warning where the authority has not given what it was asked for."""
-    failed = [one for one in timestamps.list_pending() if one.problem]
+    """Yield a warning if the authority has not returned a requested timestamp."""
+    failed = [request for request in timestamps.list_pending() if request.problem]
     if failed:
         count, since = format_count(len(failed)), f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
         yield make_finding(
@@ -116,7 +118,7 @@ def _check_timestamps() -> Iterator[Finding]:
 
 
 def _check_cosignatures() -> Iterator[Finding]:
-    """Yield a warning where the witness has not cosigned what it was asked to."""
+    """Yield a warning if the witness has not cosigned a checkpoint."""
     if problem := cosigned_checkpoints.read_problem():
         yield make_finding(
             "database_cosignatures", at=f"{problem.at:%Y-%m-%d %H:%M}Z", reason=problem.reason
@@ -124,7 +126,7 @@ def _check_cosignatures() -> Iterator[Finding]:
 
 
 def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:
-    """Yield a warning where the last checkpoint has not reached those who get it by mail."""
+    """Yield a warning if the last checkpoint has not reached every witness by mail."""
     if unreached := checkpoint_mails.find_unreached(witnesses):
         yield make_finding("database_witnesses", witnesses=", ".join(unreached))
 
@@ -137,12 +139,12 @@ def _check_counts(database: Database) -> Iterator[Finding]:
 def _try_to_write(database: Database) -> None:
     """Write a row and roll it back."""
     with database.atomic() as transaction:
-        Meta.insert(key=_TRIAL, value="").execute()
+        Meta.insert(key=_TRIAL_KEY, value="").execute()
         transaction.rollback()
 
 
 def _has_bounces() -> bool:
-    """Say whether a bounce or a reply has ever come in."""
+    """Return whether a bounce or a reply was ever recorded."""
     return bool(Reply.select().exists() or Mail.select().where(Mail.bounce != "").exists())
 
 
@@ -159,6 +161,6 @@ def judge_free_space(free: int) -> Finding:
     """Return the finding for so many free octets."""
     megabytes = free // _MEGABYTE
     code = "database_room"
-    if megabytes < _LITTLE:
-        code = "database_little_room" if megabytes >= _TOO_LITTLE else "database_no_room"
+    if megabytes < _LOW_SPACE:
+        code = "database_little_room" if megabytes >= _MIN_SPACE else "database_no_room"
     return make_finding(code, free=format_count(megabytes))

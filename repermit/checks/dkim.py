@@ -1,4 +1,4 @@
-"""Checks of DKIM (RFC 6376): mails are signed, and their keys are in the DNS."""
+"""Checks of DKIM (RFC 6376): mails are signed, and the keys are in the DNS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding, make_finding
 from repermit.checks.verify_dkim_signature import (
-    LONGEST_NAME,
+    MAX_NAME_LENGTH,
     Outcome,
     ReadSignature,
     parse_tags,
@@ -26,17 +26,17 @@ from repermit.emails.dkim_signature import Signer
 from repermit.limited_process import LimitedProcess, ProcessDied
 from repermit.settings.smtp_presets import find_provider
 
-# Nobody takes a signature by a shorter RSA key, and who signs should have a longer one than the
-# second (RFC 8301 §3.2).
-_SHORTEST_KEY = 1024
-_USUAL_KEY = 2048
+# No verifier accepts a shorter RSA key than the first; signers should have the second at least
+# (RFC 8301 §3.2).
+_MIN_KEY_BITS = 1024
+_RECOMMENDED_KEY_BITS = 2048
 
-# Of the process that reads a mail, which takes some milliseconds for one that somebody sent.
+# The limits of the process that reads a mail; a real mail takes some milliseconds.
 _MEMORY = 1 << 30
 _SECONDS = 10
 
-# So many signatures of one mail are looked at (RFC 6376 §6.1 lets a verifier set a limit).
-_MOST_SIGNATURES = 8
+# RFC 6376 §6.1 lets a verifier limit the number of signatures.
+_MAX_SIGNATURES = 8
 
 _FAILING_CODES = (
     "dkim_no_key", "dkim_revoked", "dkim_broken", "dkim_short", "dkim_own_missing",
@@ -52,7 +52,7 @@ _OUTCOME_CODES = {
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature: who signed, under which selector the key is, and what else the mail says."""
+    """A signature: its domain, the selector of its key, and its content if a mail was read."""
 
     domain: str
     selector: str
@@ -69,36 +69,38 @@ class ReceivedMail:
 
 
 def read_in_subprocess(raw: bytes, *, now: datetime) -> ReceivedMail:
-    """Read a mail as `read_received` does, in a process under limits.
+    """Read a mail as `read_received` does, in a process with limits.
 
-    What such a process dies of holds no mail that anybody sent.
+    If the process dies, the result is a mail without domain and signatures.
     """
     with LimitedProcess(yield_received_mail, memory=_MEMORY, seconds=_SECONDS) as process:
         try:
             (mail,) = process.ask((raw, now))
         except (ProcessDied, OSError):
             return ReceivedMail(domain="", signatures=(), now=now)
-    found: ReceivedMail = mail
-    return found
+    received: ReceivedMail = mail
+    return received
 
 
 def yield_received_mail(request: tuple[bytes, datetime]) -> Iterator[ReceivedMail]:
-    """Yield what one mail says, for a process under limits."""
+    """Yield one parsed mail; runs in the process with limits."""
     raw, now = request
     yield read_received(raw, now=now)
 
 
 def read_received(raw: bytes, *, now: datetime) -> ReceivedMail:
-    """Read a mail as it was received; without a From line its domain is ""."""
+    """Parse a mail as it was received; without a From header its domain is ""."""
     content = split_mail(raw)
-    head = BytesHeaderParser().parsebytes(b"\r\n".join(content.named(b"from")))
+    head = BytesHeaderParser().parsebytes(b"\r\n".join(content.find_fields(b"from")))
     _, address = email.utils.parseaddr(str(head.get("From", "")))
     domain = address.rpartition("@")[2] if "@" in address else ""
-    fields = content.named(b"dkim-signature")[:_MOST_SIGNATURES]
-    read = [found for one in fields if (found := read_signature(content, one))]
+    fields = content.find_fields(b"dkim-signature")[:_MAX_SIGNATURES]
+    signatures = [signature for field in fields if (signature := read_signature(content, field))]
     return ReceivedMail(
-        domain=domain.strip(".").lower() if len(domain) <= LONGEST_NAME else "",
-        signatures=tuple(Signature(one.domain, one.selector, one) for one in read),
+        domain=domain.strip(".").lower() if len(domain) <= MAX_NAME_LENGTH else "",
+        signatures=tuple(
+            Signature(signature.domain, signature.selector, signature) for signature in signatures
+        ),
         now=now,
     )
 
@@ -112,44 +114,46 @@ def check_dkim(
     mail: ReceivedMail | None,
     signer: Signer | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is known of the signatures of a sender's domain; `signer` is what signs here.
+    """Yield findings about the signatures of a sender's domain.
 
-    With a mail of that domain its signatures are verified; without one, keys alone are looked at.
+    - `mail`: if it comes from that domain, its signatures are verified. Without it only the keys in
+      the DNS are checked.
+    - `signer`: signs the mails here; None if the mail server does.
     """
-    seen = mail if mail and mail.domain == domain else None
+    received = mail if mail and mail.domain == domain else None
     if signer:
         ours = Signature(signer.find_domain(domain), selector)
-        about_ours = _check_own_key(resolver, ours, signer)
-        if seen and about_ours.code not in _FAILING_CODES:
-            yield from _check_signatures(resolver, seen, ours)
+        own_finding = _check_own_key(resolver, ours, signer)
+        if received and own_finding.code not in _FAILING_CODES:
+            yield from _check_signatures(resolver, received, ours)
         else:
-            yield about_ours
+            yield own_finding
         return
-    if seen and not seen.signatures:
+    if received and not received.signatures:
         yield make_finding("dkim_unsigned", domain=domain)
-    elif seen:
-        yield from _check_signatures(resolver, seen)
+    elif received:
+        yield from _check_signatures(resolver, received)
     elif selector:
         yield _check_key(resolver, Signature(domain, selector))
     else:
-        yield _check_usual_keys(resolver, domain, preset)
+        yield _check_provider_keys(resolver, domain, preset)
 
 
 def _check_signatures(
     resolver: DnsResolver, mail: ReceivedMail, ours: Signature | None = None
 ) -> Iterator[Finding]:
-    """Yield what each signature of a mail is worth; `ours` has to be among them."""
+    """Yield a finding for each signature of a mail, and one if `ours` is missing."""
     if ours and ours not in mail.signatures:
         yield make_finding("dkim_own_unsigned", domain=ours.domain, selector=ours.selector)
     for signature in mail.signatures:
-        about_key = _check_key(resolver, signature)
-        if about_key.code in _FAILING_CODES:
-            yield about_key
+        key_finding = _check_key(resolver, signature)
+        if key_finding.code in _FAILING_CODES:
+            yield key_finding
             continue
-        (record,) = _records(resolver, signature)
+        (record,) = _read_records(resolver, signature)
         outcome = verify_signature(signature.read, record, now=mail.now)
-        if outcome is Outcome.HOLDS and about_key.code != "dkim_ok":
-            yield about_key
+        if outcome is Outcome.HOLDS and key_finding.code != "dkim_ok":
+            yield key_finding
         else:
             values = {"domain": signature.domain, "selector": signature.selector}
             yield make_finding(_OUTCOME_CODES[outcome], **values)
@@ -164,47 +168,47 @@ def list_signing_domains(
     mail: ReceivedMail | None,
     signer: Signer | None = None,
 ) -> tuple[str, ...] | None:
-    """Return the domains that sign a sender's mails; None if that cannot be known."""
+    """Return the domains that sign a sender's mails; None if they are unknown."""
     if mail and mail.domain == domain:
-        return tuple(one.domain for one in mail.signatures)
+        return tuple(signature.domain for signature in mail.signatures)
     if signer:
         return (signer.find_domain(domain),)
-    if selector or _check_usual_keys(resolver, domain, preset).code == "dkim_ok":
+    if selector or _check_provider_keys(resolver, domain, preset).code == "dkim_ok":
         return (domain,)
     return None
 
 
 def find_failing_domains(findings: Iterable[Finding]) -> frozenset[str]:
-    """Return the domains of which no signature passes, by what was found of their keys."""
+    """Return the domains without any signature that passes, by the findings of `check_dkim`."""
     domains: dict[bool, set[str]] = {True: set(), False: set()}
-    for one in findings:
-        domains[one.code in _FAILING_CODES].add(one.values["domain"])
+    for finding in findings:
+        domains[finding.code in _FAILING_CODES].add(finding.values["domain"])
     return frozenset(domains[True] - domains[False])
 
 
-def _check_usual_keys(resolver: DnsResolver, domain: str, preset: str) -> Finding:
-    """Return the first key that can be used under the names that the provider gives its keys."""
+def _check_provider_keys(resolver: DnsResolver, domain: str, preset: str) -> Finding:
+    """Return the finding for the first usable key under the provider's selectors."""
     for selector in find_provider(preset).dkim_selectors:
-        found = _check_key(resolver, Signature(domain, selector))
-        if found.code == "dkim_ok":
-            return found
+        finding = _check_key(resolver, Signature(domain, selector))
+        if finding.code == "dkim_ok":
+            return finding
     return make_finding("dkim_unknown", domain=domain)
 
 
 def _check_own_key(resolver: DnsResolver, signature: Signature, signer: Signer) -> Finding:
-    """Return whether the record of the key that signs here is there, and is that key's."""
-    found = _check_key(resolver, signature)
+    """Return the finding for our own key: whether its record exists and has that key."""
+    finding = _check_key(resolver, signature)
     values = {
         "domain": signature.domain,
         "selector": signature.selector,
         "record": signer.dns_record,
     }
-    if found.code == "dkim_no_key":
+    if finding.code == "dkim_no_key":
         return make_finding("dkim_own_missing", **values)
-    texts = resolver.texts(_name_key_record(signature))
+    texts = resolver.look_up_texts(_name_key_record(signature))
     if parse_tags(signer.dns_record)["p"] not in {parse_tags(text).get("p") for text in texts}:
         return make_finding("dkim_own_other", **values)
-    return make_finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
+    return make_finding("dkim_own_ok", **values) if finding.code == "dkim_ok" else finding
 
 
 def _name_key_record(signature: Signature) -> str:
@@ -212,31 +216,33 @@ def _name_key_record(signature: Signature) -> str:
 
 
 def _check_key(resolver: DnsResolver, signature: Signature) -> Finding:
-    keys = _records(resolver, signature)
+    keys = _read_records(resolver, signature)
     code = "dkim_no_key"
     if len(keys) == 1:
-        code = _judge(keys[0])
-    elif resolver.texts(_name_key_record(signature)):
+        code = _judge_key(keys[0])
+    elif resolver.look_up_texts(_name_key_record(signature)):
         code = "dkim_broken"
     return make_finding(code, domain=signature.domain, selector=signature.selector)
 
 
-def _records(resolver: DnsResolver, signature: Signature) -> list[dict[str, str]]:
-    """Return the tags of each record that holds a key."""
+def _read_records(resolver: DnsResolver, signature: Signature) -> list[dict[str, str]]:
+    """Return the tags of each record that has a key."""
     return [
-        tags for tags in map(parse_tags, resolver.texts(_name_key_record(signature))) if "p" in tags
+        tags
+        for tags in map(parse_tags, resolver.look_up_texts(_name_key_record(signature)))
+        if "p" in tags
     ]
 
 
-def _judge(record: Mapping[str, str]) -> str:
+def _judge_key(record: Mapping[str, str]) -> str:
     if not record["p"]:
         return "dkim_revoked"
     key = read_public_key(record)
     if key is None:
         return "dkim_broken"
-    if isinstance(key, RSAPublicKey) and key.key_size < _SHORTEST_KEY:
+    if isinstance(key, RSAPublicKey) and key.key_size < _MIN_KEY_BITS:
         return "dkim_short"
     if "y" in record.get("t", "").split(":"):
         return "dkim_testing"
-    is_weak = isinstance(key, RSAPublicKey) and key.key_size < _USUAL_KEY
+    is_weak = isinstance(key, RSAPublicKey) and key.key_size < _RECOMMENDED_KEY_BITS
     return "dkim_weak" if is_weak else "dkim_ok"

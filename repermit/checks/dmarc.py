@@ -1,7 +1,7 @@
 """Checks of DMARC (RFC 7489): a domain's policy, and whether our mails are aligned with it.
 
-Which domains belong together is told by walking up the tree of the DNS (draft-ietf-dmarc-dmarcbis
-§4.10), so that no list of public suffixes has to be kept.
+The organisational domain is found by walking up the DNS tree (draft-ietf-dmarc-dmarcbis §4.10), so
+that no list of public suffixes is needed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
 _POLICIES = ("none", "quarantine", "reject")
 _UNALIGNED = ("dmarc_unaligned", "dmarc_unaligned_yet")
 _FAILS = ("dmarc_fails", "dmarc_fails_yet")
-_DEEPEST = 8  # dmarcbis §4.10: so many questions at most
+_MAX_LOOKUPS = 8  # dmarcbis §4.10
 
 
 @dataclass(frozen=True, kw_only=True)
 class DmarcIdentifiers:
-    """What of a mail DMARC compares with its sender: return path and signers (None: unknown).
+    """The domains of a mail that DMARC compares with its sender's.
 
-    It counts only what passes (RFC 7489 §3.1): `return_passes` unless SPF is sure to fail, and
-    signers but for those `failing_domains`.
+    - `signers`: the domains that sign it; None if unknown.
+    - Only domains that pass count (RFC 7489 §3.1): `return_passes` is False if SPF certainly fails,
+      and `failing_domains` are signers without a passing signature.
     """
 
     return_domain: str
@@ -38,8 +39,11 @@ class DmarcIdentifiers:
 def check_dmarc(
     resolver: DnsResolver, domain: str, check_one: Callable[[], DmarcIdentifiers]
 ) -> Iterator[Finding]:
-    """Yield what DMARC makes of mails from a sender's domain; `check_one` is called if need be."""
-    if len(_records(resolver, domain)) > 1:
+    """Yield the finding about DMARC for mails from a sender's domain.
+
+    - `check_one`: returns the domains to compare; called only if there is a policy.
+    """
+    if len(_read_records(resolver, domain)) > 1:
         yield make_finding("dmarc_several", domain=domain)
         return
     walked = _walk_up_tree(resolver, domain)
@@ -57,50 +61,58 @@ def check_dmarc(
 
 
 def _judge_record(
-    resolver: DnsResolver, domain: str, tags: Mapping[str, str], policy: str, seen: DmarcIdentifiers
+    resolver: DnsResolver,
+    domain: str,
+    tags: Mapping[str, str],
+    policy: str,
+    identifiers: DmarcIdentifiers,
 ) -> Finding:
-    # Whether each that is of the domain passes.
+    # For each aligned signer, whether it passes.
     passing = [
-        one not in seen.failing_domains
-        for one in seen.signers or ()
-        if _is_aligned(resolver, domain, one, tags.get("adkim"))
+        signing_domain not in identifiers.failing_domains
+        for signing_domain in identifiers.signers or ()
+        if _is_aligned(resolver, domain, signing_domain, tags.get("adkim"))
     ]
-    is_returned = _is_aligned(resolver, domain, seen.return_domain, tags.get("aspf"))
-    if any(passing) or (is_returned and seen.return_passes):
+    is_returned = _is_aligned(resolver, domain, identifiers.return_domain, tags.get("aspf"))
+    if any(passing) or (is_returned and identifiers.return_passes):
         return make_finding("dmarc_ok", domain=domain, policy=policy)
-    values = {"domain": domain, "return_domain": seen.return_domain, "policy": policy}
-    if seen.signers is None:
+    values = {"domain": domain, "return_domain": identifiers.return_domain, "policy": policy}
+    if identifiers.signers is None:
         code = "dmarc_hangs_on_dkim_alone" if is_returned else "dmarc_hangs_on_dkim"
         return make_finding(code, **values)
     codes = _FAILS if is_returned or passing else _UNALIGNED
-    return make_finding(codes[policy == "none"], **values, signer=", ".join(seen.signers) or "–")
+    return make_finding(
+        codes[policy == "none"], **values, signer=", ".join(identifiers.signers) or "–"
+    )
 
 
-def _is_aligned(resolver: DnsResolver, domain: str, other: str, mode: str | None) -> bool:
-    """Say whether `other` counts as the same; `mode` is "s" where nothing but itself does."""
-    if domain == other:
+def _is_aligned(resolver: DnsResolver, domain: str, other_domain: str, mode: str | None) -> bool:
+    """Return whether two domains are aligned; `mode` is "s" for strict alignment."""
+    if domain == other_domain:
         return True
-    return mode != "s" and _organisation(resolver, domain) == _organisation(resolver, other)
+    return mode != "s" and _find_organisation_domain(resolver, domain) == _find_organisation_domain(
+        resolver, other_domain
+    )
 
 
-def _organisation(resolver: DnsResolver, domain: str) -> str:
-    """Return the domain of the organisation that a domain is of; itself if nothing tells."""
+def _find_organisation_domain(resolver: DnsResolver, domain: str) -> str:
+    """Return the organisational domain of a domain; the domain itself without any record."""
     walked = _walk_up_tree(resolver, domain)
     if not walked:
         return domain
     holder, tags = walked[-1]
     if tags.get("psd") == "y" and holder != domain:
-        # It is a public suffix; the organisation is the one just below it.
+        # A public suffix; the organisational domain is one level below it.
         below = domain.removesuffix(f".{holder}").rpartition(".")[2]
         return f"{below}.{holder}"
     return holder
 
 
 def _walk_up_tree(resolver: DnsResolver, domain: str) -> list[tuple[str, dict[str, str]]]:
-    """Return the domains with one record each, from `domain` upwards, and its tags."""
+    """Return each domain with a single record, from `domain` upwards, with the record's tags."""
     walked = []
     for name in _list_parent_domains(domain):
-        records = _records(resolver, name)
+        records = _read_records(resolver, name)
         if len(records) != 1:
             continue
         walked.append((name, records[0]))
@@ -112,10 +124,10 @@ def _walk_up_tree(resolver: DnsResolver, domain: str) -> list[tuple[str, dict[st
 def _list_parent_domains(domain: str) -> Iterator[str]:
     labels = domain.split(".")
     yield domain
-    for start in range(max(1, len(labels) - _DEEPEST + 1), len(labels)):
+    for start in range(max(1, len(labels) - _MAX_LOOKUPS + 1), len(labels)):
         yield ".".join(labels[start:])
 
 
-def _records(resolver: DnsResolver, domain: str) -> list[dict[str, str]]:
-    texts = resolver.texts(f"_dmarc.{domain}")
+def _read_records(resolver: DnsResolver, domain: str) -> list[dict[str, str]]:
+    texts = resolver.look_up_texts(f"_dmarc.{domain}")
     return [parse_tags(text) for text in texts if _RECORD.match(text)]

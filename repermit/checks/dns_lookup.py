@@ -1,4 +1,4 @@
-"""DNS look-ups with a time limit, and running several checks in parallel."""
+"""DNS look-ups with a time limit, and calls in parallel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import dns.resolver
 
 from repermit.errors import Refused
 
-# For one question in all, and how many tries that leaves room for.
+# The time limit of one look-up, with all its tries.
 _SECONDS = 4.0
 _TRIES = 3
 
@@ -23,7 +23,7 @@ _DNS_PORT = 53
 
 
 class DnsNoAnswer(Exception):
-    """The DNS gave no answer for `name`, neither a record nor that there is none."""
+    """The DNS did not answer for `name`; a missing record is an answer."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -31,35 +31,40 @@ class DnsNoAnswer(Exception):
 
 
 class DnsResolver:
-    """The DNS as this machine sees it, or as `nameserver` (an IP address, with a port) does.
+    """Looks up DNS records; several threads may use it at once.
 
-    For several threads at once. What there is none of is empty; every question raises DnsNoAnswer
-    if nobody answers it within `seconds`. Raises Refused for a `nameserver` that is none.
+    - `nameserver`: an IP address, perhaps with a port; "" for this machine's resolver. Raises
+      Refused for an invalid one.
+    - Every look-up raises DnsNoAnswer without an answer within `seconds`; a missing record is an
+      empty result.
     """
 
     def __init__(self, nameserver: str = "", *, seconds: float = _SECONDS) -> None:
-        self._resolver = _resolver(nameserver)
+        self._resolver = _make_resolver(nameserver)
         self._resolver.cache = dns.resolver.LRUCache()
         self._resolver.timeout, self._resolver.lifetime = seconds / _TRIES, seconds
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return the TXT records, the pieces of each put together (RFC 7208 §3.3)."""
+    def look_up_texts(self, name: str) -> tuple[str, ...]:
+        """Return the TXT records, each with its strings joined (RFC 7208 §3.3)."""
         return tuple(
-            b"".join(record.strings).decode("utf-8", "replace") for record in self._ask(name, "TXT")
+            b"".join(record.strings).decode("utf-8", "replace")
+            for record in self._resolve(name, "TXT")
         )
 
-    def addresses(self, name: str) -> tuple[str, ...]:
-        """Return the IP addresses, those of version 4 first; an IP address is its own."""
+    def look_up_addresses(self, name: str) -> tuple[str, ...]:
+        """Return the IP addresses, IPv4 first; an IP address is returned itself."""
         if is_address(name):
             return (name,)
-        return tuple(record.address for kind in ("A", "AAAA") for record in self._ask(name, kind))
+        return tuple(
+            record.address for kind in ("A", "AAAA") for record in self._resolve(name, kind)
+        )
 
-    def mail_servers(self, name: str) -> tuple[str, ...]:
-        """Return the MX, the preferred first; "" is one that takes no mail (RFC 7505)."""
-        found = sorted(self._ask(name, "MX"), key=lambda record: record.preference)
-        return tuple(record.exchange.to_text(omit_final_dot=True).strip(".") for record in found)
+    def look_up_mail_servers(self, name: str) -> tuple[str, ...]:
+        """Return the hosts of the MX records, the preferred first; "" is a null MX (RFC 7505)."""
+        records = sorted(self._resolve(name, "MX"), key=lambda record: record.preference)
+        return tuple(record.exchange.to_text(omit_final_dot=True).strip(".") for record in records)
 
-    def _ask(self, name: str, kind: str) -> Iterator[Any]:
+    def _resolve(self, name: str, kind: str) -> Iterator[Any]:
         try:
             return iter(
                 self._resolver.resolve(
@@ -69,12 +74,12 @@ class DnsResolver:
         except (dns.exception.Timeout, dns.resolver.NoNameservers):
             raise DnsNoAnswer(name) from None
         except dns.exception.DNSException:
-            # There is no such name, or it cannot be one.
+            # The name does not exist, or is invalid.
             return iter(())
 
 
 def is_address(name: str) -> bool:
-    """Say whether this is an IP address rather than a name."""
+    """Return whether a host is an IP address and not a name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -83,11 +88,11 @@ def is_address(name: str) -> bool:
 
 
 def is_this_machine(host: str) -> bool:
-    """Say whether a server is on this very machine."""
+    """Return whether a host is this machine."""
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
-# Names that no public DNS has (RFC 2606, 6761, 6762, 7686, 8375), and those that offices use.
+# Endings that are not in the public DNS (RFC 2606, 6761, 6762, 7686, 8375), and those of offices.
 _PRIVATE = (
     *("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "home.arpa"),
     *("corp", "private", "test", "invalid", "onion"),
@@ -95,27 +100,27 @@ _PRIVATE = (
 
 
 def is_private(host: str) -> bool:
-    """Say whether a host by its name or number alone is of a private network."""
+    """Return whether a host is in a private network, judging by its name or IP address alone."""
     if is_address(host):
         return not ipaddress.ip_address(host).is_global
     name = host.rstrip(".").lower()
-    return "." not in name or name.endswith(tuple(f".{one}" for one in _PRIVATE))
+    return "." not in name or name.endswith(tuple(f".{ending}" for ending in _PRIVATE))
 
 
-def _resolver(nameserver: str) -> dns.resolver.Resolver:
+def _make_resolver(nameserver: str) -> dns.resolver.Resolver:
     if nameserver:
-        asked = dns.resolver.Resolver(configure=False)
-        host, asked.port = _parsed(nameserver)
-        asked.nameservers = [host]
-        return asked
+        resolver = dns.resolver.Resolver(configure=False)
+        host, resolver.port = _parse_nameserver(nameserver)
+        resolver.nameservers = [host]
+        return resolver
     try:
         return dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration:
-        # It answers nothing, which is what is to be said of it.
+        # This resolver answers nothing, so that the checks report it.
         return dns.resolver.Resolver(configure=False)
 
 
-def _parsed(nameserver: str) -> tuple[str, int]:
+def _parse_nameserver(nameserver: str) -> tuple[str, int]:
     if is_address(nameserver):
         return nameserver, _DNS_PORT
     try:
@@ -138,7 +143,7 @@ _T = TypeVar("_T")
 
 
 class _CheckThread(threading.Thread, Generic[_T]):
-    """One call; a daemon, since what hangs in the system's resolver cannot be ended."""
+    """One call in a daemon thread, since a call that hangs in the system's resolver cannot end."""
 
     def __init__(self, call: Callable[[], _T]) -> None:
         super().__init__(daemon=True)
@@ -149,21 +154,22 @@ class _CheckThread(threading.Thread, Generic[_T]):
     def run(self) -> None:
         try:
             self.result = self._call()
-        except BaseException as error:  # noqa: BLE001  raised again by who waits
+        except BaseException as error:  # noqa: BLE001  raised again by `run_in_parallel`
             self.error = error
 
 
 def run_in_parallel(calls: Sequence[Callable[[], _T]], *, seconds: float) -> list[_T | None]:
     """Run all calls in parallel, each in a thread; return their results in order.
 
-    None stands for what did not end within `seconds`. What a call raises is raised.
+    - None: the call did not end within `seconds`.
+    - Raises what a call has raised.
     """
-    end = time.monotonic() + seconds
+    ends_at = time.monotonic() + seconds
     threads = [_CheckThread(call) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
+        thread.join(max(0.0, ends_at - time.monotonic()))
     for thread in threads:
         if thread.error is not None:
             raise thread.error

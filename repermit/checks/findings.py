@@ -1,4 +1,4 @@
-"""The findings of `check`: their kinds, read from data, and the report that they make."""
+"""The findings of `check`, their types (from a data file), and the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repermit.i18n.lazy_text import LazyText
 
 
 class Verdict(StrEnum):
-    """What a finding means for a campaign; only a problem stands in its way."""
+    """The consequence of a finding for a campaign; only a problem prevents it."""
 
     OK = "ok"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 
 class Area(StrEnum):
-    """What a finding is about, in the order in which findings are shown."""
+    """The subject of a finding, in the order in which findings are shown."""
 
     CONFIG = "config"
     KEYS = "keys"
@@ -39,10 +39,10 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FindingType:
-    """What a code means; its texts are English message ids with `%(name)s` in them.
+    """The type of a finding, by its code; its texts are English message ids with `%(name)s`.
 
-    - `found` and `remedy`: what was seen, and what to do about it ("" for nothing).
-    - `page_found` and `page_remedy`: the same for the admin's pages, where nobody gives commands.
+    - `found`, `remedy`: what was found, and what to do about it ("" for nothing).
+    - `page_found`, `page_remedy`: the same for the admin's pages, without commands.
     """
 
     area: Area
@@ -55,24 +55,24 @@ class FindingType:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was checked; `values` fill in the texts of its code."""
+    """The result of one check; `values` fill in the texts of its type."""
 
     code: str
     values: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def area(self) -> Area:
-        """Return what it is about."""
+        """Return the area of its type."""
         return FINDING_TYPES[self.code].area
 
     @property
     def verdict(self) -> Verdict:
-        """Return what it means for a campaign."""
+        """Return the verdict of its type."""
         return FINDING_TYPES[self.code].verdict
 
     @property
     def found(self) -> str:
-        """Return what was seen, in English."""
+        """Return what was found, in English."""
         return FINDING_TYPES[self.code].found % self.values
 
     @property
@@ -80,19 +80,21 @@ class Finding:
         """Return what to do about it, in English; "" if nothing."""
         return FINDING_TYPES[self.code].remedy % self.values
 
-    def on_page(self, gettext: Callable[[str], str], say: Callable[[str], str]) -> tuple[str, str]:
-        """Return what was seen and what to do, as the admin's pages say it.
+    def on_page(
+        self, gettext: Callable[[str], str], translate: Callable[[str], str]
+    ) -> tuple[str, str]:
+        """Return what was found and what to do, in the words of the admin's pages.
 
-        - `say` puts a value into the page's language: a reason may be a sentence itself.
+        - `translate`: translates a value, since a reason may be a sentence itself.
         """
         texts = FINDING_TYPES[self.code]
-        values = {name: say(value) for name, value in self.values.items()}
-        # An empty message id is the head of a catalogue.
+        values = {name: translate(value) for name, value in self.values.items()}
+        # An empty message id would give the header of the catalogue.
         remedy = texts.page_remedy and gettext(texts.page_remedy)
         return gettext(texts.page_found) % values, remedy % values
 
     def to_json(self) -> dict[str, Any]:
-        """Return the finding as a document's part."""
+        """Return the finding as a JSON object."""
         return {
             "area": str(self.area),
             "code": self.code,
@@ -111,25 +113,25 @@ class Report:
 
     @property
     def works(self) -> bool:
-        """Say whether a campaign would work, as far as could be seen."""
+        """Return whether there is no problem, so that a campaign should work."""
         return not self.counts[Verdict.PROBLEM]
 
     @property
     def counts(self) -> dict[Verdict, int]:
         """Return how many findings there are of each verdict."""
-        said = [one.verdict for one in self.findings]
-        return {verdict: said.count(verdict) for verdict in Verdict}
+        verdicts = [finding.verdict for finding in self.findings]
+        return {verdict: verdicts.count(verdict) for verdict in Verdict}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as one document."""
+        """Return the report as a JSON document."""
         return {
             "works": self.works,
-            "counts": {str(verdict): n for verdict, n in self.counts.items()},
-            "findings": [one.to_json() for one in self.findings],
+            "counts": {str(verdict): count for verdict, count in self.counts.items()},
+            "findings": [finding.to_json() for finding in self.findings],
         }
 
 
-# --- What each code means, read from `data/check_findings.toml`. ----------------------------------
+# --- The types of findings, from `data/check_findings.toml`. --------------------------------------
 
 
 def _read_types() -> Iterator[tuple[str, FindingType]]:
@@ -156,7 +158,7 @@ FINDING_TYPES: Mapping[str, FindingType] = dict(_read_types())
 
 
 def format_count(count: int) -> LazyText:
-    """Return a number that a page writes with its language's separators."""
+    """Return a number that a page formats in its language."""
     return LazyText("%(count)s", count=count)
 
 

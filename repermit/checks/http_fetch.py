@@ -149,4 +149,4 @@ def _read_certificate_end(stream: ssl.SSLSocket) -> datetime:
 
 def find_addresses(resolver: DnsResolver, host: str) -> tuple[str, ...]:
     """Return the addresses of a web server; "localhost" is not in the DNS."""
-    return ("127.0.0.1", "::1") if host == "localhost" else resolver.addresses(host)
+    return ("127.0.0.1", "::1") if host == "localhost" else resolver.look_up_addresses(host)

@@ -1,4 +1,4 @@
-"""Checks of privacy statements: people out on the internet reach them, and what they say."""
+"""Checking that privacy statements can be reached from the internet, and reading their text."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from repermit.web_address import is_web_address
 def check_privacy_statement(
     resolver: DnsResolver, slug: str, url: str, *, allow_private: bool
 ) -> Iterator[Finding]:
-    """Yield a warning if a list's privacy statement is not there for people out on the internet.
+    """Yield a warning if a list's privacy statement cannot be reached from the internet.
 
-    On this machine or a private network it is not looked for, unless `allow_private`.
+    - `allow_private`: also look on this machine and private networks.
     """
-    gone = make_finding("list_privacy_gone", list=slug, url=url)
+    gone_finding = make_finding("list_privacy_gone", list=slug, url=url)
     addresses = find_addresses(resolver, str(urlsplit(url).hostname))
     if not addresses:
-        yield gone
+        yield gone_finding
         return
     try:
-        # Who asks for no more than people do may be refused all the same; that says nothing.
+        # Other statuses do not count: a server may refuse a program and still serve people.
         is_gone = fetch(url, addresses, allow_private=allow_private).status in NOT_FOUND_STATUSES
     except FetchTimeout:
         yield make_finding("lists_too_slow")
@@ -42,31 +42,30 @@ def check_privacy_statement(
     except (OSError, ValueError, http.client.HTTPException):
         is_gone = True
     if is_gone:
-        yield gone
+        yield gone_finding
 
 
-# A statement of 1 MB has a program in it, or pictures; of one that is longer than a book no more
-# is kept.
-_LARGEST_PAGE = 1_000_000
-_LONGEST_TEXT = 200_000
-_MOST_REDIRECTS = 5
+# A page of 1 MB has programs or pictures in it. The text is cut off at the length of a book.
+_MAX_PAGE_SIZE = 1_000_000
+_MAX_TEXT_LENGTH = 200_000
+_MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def read_privacy_statement(resolver: DnsResolver, url: str, *, allow_private: bool) -> str:
-    """Return what a privacy statement says, in text; "" if it cannot be read.
+    """Return the text of a privacy statement; "" if it cannot be read.
 
-    Redirects are followed. On this machine or a private network it is not looked for, unless
-    `allow_private`.
+    - Redirects are followed.
+    - `allow_private`: also look on this machine and private networks.
     """
     with suppress(OSError, ValueError, http.client.HTTPException, DnsNoAnswer):
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             if not is_web_address(url):
                 return ""
             addresses = find_addresses(resolver, str(urlsplit(url).hostname))
             if not addresses:
                 return ""
-            page = fetch(url, addresses, allow_private=allow_private, max_bytes=_LARGEST_PAGE)
+            page = fetch(url, addresses, allow_private=allow_private, max_bytes=_MAX_PAGE_SIZE)
             if page.status not in _REDIRECTS:
                 return _read_text(page)
             url = urljoin(url, page.headers.get("location", ""))
@@ -76,9 +75,9 @@ def read_privacy_statement(resolver: DnsResolver, url: str, *, allow_private: bo
 def _read_text(page: FetchedPage) -> str:
     content_type = Message()
     content_type["content-type"] = page.headers.get("content-type", "")
-    # A page that names no type is none that a browser shows as text for sure.
+    # Without a content type, a browser may not show the page as text.
     is_text = page.headers.get("content-type", "").lower().startswith("text/")
-    if page.status != http.client.OK or not is_text or len(page.beginning) == _LARGEST_PAGE:
+    if page.status != http.client.OK or not is_text or len(page.beginning) == _MAX_PAGE_SIZE:
         return ""
     try:
         text = page.beginning.decode(content_type.get_content_charset("utf-8"), "replace")
@@ -86,5 +85,5 @@ def _read_text(page: FetchedPage) -> str:
         return ""
     if content_type.get_content_type() == "text/html":
         text = html_to_text(text)
-    # What a database takes as text.
-    return text.replace("\0", "").strip()[:_LONGEST_TEXT]
+    # PostgreSQL does not store NUL in text.
+    return text.replace("\0", "").strip()[:_MAX_TEXT_LENGTH]

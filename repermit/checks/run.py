@@ -1,4 +1,4 @@
-"""Running the checks: everything that a campaign needs, in parallel and within seconds."""
+"""Running all checks that a campaign needs, in parallel and within seconds."""
 
 from __future__ import annotations
 
@@ -222,8 +222,11 @@ def _list_domain_checks(
 ) -> Iterator[Check]:
     server = settings.mail
     is_verp = server.return_path == "verp"
-    returns = {one: (server.return_domain if is_verp else "") or one for one in domains}
-    for domain in sorted(set(returns.values())):
+    return_domain_by_sender = {
+        sender_domain: (server.return_domain if is_verp else "") or sender_domain
+        for sender_domain in domains
+    }
+    for domain in sorted(set(return_domain_by_sender.values())):
         yield Area.SPF, partial(check_spf, resolver, domain, server)
         if is_verp:
             yield Area.BOUNCES, partial(check_return_domain, resolver, domain)
@@ -234,10 +237,16 @@ def _list_domain_checks(
     }
     for domain in domains:
         yield Area.DKIM, partial(check_dkim, resolver, domain, mail=mail, **signing)
-        seen = partial(
-            _find_identifiers, resolver, domain, returns[domain], server, mail=mail, **signing
+        find_identifiers = partial(
+            _find_identifiers,
+            resolver,
+            domain,
+            return_domain_by_sender[domain],
+            server,
+            mail=mail,
+            **signing,
         )
-        yield Area.DMARC, partial(check_dmarc, resolver, domain, seen)
+        yield Area.DMARC, partial(check_dmarc, resolver, domain, find_identifiers)
         yield Area.MX, partial(check_mx, resolver, domain)
     if mail is not None and mail.domain not in domains:
         yield Area.DKIM, partial(_report_other_sender, mail)
@@ -246,14 +255,16 @@ def _list_domain_checks(
 def _find_identifiers(
     resolver: DnsResolver,
     domain: str,
-    returns: str,
+    return_domain: str,
     server: MailServer,
     **signing: Any,
 ) -> DmarcIdentifiers:
     return DmarcIdentifiers(
-        return_domain=returns,
+        return_domain=return_domain,
         signers=list_signing_domains(resolver, domain, **signing),
-        return_passes=all(one.code not in FAILING for one in check_spf(resolver, returns, server)),
+        return_passes=all(
+            finding.code not in FAILING for finding in check_spf(resolver, return_domain, server)
+        ),
         failing_domains=find_failing_domains(check_dkim(resolver, domain, **signing)),
     )
 

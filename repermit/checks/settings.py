@@ -1,4 +1,4 @@
-"""Checks of settings and lists: what is missing, who may read them, weak keys, the rate limit."""
+"""Checks of settings and lists: missing values, file permissions, weak keys, the rate limit."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.settings.secret_files import is_open_to_others, list_secret_files
 from repermit.settings.smtp_presets import PRESETS, Preset, name_provider
 
-# --- What each list lacks, and the domains of its senders. ----------------------------------------
+# --- The missing values of each list, and the domains of the senders. -----------------------------
 
 
 def check_list(
     mailing_list: MailingList, *, mentions_frequency: Callable[[str], bool]
 ) -> Iterator[Finding]:
-    """Yield what a list does not say yet, though its readers must know it."""
+    """Yield a finding for each value that a list lacks and its readers must know."""
     slug = mailing_list.slug
     lacking = {
         "list_no_purpose": not mailing_list.purpose,
@@ -47,9 +47,9 @@ def check_list(
 def check_first_screen(
     mailing_list: MailingList, *, organisation: Organisation, preview: Callable[..., Mail]
 ) -> Iterator[Finding]:
-    """Yield a warning if a phone shows subject, names or answers of a list's ask only in part.
+    """Yield a warning if a phone cuts off the subject, the names or the answers of a list's ask.
 
-    - `preview` makes the mail of a list in a `language`; a list that has none yet is passed over.
+    - `preview`: makes the mail of a list in a `language`; a list that has none yet is skipped.
     """
     facts, cut = read_list_facts(mailing_list), []
     for language in facts.languages:
@@ -64,11 +64,11 @@ def check_first_screen(
 
 
 def _is_cut_short(mail: Mail, names: Iterable[str]) -> bool:
-    seen = estimate_first_screen(mail.html)
+    screen = estimate_first_screen(mail.html)
     return (
         len(mail.subject) >= MAX_SUBJECT_LENGTH
         or any(cut_name(name) != name for name in names)
-        or not (seen is None or seen.is_enough)
+        or not (screen is None or screen.shows_both_answers)
     )
 
 
@@ -81,16 +81,16 @@ def check_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Find
 
 
 def find_sender_address(mailing_list: MailingList) -> str:
-    """Return the address that a list's mails come from, domain as an A-label; "" if none can be."""
+    """Return the address of a list's sender, with its domain as an A-label; "" if invalid."""
     return _to_sending_form(sender_identity.read_address(mailing_list.sender))
 
 
 def list_sender_domains(lists: Sequence[MailingList], settings: Settings) -> tuple[str, ...]:
-    """Return the domains of the senders; without a list, that of the organisation's address."""
-    senders = [find_sender_address(one) for one in lists] or [
+    """Return the domains of the senders; without lists, that of the organisation's address."""
+    senders = [find_sender_address(mailing_list) for mailing_list in lists] or [
         _to_sending_form(settings.organisation.email)
     ]
-    return tuple(sorted({one.rpartition("@")[2] for one in senders if one}))
+    return tuple(sorted({sender.rpartition("@")[2] for sender in senders if sender}))
 
 
 def _to_sending_form(text: str) -> str:
@@ -100,25 +100,25 @@ def _to_sending_form(text: str) -> str:
         return ""
 
 
-# --- What the settings lack, who may read them, weak keys, and the rate limit. --------------------
+# --- The missing settings, file permissions, weak keys, and the rate limit. -----------------------
 
 
 _DAY = timedelta(days=1)
 
-# 128 bits, as base64 has them; a random text of that length has more letters than so many.
-_SHORTEST_KEY = 22
-_FEWEST_LETTERS = 10
+# 128 bits in base64; a random text of that length has more distinct characters than the second.
+_MIN_KEY_LENGTH = 22
+_MIN_DISTINCT_BYTES = 10
 
 
 def check_organisation(settings: Settings) -> Iterator[Finding]:
-    """Yield what the settings lack before anybody may be asked (GDPR art. 13(1) and (2)(d))."""
-    lacking = ", ".join(_lacking(settings.organisation))
+    """Yield a finding about the settings required before asking (GDPR art. 13(1) and (2)(d))."""
+    lacking = ", ".join(_list_missing(settings.organisation))
     yield (
         make_finding("config_organisation", keys=lacking) if lacking else make_finding("config_ok")
     )
 
 
-def _lacking(organisation: Organisation) -> Iterator[str]:
+def _list_missing(organisation: Organisation) -> Iterator[str]:
     if not organisation.name:
         yield "name"
     if not organisation.postal_lines:
@@ -130,24 +130,24 @@ def _lacking(organisation: Organisation) -> Iterator[str]:
 
 
 def check_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
-    """Yield what is wrong with the keys, and with the files in which secrets stand.
+    """Yield findings about the keys, and about the permissions of the files with secrets.
 
-    `path` is the file that the settings came from, None if it cannot be known.
+    - `path`: the file of the settings; None if unknown.
     """
-    found = [*_check_secret_files(path), *_check_key_strength(settings)]
-    yield from found or [make_finding("keys_ok")]
+    findings = [*_check_secret_files(path), *_check_key_strength(settings)]
+    yield from findings or [make_finding("keys_ok")]
     if settings.journal is not None:
         yield from _check_journal(settings.journal)
 
 
 def check_evidence_key(settings: Settings) -> Iterator[Finding]:
-    """Yield a warning where nothing signs the checkpoints of the record."""
+    """Yield a warning if nothing signs the checkpoints of the evidence."""
     if settings.evidence_key is None:
         yield make_finding("keys_unsigned")
 
 
 def _check_journal(path: Path) -> Iterator[Finding]:
-    """Yield what stands in the way of the journal of suppressions; it is not written."""
+    """Yield a finding if the suppression journal cannot be written; nothing is written."""
     where = path if path.exists() else path.parent
     if path.is_dir() or not os.access(where, os.R_OK | os.W_OK):
         yield make_finding("keys_journal", file=str(path))
@@ -156,9 +156,9 @@ def _check_journal(path: Path) -> Iterator[Finding]:
 
 
 def _check_secret_files(path: Path | None) -> Iterator[Finding]:
-    for one in list_secret_files(path) if path else ():
-        if is_open_to_others(one):
-            yield make_finding("keys_readable", file=str(one))
+    for file in list_secret_files(path) if path else ():
+        if is_open_to_others(file):
+            yield make_finding("keys_readable", file=str(file))
 
 
 def _check_key_strength(settings: Settings) -> Iterator[Finding]:
@@ -169,17 +169,17 @@ def _check_key_strength(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_weak(key: bytes) -> bool:
-    return len(key) < _SHORTEST_KEY or len(set(key)) < _FEWEST_LETTERS
+    return len(key) < _MIN_KEY_LENGTH or len(set(key)) < _MIN_DISTINCT_BYTES
 
 
 def check_rate_limit(mail: MailServer) -> Iterator[Finding]:
-    """Yield how fast mails leave, and whether the provider bears it."""
+    """Yield findings about the rate limit, compared with the provider's preset."""
     preset = PRESETS.get(mail.preset)
     beyond = list(_compare_with_preset(mail, preset)) if preset else []
     if beyond:
         yield from beyond
     elif mail.interval:
-        yield make_finding("pace_ok", day=_per_day(mail))
+        yield make_finding("pace_ok", day=_format_daily_rate(mail))
     elif is_this_machine(mail.server):
         yield make_finding("pace_free")
     else:
@@ -187,27 +187,30 @@ def check_rate_limit(mail: MailServer) -> Iterator[Finding]:
 
 
 def _compare_with_preset(mail: MailServer, preset: Preset) -> Iterator[Finding]:
-    """Yield in what the settings ask more of a provider than its preset does."""
-    usual = replace(
+    """Yield a finding for each limit of the provider's preset that the settings exceed."""
+    preset_mail = replace(
         mail,
         rate_per_minute=preset.rate_per_minute,
         rate_per_hour=preset.rate_per_hour,
         rate_per_day=preset.rate_per_day,
     )
     values = {"preset": name_provider(mail.preset)}
-    if mail.interval < usual.interval:
+    if mail.interval < preset_mail.interval:
         yield make_finding(
-            "pace_above_preset", day=_per_day(mail), preset_day=_per_day(usual), **values
+            "pace_above_preset",
+            day=_format_daily_rate(mail),
+            preset_day=_format_daily_rate(preset_mail),
+            **values,
         )
     if mail.connections > preset.connections:
-        most = str(preset.connections)
+        preset_connections = str(preset.connections)
         yield make_finding(
             "pace_connections",
             connections=str(mail.connections),
-            preset_connections=most,
+            preset_connections=preset_connections,
             **values,
         )
 
 
-def _per_day(mail: MailServer) -> str:
+def _format_daily_rate(mail: MailServer) -> str:
     return format_count(_DAY // mail.interval) if mail.interval else "∞"

@@ -1,4 +1,4 @@
-"""Checks of mail: the mail server's login, the domain's MX, the mailbox for bounces."""
+"""Checks of the mail server's login, the domain's MX records, and the mailbox for bounces."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from repermit.settings.definitions import Bounces, MailServer, Settings
 from repermit.settings.smtp_presets import PRESETS, name_provider
 from repermit.smtp.mail_server import Mailer
 
-_SECONDS = 5
+_TIMEOUT = 5
 
-# What the mailer and the package `bounces` say of each step that fails, and its finding.
-_FAULTS = {
+# The words of the mailer's and the mailbox's errors for each failed step, and the finding's code.
+_FAULT_CODES = {
     "smtp": (
         ("certificate that cannot be trusted", "smtp_certificate"),
         ("does not offer STARTTLS", "smtp_no_starttls"),
@@ -34,26 +34,26 @@ _FAULTS = {
     ),
 }
 
-# It may know a customer by the address that mails come from.
+# This provider may identify a customer by the sender's IP address.
 _WITHOUT_LOGIN = frozenset({"google-relay"})
 
 
 def check_mail_login(resolver: DnsResolver, mail: MailServer) -> Iterator[Finding]:
-    """Yield what stands against the mail server; it is connected to, and left again."""
+    """Yield findings about the mail server, after connecting to it and logging in."""
     has_login = bool(mail.username and (mail.password or mail.auth == "xoauth2"))
     if not has_login and (mail.username or mail.password):
         yield make_finding("smtp_half_a_login")
     elif not has_login and mail.preset in PRESETS.keys() - _WITHOUT_LOGIN:
         yield make_finding("smtp_no_login", preset=name_provider(mail.preset))
     else:
-        yield _connected(resolver, mail, has_login=has_login)
+        yield _check_connection(resolver, mail, has_login=has_login)
     if mail.tls == "none" and not is_this_machine(mail.server):
         yield make_finding("smtp_plain", server=mail.server)
 
 
-def _connected(resolver: DnsResolver, mail: MailServer, *, has_login: bool) -> Finding:
+def _check_connection(resolver: DnsResolver, mail: MailServer, *, has_login: bool) -> Finding:
     try:
-        _connect_and_quit(replace(mail, connect_timeout=min(_SECONDS, mail.connect_timeout)))
+        _connect_and_quit(replace(mail, connect_timeout=min(_TIMEOUT, mail.connect_timeout)))
     except ConfigError as error:
         return make_finding("smtp_settings", reason=error.said)
     except TransportError as error:
@@ -63,9 +63,9 @@ def _connected(resolver: DnsResolver, mail: MailServer, *, has_login: bool) -> F
 
 def _connect_and_quit(mail: MailServer) -> None:
     host = Mailer(mail).connect().configure_host()
-    # What the server says to the farewell may take as long as its reply to a mail.
+    # Otherwise the reply to QUIT may take as long as the reply to a mail.
     assert host.sock is not None  # noqa: S101  it has just spoken
-    host.sock.settimeout(_SECONDS)
+    host.sock.settimeout(_TIMEOUT)
     with contextlib.suppress(OSError):
         host.quit()
     host.close()
@@ -74,35 +74,35 @@ def _connect_and_quit(mail: MailServer) -> None:
 def _explain_failure(
     resolver: DnsResolver, server: str, area: Literal["smtp", "bounces"], reason: str
 ) -> Finding:
-    """Return the finding for the step that failed, or for a server that is not reached."""
-    for said, code in _FAULTS[area]:
-        if said in reason:
+    """Return the finding for the failed step, or for a server that cannot be reached."""
+    for phrase, code in _FAULT_CODES[area]:
+        if phrase in reason:
             return make_finding(code, reason=reason)
-    # A name without a dot is of this network alone.
+    # A name without a dot belongs to the local network.
     is_public_name = "." in server and not is_address(server)
-    if is_public_name and not resolver.addresses(server):
+    if is_public_name and not resolver.look_up_addresses(server):
         return make_finding(f"{area}_no_server", server=server)
     return make_finding(f"{area}_unreachable", reason=reason)
 
 
-# --- Whether mail reaches the sender's domain, and what comes back is read. -----------------------
+# --- The sender's domain, and the mailbox for bounces. --------------------------------------------
 
 
-_MAILBOX_SECONDS = 5.0
+_MAILBOX_TIMEOUT = 5.0
 
 
 class LogIn(Protocol):
-    """Logs in to a mailbox and leaves; raises TransportError or ConfigError."""
+    """Tries to log in to a mailbox; raises TransportError or ConfigError."""
 
     def __call__(self, account: Bounces, /, *, seconds: float) -> None:
-        """Let each answer take so many seconds at most."""
+        """Log in; `seconds` limits each answer of the server."""
 
 
 def check_mx(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
-    """Yield whether a domain takes mail."""
+    """Yield the finding whether a domain accepts mail."""
     if _accepts_mail(resolver, domain):
         yield make_finding("mx_ok", domain=domain)
-    elif resolver.mail_servers(domain) or not resolver.addresses(domain):
+    elif resolver.look_up_mail_servers(domain) or not resolver.look_up_addresses(domain):
         yield make_finding("mx_none", domain=domain)
     else:
         # RFC 5321 §5.1: then the domain's own address counts.
@@ -110,13 +110,13 @@ def check_mx(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
 
 
 def check_return_domain(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
-    """Yield a problem if bounces to a domain of their own can arrive nowhere."""
+    """Yield a problem if the domain for bounces accepts no mail."""
     if not _accepts_mail(resolver, domain):
         yield make_finding("bounces_nowhere", domain=domain)
 
 
 def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[Finding]:
-    """Yield who reads what comes back, where that is no mailbox of the settings."""
+    """Yield a finding about bounces if the settings have no mailbox for them."""
     if settings.bounces.protocol != "none":
         return
     if has_returned:
@@ -128,9 +128,9 @@ def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[F
 def check_mailbox_login(
     resolver: DnsResolver, account: Bounces, log_in: LogIn
 ) -> Iterator[Finding]:
-    """Yield whether the mailbox takes the login; `log_in` is told what it may take, in seconds."""
+    """Yield findings about the login to the mailbox for bounces."""
     try:
-        log_in(account, seconds=_MAILBOX_SECONDS)
+        log_in(account, seconds=_MAILBOX_TIMEOUT)
     except ConfigError as error:
         yield make_finding("bounces_settings", reason=error.said)
     except TransportError as error:
@@ -142,5 +142,5 @@ def check_mailbox_login(
 
 
 def _accepts_mail(resolver: DnsResolver, domain: str) -> bool:
-    # A lone "." says that it takes none (RFC 7505).
-    return any(resolver.mail_servers(domain))
+    # A null MX ("" here) accepts no mail (RFC 7505).
+    return any(resolver.look_up_mail_servers(domain))

@@ -1,6 +1,6 @@
 """Verifying a DKIM signature of a mail as it was received (RFC 6376 §6, RFC 8301, RFC 8463).
 
-A mail is read in a process under limits, to what is then verified by a key.
+A signature is read in a process with limits, and verified with its key afterwards.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 _FIELD = re.compile(rb"[^\r\n]+(?:\r\n[ \t][^\r\n]*)*")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _BLANKS_IN_LINE = re.compile(rb"[ \t]+")
-# A name in the DNS has at most 253 octets, a signature by the longest key that is taken 2,048.
-LONGEST_NAME = 253
-_LONGEST_VALUE = 4096
-_NEEDED = ("v", "a", "b", "bh", "d", "h", "s")
-# rsa-sha1 does not count any more (RFC 8301 §3.1).
-_KINDS = {"rsa-sha256": RSAPublicKey, "ed25519-sha256": Ed25519PublicKey}
+# A DNS name has at most 253 octets, a signature with the longest accepted key 2,048.
+MAX_NAME_LENGTH = 253
+_MAX_VALUE_LENGTH = 4096
+_REQUIRED_TAGS = ("v", "a", "b", "bh", "d", "h", "s")
+# rsa-sha1 is no longer valid (RFC 8301 §3.1).
+_KEY_CLASSES = {"rsa-sha256": RSAPublicKey, "ed25519-sha256": Ed25519PublicKey}
 
 
 class Outcome(Enum):
-    """What verifying a signature came to."""
+    """The outcome of verifying a signature."""
 
     HOLDS = "holds"
     CHANGED = "changed"
-    """The body is not the one that was signed."""
+    """The body is not the signed one."""
     FAILS = "fails"
     EXPIRED = "expired"
 
@@ -55,15 +55,17 @@ class SplitMail(NamedTuple):
     fields: tuple[bytes, ...]
     body: bytes
 
-    def named(self, name: bytes) -> tuple[bytes, ...]:
-        """Return the fields of this name, given in lower case, from the top."""
-        return tuple(one for one in self.fields if _name(one) == name)
+    def find_fields(self, name: bytes) -> tuple[bytes, ...]:
+        """Return the fields with a name, from the top; `name` is in lower case."""
+        return tuple(
+            header_field for header_field in self.fields if _get_field_name(header_field) == name
+        )
 
 
 def split_mail(raw: bytes) -> SplitMail:
-    """Return the fields and the body of a mail that may have been saved with other line ends.
+    """Split a mail into header fields and body; it may have been saved with other line ends.
 
-    A byte order mark and the line "From …" of a Unix mailbox are left out.
+    A byte order mark and the line "From …" of a Unix mailbox are removed.
     """
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if raw.startswith(b"From "):
@@ -73,13 +75,13 @@ def split_mail(raw: bytes) -> SplitMail:
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Return a list of tags such as "v=DKIM1; p=…" (RFC 6376 §3.2), without any blanks."""
+    """Parse a list of tags such as "v=DKIM1; p=…" (RFC 6376 §3.2), without blanks."""
     pairs = ("".join(part.split()).partition("=") for part in text.split(";"))
     return {name.lower(): value for name, _, value in pairs if name}
 
 
 def read_public_key(record: Mapping[str, str]) -> PublicKey | None:
-    """Return the key that the tags of a DKIM record hold; None if there is none of a known kind."""
+    """Return the key in the tags of a DKIM record; None if it is invalid or of an unknown kind."""
     try:
         octets = base64.b64decode(record.get("p", ""), validate=True)
         if record.get("k", "rsa") == "ed25519":
@@ -92,12 +94,13 @@ def read_public_key(record: Mapping[str, str]) -> PublicKey | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadSignature:
-    """What a DKIM-Signature field says and covers, of bounded size; its key is not known yet.
+    """The content of a DKIM-Signature field, of bounded size; its key is not known yet.
 
-    - `is_well_formed` says whether all is there that does not depend on the key (RFC 6376 §6.1.1).
-    - `is_body_whole` says whether the body is the one that was signed.
-    - `digest` is the SHA-256 of the header fields that were signed.
-    - `until` is when it runs out, in seconds since 1970, 0 for never.
+    - `is_well_formed`: whether it is valid as far as this does not depend on the key (RFC 6376
+      §6.1.1).
+    - `is_body_whole`: whether the body is the signed one.
+    - `digest`: the SHA-256 of the signed header fields.
+    - `until`: when it expires, in seconds since 1970; 0 for never.
     """
 
     domain: str
@@ -112,24 +115,28 @@ class ReadSignature:
 
 
 def read_signature(mail: SplitMail, signature: bytes) -> ReadSignature | None:
-    """Read one DKIM-Signature field of a mail; None if it does not say where its key is."""
+    """Parse one DKIM-Signature field of a mail; None if its domain or selector is missing."""
     tags = parse_tags(signature.partition(b":")[2].decode("utf-8", "replace"))
     domain, selector = tags.get("d", "").lower(), tags.get("s", "")
-    if not domain or not selector or max(len(domain), len(selector)) > LONGEST_NAME:
+    if not domain or not selector or max(len(domain), len(selector)) > MAX_NAME_LENGTH:
         return None
     in_head, _, in_body = tags.get("c", "simple/simple").lower().partition("/")
-    signed = _signed_fields(mail, signature, tags.get("h", ""), is_relaxed=in_head == "relaxed")
-    value, digest, until, length = _decoded(tags)
-    body = _canonical_body(mail.body, is_relaxed=in_body == "relaxed")[:length]
+    signed = _iter_signed_fields(
+        mail, signature, tags.get("h", ""), is_relaxed=in_head == "relaxed"
+    )
+    value, digest, until, length = _decode_tags(tags)
+    body = _canonicalize_body(mail.body, is_relaxed=in_body == "relaxed")[:length]
     return ReadSignature(
         domain=domain,
         selector=selector,
-        algorithm=tags.get("a", "").lower()[:LONGEST_NAME],
-        user_domain=tags.get("i", domain).lower().rpartition("@")[2][: LONGEST_NAME + 1],
+        algorithm=tags.get("a", "").lower()[:MAX_NAME_LENGTH],
+        user_domain=tags.get("i", domain).lower().rpartition("@")[2][: MAX_NAME_LENGTH + 1],
         value=value,
         digest=hashlib.sha256(b"".join(signed)).digest(),
         until=until,
-        is_well_formed=bool(value and digest) and _has_all(tags) and _signs_all_senders(mail, tags),
+        is_well_formed=bool(value and digest)
+        and _has_required_tags(tags)
+        and _signs_all_senders(mail, tags),
         is_body_whole=hashlib.sha256(body).digest() == digest,
     )
 
@@ -137,12 +144,12 @@ def read_signature(mail: SplitMail, signature: bytes) -> ReadSignature | None:
 def verify_signature(
     signature: ReadSignature | None, record: Mapping[str, str], *, now: datetime
 ) -> Outcome:
-    """Return what a signature of a mail is worth by the record of its key.
+    """Verify a signature with the record of its key.
 
-    `now` is when the mail is taken to arrive, for signatures that run out (tag x).
+    - `now`: when the mail arrives, for signatures that expire (tag x).
     """
     key = read_public_key(record)
-    if signature is None or key is None or not _is_for(key, record, signature):
+    if signature is None or key is None or not _fits_key(key, record, signature):
         return Outcome.FAILS
     if signature.until and signature.until < now.timestamp():
         return Outcome.EXPIRED
@@ -151,29 +158,31 @@ def verify_signature(
     return Outcome.HOLDS if _is_signed(key, signature) else Outcome.FAILS
 
 
-def _decoded(tags: Mapping[str, str]) -> tuple[bytes, bytes, int, int | None]:
-    """Return value, digest of the body, end and length of a signature; no value if one is wrong."""
+def _decode_tags(tags: Mapping[str, str]) -> tuple[bytes, bytes, int, int | None]:
+    """Return value, body digest, expiry and body length; an empty value if one is wrong."""
     try:
-        value = base64.b64decode(tags.get("b", ""))[:_LONGEST_VALUE]
+        value = base64.b64decode(tags.get("b", ""))[:_MAX_VALUE_LENGTH]
         length = max(0, int(tags["l"])) if "l" in tags else None
         return value, base64.b64decode(tags.get("bh", "")), int(tags.get("x", 0)), length
     except (binascii.Error, ValueError):
         return b"", b"", 0, None
 
 
-def _has_all(tags: Mapping[str, str]) -> bool:
+def _has_required_tags(tags: Mapping[str, str]) -> bool:
     names = tags.get("h", "").lower().split(":")
-    return all(tags.get(name) for name in _NEEDED) and tags["v"] == "1" and "from" in names
+    return all(tags.get(name) for name in _REQUIRED_TAGS) and tags["v"] == "1" and "from" in names
 
 
 def _signs_all_senders(mail: SplitMail, tags: Mapping[str, str]) -> bool:
-    """Say whether no sender is left unsigned, whom a reader may be shown (RFC 6376 §8.15)."""
-    return len(mail.named(b"from")) <= tags["h"].lower().split(":").count("from")
+    """Return whether every From field is signed, since a reader may see any (RFC 6376 §8.15)."""
+    return len(mail.find_fields(b"from")) <= tags["h"].lower().split(":").count("from")
 
 
-def _is_for(key: PublicKey, record: Mapping[str, str], signature: ReadSignature) -> bool:
-    """Say whether a signature is well formed, and of this kind of key (RFC 6376 §6.1.1)."""
-    if not signature.is_well_formed or not isinstance(key, _KINDS.get(signature.algorithm, ())):
+def _fits_key(key: PublicKey, record: Mapping[str, str], signature: ReadSignature) -> bool:
+    """Return whether a signature is well formed and allowed by its key (RFC 6376 §6.1.1)."""
+    if not signature.is_well_formed or not isinstance(
+        key, _KEY_CLASSES.get(signature.algorithm, ())
+    ):
         return False
     if record.get("h") and "sha256" not in record["h"].split(":"):
         return False
@@ -184,25 +193,25 @@ def _is_for(key: PublicKey, record: Mapping[str, str], signature: ReadSignature)
     return user_domain == domain or is_below
 
 
-def _signed_fields(
+def _iter_signed_fields(
     mail: SplitMail, signature: bytes, names: str, *, is_relaxed: bool
 ) -> Iterator[bytes]:
-    """Yield what was hashed: fields from the bottom up (§5.4.2), and the signature without b=."""
-    left: dict[bytes, list[bytes]] = {}
-    for one in mail.fields:
-        left.setdefault(_name(one), []).append(one)
+    """Yield the hashed bytes: fields from the bottom up (§5.4.2), then the signature without b=."""
+    remaining: dict[bytes, list[bytes]] = {}
+    for header_field in mail.fields:
+        remaining.setdefault(_get_field_name(header_field), []).append(header_field)
     for name in names.lower().split(":"):
-        if found := left.get(name.encode()):
-            yield _canonical_field(found.pop(), is_relaxed=is_relaxed) + b"\r\n"
-    unsigned = b";".join(map(_without_value, signature.split(b";")))
-    yield _canonical_field(unsigned, is_relaxed=is_relaxed)
+        if fields_of_name := remaining.get(name.encode()):
+            yield _canonicalize_field(fields_of_name.pop(), is_relaxed=is_relaxed) + b"\r\n"
+    unsigned = b";".join(map(_drop_signature_value, signature.split(b";")))
+    yield _canonicalize_field(unsigned, is_relaxed=is_relaxed)
 
 
-def _without_value(part: bytes) -> bytes:
-    """Return a tag of a signature, that of the signature itself without its value."""
-    # The first tag stands behind the name of the field.
-    name, is_tag, _ = part.partition(b"=")
-    return name + is_tag if name.rpartition(b":")[2].strip() == b"b" else part
+def _drop_signature_value(tag: bytes) -> bytes:
+    """Return a tag of a signature field; the tag b without its value."""
+    # The first tag comes after the name of the field.
+    name, is_tag, _ = tag.partition(b"=")
+    return name + is_tag if name.rpartition(b":")[2].strip() == b"b" else tag
 
 
 def _is_signed(key: PublicKey, signature: ReadSignature) -> bool:
@@ -216,19 +225,22 @@ def _is_signed(key: PublicKey, signature: ReadSignature) -> bool:
     return True
 
 
-def _name(field: bytes) -> bytes:
+def _get_field_name(field: bytes) -> bytes:
     return field.partition(b":")[0].rstrip().lower()
 
 
-def _canonical_field(field: bytes, *, is_relaxed: bool) -> bytes:
+def _canonicalize_field(field: bytes, *, is_relaxed: bool) -> bytes:
     if not is_relaxed:
         return field
-    return b"%b:%b" % (_name(field), _BLANKS.sub(b" ", field.partition(b":")[2]).strip(b" "))
+    return b"%b:%b" % (
+        _get_field_name(field),
+        _BLANKS.sub(b" ", field.partition(b":")[2]).strip(b" "),
+    )
 
 
-def _canonical_body(body: bytes, *, is_relaxed: bool) -> bytes:
+def _canonicalize_body(body: bytes, *, is_relaxed: bool) -> bytes:
     if is_relaxed:
         body = _BLANKS_IN_LINE.sub(b" ", body).replace(b" \r\n", b"\r\n")
-        # A body without a line is nothing there, and one line end in the simple form (§3.4).
+        # An empty body stays empty here; in the simple form it is one line end (§3.4).
         return body.rstrip(b"\r\n") + b"\r\n" if body.strip(b"\r\n") else b""
     return body.rstrip(b"\r\n") + b"\r\n"

@@ -106,7 +106,7 @@ def remove(context: CommandContext, email: str) -> None:
         users.remove_user(
             database,
             person.id,
-            end_webhooks=endpoints.remove_all_of,
+            end_webhooks=endpoints.remove_by_creator,
             now=context.now,
             actor=context.actor,
         )

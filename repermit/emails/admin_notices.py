@@ -1,4 +1,4 @@
-"""Making the mails to the admin: a campaign has paused or closed, a day is over."""
+"""Drafts of the mails to the admin: a pause, a day's summary, a closed campaign, a witness."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from repermit import email_address
 from repermit.emails.conditional_sentences import (
-    word_closing_mail,
-    word_daily_mail,
-    word_notice,
-    word_preview,
+    make_closing_mail_texts,
+    make_daily_mail_texts,
+    make_notice_texts,
+    make_preview_text,
 )
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import ClosingSummary, DailySummary, MailingListFacts
@@ -32,20 +32,20 @@ def draft_campaign_paused(
     deadline: datetime,
     zone: ZoneInfo,
 ) -> Draft:
-    """Return the wording of a mail to the admin about a pause, in the list's language.
+    """Return the draft of a mail to the admin about a pause, in the list's language.
 
-    `topic` is what it is about: "paused_pilot", "paused_bounces" or "paused_complaint"; raises
-    KeyError for another one. `deadline` (aware UTC) is the campaign's. Raises AddressError if the
-    organisation has no address that can be used.
+    - `topic`: "paused_pilot", "paused_bounces" or "paused_complaint"; raises KeyError for another.
+    - `deadline`: the campaign's, aware UTC.
+    - Raises AddressError if the organisation's address cannot be used.
     """
     language = mailing_list.language
-    known: dict[str, Any] = {
-        **word_notice(topic, mailing_list.slug, language),
+    context: dict[str, Any] = {
+        **make_notice_texts(topic, mailing_list.slug, language),
         "deadline": format_local_datetime(deadline, language=language, zone=zone),
     }
     return _make_draft(
         "campaign_paused",
-        known,
+        context,
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
@@ -54,7 +54,7 @@ def draft_campaign_paused(
 
 
 def draft_daily_summary(
-    news: DailySummary,
+    summary: DailySummary,
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -62,17 +62,17 @@ def draft_daily_summary(
     public_url: str,
     checkpoint: Mapping[str, Any] | None,
 ) -> Draft:
-    """Return the wording of the admin's daily mail, in the list's language.
+    """Return the draft of the admin's daily mail, in the list's language; it has counts, no names.
 
-    It says how many, never who. `checkpoint` is the evidence's when the mail was owed, as JSON has
-    it; None for a mail that was owed before there was one in it. Raises AddressError if the
-    organisation has no address that can be used.
+    - `checkpoint`: the evidence's checkpoint when the mail was enqueued, as in JSON; None for a
+      mail enqueued before such mails had one.
+    - Raises AddressError if the organisation's address cannot be used.
     """
     language = mailing_list.language
-    shared: dict[str, Any] = {
-        **word_daily_mail(news, language),
-        "since": format_local_datetime(news.since, language=language, zone=zone),
-        "removed": news.removed,
+    context: dict[str, Any] = {
+        **make_daily_mail_texts(summary, language),
+        "since": format_local_datetime(summary.since, language=language, zone=zone),
+        "removed": summary.removed,
         "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
         "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
         "take_off": f"repermit export {mailing_list.slug} removed",
@@ -81,7 +81,7 @@ def draft_daily_summary(
     }
     return _make_draft(
         "daily_summary",
-        shared,
+        context,
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
@@ -89,7 +89,7 @@ def draft_daily_summary(
 
 
 def draft_campaign_closed(
-    news: ClosingSummary,
+    summary: ClosingSummary,
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -97,14 +97,16 @@ def draft_campaign_closed(
     public_url: str,
     checkpoint: Mapping[str, Any],
 ) -> Draft:
-    """Return the wording of the mail about a campaign that has closed, in the list's language.
+    """Return the draft of the mail about a closed campaign, in the list's language.
 
-    It says how many, never who. `checkpoint` is the evidence's then, as JSON has it. Raises
-    AddressError if the organisation has no address that can be used.
+    It has counts, no names.
+
+    - `checkpoint`: the evidence's checkpoint at the closing, as in JSON.
+    - Raises AddressError if the organisation's address cannot be used.
     """
     slug, language = mailing_list.slug, mailing_list.language
-    known: dict[str, Any] = {
-        **word_closing_mail(news, language),
+    context: dict[str, Any] = {
+        **make_closing_mail_texts(summary, language),
         "take_off_url": f"{public_url}/admin/lists/{slug}/handover",
         "take_off": f"repermit export {slug} removed",
         "report_url": f"{public_url}/admin/lists/{slug}/papers/report",
@@ -114,7 +116,7 @@ def draft_campaign_closed(
     }
     return _make_draft(
         "campaign_closed",
-        known,
+        context,
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
@@ -128,10 +130,12 @@ def draft_witness_checkpoint(
     zone: ZoneInfo,
     checkpoint: Mapping[str, Any] | None,
 ) -> Draft:
-    """Return the wording of a mail to a witness, in the list's language.
+    """Return the draft of a mail to a witness, in the list's language.
 
-    It names neither a list nor anybody on one. `checkpoint` is as in `draft_daily_summary`, None
-    where the chain has gaps. Raises AddressError if the organisation's address cannot be used.
+    It names neither a list nor any contact.
+
+    - `checkpoint`: as in `draft_daily_summary`; None if the chain has gaps.
+    - Raises AddressError if the organisation's address cannot be used.
     """
     return _make_draft(
         "witness_checkpoint",
@@ -143,12 +147,15 @@ def draft_witness_checkpoint(
 
 
 def make_not_the_person_topic(number: int) -> str:
-    """Return the topic of the notice that the contact of this number is not the person meant."""
+    """Return the topic of the notice that a contact is not the person meant.
+
+    - `number`: the contact's.
+    """
     return f"{_NOT_THE_PERSON}{number}"
 
 
 def read_not_the_person(topic: str) -> int | None:
-    """Return the contact's number in such a topic, None in any other."""
+    """Return the contact's number in a topic of `make_not_the_person_topic`; None for another."""
     number = topic.removeprefix(_NOT_THE_PERSON)
     return int(number) if number != topic else None
 
@@ -159,10 +166,10 @@ _NOT_THE_PERSON = "not_the_person "
 def draft_not_the_person(
     *, organisation: Organisation, mailing_list: MailingListFacts, zone: ZoneInfo, contact_url: str
 ) -> Draft:
-    """Return the wording of a mail to the admin: somebody says they are not the person meant.
+    """Return the draft of the notice that somebody says they are not the person meant.
 
-    It names nobody and links to the contact's page, since mailboxes are hard to erase from. Raises
-    AddressError if the organisation has no address that can be used.
+    It links to the contact's page instead of naming the contact, since a mailbox is hard to erase
+    from. Raises AddressError if the organisation's address cannot be used.
     """
     return _make_draft(
         "not_the_person",
@@ -175,7 +182,7 @@ def draft_not_the_person(
 
 def _make_draft(
     folder: str,
-    known: dict[str, Any],
+    context: dict[str, Any],
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -185,11 +192,11 @@ def _make_draft(
     language = mailing_list.language
     organisation, mailing_list = make_printable(organisation), make_printable(mailing_list)
     email_address.parse(organisation.email)
-    known = make_common_fields(organisation, mailing_list, language) | known
-    known["preview"] = word_preview(folder, known, language)
+    context = make_common_fields(organisation, mailing_list, language) | context
+    context["preview"] = make_preview_text(folder, context, language)
     return draft_from_templates(
         folder,
-        known,
+        context,
         kind="notice",
         organisation=organisation,
         mailing_list=mailing_list,

@@ -1,7 +1,7 @@
-"""Words that make an asking an advertisement.
+"""The words that make an ask an advertisement.
 
-An asking that advertises is itself mail that nobody agreed to (ICO on Honda, 2017), and whoever
-lures must show that the Yes was free all the same (EDPB 05/2020 §48).
+An ask that advertises is itself unsolicited mail (ICO on Honda, 2017). An organisation that offers
+an incentive must still show that the Yes was free (EDPB 05/2020 §48).
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# All languages are looked for in every wording: it goes to readers of each of them.
+# Every wording is searched for the words of all languages.
 #
-# A word stands here if it lures. Words that a practice or charity also needs stand here only
-# beside what makes them lure: "gift" is a donation in Dutch, "Gift Aid" a tax relief, "Angebot",
-# "aanbod" and "offre" are what one does for people, "actie" and "Aktion" campaigns.
-# "Gratis" and its like are refused also before "nieuwsbrief": that it costs nothing is a reason to
-# say Yes, and the question is whole without it. "Kosteloos" is not: the law's word for the way out
-# (Telecommunicatiewet art. 11.7), as "kostenlos abmelden" is.
-# The beginning and end of a pattern are those of a word; \w* lets it be part of a longer one.
+# A word is listed if it is an incentive. Words that a practice or charity also needs are listed
+# only with what makes them one: "gift" is a donation in Dutch, "Gift Aid" a tax relief, "Angebot",
+# "aanbod" and "offre" are services, "actie" and "Aktion" campaigns.
+# "Gratis" and its like are refused also before "nieuwsbrief": a price of nothing is a reason to
+# say Yes, and the question is complete without it. "Kosteloos" is allowed: it is the law's word for
+# unsubscribing (Telecommunicatiewet art. 11.7), as "kostenlos abmelden" is.
+# A pattern matches whole words; \w* lets it match a part of a longer word.
 _OFFERS = {
     "nl": (
         r"\w*(?<!\baf)(?<!\bver)(?<!\bbe)(?<!\bin)(?<!heffings)(?<!arbeids)korting\w*",
@@ -71,10 +71,9 @@ _NUMBERS = (
     "|fünf|zehn|fünfzehn|zwanzig|dreißig|vierzig|fünfzig|cinq|dix|quinze|vingt|trente|quarante"
     "|cinquante"
 )
-# Figures without end are looked at in pieces: from each of them on, they would take their number
-# squared.
+# Where a match may begin at any digit, the digits are bounded: otherwise the time is quadratic.
 _FIGURES = (
-    # "100 %" is said of what is voluntary or confidential; an offer of it has other words too.
+    # "100 %" is also said of voluntary or confidential things; an offer of it has other words too.
     r"(?<![\d.,])(?!100 ?\D)\d+(?:[.,]\d+)? ?(?:%|procent|percent|per cent|prozent|pour ?cent)",
     rf"\b(?:{_NUMBERS}) (?:procent|percent|per cent|prozent|pour ?cent)",
     r"[€$£] ?\d[\d.,]*|\b(?:eur|chf|usd|gbp) ?\d[\d.,]*|\d[\d.,]{0,30} ?(?:€|(?:euros?|eur|chf)\b)",
@@ -87,26 +86,29 @@ _OFFER = re.compile(
     r"\b(?:"
     + "|".join(pattern for patterns in _OFFERS.values() for pattern in patterns)
     + r")(?!\w)|"
-    # A sign such as € or % has no word's edge beside it.
+    # There is no word boundary beside a character such as € or %.
     + "|".join(_FIGURES),
     re.IGNORECASE,
 )
 
 
-# A search keeps all other threads waiting, and one through 100 kB takes a second.
+# A search blocks all other threads, and a search through 100 kB takes a second.
 _STEP = 1_000
 
 
 def find_offers(text: str) -> tuple[str, ...]:
-    """Return the words of a text, as `normalize_text` gives it, that make an offer; each once."""
+    """Return the words of a text that make an offer, each once.
+
+    - `text`: as `normalize_text` returns it.
+    """
     return tuple(dict.fromkeys(_iter_offers(" ".join(text.split()))))
 
 
 def _iter_offers(text: str) -> Iterator[str]:
-    done = 0
+    searched_until = 0
     for start in range(0, len(text), _STEP):
-        # What begins in one step may end in the next one.
-        for match in _OFFER.finditer(text, max(start, done), start + 2 * _STEP):
+        # A match may begin in one step and end in the next.
+        for match in _OFFER.finditer(text, max(start, searched_until), start + 2 * _STEP):
             if match.start() < start + _STEP:
-                done = match.end()
+                searched_until = match.end()
                 yield match[0]

@@ -1,6 +1,6 @@
-"""Reading the HTML of an own wording: what is seen, where it leads, what is not allowed.
+"""Reading an admin's HTML template: its visible text, its link targets, and what is not allowed.
 
-A list of what is allowed, as lists of what is not have holes.
+Elements are checked against a list of allowed ones, since a list of forbidden ones has holes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ELEMENTS = frozenset("a b blockquote br div em h1 h2 h3 hr i li ol p span stron
 _INLINE = frozenset("a b em i span strong u".split())
 _LINK_FIELDS = ("yes_url", "no_url", "me_url", "privacy_url")
 
-# Tags that every parser reads alike: each value in quotes or one plain word. Of anything else
-# (half-closed comments, values without quotes) mail programs make more than this parser would.
+# Tags that every parser reads in the same way: each value is in quotes or one plain word. Mail
+# programs may find more in anything else, such as half-closed comments or values without quotes.
 _TAG = re.compile(
     r"</?[a-z][a-z0-9]*(?:[ \t\r\n]+[a-z][a-z0-9:_-]*(?:=(?:\"[^\"<>]*\"|'[^'<>]*'|[a-z0-9_-]+))?)*"
     r"[ \t\r\n]*/?>",
@@ -28,16 +28,16 @@ _TAG = re.compile(
 )
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
-_QUOTED = 40
-# No mail needs as many, and each end of an element is looked for among all that are open.
-_DEEPEST = 100
+_MAX_QUOTE_LENGTH = 40
+# No mail needs more. Each end tag is searched among all open elements.
+_MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkupContent:
     """The visible text, the targets of visible links, and the reasons against the markup.
 
-    Text and targets have fields as marks.
+    Fields in the text and the targets are marks (⟦yes_url⟧).
     """
 
     text: str
@@ -47,22 +47,23 @@ class MarkupContent:
 
 def read_markup(markup: str, *, reply_to: str) -> MarkupContent:
     """Read an HTML template; a link may lead to a field or write to `reply_to`."""
-    reader = _Reader(reply_to)
-    reader.feed(_strip_markup(mark_fields(markup), reader.reasons))
-    reader.close()
-    styles = {field: reader.styles.get(f"⟦{field}⟧") for field in ("yes_url", "no_url")}
+    parser = _MarkupParser(reply_to)
+    parser.feed(_strip_markup(mark_fields(markup), parser.reasons))
+    parser.close()
+    styles = {field: parser.styles.get(f"⟦{field}⟧") for field in ("yes_url", "no_url")}
     if None not in styles.values() and styles["yes_url"] != styles["no_url"]:
-        reader.reasons.append(_UNEQUAL_BUTTONS)
+        parser.reasons.append(_UNEQUAL_BUTTONS)
     return MarkupContent(
-        # One line end where blocks meet, which begin and end a line both.
-        text=re.sub(r"\n+", "\n", "".join(reader.text)),
-        targets=tuple(reader.targets),
-        reasons=tuple(dict.fromkeys(reader.reasons)),
+        # One line end between two blocks: the end of the first and the start of the second have
+        # added one each.
+        text=re.sub(r"\n+", "\n", "".join(parser.text)),
+        targets=tuple(parser.targets),
+        reasons=tuple(dict.fromkeys(parser.reasons)),
     )
 
 
 def _strip_markup(markup: str, reasons: list[LazyText]) -> str:
-    """Return markup without comments, each other `<` that opens no plain tag made a letter."""
+    """Remove comments, and escape each `<` that opens no plain tag; add a reason for each."""
     reasons += (
         LazyText(
             "a comment, which mail programs may read as markup: %(quoted)s",
@@ -88,16 +89,16 @@ def _strip_markup(markup: str, reasons: list[LazyText]) -> str:
 
 def _quote(markup: str) -> str:
     line = " ".join(unmark_fields(markup).split())
-    return line if len(line) <= _QUOTED else f"{line[:_QUOTED]}…"
+    return line if len(line) <= _MAX_QUOTE_LENGTH else f"{line[:_MAX_QUOTE_LENGTH]}…"
 
 
-class _Reader(HTMLParser):
+class _MarkupParser(HTMLParser):
     def __init__(self, reply_to: str) -> None:
         super().__init__(convert_charrefs=True)
         self.text: list[str] = []
         self.targets: list[str] = []
         self.styles: dict[str, tuple[str, ...]] = {}
-        self._around: list[str] = []
+        self._open_elements: list[str] = []
         self.reasons: list[LazyText] = []
         self._open_link = ""
         self._link_text = ""
@@ -109,7 +110,7 @@ class _Reader(HTMLParser):
         self._break_line(tag)
         attributes: dict[str, str] = {}
         for name, value in attrs:
-            # Parsers differ in which of two they take.
+            # Parsers differ in which of two equal attributes they use.
             if name in attributes:
                 self._refuse(
                     LazyText(
@@ -121,10 +122,12 @@ class _Reader(HTMLParser):
             attributes[name] = value or ""
         if tag == "a":
             self._start_link(attributes.pop("href", ""), attributes.pop("class", ""))
-        elif tag not in _VOID_ELEMENTS and len(self._around) == _DEEPEST:
-            self._refuse(LazyText("more than %(most)s elements within one another", most=_DEEPEST))
+        elif tag not in _VOID_ELEMENTS and len(self._open_elements) == _MAX_DEPTH:
+            self._refuse(
+                LazyText("more than %(most)s elements within one another", most=_MAX_DEPTH)
+            )
         elif tag not in _VOID_ELEMENTS:
-            self._around.append(tag)
+            self._open_elements.append(tag)
         language = attributes.pop("lang", "nl")
         if not _LANGUAGE.fullmatch(language):
             self._refuse(
@@ -142,7 +145,7 @@ class _Reader(HTMLParser):
                 )
             )
 
-    # HTML does not close <b/> there (HTML Living Standard §13.2.5.40), which XML would.
+    # HTML does not close <b/>, unlike XML (HTML Living Standard §13.2.5.40).
     handle_startendtag = handle_starttag
 
     def _start_link(self, target: str, style: str) -> None:
@@ -155,15 +158,15 @@ class _Reader(HTMLParser):
         if style not in {"", "button"}:
             self._refuse(LazyText("a link's class may be button, not %(quoted)s", quoted=style))
         self._open_link, self._link_text = bare, ""
-        self.styles[bare] = (style, *self._around)
+        self.styles[bare] = (style, *self._open_elements)
 
     def handle_endtag(self, tag: str) -> None:
         self._refuse_unlisted(tag)
         self._break_line(tag)
-        if tag in self._around:
-            place = self._around.index(tag)
-            self._leave(self._around[place + 1 :])
-            del self._around[place:]
+        if tag in self._open_elements:
+            index = self._open_elements.index(tag)
+            self._leave(self._open_elements[index + 1 :])
+            del self._open_elements[index:]
         if tag != "a":
             return
         if _OTHER_LABEL.get(self._open_link, "-") in self._link_text:
@@ -175,10 +178,10 @@ class _Reader(HTMLParser):
 
     def close(self) -> None:
         super().close()
-        self._leave(self._around)
+        self._leave(self._open_elements)
 
     def _leave(self, elements: list[str]) -> None:
-        # Browsers open it anew in what follows (HTML Living Standard §13.2.4.3).
+        # Browsers reopen such an element in what follows (HTML Living Standard §13.2.4.3).
         for tag in elements:
             if tag in _INLINE:
                 self._refuse(
@@ -195,8 +198,8 @@ class _Reader(HTMLParser):
 
     def _refuse_unlisted(self, tag: str) -> None:
         if tag not in _ELEMENTS:
-            what = _ATTRIBUTE_NAMES.get(tag, _UNLISTED)
-            self._refuse(LazyText("%(what)s: %(quoted)s", what=what, quoted=_quote(f"<{tag}>")))
+            kind = _ATTRIBUTE_NAMES.get(tag, _UNLISTED)
+            self._refuse(LazyText("%(what)s: %(quoted)s", what=kind, quoted=_quote(f"<{tag}>")))
 
     def _refuse(self, reason: LazyText) -> None:
         self.reasons.append(reason)
@@ -217,52 +220,53 @@ _ATTRIBUTE_NAMES = {
 }
 
 
-# --- Reading a template of the admin's as its reader will see it. ---------------------------------
+# --- Reading an admin's template as its reader will see it. ---------------------------------------
 
 
-# A field, with the blanks that the engine takes away where a hyphen stands inside the braces.
-# Blanks are looked at from the first of them on only: from each, they would take their number
-# squared.
+# A field, with the blanks that the template engine removes for a hyphen inside the braces. Blanks
+# match from the first one only, since the search would take quadratic time otherwise.
 FIELD = re.compile(r"(?:(?<!\s)\s+\{\{-|\{\{[-+]?)\s*(\w+)\s*(?:-\}\}\s*|\}\})")
 _MARK = re.compile(r"⟦(\w+)⟧")
 
-# What has no shape of its own: controls, soft hyphens, zero-width letters and turns of direction;
-# and accents that stand alone once all others are joined to their letter.
-_UNSEEN = frozenset(("Cc", "Cf", "Mn", "Mc", "Me"))
-# Hangul fillers are letters by their category, but are not drawn.
+# Characters without a shape: controls, soft hyphens, zero-width characters, direction marks, and
+# accents that cannot be combined with a letter.
+_INVISIBLE_CATEGORIES = frozenset(("Cc", "Cf", "Mn", "Mc", "Me"))
+# Hangul fillers are letters by their category, but are invisible.
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 # IDNA takes the ideographic full stop for the dot of a domain (UTS 46).
 _DOTS = {ord("。"): ".", **dict.fromkeys(map(ord, _FILLERS))}
 
 
 def mark_fields(template: str) -> str:
-    """Return a template with every field as its mark, ⟦stop⟧, where the engine will put it."""
+    """Return a template with every field replaced by its mark, such as ⟦stop⟧."""
     return FIELD.sub(lambda match: mark_field(match[1]), template)
 
 
 def unmark_fields(text: str) -> str:
-    """Return marked text with its fields as the admin wrote them, {{ stop }}."""
+    """Return a text with every mark replaced by its field, such as {{ stop }}."""
     return _MARK.sub(r"{{ \1 }}", text)
 
 
 def find_fields(text: str) -> set[str]:
-    """Return the names of the fields in marked text."""
+    """Return the names of the fields that have a mark in a text."""
     return set(_MARK.findall(text))
 
 
 def decode_references(text: str) -> str:
-    """Return text with its character references (&amp;) as characters."""
+    """Replace character references (&amp;) by their characters."""
     return html.unescape(text)
 
 
 def normalize_text(text: str) -> str:
-    """Return text in plain shapes (NFKC), without what cannot be seen; blanks stay."""
-    # Twice: what is composed only once the unseen is away.
+    """Return a text in NFKC, without invisible characters; blanks stay."""
+    # Twice: some characters combine only after the invisible ones between them are removed.
     for _ in range(2):
         text = normalize("NFKC", decode_references(text)).translate(_DOTS)
-        text = "".join(letter for letter in text if letter.isspace() or _is_visible(letter))
+        text = "".join(
+            character for character in text if character.isspace() or _is_visible(character)
+        )
     return text
 
 
-def _is_visible(letter: str) -> bool:
-    return unicodedata.category(letter) not in _UNSEEN
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE_CATEGORIES

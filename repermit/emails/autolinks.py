@@ -1,6 +1,6 @@
-"""What mail programs make a link of by themselves, and what is glued to the links of fields.
+"""Finding text that mail programs turn into a link, and text that touches the link of a field.
 
-Texts come as `normalize_text` gives them, with fields as marks.
+All texts are as `normalize_text` returns them, with marks for fields.
 """
 
 from __future__ import annotations
@@ -16,66 +16,66 @@ _ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LINK = re.compile(
-    # With a scheme, and the schemes that do without slashes. "data: name and address" is prose.
+    # Any scheme with slashes, and those without. "data: name and address" is prose.
     r"\b[a-z][a-z0-9+.-]*://\S+"
     r"|\b(?:javascript|vbscript|mailto|tel|sms|callto|skype|whatsapp|cid|file):(?!⟦reply_to⟧)\S+"
     r"|\bdata:\S*[/,;]\S*"
     r"|\bwww\.\S+"
-    # A share in a Windows network, which Outlook links.
+    # A Windows network share, which Outlook turns into a link.
     r"|\\\\[\w.$-]+\\\S+"
-    # What a style sheet loads.
+    # URLs that a style sheet loads.
     r"|\burl\s*\([^)]*\)?|@import\b\s*\S*",
     re.IGNORECASE,
 )
-# Whether it is one, is asked of the library. Times of day have colons too.
+# Candidates, which `ipaddress` checks: times of day have colons too.
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]*:[0-9a-f:.]*[0-9a-f](?![\w:])", re.IGNORECASE)
-# A telephone number of this shape begins with 0.
+# A telephone number of this form begins with 0, which `_BYTE` does not match.
 _IPV4 = re.compile(rf"(?<![\w.]){_BYTE}(?:\.{_BYTE}){{3}}(?!\.?\w)(?:[:/]\S+)?")
 
-# Any word before a dot and any letters behind it. A field may be such a word.
+# Any word before a dot, and any letters after it. A mark counts as a word.
 _DOMAIN = re.compile(
     r"(?<![\w⟧])(?P<name>[\w⟦⟧-]+(?:\.[\w⟦⟧-]+)*)\.(?P<ending>xn--[\w-]+|[^\W\d_]{2,})(?!\w)"
     r"(?P<path>[:/?#]\S+)?",
     re.IGNORECASE,
 )
-# Endings that everybody knows as those of a website: here a missing blank is unlikely.
+# Well-known top-level domains: with these, a missing blank after a full stop is unlikely.
 _KNOWN_ENDINGS = frozenset(
     "app at be biz blog blue ch click cloud club co com de dev eu fr fun info io it link live lu "
     "me media mobi net news nl online org page pro shop site space store tech top uk us web "
     "website work world xyz zone".split()
 )
-# Abbreviations that are written without a blank; none of them is a website that people know.
+# Abbreviations that are written without a blank, and are no well-known website.
 _ABBREVIATIONS = frozenset("b.sc dr.ir dr.med i.tr m.sc mr.dr p.ex prof.dr tel.nr z.hd".split())
 
-_LONGEST_WORD = 200
+_MAX_WORD_LENGTH = 200
 
 _OPENING, _CLOSING = "(\\[<\"'“”„‘’«‹", ")\\]>\"'“”‘’»›"  # noqa: RUF001 -- quotes in four languages
-_SEPARATORS = {
-    # A link's token is part of it, so all that may touch it are quotes and brackets.
+_STANDALONE_PATTERNS = {
+    # A URL ends in its token, so only quotes and brackets may touch it.
     **dict.fromkeys(
         ("yes_url", "no_url", "me_url", "privacy_url"),
         rf"[{_OPENING}]*⟦\w+⟧(?:[{_CLOSING}]+[.,;:!?]*)?",
     ),
     # A mail address in a sentence may be followed by its full stop.
     "reply_to": rf"(?:[^\s⟦⟧]*:)?[{_OPENING}–—]*(?:mailto:)?⟦\w+⟧[{_CLOSING}–—.,;:!?…]*",
-    # It ends with the mail address.
+    # Its last line ends with the mail address.
     "organisation": rf"[^⟦⟧]*⟦\w+⟧[{_CLOSING}–—.,;:!?…]*",
 }
 
 
 def check_word_length(text: str) -> LazyText:
-    """Return the reason against a word longer than any that is read, or "".
+    """Return the reason against a text with a word that is too long; "" if there is none.
 
-    Only a text without one may be searched for links and offers: that takes the square of the
-    length of its words.
+    Only a text without such a word may be searched for links and offers, since the search takes
+    time quadratic in the length of a word.
     """
-    longest = max(text.split(), key=len, default="")
-    if len(longest) <= _LONGEST_WORD:
+    longest_word = max(text.split(), key=len, default="")
+    if len(longest_word) <= _MAX_WORD_LENGTH:
         return LazyText()
     return LazyText(
         "a word of %(length)s characters: %(quoted)s…",
-        length=len(longest),
-        quoted=unmark_fields(longest[:40]),
+        length=len(longest_word),
+        quoted=unmark_fields(longest_word[:40]),
     )
 
 
@@ -109,12 +109,13 @@ def _is_ipv6(candidate: str) -> bool:
 
 def _check_domain(match: re.Match[str]) -> Iterator[LazyText]:
     name, ending = match["name"], match["ending"]
-    known = ending.lower() in _KNOWN_ENDINGS
+    is_known_ending = ending.lower() in _KNOWN_ENDINGS
     if not match["path"] and (
-        f"{name}.{ending}".lower() in _ABBREVIATIONS or (not known and _looks_like_sentence(ending))
+        f"{name}.{ending}".lower() in _ABBREVIATIONS
+        or (not is_known_ending and _looks_like_sentence(ending))
     ):
         return
-    if (known and len(name) > 1) or match["path"] or "⟦" in name:
+    if (is_known_ending and len(name) > 1) or match["path"] or "⟦" in name:
         yield _describe_link(match[0])
     else:
         yield LazyText(
@@ -131,18 +132,18 @@ def _describe_link(written: str) -> LazyText:
 
 
 def _looks_like_sentence(ending: str) -> bool:
-    """Return whether it is a word with a capital, "ons.Wij", "J.Jansen"; countries have two."""
-    return len(ending) > _LETTERS_OF_A_COUNTRY and ending.istitle()
+    """Return whether an ending is a capitalised word ("ons.Wij") and no country code."""
+    return len(ending) > _COUNTRY_CODE_LENGTH and ending.istitle()
 
 
-_LETTERS_OF_A_COUNTRY = 2
+_COUNTRY_CODE_LENGTH = 2
 
 
 def find_glued_fields(text: str) -> Iterator[LazyText]:
-    """Yield a reason for each link or mail address of a field that something is glued to."""
+    """Yield a reason for each field with a link or mail address that touches other text."""
     for token in text.split():
-        for field, apart in _SEPARATORS.items():
-            if f"⟦{field}⟧" in token and not re.fullmatch(apart, token):
+        for field, pattern in _STANDALONE_PATTERNS.items():
+            if f"⟦{field}⟧" in token and not re.fullmatch(pattern, token):
                 yield LazyText(
                     "%(field)s must stand apart, a blank on both sides: %(quoted)s",
                     field=f"{{{{ {field} }}}}",

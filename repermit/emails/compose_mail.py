@@ -1,6 +1,6 @@
-"""Making one contact's mail from a draft, down to its bytes.
+"""Composing one contact's mail from a draft, down to its bytes.
 
-The same draft and values give the same bytes: every attempt at a mail is the same mail.
+The same draft and values give the same bytes, so that every attempt at a mail is the same mail.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ from repermit.i18n.dates import format_local_date
 
 
 def compose_mail(draft: Draft, values: Values) -> Mail:
-    """Return the mail of one contact; with the values that its kind takes.
+    """Return the mail of one contact.
 
-    Raises ValueError if a link or a Message-ID holds what may not stand in a header line.
+    - `values`: of the class that belongs to the draft's kind.
+    - Raises ValueError if a link or a Message-ID contains a character that a header cannot have.
     """
     fields = _make_fields(draft, values)
     text = fill_fields(draft.text, fields)
     html = fill_fields(draft.html, escape_fields(fields))
-    involved = (values.address, values.return_path, *find_sender_addresses(draft))
+    addresses = (values.address, values.return_path, *find_sender_addresses(draft))
     opening, between, closing = (part.encode() for part in make_body_frame(draft))
     if isinstance(values, ReceiptValues) and values.checkpoint:
         opening, closing = _attach(values.checkpoint, draft, opening, closing)
@@ -72,7 +73,7 @@ def compose_mail(draft: Draft, values: Values) -> Mail:
         subject=draft.subject,
         text=text,
         html=html,
-        needs_smtputf8=not "".join(involved).isascii(),
+        needs_smtputf8=not "".join(addresses).isascii(),
     )
 
 
@@ -83,8 +84,8 @@ def _make_fields(draft: Draft, values: Values) -> dict[str, str]:
     if isinstance(values, ConfirmValues):
         return shared | {"confirm_url": values.confirm_url}
     if isinstance(values, ReceiptValues):
-        own = {"yes_url": values.yes_url, "no_url": values.no_url, "me_url": values.me_url}
-        return shared | own | {"receipt_url": values.receipt_url}
+        link_fields = {"yes_url": values.yes_url, "no_url": values.no_url, "me_url": values.me_url}
+        return shared | link_fields | {"receipt_url": values.receipt_url}
     return shared | {
         "greeting": make_greeting(draft, values.name),
         "reason": make_reason(draft, source=values.source, since=values.since),
@@ -95,24 +96,24 @@ def _make_fields(draft: Draft, values: Values) -> dict[str, str]:
 
 
 def escape_fields(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return fields as they stand in HTML."""
+    """Return the values of fields, escaped for HTML."""
     return {name: str(escape(value)) for name, value in fields.items()}
 
 
 def mask_address(address: str) -> str:
-    """Return an address as its own mail shows it."""
+    """Return a contact's masked address, as its own mail shows it, on one line."""
     return to_one_line(email_address.mask_address(address))
 
 
 def make_greeting(draft: Draft, name: str) -> str:
-    """Return how an ask greets a contact of this name."""
+    """Return the greeting line of an ask for a contact's name."""
     return format_greeting(draft, clean_greeted_name(name))
 
 
 def format_greeting(draft: Draft, name: str) -> str:
-    """Return how an ask greets by a name that `clean_greeted_name` has made, "" for namelessly.
+    """Return the greeting line of an ask.
 
-    A long name is left out.
+    - `name`: from `clean_greeted_name`. "", or a name that is too long, gives a nameless greeting.
     """
     is_named = name and fits_greeting(name)
     phrase = draft.phrases["greeting_named" if is_named else "greeting_nameless"]
@@ -120,16 +121,19 @@ def format_greeting(draft: Draft, name: str) -> str:
 
 
 def make_reason(draft: Draft, *, source: str, since: datetime | None) -> str:
-    """Return why a contact is on the list and since when (GDPR art. 14(2)(f)), in a sentence."""
+    """Return the sentence that says where the address comes from, and since when it is listed.
+
+    GDPR art. 14(2)(f) requires the source.
+    """
     source = to_one_line(source).rstrip(".")
-    known = [name for name, value in (("source", source), ("since", since)) if value]
+    known_names = [name for name, value in (("source", source), ("since", since)) if value]
     day = format_local_date(since, language=draft.language, zone=draft.zone_info) if since else ""
-    phrase = draft.phrases["_".join(["reason", *known]) if known else "reason_unknown"]
+    phrase = draft.phrases["_".join(["reason", *known_names]) if known_names else "reason_unknown"]
     return fill_fields(phrase, {"source": source, "since": day})
 
 
 def find_sender_addresses(draft: Draft) -> tuple[str, str]:
-    """Return the addresses of the sender and for replies; raises AddressError."""
+    """Return the sender's address and the address for replies; raises AddressError."""
     return (
         read_sender_address(draft.mailing_list),
         choose_reply_address(draft.mailing_list, draft.organisation),
@@ -151,11 +155,11 @@ def make_headers(draft: Draft, values: Values) -> list[str]:
         fold_header("Subject", *split_text(draft.subject)),
         fold_header("Message-ID", values.message_id),
         *(_make_list_headers(draft, values, sender) if isinstance(values, _LISTED_KINDS) else ()),
-        # RFC 3834 §5, and what Exchange heeds instead of it ([MS-OXCMAIL] 2.2.3.2.14).
+        # RFC 3834 §5, and the header that Exchange reads instead ([MS-OXCMAIL] 2.2.3.2.14).
         fold_header("Auto-Submitted", "auto-generated"),
         fold_header("X-Auto-Response-Suppress", "OOF,", "AutoReply"),
         fold_header("Feedback-ID", _make_feedback_id(draft, values.list_label, sender)),
-        # RFC 3282, for whoever has mail read aloud or translated.
+        # RFC 3282, for programs that read mail aloud or translate it.
         fold_header("Content-Language", draft.language),
         fold_header("MIME-Version", "1.0"),
     ]
@@ -179,9 +183,9 @@ def _make_list_headers(
 
 
 def _make_feedback_id(draft: Draft, label: str, sender: str) -> str:
-    """Return campaign, list, kind and sender, for Gmail's and Yahoo's complaint figures.
+    """Return campaign, list, kind and sender, for Gmail's and Yahoo's complaint statistics.
 
-    Nothing of the contact; the sender comes last and stays the same over all campaigns.
+    It has nothing of the contact. The sender comes last and is the same in all campaigns.
     """
     domain = sender.rpartition("@")[2]
     sender_id = hashlib.sha256(f"sender\0{domain}".encode()).hexdigest()[:12]
@@ -189,26 +193,26 @@ def _make_feedback_id(draft: Draft, label: str, sender: str) -> str:
 
 
 def make_body_frame(draft: Draft) -> tuple[str, str, str]:
-    """Return the MIME parts before the text, between text and HTML, and behind the HTML.
+    """Return the MIME lines before the text, between text and HTML, and after the HTML.
 
     The best alternative comes last (RFC 2046 §5.1.4).
     """
     # "=_" occurs in neither encoding, so the boundary is in no body (RFC 2045 §6.7).
     boundary = f"=_{draft.digest[:32]}"
     content_type = fold_header("Content-Type", "multipart/alternative;", f'boundary="{boundary}"')
-    of_text = _make_part_headers("plain", choose_encoding(draft.text))
+    text_headers = _make_part_headers("plain", choose_encoding(draft.text))
     return (
-        f"{content_type}\r\n--{boundary}\r\n{of_text}",
+        f"{content_type}\r\n--{boundary}\r\n{text_headers}",
         f"\r\n--{boundary}\r\n{_make_part_headers('html')}",
         f"\r\n--{boundary}--\r\n",
     )
 
 
 def _attach(checkpoint: str, draft: Draft, opening: bytes, closing: bytes) -> tuple[bytes, bytes]:
-    """Return what stands before and behind a body so that a checkpoint is attached to it.
+    """Return the bytes before and after a body, with a checkpoint as an attachment.
 
-    It is of no type text/*, since SpamAssassin reads all of these as the body, in which Latin
-    letters among Cyrillic ones look like a disguise (MIXED_ES); nor is it .txt (OBFU_TEXT_ATTACH).
+    The attachment has no text/* type: SpamAssassin reads those as the body, where Latin letters
+    among Cyrillic ones look like a disguise (MIXED_ES). It is no .txt either (OBFU_TEXT_ATTACH).
     """
     boundary = f"=_{draft.digest[32:]}"
     content_type = fold_header("Content-Type", "multipart/mixed;", f'boundary="{boundary}"')
@@ -217,10 +221,10 @@ def _attach(checkpoint: str, draft: Draft, opening: bytes, closing: bytes) -> tu
         'Content-Disposition: attachment; filename="checkpoint.json"\r\n'
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )
-    before = f"{content_type}\r\n--{boundary}\r\n".encode()
-    behind = f"--{boundary}\r\n{headers}".encode() + quote_printable(checkpoint)
+    start = f"{content_type}\r\n--{boundary}\r\n".encode()
+    middle = f"--{boundary}\r\n{headers}".encode() + quote_printable(checkpoint)
     end = f"\r\n--{boundary}--\r\n".encode()
-    return before + opening, closing + behind + end
+    return start + opening, closing + middle + end
 
 
 def _make_part_headers(subtype: str, encoding: Encoding = "quoted-printable") -> str:

@@ -1,6 +1,6 @@
-"""Sentences of the mails that depend on what is known of list, organisation or contact.
+"""The sentences of mails that depend on the list, the organisation or the contact.
 
-The rest of what a mail says stands in its templates.
+All other text of a mail is in its templates.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from repermit.i18n.catalogues import load_translations
 from repermit.settings.definitions import Organisation
 
 
-def word_explicit_consent(
+def make_explicit_consent_text(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> str:
-    """Return what a Yes means on a sensitive list (GDPR art. 9(2)(a)); "" on another."""
+    """Return the sentence that explains a Yes on a sensitive list; "" for any other list.
+
+    GDPR art. 9(2)(a) requires explicit consent.
+    """
     if not mailing_list.sensitive:
         return ""
     return load_translations(language).gettext(
@@ -27,8 +30,8 @@ def word_explicit_consent(
     ) % {"organisation": organisation.name}
 
 
-def word_ask(mailing_list: MailingListFacts, language: str, deadline: str) -> dict[str, str]:
-    """Return the labels of an ask's links, and what an own wording must say as it does."""
+def make_ask_texts(mailing_list: MailingListFacts, language: str, deadline: str) -> dict[str, str]:
+    """Return the labels of an ask's links, and the sentences that an own wording must contain."""
     gettext = load_translations(language).gettext
     return {
         "yes_label": gettext("Yes, I explicitly consent to these mails")
@@ -56,7 +59,7 @@ def word_ask(mailing_list: MailingListFacts, language: str, deadline: str) -> di
     }
 
 
-def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
+def make_confirmation_texts(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
     """Return the sentences of a sign-up's confirmation mail."""
     gettext = load_translations(language).gettext
     return {
@@ -67,8 +70,8 @@ def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str
     }
 
 
-def word_receipt(language: str) -> dict[str, str]:
-    """Return the sentences of a Yes's receipt; nobody is named in it."""
+def make_receipt_texts(language: str) -> dict[str, str]:
+    """Return the sentences of the receipt of a Yes, which has no name."""
     gettext = load_translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
@@ -80,19 +83,22 @@ def word_receipt(language: str) -> dict[str, str]:
     }
 
 
-def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    """Return the sentences of a No's receipt; nobody is named in it."""
+def make_no_receipt_texts(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
+    """Return the sentences of the receipt of a No, which has no name."""
     gettext = load_translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
-        "yes_label": word_confirmation(mailing_list, language)["yes_label"],
+        "yes_label": make_confirmation_texts(mailing_list, language)["yes_label"],
     }
 
 
-def word_preview(folder: str, known: Mapping[str, str], language: str) -> str:
-    """Return the line that mail programs show beside the subject; says nothing of the list.
+def make_preview_text(folder: str, context: Mapping[str, str], language: str) -> str:
+    """Return the preview line that mail programs show beside the subject.
 
-    - `folder`: of the mail's templates, below `templates/mail/`.
+    It says nothing about the list.
+
+    - `folder`: the mail's folder in `templates/mail/`.
+    - `context`: must have the ask's `deadline`.
     """
     gettext = load_translations(language).gettext
     if folder == "join_confirmation":
@@ -107,11 +113,11 @@ def word_preview(folder: str, known: Mapping[str, str], language: str) -> str:
         return gettext("An address was taken off; please look at where it came from.")
     if folder == "campaign_paused":
         return gettext("It waits for you.")
-    return gettext("Please answer Yes or No by %(deadline)s.") % known
+    return gettext("Please answer Yes or No by %(deadline)s.") % context
 
 
-def word_phrases(language: str) -> dict[str, str]:
-    """Return the sentences that depend on what is known of a contact, with marks."""
+def make_contact_phrases(language: str) -> dict[str, str]:
+    """Return the sentences that depend on the contact, with marks for its values, by name."""
     gettext = load_translations(language).gettext
     marks = {field: mark_field(field) for field in ("name", "source", "since")}
     why = gettext("That is why we ask you.")
@@ -137,8 +143,8 @@ def word_phrases(language: str) -> dict[str, str]:
     return {name: sentence % marks for name, sentence in sentences.items()}
 
 
-def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
-    """Return a notice's sentences for the admin; raises KeyError for another topic."""
+def make_notice_texts(topic: str, slug: str, language: str) -> dict[str, str]:
+    """Return the sentences of a notice about a pause; raises KeyError for another topic."""
     gettext = load_translations(language).gettext
     happened = {
         "paused_pilot": gettext(
@@ -161,25 +167,25 @@ def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
     }
 
 
-def word_daily_mail(news: DailySummary, language: str) -> dict[str, list[str]]:
-    """Return the daily mail's figures, a line each; a zero has no line."""
+def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, list[str]]:
+    """Return the counts of the daily mail, a line each; a zero has no line."""
     gettext = load_translations(language).gettext
     today = (
-        (news.yes, gettext("Yes: %(count)s")),
-        (news.no, gettext("No: %(count)s")),
-        (news.withdrawn, gettext("No after an earlier Yes, or as a customer: %(count)s")),
+        (summary.yes, gettext("Yes: %(count)s")),
+        (summary.no, gettext("No: %(count)s")),
+        (summary.withdrawn, gettext("No after an earlier Yes, or as a customer: %(count)s")),
         (
-            news.others,
+            summary.others,
             gettext(
                 "taken off for another reason (bounce, complaint, request, no answer): %(count)s"
             ),
         ),
     )
     in_all = (
-        (news.asked, gettext("in this campaign: %(count)s")),
-        (news.all_yes, gettext("said Yes: %(count)s")),
-        (news.all_no, gettext("said No, or are gone: %(count)s")),
-        (news.silent, gettext("have not answered: %(count)s")),
+        (summary.asked, gettext("in this campaign: %(count)s")),
+        (summary.all_yes, gettext("said Yes: %(count)s")),
+        (summary.all_no, gettext("said No, or are gone: %(count)s")),
+        (summary.silent, gettext("have not answered: %(count)s")),
     )
     return {
         "today": [text % {"count": count} for count, text in today if count],
@@ -187,18 +193,18 @@ def word_daily_mail(news: DailySummary, language: str) -> dict[str, list[str]]:
     }
 
 
-def word_closing_mail(news: ClosingSummary, language: str) -> dict[str, list[str]]:
-    """Return the closing mail's figures, a line each, zeros included."""
+def make_closing_mail_texts(summary: ClosingSummary, language: str) -> dict[str, list[str]]:
+    """Return the counts of the closing mail, a line each, including zeros."""
     gettext = load_translations(language).gettext
     lines = (
-        (news.asked, gettext("in this campaign: %(count)s")),
-        (news.yes, gettext("said Yes: %(count)s")),
-        (news.no, gettext("said No: %(count)s")),
-        (news.no_response, gettext("taken off, since no answer came: %(count)s")),
+        (summary.asked, gettext("in this campaign: %(count)s")),
+        (summary.yes, gettext("said Yes: %(count)s")),
+        (summary.no, gettext("said No: %(count)s")),
+        (summary.no_response, gettext("taken off, since no answer came: %(count)s")),
         (
-            news.others,
+            summary.others,
             gettext("for another reason (bounce, complaint, request, other proof): %(count)s"),
         ),
-        (news.unasked, gettext("could not be asked, and may not be mailed: %(count)s")),
+        (summary.unasked, gettext("could not be asked, and may not be mailed: %(count)s")),
     )
     return {"in_all": [text % {"count": count} for count, text in lines]}

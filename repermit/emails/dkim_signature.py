@@ -58,19 +58,21 @@ class Signer:
     def sign(self, encoded_mail: EncodedMail) -> EncodedMail:
         """Return the mail with a signature over all its headers and its whole body.
 
-        Gmail requires both List headers to be signed (RFC 8058 §4), and counts complaints by a
-        signed Feedback-ID. Nobody can add another From, Subject or the like.
+        Gmail requires that both List headers are signed (RFC 8058 §4), and counts complaints by a
+        signed Feedback-ID. Another From, Subject or similar header cannot be added.
         """
         head, _, body = unstuff_dots(encoded_mail.wire).partition(b"\r\n\r\n")
         headers = dict(map(_relax_header, _HEADER.findall(head)))
         digest = base64.b64encode(hashlib.sha256(_relax_body(body)).digest()).decode()
         domain = self.find_domain(_read_domain(headers[b"from"]))
-        beginning = _make_signature_start(domain, self.selector, (*headers, *_OVERSIGNED), digest)
+        signature_start = _make_signature_start(
+            domain, self.selector, (*headers, *_OVERSIGNED), digest
+        )
         signed = b"".join(b"%b:%b\r\n" % header for header in headers.items())
         signature = self._key.sign(
-            signed + b"%b:%b" % _relax_header(beginning.encode()), PKCS1v15(), SHA256()
+            signed + b"%b:%b" % _relax_header(signature_start.encode()), PKCS1v15(), SHA256()
         )
-        header = f"{beginning}{_fold(base64.b64encode(signature).decode())}\r\n".encode()
+        header = f"{signature_start}{_fold(base64.b64encode(signature).decode())}\r\n".encode()
         return encoded_mail._replace(
             wire=header + encoded_mail.wire, size=encoded_mail.size + len(header)
         )
@@ -90,22 +92,22 @@ def _relax_header(header: bytes) -> tuple[bytes, bytes]:
 
 
 def _relax_body(body: bytes) -> bytes:
-    """Return a body that ends in a line end in the relaxed form (RFC 6376 §3.4.4)."""
+    """Return a body in the relaxed form (RFC 6376 §3.4.4); it must end in a line end."""
     # Tabs are replaced first, since a pattern for both takes fifteen times as long.
     lines = _BLANKS.sub(b" ", body.replace(b"\t", b" ")).replace(b" \r\n", b"\r\n")
     return lines.rstrip(b"\r\n") + b"\r\n"
 
 
 def _read_domain(sender: bytes) -> str:
-    """Return the domain of a From header of ours, whose address comes last."""
+    """Return the domain of a From header that this program wrote: the address comes last."""
     return sender.decode().rpartition("@")[2].rstrip(">")
 
 
 @lru_cache(maxsize=64)
 def _join_names(headers: tuple[bytes, ...]) -> str:
-    """Return names of headers with colons between, folded."""
+    """Return the names of headers, separated by colons and folded."""
     names = [name.decode() for name in headers]
-    # Four of the longest are shorter than a line may be (RFC 5322 §2.1.1).
+    # Four of the longest names are shorter than the limit of a line (RFC 5322 §2.1.1).
     lines = [names[at : at + 4] for at in range(0, len(names), 4)]
     return ":\r\n ".join(":".join(line) for line in lines)
 

@@ -1,7 +1,7 @@
-"""Filling in a draft for one contact after the other, a million times if need be.
+"""Filling in a draft for many contacts, fast enough for a million of them.
 
-What is the same for all contacts is encoded once; a property test holds every mail equal, octet for
-octet, to what `compose_mail` makes of the same values.
+The parts that all contacts share are encoded once. A property test checks that every mail has the
+same bytes as `compose_mail` makes of the same values.
 """
 
 from __future__ import annotations
@@ -45,27 +45,28 @@ from repermit.emails.mime_encoding import (
 )
 from repermit.emails.sender_identity import clean_greeted_name
 
-# A list has many contacts of one source or of one large provider, and some of one name.
+# Many contacts of a list share their source or a large provider, and some share their name.
 _CACHE_SIZE = 1024
 
 
 class SignedLinks(Protocol):
-    """What a mail needs of `repermit.signed_links.Links`."""
+    """The methods of `repermit.signed_links.Links` that a mail needs."""
 
     def base(self, kind: Literal["yes", "no", "me"]) -> str:
-        """Return what stands before a token in the address of a page."""
+        """Return the URL of a page up to its token."""
         ...
 
     def tokens(self, uid: str) -> tuple[bytes, bytes, bytes]:
-        """Return a contact's tokens for Yes, No and what is held, each of the same length."""
+        """Return a contact's tokens for Yes, No and the data page, each of the same length."""
         ...
 
 
 class _FieldLines(NamedTuple):
-    """What one thing that is known of a contact comes to.
+    """A field's value for one contact, and the encoded lines that contain it.
 
-    `text` is the field's, `lines` are those in which nothing else of a contact stands, `dots` how
-    many of their dots are doubled.
+    - `text`: the value.
+    - `lines`: the lines that contain no other field.
+    - `dots`: how many of their dots are doubled.
     """
 
     text: str
@@ -74,11 +75,12 @@ class _FieldLines(NamedTuple):
 
 
 class DraftFiller:
-    """Makes the asks and reminders of one draft; may be used by several threads at once.
+    """Makes the asks and reminders of one draft; several threads may use it at once.
 
-    `list_label` stands for the list in headers; `key` is the newest secret key; `return_path` and
-    `return_domain` are as in the settings. Raises AddressError if the sender cannot be used and
-    ValueError if a header cannot be written.
+    - `list_label`: names the list in headers.
+    - `key`: the newest secret key.
+    - `return_path`, `return_domain`: as in the settings.
+    - Raises AddressError if the sender cannot be used, ValueError if a header cannot be written.
     """
 
     def __init__(
@@ -123,9 +125,10 @@ class DraftFiller:
     ) -> EncodedMail:
         """Return the mail of one contact.
 
-        `uid` is the contact's, for its links; `address`, `name`, `source`, `since` and `date` are
-        as in AskValues. `message_id` is that of an earlier attempt, "" if there was none. Raises
-        ValueError as `compose_mail` does, and for a `uid` that is none.
+        - `uid`: the contact's, for its links.
+        - `address`, `name`, `source`, `since`, `date`: as in AskValues.
+        - `message_id`: that of an earlier attempt, "" if there was none.
+        - Raises ValueError as `compose_mail` does, and for an invalid `uid`.
         """
         marks = self._marker.make_marks(mail_id)
         tokens = self._tokens(uid)
@@ -166,20 +169,20 @@ class DraftFiller:
         )
 
     def _make_greeting(self, name: str) -> tuple[str, _FieldLines]:
-        """Return the beginning of the To of a contact of this name too, "" without a name."""
-        written = clean_greeted_name(name)
-        to = start_header("To", split_phrase(written)) if written else ""
-        return to, self._fill_lines("greeting", format_greeting(self._draft, written))
+        """Return the start of the To header ("" without a name), and the lines of the greeting."""
+        greeted_name = clean_greeted_name(name)
+        to = start_header("To", split_phrase(greeted_name)) if greeted_name else ""
+        return to, self._fill_lines("greeting", format_greeting(self._draft, greeted_name))
 
-    def _make_address(self, address_in_part: str) -> _FieldLines:
-        return self._fill_lines("address", to_one_line(address_in_part))
+    def _make_address(self, masked_address: str) -> _FieldLines:
+        return self._fill_lines("address", to_one_line(masked_address))
 
     def _make_reason(self, source: str, since: datetime | None) -> _FieldLines:
         return self._fill_lines("reason", make_reason(self._draft, source=source, since=since))
 
     def _fill_lines(self, field: str, text: str) -> _FieldLines:
-        plain, html = text.encode(), escape(text).encode()
-        lines = [line.encode(plain, html) for line in self._layout.single_lines[field]]
+        plain_text, html = text.encode(), escape(text).encode()
+        lines = [line.encode(plain_text, html) for line in self._layout.single_lines[field]]
         return _stuff_lines(text, lines)
 
     def _fill_mixed_lines(
@@ -197,7 +200,7 @@ _NO_LINES = _FieldLines("", [], 0)
 
 
 def _stuff_lines(text: str, lines: list[bytes]) -> _FieldLines:
-    """Return lines with their dots doubled."""
+    """Return a field's lines with each leading dot doubled."""
     if b"." not in b"".join(lines):
         return _FieldLines(text, lines, 0)
     stuffed_lines = list(map(stuff_dots, lines))
@@ -205,21 +208,20 @@ def _stuff_lines(text: str, lines: list[bytes]) -> _FieldLines:
 
 
 @lru_cache(maxsize=64)
-def _make_date_line(second: float, zone: tzinfo | None) -> bytes:
-    date = datetime.fromtimestamp(second, zone)
+def _make_date_line(timestamp: float, zone: tzinfo | None) -> bytes:
+    date = datetime.fromtimestamp(timestamp, zone)
     return fold_header("Date", *format_datetime(date).split()).encode()
 
 
-def _make_to_line(beginning: str, address: str) -> bytes:
+def _make_to_line(header_start: str, address: str) -> bytes:
     if not address.isprintable():
-        # Refuses what could end the line.
+        # Raises ValueError for a character that could end the line.
         fold_header("To", address)
-    return (
-        f"{append_word(beginning, f'<{address}>') if beginning else f'To: {address}'}\r\n".encode()
-    )
+    line = append_word(header_start, f"<{address}>") if header_start else f"To: {address}"
+    return f"{line}\r\n".encode()
 
 
-# --- Where in the octets of a draft's mails stands what differs from contact to contact. ----------
+# --- The layout of a draft's mails: shared bytes, and gaps for each contact's values. -------------
 
 
 HeaderName = Literal["Date", "To", "Message-ID"]
@@ -228,14 +230,14 @@ _HEADERS: dict[str, HeaderName] = {"Date": "Date", "To": "To", "Message-ID": "Me
 
 URL_FIELDS = ("yes_url", "no_url", "me_url")
 _TOKEN_LENGTH = 66
-_DOT_PLACE = 22
+_DOT_POSITION = 22
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of a body in which something stands that is longer in one mail than in another.
+class VariableLine:
+    """A line of a body with fields of varying length.
 
-    Of a body in base64, whose lines end elsewhere, it is all lines at once.
+    For a body in base64, whose lines end elsewhere, it is the whole body.
     """
 
     template: str
@@ -248,89 +250,97 @@ class Line:
         return list_fields(self.template)
 
     def encode(self, fields: Mapping[str, str]) -> bytes:
-        """Return it filled in, before dots are doubled."""
+        """Return the encoded line with these values, before dots are doubled."""
         filled = fill_fields(self.template, escape_fields(fields) if self.is_html else fields)
         return encode_body(filled, self.encoding)
 
 
 class SingleFieldLine:
-    """A line of a body in which one field stands, once; its octets around the field prepared."""
+    """A line of a body with one field, once; the bytes around the field are prepared."""
 
-    def __init__(self, line: Line, field: str) -> None:
+    def __init__(self, line: VariableLine, field: str) -> None:
         before, after = line.template.split(mark_field(field))
         self._before, self._after = to_octets(f"\n{before}"), to_octets(after)
         self._is_html = line.is_html
 
     def encode(self, text: bytes, html: bytes) -> bytes:
-        """Return it with the field's value, given for text and for HTML; as `Line.encode` does."""
+        """Return the encoded line with the field's value, as `VariableLine.encode` does.
+
+        - `text`, `html`: the value for each kind of body.
+        """
         value = html if self._is_html else text
         return quote_octets(b"%b%b%b" % (self._before, value, self._after))
 
 
-Gap = slice | HeaderName | Line
-"""A part of the three tokens (Yes, No, what is held) behind each other, a header, or a line."""
+Gap = slice | HeaderName | VariableLine
+"""A slice of the three joined tokens (Yes, No, data page), a header, or a line."""
 
 _FIELDS = ("greeting", "address", "reason")
 
 
 class Layout:
-    """The mails of a draft in octets, dots doubled, with holes for what differs.
+    """The bytes of a draft's mails, with leading dots doubled and gaps for each contact's values.
 
-    `bases` are the addresses of the pages up to their tokens, by URL field. `single_lines` has
-    the lines that hold one field once, by that field; `mixed_lines` has those that hold more than
-    that; `dots` is how many dots are doubled outside of them.
+    - `bases`: the URLs of the pages up to their tokens, by field.
+    - `single_lines`: the lines with one field, once, by that field.
+    - `mixed_lines`: the lines with more fields than that.
+    - `dots`: how many dots are doubled outside of these lines.
     """
 
     def __init__(self, draft: Draft, *, list_label: str, bases: Mapping[str, str]) -> None:
-        literals, holes = _split_pieces(_iter_pieces(draft, list_label, bases))
-        slices = [hole for hole in holes if isinstance(hole, slice)]
-        lines = [hole for hole in holes if isinstance(hole, Line)]
+        literals, gaps = _split_pieces(_iter_pieces(draft, list_label, bases))
+        slices = [gap for gap in gaps if isinstance(gap, slice)]
+        lines = [gap for gap in gaps if isinstance(gap, VariableLine)]
         quoted = [line for line in lines if line.encoding == "quoted-printable"]
-        of_one = {name: [line for line in quoted if line.fields == [name]] for name in _FIELDS}
-        self.single_lines = {
-            name: [SingleFieldLine(line, name) for line in lines] for name, lines in of_one.items()
+        lines_by_field = {
+            name: [line for line in quoted if line.fields == [name]] for name in _FIELDS
         }
-        self.mixed_lines = [line for line in lines if line not in chain(*of_one.values())]
-        # The empty slice is there because itemgetter returns no tuple for a single one.
+        self.single_lines = {
+            name: [SingleFieldLine(line, name) for line in lines]
+            for name, lines in lines_by_field.items()
+        }
+        self.mixed_lines = [line for line in lines if line not in chain(*lines_by_field.values())]
+        # The empty slice is there because itemgetter returns no tuple for a single item.
         slices.append(slice(0))
-        filling = [*slices, *_HEADERS, *chain(*of_one.values()), *self.mixed_lines]
-        self._cut = itemgetter(*slices)
-        self._in_order = itemgetter(*map(filling.index, holes))
-        # What stays at even places, holes at odd ones.
-        self._parts = [b"x"] * (2 * len(holes) + 1)
+        filling = [*slices, *_HEADERS, *chain(*lines_by_field.values()), *self.mixed_lines]
+        self._slice_tokens = itemgetter(*slices)
+        self._order_values = itemgetter(*map(filling.index, gaps))
+        # Literals at even positions, gaps at odd ones.
+        self._parts = [b"x"] * (2 * len(gaps) + 1)
         self._parts[0::2] = literals
-        self._parts[1::2] = [b"x" if isinstance(hole, slice) else b"x\r\n" for hole in holes]
+        self._parts[1::2] = [b"x" if isinstance(gap, slice) else b"x\r\n" for gap in gaps]
         self.dots = b"".join(self._parts).count(b"\r\n..")
 
     def fill(self, tokens: bytes, headers: tuple[bytes, ...], lines: Iterable[bytes]) -> bytes:
-        """Return a mail.
+        """Return the bytes of a mail.
 
-        `tokens` are the three behind each other, `headers` the lines Date, To and Message-ID,
-        `lines` those of one greeting, address and reason, and then the mixed ones.
+        - `tokens`: the three tokens, joined.
+        - `headers`: the lines Date, To and Message-ID.
+        - `lines`: the lines of greeting, address and reason, then the mixed ones.
         """
         parts = self._parts.copy()
-        parts[1::2] = self._in_order((*self._cut(tokens), *headers, *lines))
+        parts[1::2] = self._order_values((*self._slice_tokens(tokens), *headers, *lines))
         return b"".join(parts)
 
 
 def _split_pieces(pieces: Iterable[bytes | Gap]) -> tuple[list[bytes], list[Gap]]:
-    """Return the literals and the gaps between them, of which there is one fewer."""
+    """Return the literals and the gaps between them; there is one gap fewer."""
     literals: list[bytes] = [b""]
-    holes: list[Gap] = []
+    gaps: list[Gap] = []
     for piece in pieces:
         if isinstance(piece, bytes):
             literals[-1] += piece
         else:
-            holes.append(piece)
+            gaps.append(piece)
             literals.append(b"")
-    return literals, holes
+    return literals, gaps
 
 
 def _iter_pieces(draft: Draft, list_label: str, bases: Mapping[str, str]) -> Iterator[bytes | Gap]:
-    """Yield a draft's mails from beginning to end.
+    """Yield the literals and gaps of a draft's mails, in order.
 
-    All tokens are 22 letters, a dot and 43 letters, which quoted-printable leaves as they are. So
-    their letters stand on the same places in every mail, also where a line is broken inside one.
+    A token is 22 letters, a dot and 43 letters, which quoted-printable does not change. So its
+    letters have the same positions in every mail, even if a line is broken inside a token.
     """
     samples = [_make_sample(list_label, bases, letters) for letters in ("AAA", "BCD")]
     opening, between, closing = make_body_frame(draft)
@@ -344,7 +354,7 @@ def _iter_pieces(draft: Draft, list_label: str, bases: Mapping[str, str]) -> Ite
 
 
 def _make_sample(list_label: str, bases: Mapping[str, str], letters: str) -> AskValues:
-    """Return the values of a mail in which every token has one letter alone."""
+    """Return the values of a sample mail, with tokens of one repeated letter each."""
     yes_url, no_url, me_url = (
         f"{bases[field]}{letter * 22}.{letter * 43}"
         for field, letter in zip(URL_FIELDS, letters, strict=True)
@@ -371,14 +381,14 @@ def _split_header(first: str, second: str) -> Iterator[bytes | Gap]:
 
 def _split_body(body: str, samples: list[AskValues], *, is_html: bool) -> Iterator[bytes | Gap]:
     if not is_html and choose_encoding(body) == "base64":
-        yield Line(body, is_html, "base64")
+        yield VariableLine(body, is_html, "base64")
         return
-    lines = (Line(line, is_html) for line in re.findall(r"[^\n]*\n|[^\n]+", body))
+    lines = (VariableLine(line, is_html) for line in re.findall(r"[^\n]*\n|[^\n]+", body))
     for is_even, group in groupby(lines, lambda line: set(URL_FIELDS).issuperset(line.fields)):
         if is_even:
-            whole = Line("".join(line.template for line in group), is_html)
+            block = VariableLine("".join(line.template for line in group), is_html)
             first, second = (
-                stuff_dots(whole.encode({field: getattr(sample, field) for field in URL_FIELDS}))
+                stuff_dots(block.encode({field: getattr(sample, field) for field in URL_FIELDS}))
                 for sample in samples
             )
             yield from _split_at_tokens(first, second)
@@ -387,22 +397,22 @@ def _split_body(body: str, samples: list[AskValues], *, is_html: bool) -> Iterat
 
 
 def _split_at_tokens(first: bytes, second: bytes) -> Iterator[bytes | slice]:
-    """Yield what two samples have in common, and where in the three tokens the rest stands."""
+    """Yield the bytes that two samples share, and slices of the joined tokens for the rest."""
     letters = bytes(
         new if old != new or new == _DOT else 0 for old, new in zip(first, second, strict=True)
     )
     position = 0
-    places = dict.fromkeys(_LETTERS, 0)
+    offsets = dict.fromkeys(_LETTERS, 0)
     for run in _RUN.finditer(letters):
         yield first[position : run.start()]
         position = run.end()
-        start = places[run[1]]
-        # A token's own dot at the end or the beginning of a line is in no run; it stays.
-        start += start == _DOT_PLACE
+        start = offsets[run[1]]
+        # A token's dot at the end or the start of a line is in no run, and stays a literal.
+        start += start == _DOT_POSITION
         stop = start + len(run[0])
-        places[run[1]] = stop % _TOKEN_LENGTH
-        before = _LETTERS.index(run[1]) * _TOKEN_LENGTH
-        yield slice(before + start, before + stop)
+        offsets[run[1]] = stop % _TOKEN_LENGTH
+        token_start = _LETTERS.index(run[1]) * _TOKEN_LENGTH
+        yield slice(token_start + start, token_start + stop)
     yield first[position:]
 
 

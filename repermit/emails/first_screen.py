@@ -1,7 +1,7 @@
-"""What of a mail stands on the first screen of a phone, as its HTML lets it be estimated.
+"""Estimating from its HTML how much of a mail a phone's first screen shows.
 
-Who answers has looked for seconds: what comes after the first screen is read by few. The usual
-wording is measured in a browser (tests/support/first_screen.py); an own one is estimated here.
+People answer within seconds, and few read beyond the first screen. The default wording is measured
+in a browser (tests/support/first_screen.py); an own wording is estimated here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 from repermit.unicode_limits import normalize
 
-MOST_PIXELS = 640
-"""Where the first screen of a small phone ends, below the bars of its browser."""
+MAX_PIXELS = 640
+"""The height of a small phone's screen without the bars of its browser."""
 
-MOST_WORDS = 60
-"""How many words somebody reads who looks at a mail for some fifteen seconds."""
+MAX_WORDS = 60
+"""How many words a person reads in about fifteen seconds."""
 
 _ANSWER = re.compile(r"https?://\S+/(yes|no)/\S+")
 _WORD = re.compile(r"\S*\w\S*")
-# Blanks that break lines: one that does not is as a letter.
+# Blanks at which a line may break; a no-break space counts as a letter.
 _PIECE = re.compile(r"[ \t\r\n\f]+|[^ \t\r\n\f]+")
 
-# How wide a letter is beside its size, at most, in a wide typeface (DejaVu Sans): rather more rows
-# than there are, never fewer. Bold ones are wider.
+# The maximum width of a character per font size, in a wide typeface (DejaVu Sans), so that rows are
+# overestimated and never underestimated. Bold characters are wider.
 _WIDTHS = {
     **dict.fromkeys("\N{NO-BREAK SPACE} ", 0.32),
     **dict.fromkeys("fijlłıIJ.,:;|/'‘’-[]", 0.39),
@@ -39,22 +39,24 @@ _WIDTHS = {
     **dict.fromkeys("mW@%—…жшщыюфæœ", 1.03),
     **dict.fromkeys("ЖШЩЮÆŒ", 1.1),
 }
-_USUAL, _FOREIGN, _CAPITAL, _IDEOGRAPH, _BOLD = 0.64, 0.67, 0.88, 1.3, 1.13
+_DEFAULT, _FOREIGN, _CAPITAL, _IDEOGRAPH, _BOLD = 0.64, 0.67, 0.88, 1.3, 1.13
 _FIRST_IDEOGRAPH = "\u2e80"
-# Of the longest name by which somebody is greeted, with which first screens are measured: in words,
-# and how wide it is beside the size of its letters. It is narrower than a row.
+# The longest name in a greeting, with which first screens are measured: its words, and its width
+# per font size. It is narrower than a row.
 _NAME_WORDS, _NAME_WIDTH = 4, 18
 WIDEST_NAME = f"M M M {'M' * 16}"
-"""A name that takes as much room as any by which somebody is greeted.
+"""A name as wide as the widest in a greeting; own wordings are estimated with it.
 
-Own words are estimated with it; the usual ones are measured with such a name as they are.
+The default wordings are measured with a real name of that width.
 """
 
 
 class _Block(NamedTuple):
-    """How a browser draws an element, in pixels; of rows and letters 0 means as around it.
+    """How a browser draws an element, in pixels.
 
-    `extra` is what it draws beside its rows, such as padding. Letters of its own size are bold.
+    - `row`, `size`: height of a row and font size; 0: those of the parent. An own `size` is bold.
+    - `extra`: the height beside the rows, such as padding.
+    - `narrower`: by how much its rows are narrower than the parent's.
     """
 
     above: float = 0
@@ -65,8 +67,8 @@ class _Block(NamedTuple):
     size: float = 0
 
 
-# As templates/mail/layout.html has it on a screen of 360 pixels, or else every browser; by element,
-# or by class.
+# By element or class: from templates/mail/layout.html on a screen of 360 pixels, or else the
+# default of browsers.
 _BLOCKS = {
     **dict.fromkeys(("div", "table", "tbody", "td", "tr"), _Block()),
     "blockquote": _Block(above=17, below=17, narrower=80),
@@ -87,34 +89,34 @@ _VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
 @dataclass(frozen=True, kw_only=True)
 class FirstScreen:
-    """How far down the last of both answers ends, and the words before the first."""
+    """The position at which the lower of both answers ends, and the words before the upper one."""
 
     pixels: int
     words: int
 
     @property
-    def is_enough(self) -> bool:
-        """Say whether both answers are seen at once, by whoever reads no more."""
-        return self.pixels <= MOST_PIXELS and self.words <= MOST_WORDS
+    def shows_both_answers(self) -> bool:
+        """Return whether a reader sees both answers on the first screen, after few words."""
+        return self.pixels <= MAX_PIXELS and self.words <= MAX_WORDS
 
 
 def fits_greeting(name: str) -> bool:
-    """Say whether a greeting by this name leaves the answers of a mail where they are measured."""
-    return len(name.split()) <= _NAME_WORDS and sum(map(_measure_letter, name)) <= _NAME_WIDTH
+    """Return whether a name is short enough not to move the answers of a mail down."""
+    return len(name.split()) <= _NAME_WORDS and sum(map(_measure_character, name)) <= _NAME_WIDTH
 
 
 def estimate_first_screen(html: str) -> FirstScreen | None:
-    """Return what the HTML part of a mail says of its first screen; None if it has no answers."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    if not reader.bottoms:
+    """Return the estimate for the HTML part of a mail; None if it has no links to answer."""
+    renderer = _Renderer()
+    renderer.feed(html)
+    renderer.close()
+    if not renderer.bottoms:
         return None
-    return FirstScreen(pixels=ceil(max(reader.bottoms.values())), words=reader.words)
+    return FirstScreen(pixels=ceil(max(renderer.bottoms.values())), words=renderer.words)
 
 
 class _Box(NamedTuple):
-    """An element that is open, where it began, and how its lines are drawn."""
+    """An open element, its start, and how its rows are drawn."""
 
     kind: str
     link: str
@@ -125,140 +127,149 @@ class _Box(NamedTuple):
     is_bold: bool
 
     def measure(self, word: str) -> float:
-        """Return how wide a word is at most."""
+        """Return the maximum width of a word in pixels."""
         size = self.size * (_BOLD if self.is_bold else 1)
-        return size * sum(map(_measure_letter, word))
+        return size * sum(map(_measure_character, word))
 
 
 @lru_cache(1024)
-def _measure_letter(letter: str) -> float:
-    """Return how wide a letter is at most, beside its size."""
-    # An accent makes no letter wider.
-    letter = normalize("NFD", letter)[0]
-    if letter in _WIDTHS:
-        return _WIDTHS[letter]
-    if letter.isascii():
-        return _CAPITAL if letter.isupper() else _USUAL
-    if letter >= _FIRST_IDEOGRAPH:
+def _measure_character(character: str) -> float:
+    """Return the maximum width of a character per font size."""
+    # An accent does not make a character wider.
+    character = normalize("NFD", character)[0]
+    if character in _WIDTHS:
+        return _WIDTHS[character]
+    if character.isascii():
+        return _CAPITAL if character.isupper() else _DEFAULT
+    if character >= _FIRST_IDEOGRAPH:
         return _IDEOGRAPH
-    return _CAPITAL if letter.isupper() else _FOREIGN
+    return _CAPITAL if character.isupper() else _FOREIGN
 
 
-class _Reader(HTMLParser):
-    """Draws HTML row by row; what stands in the head and the preview is not seen.
+class _Renderer(HTMLParser):
+    """Lays out HTML row by row, without the head and the preview line.
 
-    Of margins that meet the larger counts (CSS 2.2 §8.3.1).
+    The larger of two adjoining margins counts (CSS 2.2 §8.3.1).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.bottoms: dict[str, float] = {}
         self.words = 0
-        self._said: list[str] = []
+        self._text_pieces: list[str] = []
         self._y: float = _TOP
-        self._margin: float = 0
-        # The widths of its words, and the answers in it.
+        self._pending_margin: float = 0
+        # The present line: the widths of its words, and the answers in it.
         self._line: list[float] = []
-        self._reached: list[str] = []
-        self._is_apart = False
-        self._open = [_Box("", "", _TOP, _WIDTH, _ROW, _SIZE, is_bold=False)]
-        self._unseen = 0
+        self._answers_in_line: list[str] = []
+        self._has_blank_before = False
+        self._open_boxes = [_Box("", "", _TOP, _WIDTH, _ROW, _SIZE, is_bold=False)]
+        self._hidden_depth = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        known = dict(attrs)
-        style = known.get("class") or ""
-        if self._unseen or tag == "head" or style == "preview":
-            self._unseen += tag not in _VOID
+        attributes = dict(attrs)
+        style = attributes.get("class") or ""
+        if self._hidden_depth or tag == "head" or style == "preview":
+            self._hidden_depth += tag not in _VOID
         elif tag == "br":
-            # One that ends no line makes an empty one, as tall as any.
+            # A break on an empty line makes an empty row of full height.
             self._end_line(is_empty_too=True)
         else:
-            self._begin(style if style in _BLOCKS else tag, known.get("href") or "")
+            self._begin(style if style in _BLOCKS else tag, attributes.get("href") or "")
             if tag in _VOID:
                 self._end()
 
     def handle_endtag(self, tag: str) -> None:
-        if self._unseen:
-            self._unseen -= 1
-        elif tag not in _VOID and len(self._open) > 1:
+        if self._hidden_depth:
+            self._hidden_depth -= 1
+        elif tag not in _VOID and len(self._open_boxes) > 1:
             self._end()
 
     def handle_data(self, data: str) -> None:
-        if self._unseen:
+        if self._hidden_depth:
             return
-        self._said.append(data)
+        self._text_pieces.append(data)
         for piece in _PIECE.findall(data):
             if piece[0] in " \t\r\n\f":
-                self._is_apart = True
+                self._has_blank_before = True
                 continue
-            width = self._open[-1].measure(piece)
-            if self._line and not self._is_apart:
+            width = self._open_boxes[-1].measure(piece)
+            if self._line and not self._has_blank_before:
                 width += self._line.pop()
             self._line.append(width)
-            self._is_apart = False
+            self._has_blank_before = False
 
     def close(self) -> None:
         super().close()
         self._end_line()
 
     def _begin(self, kind: str, link: str) -> None:
-        around, block = self._open[-1], _BLOCKS.get(kind, _Block())
+        parent, block = self._open_boxes[-1], _BLOCKS.get(kind, _Block())
         if kind in _BLOCKS:
             self._end_line()
-            self._margin = max(self._margin, block.above)
+            self._pending_margin = max(self._pending_margin, block.above)
         if block.extra:
             self._draw(block.extra)
-        if _ANSWER.fullmatch(link) and not self.bottoms and not self._reached:
-            self.words = len(_WORD.findall("".join(self._said)))
-        self._open.append(
+        if _ANSWER.fullmatch(link) and not self.bottoms and not self._answers_in_line:
+            self.words = len(_WORD.findall("".join(self._text_pieces)))
+        self._open_boxes.append(
             _Box(
                 kind,
                 link,
                 self._y,
-                around.width - block.narrower,
-                block.row or around.row,
-                block.size or around.size,
-                is_bold=around.is_bold or bool(block.size) or kind in {"b", "strong"},
+                parent.width - block.narrower,
+                block.row or parent.row,
+                block.size or parent.size,
+                is_bold=parent.is_bold or bool(block.size) or kind in {"b", "strong"},
             )
         )
 
     def _end(self) -> None:
-        box = self._open[-1]
+        box = self._open_boxes[-1]
         if answer := _ANSWER.fullmatch(box.link):
-            self._reached.append(answer[1])
+            self._answers_in_line.append(answer[1])
         if box.kind in _BLOCKS:
-            # An entry of a list has its dot or number, if nothing else.
+            # An empty list item still has its bullet or number.
             self._end_line(is_empty_too=box.kind == "li" and box.top == self._y)
-            self._margin = max(self._margin, _BLOCKS[box.kind].below)
-        self._open.pop()
+            self._pending_margin = max(self._pending_margin, _BLOCKS[box.kind].below)
+        self._open_boxes.pop()
 
     def _end_line(self, *, is_empty_too: bool = False) -> None:
-        box = self._open[-1]
+        box = self._open_boxes[-1]
         if self._line or is_empty_too:
-            # Where hardly any width is left, letters stand below one another.
+            # Where hardly any width is left, there is one letter a row.
             rows = _count_rows(
-                self._line, max(box.width, box.size), blank=box.measure(" "), letter=box.size
+                self._line,
+                max(box.width, box.size),
+                blank=box.measure(" "),
+                character_width=box.size,
             )
             self._draw(max(1, rows) * box.row)
             self._line.clear()
-        self._said.append("\n")
-        self.bottoms = dict.fromkeys(self._reached, self._y) | self.bottoms
-        self._reached.clear()
+        self._text_pieces.append("\n")
+        self.bottoms = dict.fromkeys(self._answers_in_line, self._y) | self.bottoms
+        self._answers_in_line.clear()
 
     def _draw(self, height: float) -> None:
-        self._y += self._margin + height
-        self._margin = 0
+        self._y += self._pending_margin + height
+        self._pending_margin = 0
 
 
-def _count_rows(words: list[float], most: float, *, blank: float, letter: float) -> int:
-    """Return in how many rows of a width words of these widths stand, broken at their blanks."""
-    rows, left = 0, 0.0
-    for width in words:
-        if rows and blank + width <= left:
-            left -= blank + width
+def _count_rows(
+    word_widths: list[float], max_width: float, *, blank: float, character_width: float
+) -> int:
+    """Return how many rows words of these widths take, broken at blanks."""
+    rows, room = 0, 0.0
+    for width in word_widths:
+        if rows and blank + width <= room:
+            room -= blank + width
         else:
-            # A word is only broken between letters, so that most of its rows are not quite full.
-            row = most if width <= most else max(most - letter, letter)
-            needed = max(1, ceil(width / row))
-            rows, left = rows + needed, needed * row - width
+            # A word breaks between two letters, so most of its rows are not quite full.
+            full_row = (
+                max_width
+                if width <= max_width
+                else max(max_width - character_width, character_width)
+            )
+            needed = max(1, ceil(width / full_row))
+            rows, room = rows + needed, needed * full_row - width
     return rows

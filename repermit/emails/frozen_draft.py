@@ -18,13 +18,13 @@ from zoneinfo import ZoneInfo
 from repermit.emails.mail_types import ListWords, MailingListFacts
 from repermit.settings.definitions import Organisation
 
-# --- Marks that stand in a frozen wording for what differs from contact to contact. ---------------
+# --- Marks: the placeholders in a frozen wording for each contact's values. -----------------------
 
 
 _MARK = re.compile("⟦([a-z_]+)⟧")
 _BRACKETS = str.maketrans("⟦⟧", "[]")
-# Control characters (CR and LF among them), line and paragraph separators, and the marks that
-# turn the direction of writing around, with which a name can rearrange the sentence it is in.
+# Control characters (such as CR and LF), line and paragraph separators, and direction marks, with
+# which a name could rearrange its sentence.
 _UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -35,7 +35,7 @@ def mark_field(field: str) -> str:
 
 
 def strip_marks(text: str) -> str:
-    """Return `text` so that nothing in it can be taken for a mark."""
+    """Return `text` without the brackets of marks, so that nothing in it is read as a mark."""
     return text.translate(_BRACKETS)
 
 
@@ -46,15 +46,14 @@ def to_one_line(text: str) -> str:
 
 
 def list_fields(template: str) -> list[str]:
-    """Return the fields that have a mark in `template`, in order; a field may come again."""
+    """Return the fields that have a mark in `template`, in order, with repetitions."""
     return _MARK.findall(template)
 
 
 def fill_fields(template: str, values: Mapping[str, str]) -> str:
     """Return `template` with every mark replaced by its value.
 
-    Values are not looked at again, so a mark inside a value stays text. Raises KeyError if a
-    value is missing.
+    Marks inside a value stay text. Raises KeyError if a value is missing.
     """
     pieces = list(_split_template(template))
     pieces[1::2] = [values[field] for field in pieces[1::2]]
@@ -78,11 +77,12 @@ _LATER_FACTS = ("asking_ground", "special_ground", "privacy_wordings")
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A mail's wording with marks (⟦yes_url⟧) where contacts differ; enough to make the mail.
+    """A mail's frozen wording, with marks (⟦yes_url⟧) for each contact's values.
 
-    `phrases` are the variants of its sentences that depend on the contact, by name, and how it says
-    its deadline; `deadline_places` are where it does (replace_deadline).
-    `deadline` is aware UTC, None for a `confirm` or `receipt`.
+    - `phrases`: the variants of sentences that depend on the contact, and the deadline's texts, by
+      name.
+    - `deadline_places`: the positions of the deadline's texts, as in `replace_deadline`.
+    - `deadline`: aware UTC; None for a `confirm` or `receipt`.
     """
 
     kind: Kind
@@ -99,12 +99,12 @@ class Draft:
 
     @cached_property
     def content(self) -> str:
-        """Return all of it as canonical JSON: sorted keys, no spaces, no escapes, UTF-8."""
+        """Return the draft as canonical JSON: sorted keys, no spaces, no escapes, UTF-8."""
         document = asdict(self) | {"format": _FORMAT, "phrases": dict(self.phrases)}
-        about = document["mailing_list"]
-        # What says nothing is left out, so that a mail without it is what it was before.
+        facts = document["mailing_list"]
+        # Empty values of fields added later are left out, so that older drafts keep their digest.
         document["mailing_list"] = {
-            name: value for name, value in about.items() if value or name not in _LATER_FACTS
+            name: value for name, value in facts.items() if value or name not in _LATER_FACTS
         }
         if not self.deadline_places:
             del document["deadline_places"]
@@ -113,20 +113,17 @@ class Draft:
 
     @cached_property
     def digest(self) -> str:
-        """Return SHA-256 of the content, 64 hexadecimal digits."""
+        """Return the SHA-256 of the content as 64 hexadecimal digits."""
         return hashlib.sha256(self.content.encode()).hexdigest()
 
     @property
     def zone_info(self) -> ZoneInfo:
-        """Return the zone that its dates are written in."""
+        """Return the time zone of its dates."""
         return ZoneInfo(self.zone)
 
 
 def read_draft(content: str) -> Draft:
-    """Return the draft whose `content` this is.
-
-    Raises ValueError if it was written in a format that this version does not know.
-    """
+    """Parse the `content` of a draft; raises ValueError for a format of another version."""
     document: dict[str, Any] = json.loads(content)
     if document.pop("format", None) != _FORMAT:
         message = "a wording in a format that this version does not know"
@@ -138,24 +135,32 @@ def read_draft(content: str) -> Draft:
         deadline=datetime.fromisoformat(deadline) if deadline else None,
         **document,
     )
-    # As it was stored, whatever has been added since, so that its digest stays the same.
+    # The stored text itself, so that fields added since do not change the digest.
     vars(draft)["content"] = content
     return draft
 
 
 def _read_list(texts: list[dict[str, str]] | None = None, **facts: Any) -> MailingListFacts:
-    """Return a list's facts; before it had `texts`, its own words stood in mails of all four."""
-    read = facts.pop("privacy_wordings", ())
-    about = MailingListFacts(**facts, privacy_wordings=tuple((url, digest) for url, digest in read))
+    """Return a list's facts; without `texts`, its own words are those of all old languages."""
+    digests = facts.pop("privacy_wordings", ())
+    list_facts = MailingListFacts(
+        **facts, privacy_wordings=tuple((url, digest) for url, digest in digests)
+    )
     if texts is None:
-        own = (about.name, about.purpose, about.frequency, about.privacy_url)
+        own_words = (
+            list_facts.name,
+            list_facts.purpose,
+            list_facts.frequency,
+            list_facts.privacy_url,
+        )
         texts = [
-            dict(zip(_WORDS, (text, *own), strict=True)) for text in _read_old_languages(about)
+            dict(zip(_WORD_FIELDS, (text, *own_words), strict=True))
+            for text in _read_old_languages(list_facts)
         ]
-    return replace(about, texts=tuple(ListWords(**text) for text in texts))
+    return replace(list_facts, texts=tuple(ListWords(**text) for text in texts))
 
 
-_WORDS = ("language", "name", "purpose", "frequency", "privacy_url")
+_WORD_FIELDS = ("language", "name", "purpose", "frequency", "privacy_url")
 
 
 def _read_old_languages(list_facts: MailingListFacts) -> tuple[str, ...]:

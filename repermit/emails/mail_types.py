@@ -1,4 +1,4 @@
-"""What goes into a mail, what a notice to the admin tells, and the mail that comes out.
+"""The values that fill in a mail, the summaries in notices to the admin, and the finished mail.
 
 All times are aware UTC.
 """
@@ -16,7 +16,7 @@ from repermit.i18n.catalogues import choose_language
 
 @dataclass(frozen=True, kw_only=True)
 class ListWords:
-    """What of a list stands in words, in one language."""
+    """The texts that describe a list in one language."""
 
     language: str
     name: str
@@ -27,12 +27,14 @@ class ListWords:
 
 @dataclass(frozen=True, kw_only=True)
 class MailingListFacts:
-    """What the reader is told about a list; `sender` is "Name <address>" or an address.
+    """The facts about a list that its readers are told.
 
-    `language` is the list's own, and `texts` are its words in each language that it can be told in,
-    its own first; none if there is no other. `asking_ground` and `special_ground` are what was
-    attested at launch (rules.legal_grounds), "" for nothing. `privacy_wordings` are the addresses
-    of privacy statements, each with the digest of what it said at launch, as far as it was read.
+    - `sender`: "Name <address>" or an address.
+    - `language`: the list's own.
+    - `texts`: its texts in each of its languages, its own first; empty if there is only one.
+    - `asking_ground`, `special_ground`: attested at launch (rules.legal_grounds), "" for none.
+    - `privacy_wordings`: URLs of privacy statements, each with the digest of its text at launch, as
+      far as it could be read.
     """
 
     slug: str
@@ -50,48 +52,48 @@ class MailingListFacts:
 
     @property
     def privacy_urls(self) -> tuple[str, ...]:
-        """Return the addresses of its privacy statements, in whatever language, each once."""
+        """Return the URLs of its privacy statements in all languages, each once."""
         urls = (self.privacy_url, *(text.privacy_url for text in self.texts))
         return tuple(dict.fromkeys(filter(None, urls)))
 
     @property
     def privacy_wording(self) -> str:
-        """Return the digest of what the privacy statement said at launch, "" if it was not read."""
+        """Return the digest of the privacy statement's text at launch, "" if it was not read."""
         return dict(self.privacy_wordings).get(self.privacy_url, "")
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Return the languages in which a reader is told everything, the list's own first."""
+        """Return the languages in which the list is fully described, its own first."""
         return tuple(text.language for text in self.texts) or (self.language,)
 
     def pick_language(self, requested: str) -> str:
-        """Return `requested` ("pl", "pl-PL") as one of these languages, or else the list's own.
+        """Return the one of these languages that fits `requested` ("pl-PL"), or the list's own.
 
-        Nobody gets half a translation: mails and pages in a language around a purpose in another.
+        So no mail or page is in one language with a purpose in another.
         """
         language = choose_language(requested, default=self.language)
         return language if language in self.languages else self.language
 
     def in_language(self, language: str) -> MailingListFacts:
-        """Return the list in the words of one of these languages; in another, in its own.
+        """Return the facts with the texts of a language, or with the list's own if there are none.
 
-        Purpose and frequency have no full stop: they stand within sentences, which end themselves.
+        Purpose and frequency lose their full stop, since they are part of a sentence.
         """
-        words = next((text for text in self.texts if text.language == language), self)
+        list_words = next((text for text in self.texts if text.language == language), self)
         return replace(
             self,
-            name=words.name,
-            purpose=words.purpose.rstrip(" ."),
-            frequency=words.frequency.rstrip(" ."),
-            privacy_url=words.privacy_url,
+            name=list_words.name,
+            purpose=list_words.purpose.rstrip(" ."),
+            frequency=list_words.frequency.rstrip(" ."),
+            privacy_url=list_words.privacy_url,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnWording:
-    """The admin's own templates for an ask; "" leaves the wording that repermit has.
+    """The admin's own templates for an ask; "" keeps repermit's own.
 
-    A text without HTML is given its HTML from the text.
+    Without HTML, the HTML is made from the text.
     """
 
     subject: str = ""
@@ -101,12 +103,12 @@ class OwnWording:
 
 @dataclass(frozen=True, kw_only=True)
 class AskValues:
-    """What differs from contact to contact in an ask or its reminder.
+    """The values of one contact's ask or reminder.
 
-    The links are ASCII, as `Links.url` makes them. `source` and `since` say why the address is
-    on the list; "" and None where nobody knows. `list_label` stands for the list in headers,
-    as `make_list_label` makes it. `date` is the Date header: the first attempt's,
-    so that every attempt is the same mail.
+    - `yes_url`, `no_url`, `me_url`: ASCII, from `Links.url`.
+    - `source`, `since`: why and since when the address is on the list; "" and None if unknown.
+    - `list_label`: names the list in headers, from `make_list_label`.
+    - `date`: the Date header of the first attempt, so that every attempt is the same mail.
     """
 
     address: str
@@ -124,9 +126,9 @@ class AskValues:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmValues:
-    """What differs in a mail that confirms a sign-up.
+    """The values of a mail that confirms a sign-up.
 
-    There is no name: anybody may fill in the form, and a name is where abusers put their text.
+    There is no name: anybody can fill in the form, and abusers would use the name for their text.
     """
 
     address: str
@@ -139,9 +141,9 @@ class ConfirmValues:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptValues:
-    """What differs in the receipt of an answer; as in a confirmation there is no name.
+    """The values of the receipt of an answer; there is no name, as in a confirmation.
 
-    `checkpoint` is the signed one behind a Yes, as JSON, which is attached; "" for none.
+    - `checkpoint`: the signed checkpoint after a Yes, as JSON to attach; "" for none.
     """
 
     address: str
@@ -158,7 +160,7 @@ class ReceiptValues:
 
 @dataclass(frozen=True, kw_only=True)
 class NoticeValues:
-    """What a notice to the admin has of its own."""
+    """The values of a notice to the admin."""
 
     address: str
     list_label: str
@@ -168,16 +170,17 @@ class NoticeValues:
 
 
 Values = AskValues | ConfirmValues | ReceiptValues | NoticeValues
-"""What fills in a draft, by its kind."""
+"""The values that fill in a draft; the class depends on the draft's kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """One mail ready to be sent.
+    """One mail that is ready to be sent.
 
-    `raw` are its bytes with CRLF line ends and lines of at most 998 octets; pure ASCII unless
-    `needs_smtputf8`, when an address has a local part outside ASCII (RFC 6531). `text` and
-    `html` are the same bodies for showing, with LF.
+    - `raw`: its bytes, with CRLF and lines of at most 998 octets.
+    - `needs_smtputf8`: an address has a local part outside ASCII (RFC 6531); otherwise `raw` is
+      pure ASCII.
+    - `text`, `html`: the same bodies for display, with LF.
     """
 
     envelope_from: str
@@ -190,7 +193,7 @@ class Mail:
     needs_smtputf8: bool
 
 
-# --- What came of a campaign that has closed, as the mail to the admin tells it. ------------------
+# --- The outcome of a closed campaign, for the mail to the admin. ---------------------------------
 
 
 _CLOSING_TOPIC = "closing"
@@ -199,10 +202,11 @@ _DIGESTS = ("hash", "root")
 
 @dataclass(frozen=True, kw_only=True)
 class ClosingSummary:
-    """How many people there were and what became of them, and the evidence's checkpoint then.
+    """The numbers of people by outcome in a closed campaign, and the evidence's checkpoint then.
 
-    `asked` is the sum of the next five: `others` were taken off for another reason than their No
-    or silence, or were confirmed otherwise. `seq`, `hash` and `root` (hex) are the checkpoint.
+    - `asked`: the sum of the next five.
+    - `others`: removed for another reason than a No or silence, or confirmed in another way.
+    - `seq`, `hash`, `root` (hexadecimal): the checkpoint.
     """
 
     asked: int
@@ -217,8 +221,8 @@ class ClosingSummary:
 
     @property
     def topic(self) -> str:
-        """Return the news as the topic of a mail, of 255 characters at most."""
-        # A digest in 43 signs instead of 64, so that there is room for the rest.
+        """Return the summary as the topic of a mail, at most 255 characters long."""
+        # A digest in 43 characters instead of 64, so that everything fits.
         query_fields = {
             field.name: _encode_digest(getattr(self, field.name))
             if field.name in _DIGESTS
@@ -229,7 +233,7 @@ class ClosingSummary:
 
 
 def parse_closing_summary(topic: str) -> ClosingSummary | None:
-    """Return the news that a mail's topic holds; None if it is about something else."""
+    """Parse the summary in a mail's topic; None for a topic of another kind."""
     kind, _, query = topic.partition("?")
     if kind != _CLOSING_TOPIC:
         return None
@@ -249,7 +253,7 @@ def _decode_digest(text: str) -> str:
     return base64.urlsafe_b64decode(f"{text}=").hex()
 
 
-# --- What a day has brought, as the admin's daily mail tells it. ----------------------------------
+# --- The events of a day, for the admin's daily mail. ---------------------------------------------
 
 
 _DAILY_TOPIC = "daily"
@@ -257,11 +261,12 @@ _DAILY_TOPIC = "daily"
 
 @dataclass(frozen=True, kw_only=True)
 class DailySummary:
-    """How many said or were what since `since` (aware UTC), and how all of them stand now.
+    """The numbers of people by outcome since `since` (aware UTC), and in the whole campaign.
 
-    `withdrawn` had said Yes before, or were customers; `others` were taken off for another reason
-    than their own No: a bounce, a complaint, a request, or no answer. `seq` is how many entries the
-    record had, 0 where that is not known.
+    - `withdrawn`: said No after a Yes, or as a customer.
+    - `others`: removed for another reason than a No: a bounce, a complaint, a request, no answer.
+    - `asked`, `all_yes`, `all_no`, `silent`: of the whole campaign.
+    - `seq`: how many entries the evidence had, 0 if unknown.
     """
 
     since: datetime
@@ -277,18 +282,18 @@ class DailySummary:
 
     @property
     def removed(self) -> int:
-        """Return how many were taken off."""
+        """Return how many people were removed since `since`."""
         return self.no + self.withdrawn + self.others
 
     @property
     def topic(self) -> str:
-        """Return the news as the topic of a mail, of 200 characters at most."""
+        """Return the summary as the topic of a mail, at most 200 characters long."""
         query_fields = {field.name: getattr(self, field.name) for field in fields(self)}
         return f"{_DAILY_TOPIC}?{urlencode({**query_fields, 'since': int(self.since.timestamp())})}"
 
 
 def parse_daily_summary(topic: str) -> DailySummary | None:
-    """Return the news that a mail's topic holds; None if it is about something else."""
+    """Parse the summary in a mail's topic; None for a topic of another kind."""
     kind, _, query = topic.partition("?")
     if kind != _DAILY_TOPIC:
         return None

@@ -1,7 +1,4 @@
-"""Making drafts: everything that all contacts share is rendered once.
-
-Marks stand for what differs from contact to contact.
-"""
+"""Making drafts: the text that all contacts share, with marks for each contact's values."""
 
 from __future__ import annotations
 
@@ -17,15 +14,20 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from repermit.emails.conditional_sentences import (
-    word_ask,
-    word_confirmation,
-    word_explicit_consent,
-    word_phrases,
-    word_preview,
+    make_ask_texts,
+    make_confirmation_texts,
+    make_contact_phrases,
+    make_explicit_consent_text,
+    make_preview_text,
 )
 from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
 from repermit.emails.mail_types import ListWords, MailingListFacts, OwnWording
-from repermit.emails.replace_deadline import change_text, find_places, mark_places, word_deadline
+from repermit.emails.replace_deadline import (
+    change_text,
+    find_places,
+    make_deadline_texts,
+    mark_places,
+)
 from repermit.emails.sender_identity import choose_reply_address
 from repermit.emails.template_engine import cut_name, inline_styles, render, render_own
 from repermit.emails.wording_to_html import (
@@ -43,7 +45,7 @@ from repermit.settings.definitions import Organisation
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
 
 _CONTACT_FIELDS = ("greeting", "reason", "address", "yes_url", "no_url", "me_url")
-_PER_CONTACT = {
+_FIELDS_BY_FOLDER = {
     "ask": _CONTACT_FIELDS,
     "reminder": _CONTACT_FIELDS,
     "join_confirmation": ("address", "confirm_url"),
@@ -65,11 +67,12 @@ def draft_ask(
     has_reminder: bool,
     own: OwnWording | None = None,
 ) -> Draft:
-    """Return the wording of an ask in one of `languages`.
+    """Return the draft of an ask in a language.
 
-    `deadline` is aware UTC. With `has_reminder` it does not say that it is asked once. Raises
-    WordingError if `own` may not be used, AddressError if the sender or the organisation's address
-    cannot be.
+    - `deadline`: aware UTC.
+    - `has_reminder`: the ask then does not say that people are asked once.
+    - `own`: the admin's templates; raises WordingError if they may not be used.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
@@ -97,10 +100,10 @@ def draft_reminder(
     zone: ZoneInfo,
     language: str,
 ) -> Draft:
-    """Return the wording of the one reminder of an ask, in one of `languages`.
+    """Return the draft of an ask's only reminder in a language.
 
-    `deadline` is aware UTC. Raises AddressError if the sender or the organisation's address cannot
-    be used.
+    - `deadline`: aware UTC.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
@@ -126,21 +129,23 @@ def draft_join_confirmation(
     language: str,
     ends_at: datetime,
 ) -> Draft:
-    """Return the wording of the mail that confirms a sign-up, in one of `languages`.
+    """Return the draft of the mail that confirms a sign-up, in a language.
 
-    The sign-up can be confirmed until `ends_at`, aware UTC. Raises AddressError if the sender or
-    the organisation's address cannot be used.
+    - `ends_at`: until when the sign-up can be confirmed, aware UTC.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    known = make_common_fields(organisation, mailing_list, language)
-    known |= word_confirmation(mailing_list, language) | word_deadline(ends_at, language, zone)
-    known["preview"] = word_preview("join_confirmation", known, language)
+    context = make_common_fields(organisation, mailing_list, language)
+    context |= make_confirmation_texts(mailing_list, language) | make_deadline_texts(
+        ends_at, language, zone
+    )
+    context["preview"] = make_preview_text("join_confirmation", context, language)
     return draft_from_templates(
         "join_confirmation",
-        known,
+        context,
         kind="confirm",
         organisation=organisation,
         mailing_list=mailing_list,
@@ -151,7 +156,7 @@ def draft_join_confirmation(
 
 def draft_from_templates(
     folder: str,
-    known: dict[str, Any],
+    context: dict[str, Any],
     *,
     kind: Kind,
     organisation: Organisation,
@@ -162,20 +167,21 @@ def draft_from_templates(
     own: OwnWording | None = None,
     phrases: Mapping[str, str] = MappingProxyType({}),
 ) -> Draft:
-    """Return the wording of a mail that the templates of a folder give with these values.
+    """Render the templates of a folder as a draft.
 
-    - `organisation`, `mailing_list`: printable.
+    - `context`: the values for the templates.
+    - `organisation`, `mailing_list`: from `make_printable`.
     - `deadline`: aware UTC.
     - `own`: templates that replace those of the folder.
-    - `phrases`: what differs from contact to contact, in this language.
+    - `phrases`: the sentences that depend on the contact, in this language.
     """
     own = own or OwnWording()
     own_html = own.html or text_to_html(own.text)
     parts, places = find_places(
         {
-            "subject": _render_subject(folder, known, language, own.subject),
-            "text": _render_text(folder, known, language, own.text),
-            "html": _render_html(folder, known, language, own_html, own.subject),
+            "subject": _render_subject(folder, context, language, own.subject),
+            "text": _render_text(folder, context, language, own.text),
+            "html": _render_html(folder, context, language, own_html, own.subject),
         }
     )
     return Draft(
@@ -196,36 +202,42 @@ _NOT_ONCE = N_("%(organisation)s is asking you.")
 
 
 def says_once(draft: Draft) -> bool:
-    """Say whether an ask says that people are asked once, in the words of the usual ask."""
-    return any(words in draft.text for words in _word_asking(draft, _ONCE))
+    """Return whether an ask says that people are asked once, in the words of the default ask."""
+    return any(sentence in draft.text for sentence in _make_asking_sentences(draft, _ONCE))
 
 
 def drop_once(draft: Draft) -> Draft:
-    """Replace what a frozen ask says of asking once by what it says before a reminder."""
-    pairs = list(zip(_word_asking(draft, _ONCE), _word_asking(draft, _NOT_ONCE), strict=True))
-    pairs += [(_escape(was), _escape(is_now)) for was, is_now in pairs]
+    """Replace the sentence that people are asked once in a frozen ask, for a later reminder."""
+    pairs = list(
+        zip(
+            _make_asking_sentences(draft, _ONCE),
+            _make_asking_sentences(draft, _NOT_ONCE),
+            strict=True,
+        )
+    )
+    pairs += [(_escape(before), _escape(after)) for before, after in pairs]
     return change_text(
         draft, lambda text: reduce(lambda done, pair: done.replace(*pair), pairs, text)
     )
 
 
-def _escape(words: str) -> str:
-    """Return words as the HTML of a draft has them."""
-    return escape(words, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
+def _escape(sentence: str) -> str:
+    """Escape a sentence in the way of a draft's HTML."""
+    return escape(sentence, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
 
 
-def _word_asking(draft: Draft, text: str) -> list[str]:
-    """Return a sentence with the organisation's name, and with a long name cut as mails have it."""
+def _make_asking_sentences(draft: Draft, text: str) -> list[str]:
+    """Return a sentence with the organisation's full name, and with its name cut as in mails."""
     name = draft.organisation.name
     return [
-        load_translations(draft.language).gettext(text) % {"organisation": one}
-        for one in (name, cut_name(name))
+        load_translations(draft.language).gettext(text) % {"organisation": shown_name}
+        for shown_name in (name, cut_name(name))
     ]
 
 
 def _draft_asking(
     kind: Kind,
-    own: OwnWording,
+    own_wording: OwnWording,
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -234,66 +246,66 @@ def _draft_asking(
     language: str,
     has_reminder: bool,
 ) -> Draft:
-    known = make_common_fields(organisation, mailing_list, language)
-    deadline_words = word_deadline(deadline, language, zone)
-    longest = find_longest_compact_datetime(deadline, language=language, zone=zone)
-    known |= mark_places(deadline_words) | {"longest_day": longest}
-    known |= word_ask(mailing_list, language, known["deadline"])
-    known["asks_once"] = "" if has_reminder else "yes"
-    known["preview"] = word_preview(kind, known, language)
+    context = make_common_fields(organisation, mailing_list, language)
+    deadline_words = make_deadline_texts(deadline, language, zone)
+    longest_day = find_longest_compact_datetime(deadline, language=language, zone=zone)
+    context |= mark_places(deadline_words) | {"longest_day": longest_day}
+    context |= make_ask_texts(mailing_list, language, context["deadline"])
+    context["asks_once"] = "" if has_reminder else "yes"
+    context["preview"] = make_preview_text(kind, context, language)
     return draft_from_templates(
         kind,
-        known,
+        context,
         kind=kind,
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
         language=language,
         deadline=deadline,
-        own=own,
-        phrases=word_phrases(language) | deadline_words,
+        own=own_wording,
+        phrases=make_contact_phrases(language) | deadline_words,
     )
 
 
-def _render_subject(kind: str, known: dict[str, str], language: str, own: str) -> str:
-    """Return the subject from the folder `kind` of the templates, or from one of their own."""
+def _render_subject(kind: str, context: dict[str, str], language: str, own_template: str) -> str:
+    """Return the subject from the templates in the folder `kind`, or from the admin's own."""
     rendered = (
-        render_own(own, known, html=False)
-        if own
-        else render(f"{kind}/subject.txt", known, language=language)
+        render_own(own_template, context, html=False)
+        if own_template
+        else render(f"{kind}/subject.txt", context, language=language)
     )
     return to_one_line(rendered)
 
 
-def _render_text(kind: str, known: dict[str, str], language: str, own: str) -> str:
-    """Return the text body from the folder `kind` of the templates, or from one of their own."""
-    values = known | _make_marks(kind)
+def _render_text(kind: str, context: dict[str, str], language: str, own_template: str) -> str:
+    """Return the text body from the templates in the folder `kind`, or from the admin's own."""
+    values = context | _make_marks(kind)
     return (
-        render_own(drop_heading_marks(own), values, html=False)
-        if own
+        render_own(drop_heading_marks(own_template), values, html=False)
+        if own_template
         else render(f"{kind}/body.txt", values, language=language)
     )
 
 
 def _render_html(
-    kind: str, known: dict[str, str], language: str, own: str, own_subject: str
+    kind: str, context: dict[str, str], language: str, own_template: str, own_subject_template: str
 ) -> str:
-    """Return the HTML body from the folder `kind` of the templates, or from one of their own."""
-    values = known | _make_marks(kind)
-    values["subject"] = _render_subject(kind, known, language, own_subject)
-    values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
-    if "objection" in known:
-        lines = known["objection"].splitlines()
+    """Return the HTML body from the templates in the folder `kind`, or from the admin's own."""
+    values = context | _make_marks(kind)
+    values["subject"] = _render_subject(kind, context, language, own_subject_template)
+    values["organisation"] = Markup("<br>\n").join(context["organisation"].splitlines())
+    if "objection" in context:
+        lines = context["objection"].splitlines()
         values["objection"] = Markup("<h2>{}</h2>\n<p>{}</p>").format(*lines)
-    if not own:
+    if not own_template:
         return inline_styles(render(f"{kind}/body.html", values, language=language))
-    # Rendered with escaping, from a template that may hold a short list of elements only.
-    content = Markup(render_own(own, values, html=True))  # noqa: S704
+    # Rendered with escaping, from a template that has allowed elements only.
+    content = Markup(render_own(own_template, values, html=True))  # noqa: S704
     return inline_styles(render("layout.html", values | {"content": content}, language=language))
 
 
 def make_printable(facts: _Facts) -> _Facts:
-    """Return facts with each text on one line, the postal address on its lines."""
+    """Return facts with each text on one line; the postal address keeps its lines."""
     texts = {item.name: getattr(facts, item.name) for item in fields(facts)}
     cleaned: dict[str, Any] = {
         name: "\n".join(to_one_line(line) for line in value.splitlines())
@@ -308,13 +320,13 @@ def make_printable(facts: _Facts) -> _Facts:
 
 
 def _make_marks(kind: str) -> dict[str, str]:
-    return {field: mark_field(field) for field in _PER_CONTACT.get(kind, ())}
+    return {field: mark_field(field) for field in _FIELDS_BY_FOLDER.get(kind, ())}
 
 
 def make_common_fields(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> dict[str, str]:
-    """Return the fields that all contacts share."""
+    """Return the template values that all contacts share."""
     reply_to = choose_reply_address(mailing_list, organisation)
     return {
         "language": language,
@@ -327,12 +339,12 @@ def make_common_fields(
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
         "sensitive": "yes" if mailing_list.sensitive else "",
-        "explicit_consent": word_explicit_consent(organisation, mailing_list, language),
+        "explicit_consent": make_explicit_consent_text(organisation, mailing_list, language),
     }
 
 
 def _format_identity(organisation: Organisation, reply_to: str, language: str) -> str:
-    """Return who asks and how to reach them, a line each (GDPR art. 13(1)(a))."""
+    """Return the organisation's name and contact details, a line each (GDPR art. 13(1)(a))."""
     gettext = load_translations(language).gettext
     telephone = gettext("Telephone: %(telephone)s") % {"telephone": organisation.telephone}
     return "\n".join(

@@ -1,6 +1,6 @@
-"""Message-IDs and return paths: what brings a bounce back to its mail, and nobody else's.
+"""Message-IDs and return paths, by which a bounce is matched with its mail.
 
-Neither reveals who a mail was for.
+They are signed, and do not reveal a mail's recipient.
 """
 
 from __future__ import annotations
@@ -23,58 +23,61 @@ _MARK = "([a-z2-7]{13}-[a-z2-7]{16})"
 _VERP = re.compile(rf"bounce\+{_MARK}@[^@]+")
 _MESSAGE_ID = re.compile(rf"<?{_MARK}@[^@<>\s]+>?")
 _ID_BYTES = 8
-_ID_LETTERS = 13
-# A letter stands for five bits, so that 16 are 80 bits.
-_CODE_LETTERS = 16
+_ID_LENGTH = 13
+# A base32 character has five bits, so that 16 of them have 80.
+_CODE_LENGTH = 16
 
 
 class MailMarks(NamedTuple):
-    """What stands for one mail: 13 letters with its number, a hyphen, 16 letters of a code.
+    """The marks of one mail: 13 characters with its number, a hyphen, 16 characters of a code.
 
-    Lower-case base32 letters throughout, since some servers fold case. The number can be read by
-    anybody, the code made under a secret key only.
+    They are lower-case base32, since some servers fold case. Anybody can read the number; making
+    the code takes a secret key.
     """
 
-    of_return_path: str
-    of_message_id: str
+    return_path_mark: str
+    message_id_mark: str
 
     def return_path(self, domain: str) -> str:
-        """Return the envelope sender that leads back to the mail ("VERP"), at an A-label."""
-        return f"bounce+{self.of_return_path}@{domain}"
+        """Return the envelope sender that identifies the mail (VERP); `domain` is an A-label."""
+        return f"bounce+{self.return_path_mark}@{domain}"
 
     def message_id(self, domain: str) -> str:
-        """Return the Message-ID, in its brackets."""
-        return f"<{self.of_message_id}@{domain}>"
+        """Return the Message-ID, in angle brackets."""
+        return f"<{self.message_id_mark}@{domain}>"
 
 
 class MailMarker:
-    """Make the marks of mails under one key, prepared once for many of them."""
+    """Makes the marks of mails with one key, which is prepared once."""
 
     def __init__(self, key: bytes) -> None:
         self._mac = KeyedHash(key, beginning=b"mail\0")
 
     def make_marks(self, mail_id: int) -> MailMarks:
-        """Return the marks of a mail, whose number fits 64 bits."""
+        """Return the marks of a mail; `mail_id` fits 64 bits."""
         digest = self._mac.digest(mail_id.to_bytes(_ID_BYTES))
-        # A base64 letter carries six bits of the digest, of which the translation leaves five.
-        letters = binascii.b2a_base64(digest[:24], newline=False).translate(_FIVE_BITS)
-        codes = letters.decode()
-        # The last two letters carry nine bits; what stands before is shared by 512 neighbours.
+        # A base64 character has six bits of the digest; the translation keeps five of them.
+        code_octets = binascii.b2a_base64(digest[:24], newline=False).translate(_FIVE_BITS)
+        code = code_octets.decode()
+        # The last two characters have nine bits; 512 neighbours share the ones before.
         number = _compute_prefix(mail_id >> 9) + _ENDINGS[mail_id & 511]
-        return MailMarks(f"{number}-{codes[:_CODE_LETTERS]}", f"{number}-{codes[_CODE_LETTERS:]}")
+        return MailMarks(f"{number}-{code[:_CODE_LENGTH]}", f"{number}-{code[_CODE_LENGTH:]}")
 
 
 def make_message_id(mail_id: int, *, sender_domain: str, key: bytes) -> str:
-    """Return the Message-ID "<…@sender_domain>" of a mail, by which its bounces are known.
+    """Return the Message-ID "<…@sender_domain>" of a mail, by which its bounces are matched.
 
-    The same for every attempt at it, so that a second copy is known as such (RFC 5322 §3.6.4).
-    `sender_domain` is an A-label.
+    - It is the same for every attempt, so that a second copy is recognised (RFC 5322 §3.6.4).
+    - `sender_domain`: an A-label.
     """
     return MailMarker(key).make_marks(mail_id).message_id(sender_domain)
 
 
 def make_unnumbered_message_id(name: str, *, sender_domain: str, key: bytes) -> str:
-    """Return the Message-ID of a mail that has no number, such as a preview; `name` names it."""
+    """Return the Message-ID of a mail without a number, such as a preview.
+
+    - `name`: identifies the mail.
+    """
     code = hmac.digest(key, b"message-id\0" + name.encode(), hashlib.sha256)
     return f"<{_encode_base32(code[:16])}@{sender_domain}>"
 
@@ -84,9 +87,11 @@ def make_return_path(
 ) -> str:
     """Return the envelope sender of one mail.
 
-    "fixed" is the sender's own address. "verp" is `bounce+<marks>` at `return_domain` (the
-    sender's if ""), 37 octets of the 64 that a local part may have. `sender` is a bare address
-    and `mail_id` fits 64 bits.
+    - `mode`: "fixed" gives the sender's own address. "verp" gives `bounce+<marks>` at
+      `return_domain`, whose local part has 37 octets of the allowed 64.
+    - `sender`: a bare address.
+    - `return_domain`: "" for the sender's.
+    - `mail_id`: fits 64 bits.
     """
     if mode == "fixed":
         return sender
@@ -96,36 +101,37 @@ def make_return_path(
 
 
 def read_return_path(address: str, keys: Sequence[bytes]) -> int:
-    """Return the number of the mail whose return path this is, upper or lower case.
+    """Return the number of the mail with this return path, in upper or lower case.
 
-    `keys` are all secret keys of this installation, the newest last, since mails of years ago
-    bounce too. Raises LinkError for any other address.
+    - `keys`: all secret keys of this installation, the newest last, since old mails bounce too.
+    - Raises LinkError for any other address.
     """
-    return _read_mark(_VERP, address, keys, lambda marks: marks.of_return_path)
+    return _read_mark(_VERP, address, keys, lambda marks: marks.return_path_mark)
 
 
 def read_message_id(text: str, keys: Sequence[bytes]) -> int:
-    """Return the number of the mail whose Message-ID this is, with or without its brackets.
+    """Return the number of the mail with this Message-ID, with or without angle brackets.
 
-    As `read_return_path`; raises LinkError for any other text.
+    - `keys`: as in `read_return_path`.
+    - Raises LinkError for any other text.
     """
-    return _read_mark(_MESSAGE_ID, text, keys, lambda marks: marks.of_message_id)
+    return _read_mark(_MESSAGE_ID, text, keys, lambda marks: marks.message_id_mark)
 
 
 def _read_mark(
     shape: re.Pattern[str], text: str, keys: Sequence[bytes], pick: Callable[[MailMarks], str]
 ) -> int:
     text = text.strip()
-    # Outside ASCII there are letters that become ours in lower case.
+    # Some letters outside ASCII become ASCII in lower case.
     match = shape.fullmatch(text.lower()) if text.isascii() else None
     if match is None:
         raise LinkError(_NOT_OURS)
-    given = match[1]
-    letters = given[:_ID_LETTERS].upper()
-    mail_id = int.from_bytes(base64.b32decode(letters + "===")[:_ID_BYTES])
-    # Made anew and compared: the last letter has spare bits, and decoding ignores them.
-    made = (pick(MailMarker(key).make_marks(mail_id)) for key in reversed(keys))
-    if not any(hmac.compare_digest(given, mark) for mark in made):
+    mark = match[1]
+    encoded_number = mark[:_ID_LENGTH].upper()
+    mail_id = int.from_bytes(base64.b32decode(encoded_number + "===")[:_ID_BYTES])
+    # Marks are made again and compared: the last character has spare bits, which decoding ignores.
+    expected_marks = (pick(MailMarker(key).make_marks(mail_id)) for key in reversed(keys))
+    if not any(hmac.compare_digest(mark, expected) for expected in expected_marks):
         raise LinkError(_NOT_OURS)
     return mail_id
 

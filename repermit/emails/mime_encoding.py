@@ -24,8 +24,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 def fold_header(name: str, *words: str) -> str:
     """Return one header with its CRLF, folded between words only, never inside one.
 
-    The first word stays on the first line, however long: some readers take an empty first line
-    for an empty header. Raises ValueError if a word could start a header of its own.
+    The first word stays on the first line, however long it is: some programs read an empty first
+    line as an empty header. Raises ValueError if a word has a control character.
     """
     if any(_CONTROL.search(word) for word in words):
         message = f"a control character in {name}"
@@ -35,12 +35,12 @@ def fold_header(name: str, *words: str) -> str:
 
 def start_header(name: str, words: tuple[str, ...]) -> str:
     """Return a header of checked words, without its CRLF."""
-    beginning = f"{name}: {words[0]}"
-    return reduce(append_word, words[1:], beginning) if len(words) > 1 else beginning
+    header = f"{name}: {words[0]}"
+    return reduce(append_word, words[1:], header) if len(words) > 1 else header
 
 
 def append_word(header: str, word: str) -> str:
-    """Return an unfinished header with one word more, folded before it if need be."""
+    """Return an unfinished header with one more word, folded before it if the line is full."""
     length = len(header) - header.rfind("\n") - 1
     fold = "" if length + 1 + len(word) <= _MAX_LINE_LENGTH else "\r\n"
     return f"{header}{fold} {word}"
@@ -49,8 +49,10 @@ def append_word(header: str, word: str) -> str:
 def split_text(text: str) -> tuple[str, ...]:
     """Return a line of text as words for `fold_header`, encoded where it must be (RFC 2047)."""
     words = text.split(" ")
-    plain = text.isascii() and "=?" not in text and max(map(len, words)) <= _MAX_PLAIN_WORD_LENGTH
-    return tuple(words) if plain else _encode_words(text)
+    is_plain = (
+        text.isascii() and "=?" not in text and max(map(len, words)) <= _MAX_PLAIN_WORD_LENGTH
+    )
+    return tuple(words) if is_plain else _encode_words(text)
 
 
 def split_mailbox(display_name: str, address: str) -> tuple[str, ...]:
@@ -61,13 +63,13 @@ def split_mailbox(display_name: str, address: str) -> tuple[str, ...]:
 def split_phrase(phrase: str) -> tuple[str, ...]:
     """Return a display name as a quoted string, or encoded where that cannot carry it."""
     quoted = '"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    plain = phrase.isascii() and "=?" not in phrase and len(quoted) <= _MAX_PLAIN_WORD_LENGTH
-    return (quoted,) if plain else _encode_words(phrase)
+    is_plain = phrase.isascii() and "=?" not in phrase and len(quoted) <= _MAX_PLAIN_WORD_LENGTH
+    return (quoted,) if is_plain else _encode_words(phrase)
 
 
 def _encode_words(text: str) -> tuple[str, ...]:
     word = _UTF8.header_encode(text)
-    # Header comes to the same for what fits on the first line, but tries it sign by sign.
+    # For a text that fits on the first line, Header has the same result, one character at a time.
     if len(word) <= _FIRST_LINE and text.splitlines() == [text]:
         return (word,)
     header = Header(

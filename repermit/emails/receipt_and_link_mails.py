@@ -1,7 +1,4 @@
-"""Making the mails with a link for one use: to see what is held, to confirm a new address.
-
-And the one that tells the address from before.
-"""
+"""Drafts of the mails with a one-time link, of the notice to a former address, and of receipts."""
 
 from __future__ import annotations
 
@@ -11,7 +8,11 @@ from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.emails.conditional_sentences import word_no_receipt, word_preview, word_receipt
+from repermit.emails.conditional_sentences import (
+    make_no_receipt_texts,
+    make_preview_text,
+    make_receipt_texts,
+)
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
@@ -28,21 +29,21 @@ def draft_requested_mail(
     zone: ZoneInfo,
     language: str,
 ) -> Draft:
-    """Return the wording of a mail that its reader has asked for, in one of `languages`.
+    """Return the draft of a mail that belongs to a one-time link, in a language.
 
-    `purpose` is "see", "address" or "changed", as a fresh link has it; raises KeyError for another
-    one, AddressError if the sender or the organisation's address cannot be used.
+    - `purpose`: the link's: "see", "address" or "changed"; raises KeyError for another.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    known = make_common_fields(organisation, mailing_list, language) | _make_sentences(
+    context = make_common_fields(organisation, mailing_list, language) | _make_sentences(
         purpose, language
     )
     return draft_from_templates(
         _FOLDERS[purpose],
-        known,
+        context,
         kind="confirm",
         organisation=organisation,
         mailing_list=mailing_list,
@@ -55,7 +56,7 @@ _FOLDERS = {"see": "data_link", "address": "address_change", "changed": "address
 
 
 def _make_sentences(purpose: str, language: str) -> dict[str, Any]:
-    """Return title, label and preview, which say nothing of the list."""
+    """Return greeting, title, label and preview, which say nothing about the list."""
     gettext = load_translations(language).gettext
     title, label, preview = {
         "see": (
@@ -82,7 +83,7 @@ def _make_sentences(purpose: str, language: str) -> dict[str, Any]:
     }
 
 
-# --- Making the mail with the receipt of a Yes, or of a No that took one back. --------------------
+# --- Receipts of a Yes, and of a No that withdraws one. -------------------------------------------
 
 
 def draft_yes_receipt(
@@ -94,31 +95,32 @@ def draft_yes_receipt(
     zone: ZoneInfo,
     language: str,
 ) -> Draft:
-    """Return the wording of the mail that tells somebody that their Yes is recorded.
+    """Return the draft of the mail that confirms to a contact that their Yes is recorded.
 
-    `answered_at` is aware UTC; `checkpoint` is the record's behind the entry of the Yes, as JSON
-    has it: with its signed note if there is a key, which is then attached. Raises AddressError if
-    the sender or the organisation's address cannot be used.
+    - `answered_at`: aware UTC.
+    - `checkpoint`: the evidence's after the entry of the Yes, as in JSON; with a key it has a
+      signed note, and is attached.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    known: dict[str, Any] = {
+    context: dict[str, Any] = {
         **make_common_fields(organisation, mailing_list, language),
-        **word_receipt(language),
+        **make_receipt_texts(language),
     }
-    known |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
+    context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones. In
     # groups: a word of 64 letters is wider than a phone, and a <wbr> in it HTML_OBFUSCATE.
-    known |= {
+    context |= {
         name: " ".join(wrap(str(checkpoint[name]).upper(), 16)) for name in ("seq", "hash", "root")
     }
-    known["is_signed"] = "note" in checkpoint
-    known["preview"] = word_preview("yes_receipt", known, language)
+    context["is_signed"] = "note" in checkpoint
+    context["preview"] = make_preview_text("yes_receipt", context, language)
     return draft_from_templates(
         "yes_receipt",
-        known,
+        context,
         kind="receipt",
         organisation=organisation,
         mailing_list=mailing_list,
@@ -136,26 +138,28 @@ def draft_no_receipt(
     language: str,
     said_no: bool = True,
 ) -> Draft:
-    """Return the wording of the mail that tells whoever had said Yes that they are off the list.
+    """Return the draft of the mail that tells a contact who had said Yes about their removal.
 
-    Its link leads to the question, by which a No that was no person's is undone. `answered_at` is
-    aware UTC; `said_no` is false where something else has taken them off. Raises AddressError if
-    the sender or the organisation's address cannot be used.
+    Its link opens the question, so that the contact can undo a No that a program gave.
+
+    - `answered_at`: aware UTC.
+    - `said_no`: False if the removal has another reason than a No.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    known: dict[str, Any] = {
+    context: dict[str, Any] = {
         **make_common_fields(organisation, mailing_list, language),
-        **word_no_receipt(mailing_list, language),
+        **make_no_receipt_texts(mailing_list, language),
         "said_no": said_no,
     }
-    known |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
-    known["preview"] = word_preview("no_receipt", known, language)
+    context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
+    context["preview"] = make_preview_text("no_receipt", context, language)
     return draft_from_templates(
         "no_receipt",
-        known,
+        context,
         kind="receipt",
         organisation=organisation,
         mailing_list=mailing_list,

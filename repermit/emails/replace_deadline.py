@@ -1,7 +1,7 @@
-"""Replacing the deadline in a wording, which notes where and how it says the one that it has.
+"""Replacing the deadline in a frozen wording, at the places that the draft has stored.
 
-A draft keeps its `deadline_places`, a line each, as "text 120 short_deadline": in its text, behind
-120 signs. Whatever else names the same day is no deadline.
+A draft's `deadline_places` has a line for each, such as "text 120 short_deadline": in its text,
+after 120 characters. Any other mention of the same day is not replaced.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from repermit.i18n.dates import (
     format_short_datetime,
 )
 
-# Unicode keeps these for a program's own use (noncharacters), so that they stand in no text.
+# Noncharacters, which Unicode reserves for internal use, so that no text contains them.
 _OPEN = {"deadline": "\ufdd0", "short_deadline": "\ufdd1", "day": "\ufdd2"}
 _CLOSE = "\ufddf"
 _NAMES = {sign: name for name, sign in _OPEN.items()}
 _MARKED = re.compile(f"([{''.join(_NAMES)}])([^{_CLOSE}]*){_CLOSE}")
 _SPACES = ("\N{NO-BREAK SPACE}", "&nbsp;", " ")
-"""A subject has plain spaces, and HTML names those that hold."""
+"""The forms of a no-break space: in text, in HTML, and in a subject."""
 
 
-def word_deadline(deadline: datetime, language: str, zone: ZoneInfo) -> dict[str, str]:
-    """Return the words that a wording may say its deadline in, by the field of each."""
+def make_deadline_texts(deadline: datetime, language: str, zone: ZoneInfo) -> dict[str, str]:
+    """Return the forms of a deadline in a wording, by field."""
     return {
         "deadline": format_local_datetime(deadline, language=language, zone=zone),
         "short_deadline": format_short_datetime(deadline, language=language, zone=zone),
@@ -38,64 +38,70 @@ def word_deadline(deadline: datetime, language: str, zone: ZoneInfo) -> dict[str
     }
 
 
-def mark_places(words: Mapping[str, str]) -> dict[str, str]:
-    """Return the words of a deadline so that `find_places` finds them in what is rendered."""
-    return {name: f"{_OPEN[name]}{text}{_CLOSE}" for name, text in words.items()}
+def mark_places(deadline_texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the forms of a deadline with marks around, which `find_places` finds when rendered."""
+    return {name: f"{_OPEN[name]}{text}{_CLOSE}" for name, text in deadline_texts.items()}
 
 
 def find_places(parts: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Return the parts of a wording without the marks of its deadline, and where those stood."""
-    plain, places = {}, []
+    """Return the rendered parts without the marks of the deadline, and its `deadline_places`."""
+    plain_parts, places = {}, []
     for part, text in parts.items():
         pieces = _MARKED.split(text)
-        made = pieces[0]
-        for mark, words, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
-            places.append(f"{part} {len(made)} {_NAMES[mark]}")
-            made += words + after
-        plain[part] = made
-    return plain, "\n".join(places)
+        plain_text = pieces[0]
+        for character, deadline_text, following in zip(
+            pieces[1::3], pieces[2::3], pieces[3::3], strict=True
+        ):
+            places.append(f"{part} {len(plain_text)} {_NAMES[character]}")
+            plain_text += deadline_text + following
+        plain_parts[part] = plain_text
+    return plain_parts, "\n".join(places)
 
 
 def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
-    """Replace the deadline (aware UTC) of a frozen wording, and leave all else."""
+    """Return a frozen wording with another deadline (aware UTC), otherwise unchanged."""
     if draft.deadline is None:
         return replace(draft, deadline=deadline)
-    after = word_deadline(deadline, draft.language, draft.zone_info)
+    new_texts = make_deadline_texts(deadline, draft.language, draft.zone_info)
     if not draft.deadline_places:
-        return _replace_wherever_it_stands(draft, deadline, draft.deadline, after)
-    earlier = draft.phrases
+        return _replace_everywhere(draft, deadline, draft.deadline, new_texts)
+    old_texts = draft.phrases
 
-    def put(match: re.Match[str]) -> str:
+    def replace_mark(match: re.Match[str]) -> str:
         name = _NAMES[match[1]]
-        spelled = _spell_spaces(earlier[name], after[name])
-        words = next(is_now for was, is_now in spelled if was == match[2])
-        return f"{match[1]}{words}{_CLOSE}"
+        spelled = _spell_spaces(old_texts[name], new_texts[name])
+        new_form = next(new for old, new in spelled if old == match[2])
+        return f"{match[1]}{new_form}{_CLOSE}"
 
-    changed = change_text(draft, lambda text: _MARKED.sub(put, text))
-    return replace(changed, deadline=deadline, phrases={**earlier, **after})
+    changed = change_text(draft, lambda text: _MARKED.sub(replace_mark, text))
+    return replace(changed, deadline=deadline, phrases={**old_texts, **new_texts})
 
 
 def change_text(draft: Draft, change: Callable[[str], str]) -> Draft:
-    """Change subject, text and HTML of a frozen wording, and keep where they say the deadline.
+    """Return a wording with subject, text and HTML changed, and its `deadline_places` updated.
 
-    What `change` is given has marks around the words of the deadline, which it leaves.
+    - `change`: gets a text with marks around the deadline, which it must not remove.
     """
     parts = {part: getattr(draft, part) for part in ("subject", "text", "html")}
-    # From behind, so that the places before it stay where they are.
+    # From the end, so that earlier positions stay valid.
     for part, at, name in reversed(list(_iter_places(draft.deadline_places))):
-        text, words = parts[part], draft.phrases[name]
-        words = next(was for was, _ in _spell_spaces(words, words) if text.startswith(was, at))
-        marked = mark_places({name: words})[name]
-        parts[part] = f"{text[:at]}{marked}{text[at + len(words) :]}"
+        text, deadline_text = parts[part], draft.phrases[name]
+        deadline_text = next(
+            spelled
+            for spelled, _ in _spell_spaces(deadline_text, deadline_text)
+            if text.startswith(spelled, at)
+        )
+        marked = mark_places({name: deadline_text})[name]
+        parts[part] = f"{text[:at]}{marked}{text[at + len(deadline_text) :]}"
     changed = {part: change(text) for part, text in parts.items()}
-    # Each part spells a space that holds in one way.
+    # HTML writes every no-break space as an entity.
     changed["html"] = changed["html"].replace(*_SPACES[:2])
-    plain, places = find_places(changed)
+    plain_parts, places = find_places(changed)
     return replace(
         draft,
-        subject=plain["subject"],
-        text=plain["text"],
-        html=plain["html"],
+        subject=plain_parts["subject"],
+        text=plain_parts["text"],
+        html=plain_parts["html"],
         deadline_places=places,
     )
 
@@ -106,51 +112,54 @@ def _iter_places(places: str) -> Iterator[tuple[str, int, str]]:
         yield part, int(at), name
 
 
-def _spell_spaces(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Yield both in each way in which a part of a mail may write a space that holds."""
+def _spell_spaces(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """Yield both texts in each form that a part of a mail has for no-break spaces."""
     for space in _SPACES:
-        yield before.replace(_SPACES[0], space), after.replace(_SPACES[0], space)
+        yield old.replace(_SPACES[0], space), new.replace(_SPACES[0], space)
 
 
-# --- Wordings that do not say where: those that were frozen before December 2026. -----------------
+# --- Wordings without `deadline_places`, which were frozen before December 2026. ------------------
 
 
-def _replace_wherever_it_stands(
-    draft: Draft, deadline: datetime, earlier_deadline: datetime, after: Mapping[str, str]
+def _replace_everywhere(
+    draft: Draft, deadline: datetime, earlier_deadline: datetime, new_texts: Mapping[str, str]
 ) -> Draft:
-    earlier = _list_deadline_words(draft, earlier_deadline)
+    old_spellings = _list_deadline_words(draft, earlier_deadline)
     subject, text, html = draft.subject, draft.text, draft.html
-    # The whole moment first, since the short one may stand within it.
+    # The long form first, since it may contain the short one.
     for name in ("deadline", "short_deadline"):
-        for before in earlier:
+        for old_texts in old_spellings:
             subject, text, html = (
-                _replace_words(words, before[name], after[name]) for words in (subject, text, html)
+                _replace_words(part, old_texts[name], new_texts[name])
+                for part in (subject, text, html)
             )
-    day_before, day_after = (to_one_line(words["day"]) for words in (earlier[0], after))
-    # A list may be named for a day; that of the deadline stands behind its name.
+    day_before, day_after = (to_one_line(part["day"]) for part in (old_spellings[0], new_texts))
+    # A list's name may contain a day; the deadline's comes after the name.
     if subject.count(day_before) > draft.mailing_list.name.count(day_before):
-        head, _, rest = subject.rpartition(day_before)
-        subject = f"{head}{day_after}{rest}"
-        for end in ("</title>", '"'):
-            html = html.replace(f"{day_before}{rest}{end}", f"{day_after}{rest}{end}")
-    phrases = {**draft.phrases, **after}
+        head, _, following = subject.rpartition(day_before)
+        subject = f"{head}{day_after}{following}"
+        for ending in ("</title>", '"'):
+            html = html.replace(
+                f"{day_before}{following}{ending}", f"{day_after}{following}{ending}"
+            )
+    phrases = {**draft.phrases, **new_texts}
     return replace(draft, deadline=deadline, subject=subject, text=text, html=html, phrases=phrases)
 
 
 def _list_deadline_words(draft: Draft, deadline: datetime) -> list[dict[str, str]]:
-    """Return how a wording may say its deadline: as it was frozen, whatever dates look like now.
+    """Return the forms that a wording may have of its deadline.
 
-    Wordings of before November 2026 do not say how.
+    They are stored since November 2026; for an older wording, all forms that dates had are tried.
     """
     language, zone = draft.language, draft.zone_info
-    now = word_deadline(deadline, language, zone)
-    if now.keys() <= draft.phrases.keys():
-        return [{name: draft.phrases[name] for name in now}]
-    whole, short = format_in_earlier_patterns(deadline, language=language, zone=zone)
-    return [now, now | {"deadline": whole, "short_deadline": short}]
+    current_texts = make_deadline_texts(deadline, language, zone)
+    if current_texts.keys() <= draft.phrases.keys():
+        return [{name: draft.phrases[name] for name in current_texts}]
+    long_form, short_form = format_in_earlier_patterns(deadline, language=language, zone=zone)
+    return [current_texts, current_texts | {"deadline": long_form, "short_deadline": short_form}]
 
 
-def _replace_words(text: str, before: str, after: str) -> str:
-    for was, is_now in _spell_spaces(before, after):
-        text = text.replace(was, is_now)
+def _replace_words(text: str, old_text: str, new_text: str) -> str:
+    for old, new in _spell_spaces(old_text, new_text):
+        text = text.replace(old, new)
     return text

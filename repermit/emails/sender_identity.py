@@ -1,6 +1,6 @@
-"""Who a mail comes from, and how its reader is addressed.
+"""The sender of a mail, and the name in its greeting.
 
-A sensitive list shows no name where others could read it.
+The mails of a sensitive list show no name where others could read it.
 """
 
 from __future__ import annotations
@@ -15,63 +15,63 @@ from repermit.emails.mail_types import MailingListFacts
 from repermit.settings.definitions import Organisation
 from repermit.unicode_limits import normalize
 
-# --- Whether a text shows a name, however the two are written. ------------------------------------
+# --- Finding a name in a text, regardless of spelling. --------------------------------------------
 
 
-_SHORT = 4
-"""A name of fewer letters is looked for as words of its own: "ms" stands in "items" too."""
+_MIN_SUBSTRING_LENGTH = 4
+"""A shorter name must be a whole word: "ms" is also a part of "items"."""
 
 
 def split_plain_words(text: str) -> list[str]:
-    """Return the words of a text in small letters, without accents and punctuation."""
+    """Return the words of a text in lower case, without accents and punctuation."""
     folded = normalize("NFKD", text.casefold())
-    seen = "".join(letter for letter in folded if not unicodedata.combining(letter))
-    return re.findall(r"[^\W_]+", seen)
+    plain_text = "".join(character for character in folded if not unicodedata.combining(character))
+    return re.findall(r"[^\W_]+", plain_text)
 
 
 def contains_name(text: str, name: str) -> bool:
-    """Say whether a name stands in a text, also with other hyphens, blanks, accents or capitals."""
-    words, seen = split_plain_words(name), split_plain_words(text)
-    bare = "".join(words)
-    if len(bare) < _SHORT:
-        return bool(bare) and f" {' '.join(words)} " in f" {' '.join(seen)} "
-    return bare in "".join(seen)
+    """Return whether a text contains a name, ignoring hyphens, blanks, accents and case."""
+    name_words, text_words = split_plain_words(name), split_plain_words(text)
+    joined_name = "".join(name_words)
+    if len(joined_name) < _MIN_SUBSTRING_LENGTH:
+        return bool(joined_name) and f" {' '.join(name_words)} " in f" {' '.join(text_words)} "
+    return joined_name in "".join(text_words)
 
 
-# --- Who a mail comes from, and how its reader is addressed. --------------------------------------
+# --- The sender of a mail, and the name in its greeting. ------------------------------------------
 
 
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
-_LONGEST_NAME = 70
-# The great majority of names, which stay as they are. A property test holds this path to the other.
+_MAX_NAME_LENGTH = 70
+# Nearly all names match, and stay as they are. A property test compares this path with the other.
 _PLAIN_NAME = re.compile(
-    rf"(?!.*(?:  | \Z|www\.))\w[\w .'-]{{0,{_LONGEST_NAME - 1}}}", re.IGNORECASE
+    rf"(?!.*(?:  | \Z|www\.))\w[\w .'-]{{0,{_MAX_NAME_LENGTH - 1}}}", re.IGNORECASE
 ).fullmatch
 _NOT_A_NAME = re.compile(r"[@/\\<>{}|]|www\.|https?:", re.IGNORECASE)
 
 
 def read_address(sender: str) -> str:
-    """Return the address in "Name <address>", or what there is; it is not checked.
+    """Return the address in "Name <address>", or the whole text; it is not checked.
 
-    A name may have commas without quotes, as organisations' names do.
+    The name may have commas without quotes, as names of organisations do.
     """
     match = _NAMED.fullmatch(sender.strip())
     return match["address"] if match else sender
 
 
 def split_sender(sender: str) -> tuple[str, str]:
-    """Return name and address of a sender, each "" where there is none."""
+    """Return the name and the address of a sender, "" for a missing one."""
     match = _NAMED.fullmatch(sender.strip())
     return (match["name"].strip(' "'), match["address"].strip()) if match else ("", sender.strip())
 
 
 def join_sender(name: str, address: str) -> str:
-    """Return "Name <address>", or what there is of the two."""
+    """Return "Name <address>", or the one that is not empty."""
     return f"{name} <{address}>" if name and address else name or address
 
 
 def read_sender_address(mailing_list: MailingListFacts) -> str:
-    """Return the bare address that a list's mails come from, domain as an A-label.
+    """Return the bare address of a list's sender, with its domain as an A-label.
 
     Raises AddressError if it cannot be used.
     """
@@ -81,7 +81,7 @@ def read_sender_address(mailing_list: MailingListFacts) -> str:
 def choose_sender_name(mailing_list: MailingListFacts, organisation: Organisation) -> str:
     """Return the display name for From: the sender's own, else the organisation's.
 
-    It is "" for a sensitive list, where the name alone may tell what the list is about.
+    It is "" for a sensitive list, since the name alone may reveal the list's subject.
     """
     if mailing_list.sensitive:
         return ""
@@ -91,7 +91,7 @@ def choose_sender_name(mailing_list: MailingListFacts, organisation: Organisatio
 
 
 def choose_reply_address(mailing_list: MailingListFacts, organisation: Organisation) -> str:
-    """Return where replies are read: the organisation's address if it gave one, else the sender's.
+    """Return the address for replies: the organisation's if it has one, else the sender's.
 
     Raises AddressError if it cannot be used.
     """
@@ -101,9 +101,9 @@ def choose_reply_address(mailing_list: MailingListFacts, organisation: Organisat
 
 
 def make_list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
-    """Return the list's label for headers: its slug, or a code on a sensitive list.
+    """Return the list's label for headers: its slug, or a code for a sensitive list.
 
-    The code is made with `key`: whoever guessed a slug could check a mere digest of it.
+    The code is made with `key`, since a guessed slug could be compared with a plain digest.
     """
     if mailing_list.sensitive:
         code = hmac.digest(key, b"list\0" + mailing_list.slug.encode(), "sha256")
@@ -112,15 +112,15 @@ def make_list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
 
 
 def clean_greeted_name(name: str) -> str:
-    """Return a contact's name as it can stand in a greeting, or "" to greet namelessly.
+    """Return a contact's name for a greeting, or "" if it is no name.
 
-    Exports put addresses, links and whole sentences where a name should be.
+    Exports have addresses, links and whole sentences in place of names.
     """
     return name if _PLAIN_NAME(name) else _check_name(name)
 
 
 def _check_name(name: str) -> str:
     name = to_one_line(name)
-    if len(name) > _LONGEST_NAME or _NOT_A_NAME.search(name):
+    if len(name) > _MAX_NAME_LENGTH or _NOT_A_NAME.search(name):
         return ""
     return name

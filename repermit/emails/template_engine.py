@@ -1,6 +1,6 @@
 """The template engine: repermit's own templates, and the admin's in a sandbox.
 
-Text is rendered as it is, HTML with escaping.
+Values are escaped in HTML, and not in text.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from repermit.i18n.catalogues import load_translations
 from repermit.package_files import find_asset
 
 MAX_SUBJECT_LENGTH = 60
-"""How many characters of a subject a phone shows, or a few more: a warning says so."""
+"""The length from which a subject is reported as too long for a phone."""
 
 
 def render(name: str, fields: Mapping[str, Any], *, language: str) -> str:
-    """Return one of the mail templates, such as "ask/body.txt", with one newline at its end."""
+    """Render a mail template, such as "ask/body.txt"; the result ends in one newline."""
     return _make_environment(language).get_template(name).render(fields).strip() + "\n"
 
 
 def render_own(source: str, fields: Mapping[str, Any], *, html: bool) -> str:
-    """Return a template of the admin's; the caller has checked it with `check_wording`."""
+    """Render an admin's template; the caller must have checked it with `check_wording`."""
     return make_own_environment(html=html).from_string(source).render(fields).strip() + "\n"
 
 
 def inline_styles(html: str) -> str:
-    """Return `html` with its styles at the elements; of its style sheet dark mode alone is kept.
+    """Move the styles of `html` into its elements; only the rules for dark mode stay in <style>.
 
     Gmail's app drops <style> for addresses of other providers.
     """
@@ -46,22 +46,22 @@ _INLINER = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=Fal
 
 @cache
 def make_own_environment(*, html: bool) -> ImmutableSandboxedEnvironment:
-    """Return the sandbox for the admin's templates."""
+    """Return the sandboxed environment for the admin's templates."""
     return ImmutableSandboxedEnvironment(autoescape=html, undefined=StrictUndefined)
 
 
 class _CompiledTemplates(BytecodeCache):
-    """Keeps what a template is compiled to, which is the same in each of the 24 languages."""
+    """Caches compiled templates, which are the same in each of the 24 languages."""
 
     def __init__(self) -> None:
         self._codes: dict[str, Any] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Give the code of a template that another language has compiled."""
+        """Load the code of a template that was compiled for another language."""
         bucket.code = self._codes.get(bucket.key)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep the code of a template that has just been compiled."""
+        """Store the code of a template that has just been compiled."""
         self._codes[bucket.key] = bucket.code
 
 
@@ -69,57 +69,57 @@ _COMPILED = _CompiledTemplates()
 
 
 def make_environment(folder: str, language: str) -> Environment:
-    """Make the engine for the templates of one folder, whose texts it puts into a language.
+    """Return the environment for the templates of one folder, translated into a language.
 
-    HTML is escaped; a field that is not given is an error. A template of another folder is named
-    with that.
+    - HTML is escaped, and a missing value is an error.
+    - A template of another folder is named with its folder.
     """
     folders = find_asset("templates")
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader([folders / folder, folders]),
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
-        # Otherwise each page looks whether a file of its templates has changed.
+        # Otherwise each page checks whether the files of its templates have changed.
         auto_reload=False,
         bytecode_cache=_COMPILED,
     )
-    install = made.install_gettext_translations  # type: ignore[attr-defined]
+    install = environment.install_gettext_translations  # type: ignore[attr-defined]
     install(load_translations(language), newstyle=True)
-    made.globals |= {
+    environment.globals |= {
         "cut_name": cut_name,
         "choose_topic": choose_topic,
         "max_subject_length": MAX_SUBJECT_LENGTH,
     }
-    return made
+    return environment
 
 
-# --- What stands above the answers, within the first screen of a phone. ---------------------------
+# --- The names and the topic above the answers, within the first screen of a phone. ---------------
 
 
 _PLAIN = Environment(autoescape=False)  # noqa: S701  it renders nothing
-_MOST_SIGNS, _MOST_WORDS = 50, 10
-# How much room organisation and topic share, which name of a list takes none of it, and how much
-# each further row of its question takes, in larger letters.
-_ROOM_SIGNS, _ROOM_WORDS = 112, 14
-_NAME_SIGNS, _NAME_WORDS = 36, 5
-_ROW_SIGNS = 22
-_SPARE_SIGNS = 6
-"""How much room is left behind a purpose that is cut: its words need not fill the rows."""
-_LEAST_SIGNS = 15
-"""By how many signs of a purpose somebody learns what mails are about."""
+_MAX_LENGTH, _MAX_WORDS = 50, 10
+# The room that organisation and topic share; the length of a list's name that takes none of it; and
+# the room that each further row of the question takes, as its letters are larger.
+_ROOM_LENGTH, _ROOM_WORDS = 112, 14
+_FREE_NAME_LENGTH, _FREE_NAME_WORDS = 36, 5
+_ROW_LENGTH = 22
+_SPARE_LENGTH = 6
+"""The room that stays free after a purpose that is cut, since its words may not fill the rows."""
+_MIN_LENGTH = 15
+"""The length of a purpose that still tells what the mails are about."""
 
 
-def cut_name(name: str, words: int = _MOST_WORDS) -> str:
-    """Return the beginning of a name without end, as it stands above the answers.
+def cut_name(name: str, max_words: int = _MAX_WORDS) -> str:
+    """Return a name, cut if it is too long to stand above the answers.
 
-    All of it stands below them.
+    The full name is below them.
     """
-    every = name.split()
-    beginning = name if len(every) <= words else f"{' '.join(every[:words])}…"
-    return do_truncate(_PLAIN, beginning, _MOST_SIGNS, killwords=False, end="…", leeway=0)
+    all_words = name.split()
+    start = name if len(all_words) <= max_words else f"{' '.join(all_words[:max_words])}…"
+    return do_truncate(_PLAIN, start, _MAX_LENGTH, killwords=False, end="…", leeway=0)
 
 
 def choose_topic(
@@ -129,43 +129,47 @@ def choose_topic(
     *,
     organisation: str,
     is_named: bool,
-    most: int = 80,
+    max_characters: int = 80,
 ) -> str:
-    """Return what a list is about and how often it comes, as it stands above the answers.
+    """Return the purpose and the frequency of a list, cut to the room above the answers.
 
-    The longer the names that stand there too, the less room there is. Where there is too little for
-    the beginning of the purpose, it is without the frequency, or else the name. All of it stands
-    below.
+    Long names leave less room for it. If the start of the purpose does not fit, the frequency is
+    left out; if it still does not fit, the list's name is returned. The full text is below the
+    answers.
 
-    - `is_named`: the question has the name, so that "" is returned rather than that.
-    - `most`: how many signs there is room for at most.
+    - `is_named`: the question has the list's name, so "" is returned instead of it.
+    - `max_characters`: the maximum length.
     """
-    asker, named = cut_name(organisation), cut_name(list_name) if is_named else ""
-    words = _ROOM_WORDS - len(asker.split()) + (_NAME_WORDS - len(named.split())) * is_named
-    further_rows = ceil(max(0, _count_signs(named) - _NAME_SIGNS) / _ROW_SIGNS)
-    signs = _ROOM_SIGNS - _count_signs(asker) - _ROW_SIGNS * further_rows
-    for end in (f" ({frequency})" if frequency else "", ""):
-        room = min(signs, most) - len(end)
-        if beginning := _cut_purpose(purpose, words - len(end.split()), room):
-            return beginning + end
-    return "" if is_named else cut_name(list_name, words)
+    shown_organisation, shown_name = cut_name(organisation), cut_name(list_name) if is_named else ""
+    max_words = (
+        _ROOM_WORDS
+        - len(shown_organisation.split())
+        + (_FREE_NAME_WORDS - len(shown_name.split())) * is_named
+    )
+    further_rows = ceil(max(0, _measure_name(shown_name) - _FREE_NAME_LENGTH) / _ROW_LENGTH)
+    max_length = _ROOM_LENGTH - _measure_name(shown_organisation) - _ROW_LENGTH * further_rows
+    for ending in (f" ({frequency})" if frequency else "", ""):
+        room = min(max_length, max_characters) - len(ending)
+        if start := _cut_purpose(purpose, max_words - len(ending.split()), room):
+            return start + ending
+    return "" if is_named else cut_name(list_name, max_words)
 
 
-def _count_signs(name: str) -> int:
-    """Return how many signs a name takes the room of: capitals within words are wider."""
+def _measure_name(name: str) -> int:
+    """Return the length of a name in average characters: capitals within words are wider."""
     return len(name) + max(0, sum(map(str.isupper, name)) - len(name.split())) // 2
 
 
-def _cut_purpose(purpose: str, words: int, signs: int) -> str:
-    """Return the beginning of a purpose for which there is room; "" if it says too little."""
-    every = purpose.split()
-    if len(every) <= words and len(purpose) <= signs:
+def _cut_purpose(purpose: str, max_words: int, max_length: int) -> str:
+    """Return the start of a purpose that fits; "" if it is too short to be understood."""
+    all_words = purpose.split()
+    if len(all_words) <= max_words and len(purpose) <= max_length:
         return purpose
-    beginning = every[: max(words, 0)]
-    while beginning and len(" ".join(beginning)) >= signs - _SPARE_SIGNS:
-        beginning.pop()
-    text = " ".join(beginning).rstrip(",;:")
-    return f"{text}…" if len(text) >= _LEAST_SIGNS else ""
+    kept_words = all_words[: max(max_words, 0)]
+    while kept_words and len(" ".join(kept_words)) >= max_length - _SPARE_LENGTH:
+        kept_words.pop()
+    text = " ".join(kept_words).rstrip(",;:")
+    return f"{text}…" if len(text) >= _MIN_LENGTH else ""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a correction of a text of mails and pages may not do."""
+"""Validation of an admin's corrections to the texts of mails and pages."""
 
 from __future__ import annotations
 
@@ -16,115 +16,123 @@ from repermit.i18n.lazy_text import LazyText
 from repermit.unicode_limits import normalize
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
-# Texts stand in the HTML of pages as they are, in attributes too, and marks fill in what is a
-# person's.
+# Texts are put into the HTML of pages without escaping, also into attributes; and marks would be
+# replaced by a contact's values.
 _MARKUP = re.compile(r"[<>&\"%⟦⟧]")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 
-_LONGEST_LABEL = 120
-"""How many characters the texts have that may stand on a button, in a title or in a subject."""
+_MAX_LABEL_LENGTH = 120
+"""The length up to which a text may be a button, a title or a subject."""
 
-_SHORT, _LONGEST_WORD = 40, 40
+_MIN_LENGTH_LIMIT, _MAX_WORD_LENGTH = 40, 40
 _YES, _NO = ("Yes, ",), ("No, ", "I did not ")
-"""How the English begins of what stands on buttons."""
+"""How the English texts of buttons begin."""
 
 
 def check_correction(
     text: Text, forms: Sequence[str], *, corrected: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
-    """Return a correction with single blanks; () for the usual text, which empty forms stand for.
+    """Return a correction with single blanks; () for the default text.
 
-    `corrected` are the forms of all that is corrected in this language, by key. Raises Refused for
-    what would break a mail or a page, lose what is filled in, put a link or an offer into what
-    people are asked, or let Yes and No say the same.
+    - `forms`: its plural forms; all empty for the default text.
+    - `corrected`: the forms of all corrected texts in this language, by key.
+    - Raises Refused if the correction would break a mail or a page, lose a value that is filled in,
+      add a link or an offer, or make the labels of Yes and No equal.
     """
-    made = tuple(_BLANKS.sub(" ", normalize("NFC", form)).strip(" ") for form in forms)
-    if not any(made) or made == text.usual:
+    cleaned_forms = tuple(_BLANKS.sub(" ", normalize("NFC", form)).strip(" ") for form in forms)
+    if not any(cleaned_forms) or cleaned_forms == text.usual:
         return ()
-    if len(made) != len(text.usual):
+    if len(cleaned_forms) != len(text.usual):
         raise Refused("give as many texts as it has forms: %(forms)s", forms=len(text.usual))
-    for form, usual in zip(made, text.usual, strict=True):
-        _refuse_wrong(text, form, usual)
-    _refuse_opposite(text, made[0], corrected)
-    return made
+    for form, default_form in zip(cleaned_forms, text.usual, strict=True):
+        _refuse_wrong(text, form, default_form)
+    _refuse_opposite(text, cleaned_forms[0], corrected)
+    return cleaned_forms
 
 
-def _refuse_wrong(text: Text, form: str, usual: str) -> None:
-    # As its reader sees it: some letters and blanks are not drawn.
-    if _has_words(usual) and not _has_words(normalize_text(form)):
+def _refuse_wrong(text: Text, form: str, default_form: str) -> None:
+    # As its reader sees it: some characters are invisible.
+    if _has_words(default_form) and not _has_words(normalize_text(form)):
         raise Refused("say it in every form, or in none to have the usual text")
-    _refuse_unfilled(text, form, usual)
-    plain, before = _PLACEHOLDER.sub("x", form), _PLACEHOLDER.sub("x", usual)
-    if wrong := _MARKUP.search(plain):
+    _refuse_unfilled(text, form, default_form)
+    plain_form, plain_default = _PLACEHOLDER.sub("x", form), _PLACEHOLDER.sub("x", default_form)
+    if wrong := _MARKUP.search(plain_form):
         raise Refused("the sign %(sign)s cannot stand in a text", sign=wrong[0])
-    if any(unicodedata.category(sign).startswith("C") for sign in plain):
+    if any(unicodedata.category(character).startswith("C") for character in plain_form):
         raise Refused("there is a sign in it that cannot be seen")
-    read = normalize_text(plain)
-    _refuse_long(read, before)
-    _refuse_promotion(read, normalize_text(before))
+    normalized = normalize_text(plain_form)
+    _refuse_long(normalized, plain_default)
+    _refuse_promotion(normalized, normalize_text(plain_default))
 
 
 def _has_words(form: str) -> bool:
-    return any(sign.isalpha() for sign in _PLACEHOLDER.sub("", form))
+    return any(character.isalpha() for character in _PLACEHOLDER.sub("", form))
 
 
-def _refuse_unfilled(text: Text, form: str, usual: str) -> None:
-    """Refuse a form in which something is not filled in, or more often than it was."""
-    given, wanted = Counter(_PLACEHOLDER.findall(form)), Counter(_PLACEHOLDER.findall(usual))
-    if missing := sorted(wanted.keys() - given.keys()):
+def _refuse_unfilled(text: Text, form: str, default_form: str) -> None:
+    """Refuse a form that lacks a placeholder, has an unknown one, or has one too often."""
+    given_counts, required_counts = (
+        Counter(_PLACEHOLDER.findall(form)),
+        Counter(_PLACEHOLDER.findall(default_form)),
+    )
+    if missing := sorted(required_counts.keys() - given_counts.keys()):
         raise Refused("%(field)s must stand in it: there it is filled in", field=missing[0])
-    # A form for one thing may leave the number out, or have it.
-    known = Counter(_PLACEHOLDER.findall(" ".join((*text.usual, *text.source))))
-    if unknown := sorted(given.keys() - known.keys()):
+    # A singular form may have the number or leave it out.
+    known_names = Counter(_PLACEHOLDER.findall(" ".join((*text.usual, *text.source))))
+    if unknown := sorted(given_counts.keys() - known_names.keys()):
         raise Refused("%(field)s is not filled in here", field=unknown[0])
-    if often := sorted(name for name in given if given[name] > max(wanted[name], 1)):
+    if often := sorted(
+        name for name in given_counts if given_counts[name] > max(required_counts[name], 1)
+    ):
         raise Refused("%(field)s stands in it too often", field=often[0])
 
 
-def _refuse_long(form: str, usual: str) -> None:
-    """Refuse what would not stand where it has to: on a button of a phone, say."""
-    longest = 2 * len(usual)
-    if len(usual) <= _LONGEST_LABEL:
-        longest = max(len(usual) * 5 // 4, len(usual) + 10, _SHORT)
-    if len(form) > longest:
+def _refuse_long(form: str, default_form: str) -> None:
+    """Refuse a form that is too long for its place, such as a button on a phone."""
+    max_length = 2 * len(default_form)
+    if len(default_form) <= _MAX_LABEL_LENGTH:
+        max_length = max(len(default_form) * 5 // 4, len(default_form) + 10, _MIN_LENGTH_LIMIT)
+    if len(form) > max_length:
         raise Refused(
             "too long: at most %(longest)s characters, so that it stands where it has to",
-            longest=longest,
+            longest=max_length,
         )
-    if max(map(len, form.split())) > max(_LONGEST_WORD, *map(len, usual.split())):
+    if max(map(len, form.split())) > max(_MAX_WORD_LENGTH, *map(len, default_form.split())):
         raise Refused("one of its words is too long for a phone")
 
 
-def _refuse_promotion(form: str, usual: str) -> None:
-    """Refuse what may not stand in a mail that asks, unless it always stood there."""
-    reason = _find_new_link(form, usual)
+def _refuse_promotion(form: str, default_form: str) -> None:
+    """Refuse a link or an offer that the default text does not have."""
+    reason = _find_new_link(form, default_form)
     if reason:
         raise Refused(reason)
-    if offers := sorted({*find_offers(form)} - {*find_offers(usual)}):
+    if offers := sorted({*find_offers(form)} - {*find_offers(default_form)}):
         raise Refused("%(offer)s sounds like an offer, and asking is none", offer=offers[0])
 
 
-def _find_new_link(form: str, usual: str) -> LazyText:
-    """Return the reason against a link that was not there before; no word of them is endless."""
-    known = set(find_other_links(usual, reply_to=""))
-    more = [reason for reason in find_other_links(form, reply_to="") if reason not in known]
-    return more[0] if more else LazyText()
+def _find_new_link(form: str, default_form: str) -> LazyText:
+    """Return the reason against a new link, "" if there is none; the length was checked before."""
+    known_reasons = set(find_other_links(default_form, reply_to=""))
+    new_reasons = [
+        reason for reason in find_other_links(form, reply_to="") if reason not in known_reasons
+    ]
+    return new_reasons[0] if new_reasons else LazyText()
 
 
 def _refuse_opposite(text: Text, form: str, corrected: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a button for Yes that says what one for No says, and the other way round."""
-    for own, other in ((_YES, _NO), (_NO, _YES)):
-        if text.source[0].startswith(own):
-            _refuse_same_label(other, text, form, corrected)
+    """Refuse a label for Yes that equals one for No, and the reverse."""
+    for own_starts, other_starts in ((_YES, _NO), (_NO, _YES)):
+        if text.source[0].startswith(own_starts):
+            _refuse_same_label(other_starts, text, form, corrected)
 
 
 def _refuse_same_label(
-    other: tuple[str, ...], text: Text, form: str, corrected: Mapping[str, Sequence[str]]
+    other_starts: tuple[str, ...], text: Text, form: str, corrected: Mapping[str, Sequence[str]]
 ) -> None:
     typed = as_typed(form)
     for other_text in texts_in(text.language).values():
-        said = corrected.get(other_text.key, other_text.usual)[0]
-        if other_text.source[0].startswith(other) and as_typed(said) == typed:
+        other_form = corrected.get(other_text.key, other_text.usual)[0]
+        if other_text.source[0].startswith(other_starts) and as_typed(other_form) == typed:
             raise Refused(
                 "a button for the opposite says so: %(other)s", other=other_text.source[0]
             )

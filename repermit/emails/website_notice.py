@@ -1,4 +1,4 @@
-"""A notice for the sender's own website, so that who gets a mail can see that it is genuine."""
+"""A notice for the sender's own website, by which recipients can see that a mail is genuine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
 
 
-def word_website_notice(
+def make_website_notice(
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -21,9 +21,10 @@ def word_website_notice(
     zone: ZoneInfo,
     language: str,
 ) -> str:
-    """Return plain text, a paragraph or an item a line; `deadline` is aware, None if not known.
+    """Return the notice as plain text, with a line for each paragraph or item.
 
-    The name of a sensitive list does not stand in it: readers see it in their mails only.
+    - `deadline`: aware; None if it is not known.
+    - It does not name a sensitive list, whose name is only in the mails.
     """
     gettext = load_translations(language).gettext
     mailing_list = mailing_list.in_language(language)
@@ -40,12 +41,12 @@ def word_website_notice(
             "%(organisation)s is asking people on the mailing list “%(list)s” whether they want to "
             "stay on it. This mail is really from us. You can know it by this:"
         )
-    items = "\n".join(f"- {sign}" for sign in _word_signs(mailing_list, public_url, language))
-    closing = _word_closing(organisation, deadline, zone, language)
-    return "\n\n".join([title % names, asks % names, items, *closing])
+    items = "\n".join(f"- {item}" for item in _make_items(mailing_list, public_url, language))
+    closing_lines = _make_closing_lines(organisation, deadline, zone, language)
+    return "\n\n".join([title % names, asks % names, items, *closing_lines])
 
 
-def _word_signs(mailing_list: MailingListFacts, public_url: str, language: str) -> Iterator[str]:
+def _make_items(mailing_list: MailingListFacts, public_url: str, language: str) -> Iterator[str]:
     gettext = load_translations(language).gettext
     if mailing_list.sender:
         yield gettext("It comes from %(sender)s.") % {"sender": mailing_list.sender}
@@ -56,7 +57,7 @@ def _word_signs(mailing_list: MailingListFacts, public_url: str, language: str) 
     )
 
 
-def _word_closing(
+def _make_closing_lines(
     organisation: Organisation, deadline: datetime | None, zone: ZoneInfo, language: str
 ) -> Iterator[str]:
     gettext = load_translations(language).gettext

@@ -1,6 +1,6 @@
-"""A text template as blocks: headings and words to be changed, and the lines that stay as they are.
+"""Splitting a text template into blocks for a form: editable headings and words, and fixed lines.
 
-Within the words a field stands in brackets, as [last day], and not as a template has it.
+In the words a field is shown as a label in brackets, such as [last day].
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from repermit.emails.allowed_html import FIELD
 
 
 class BlockKind(StrEnum):
-    """What a block is: a title, a heading, words, or lines of fields alone, which are fixed."""
+    """The kind of a block: a title, a heading, words, or fixed lines, which have fields only."""
 
     TITLE = "title"
     HEADING = "heading"
@@ -25,7 +25,10 @@ class BlockKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A part of a text template, without the marks of headings; `gap` line ends follow it."""
+    """A part of a text template, without the marks of headings.
+
+    - `gap`: how many line ends follow it.
+    """
 
     kind: BlockKind
     text: str
@@ -33,7 +36,7 @@ class Block:
 
     @property
     def fields(self) -> list[str]:
-        """Return the names of the fields in it, in their order."""
+        """Return the names of its fields, in order."""
         return FIELD.findall(self.text)
 
 
@@ -43,7 +46,7 @@ FIXED_FIELDS = frozenset(
         "organisation", "privacy_url", "reason", "silence", "stop", "yes_label", "yes_url",
     }
 )  # fmt: skip
-"""The fields that, alone in a line, make a fixed block."""
+"""The fields that make a fixed block if they are alone in a line."""
 
 _MARKS = {BlockKind.TITLE: "# ", BlockKind.HEADING: "## "}
 _FIXED_LINE = re.compile(r"(?:- )?\{\{ (\w+) \}\}")
@@ -53,55 +56,55 @@ _BRACKETS = re.compile(r"\[([^\[\]\n]*)\]")
 
 
 def split_wording(text: str) -> list[Block] | None:
-    """Return the blocks of a text template; None if they would not give the same text again.
+    """Return the blocks of a text template; None if joining them would not give the same text.
 
-    Between two fixed blocks is one of words, empty, to be filled in.
+    An empty block of words is inserted between two fixed blocks, to be filled in.
     """
     blocks = list(_make_blocks(text.split("\n")))
     return blocks if join_blocks(blocks) == text else None
 
 
 def join_blocks(blocks: Iterable[Block]) -> str:
-    """Return the text template of these blocks, without those that are empty."""
+    """Return the text template of these blocks, without empty ones."""
     text, gap = "", 0
     for block in blocks:
-        words = block.text.strip("\n")
-        if not words.strip():
+        block_text = block.text.strip("\n")
+        if not block_text.strip():
             gap = max(gap, block.gap)
             continue
-        mark = _MARKS.get(block.kind, "")
+        heading_mark = _MARKS.get(block.kind, "")
         if text:
-            # Words that somebody put between two blocks are a paragraph.
+            # Words that were added between two blocks become a paragraph.
             text += "\n" * (gap or 2)
-        text, gap = f"{text}{mark}{words}", block.gap
+        text, gap = f"{text}{heading_mark}{block_text}", block.gap
     return text + "\n" * gap
 
 
 def _make_blocks(lines: Sequence[str]) -> Iterator[Block]:
-    found = list(_group_lines(lines))
-    for block, after in pairwise([*found, None]):
+    blocks = list(_group_lines(lines))
+    for block, next_block in pairwise([*blocks, None]):
         assert block is not None  # noqa: S101  only the last is followed by none
         yield block
-        if after and block.kind == after.kind == BlockKind.FIXED:
+        if next_block and block.kind == next_block.kind == BlockKind.FIXED:
             yield Block(kind=BlockKind.WORDS, text="", gap=0)
 
 
 def _group_lines(lines: Sequence[str]) -> Iterator[Block]:
-    """Yield blocks of neighbouring lines of one kind, and of the two answers."""
-    place = 0
+    """Yield a block for each run of lines of one kind; the two answers are one block."""
+    start = 0
     keys = _find_kinds(lines)
     for (kind, _), group in groupby(keys):
         length = len(list(group))
-        part = lines[place : place + length]
-        place += length
-        body = "\n".join(part).rstrip("\n")
-        # The last line ends the text, and not a line.
-        gap = len("\n".join(part)) - len(body) + (place < len(lines))
+        block_lines = lines[start : start + length]
+        start += length
+        body = "\n".join(block_lines).rstrip("\n")
+        # No line end follows the last line.
+        gap = len("\n".join(block_lines)) - len(body) + (start < len(lines))
         yield Block(kind=kind, text=body.removeprefix(_MARKS.get(kind, "")), gap=gap)
 
 
 def _find_kinds(lines: Sequence[str]) -> Iterator[tuple[BlockKind, int]]:
-    """Yield the kind of each line, and a number that changes where another block begins.
+    """Yield the kind of each line, and a number that changes at the start of each block.
 
     Empty lines belong to the block before them.
     """
@@ -109,17 +112,17 @@ def _find_kinds(lines: Sequence[str]) -> Iterator[tuple[BlockKind, int]]:
     for line in lines:
         if line:
             match = _FIXED_LINE.fullmatch(line)
-            before, were_answers = kind, answers
+            previous_kind, were_answers = kind, answers
             kind = _find_kind(line)
             answers = bool(match and match[1] in _ANSWERS)
-            is_same = kind == before == BlockKind.WORDS or (answers and were_answers)
+            is_same = kind == previous_kind == BlockKind.WORDS or (answers and were_answers)
             number += not is_same
         yield kind, number
 
 
 def _find_kind(line: str) -> BlockKind:
-    for kind, mark in _MARKS.items():
-        if line.startswith(mark):
+    for kind, heading_mark in _MARKS.items():
+        if line.startswith(heading_mark):
             return kind
     match = _FIXED_LINE.fullmatch(line)
     is_fixed = _RULE.fullmatch(line) or (match and match[1] in FIXED_FIELDS)
@@ -132,7 +135,7 @@ def _find_kind(line: str) -> BlockKind:
 def write_labels(template: str, labels: Mapping[str, str]) -> str | None:
     """Return a template with its fields as labels in brackets.
 
-    None if it has a field without a label, or one that is written otherwise than {{ name }}.
+    Returns None if a field has no label, or is written in another form than {{ name }}.
     """
     written = re.sub(
         r"\{\{ (\w+) \}\}",
@@ -143,7 +146,10 @@ def write_labels(template: str, labels: Mapping[str, str]) -> str | None:
 
 
 def read_labels(text: str, labels: Iterable[Mapping[str, str]]) -> str:
-    """Return a text with the labels in brackets, of any of these languages, as fields."""
+    """Return a text with fields for the labels in brackets.
+
+    - `labels`: the labels by field, for each language.
+    """
     names = {_fold(label): name for language in labels for name, label in language.items()}
     return _BRACKETS.sub(
         lambda match: (
@@ -154,7 +160,7 @@ def read_labels(text: str, labels: Iterable[Mapping[str, str]]) -> str:
 
 
 def find_brackets(text: str) -> list[str]:
-    """Return what stands in brackets of a text."""
+    """Return the texts in brackets."""
     return _BRACKETS.findall(text)
 
 

@@ -1,6 +1,6 @@
-"""Making the HTML of an own wording from its text: headings, lists, rules, and links.
+"""Making the HTML template of an own wording from its text: headings, lists, rules and links.
 
-emails/wording_validation.py checks the text before.
+emails/wording_validation.py has checked the text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from repermit.emails.allowed_html import FIELD
 
 
 def text_to_html(text: str) -> str:
-    """Return the HTML template that says what a checked text template says; "" for "".
+    """Return the HTML template for a checked text template; "" for "".
 
     A line that begins with "# " or "## " is a heading, lines that begin with "- " are a list, and
     a line of hyphens is a rule.
@@ -25,13 +25,13 @@ def text_to_html(text: str) -> str:
 
 
 def drop_heading_marks(text: str) -> str:
-    """Return a text template as the text part says it, its headings plain lines."""
+    """Return a text template without the marks of headings, for the text part of a mail."""
     return _HEADING.sub("", text)
 
 
 def _split_paragraph(paragraph: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the elements of a paragraph: their tag and lines."""
-    # The button says it; above an address the text has to say what it is for.
+    """Yield the elements of a paragraph, as tag and lines."""
+    # In HTML the button has the label; in text it is the line above the URL.
     lines = _LABEL_ABOVE.sub("", paragraph).splitlines()
     for tag, group in groupby(lines, _find_tag):
         if tag in {"h1", "h2"}:
@@ -41,7 +41,7 @@ def _split_paragraph(paragraph: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _find_tag(line: str) -> str:
-    return next((tag for tag, mark in _MARKS.items() if mark.match(line)), "p")
+    return next((tag for tag, pattern in _MARKS.items() if pattern.match(line)), "p")
 
 
 def _make_block(tag: str, lines: list[str]) -> str:
@@ -65,7 +65,7 @@ _MARKS = {
     "h2": re.compile(r"## (?=\S)"),
     "ul": re.compile(r"- (?=\S)"),
     "hr": re.compile(r"-{3,}$"),
-    # Its HTML is a heading and a paragraph, which may not stand in another.
+    # Its HTML is a heading and a paragraph, which a paragraph may not contain.
     "div": re.compile(r"(?=\{\{ *objection *\}\}$)"),
 }
 _LABEL_ABOVE = re.compile(r"\{\{ *(yes|no)_label *\}\} *\n(?=\{\{ *\1_url *\}\})")

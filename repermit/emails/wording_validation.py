@@ -1,6 +1,6 @@
-"""What an own wording of an ask must contain and may not, and how large its mail may become.
+"""Validation of an admin's own wording of an ask: required and forbidden content, and its size.
 
-The rules are those of an asking that is no advertisement.
+The rules keep an ask from being an advertisement.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from repermit.errors import MailTooLarge, WordingError
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import Organisation
 
-# --- How large a mail becomes in the worst case, and how large it may. ----------------------------
+# --- The largest size of a mail, and its limit. ---------------------------------------------------
 
 
-LARGEST_MAIL = 102_000
-"""Octets of a mail beyond which Gmail clips it, and Yes and No may be what it leaves out."""
+MAX_MAIL_SIZE = 102_000
+"""The number of octets beyond which Gmail clips a mail, perhaps with Yes and No."""
 
-# Letters of three octets, each of which takes nine in a mail.
-_LETTER = "語"
-_LONGEST_NAME = 70
-_LONGEST_SOURCE = 300
+# A character of three octets, which takes nine in a mail.
+_WIDE_CHARACTER = "語"
+_MAX_NAME_LENGTH = 70
+_MAX_SOURCE_LENGTH = 300
 
 
 def check_mail_size(draft: Draft, *, link: str) -> None:
-    """Return if an ask of this draft stays below `LARGEST_MAIL`, also with the longest values.
+    """Raise MailTooLarge if an ask could exceed `MAX_MAIL_SIZE` with the longest values.
 
-    `link` is one as long as those in the mails. Raises MailTooLarge, and AddressError if the
-    sender or the organisation's address cannot be used.
+    - `link`: any link as long as those in the mails.
+    - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
     octets = len(compose_mail(draft, _make_longest_values(link)).raw)
-    if octets > LARGEST_MAIL:
+    if octets > MAX_MAIL_SIZE:
         reason = LazyText(
             "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
             "off what is beyond %(most)s: make it shorter",
             octets=octets,
-            most=LARGEST_MAIL,
+            most=MAX_MAIL_SIZE,
         )
         raise MailTooLarge((reason,))
 
@@ -65,8 +65,8 @@ def _make_longest_values(link: str) -> AskValues:
     domain = ".".join(["d" * 60] * 3)
     return AskValues(
         address=f"{'l' * 64}@{domain}",
-        name=_LETTER * _LONGEST_NAME,
-        source=_LETTER * _LONGEST_SOURCE,
+        name=_WIDE_CHARACTER * _MAX_NAME_LENGTH,
+        source=_WIDE_CHARACTER * _MAX_SOURCE_LENGTH,
         since=long_ago,
         yes_url=link,
         no_url=link,
@@ -78,7 +78,7 @@ def _make_longest_values(link: str) -> AskValues:
     )
 
 
-# --- The rules for a wording of the admin's own. --------------------------------------------------
+# --- The rules for an admin's own wording. --------------------------------------------------------
 
 
 SUBJECT_FIELDS = frozenset(
@@ -104,24 +104,24 @@ _REQUIRED_FIELDS = {
     "privacy_url": LazyText("the link to the privacy statement"),
 }
 
-_LONGEST_SUBJECT = 120
+_MAX_SUBJECT_LENGTH = 120
 
-# How repermit's own frozen wordings mark a field. In an admin's it would be filled in unchecked.
+# The brackets of marks in frozen wordings. In an admin's text they would be filled in unchecked.
 _BRACKETS = re.compile("[⟦⟧]")
-# Each begins anew at the next of its kind, so that the text is read once.
+# A match never crosses another opening, so that the search takes linear time.
 _STATEMENT = re.compile(r"\{%(?:(?!\{%|%\}).)*%\}|\{#(?:(?!\{#|#\}).)*#\}", re.DOTALL)
 
 # Unicode ends at seven digits; html.unescape fails at several thousand.
 _NO_CHARACTER = re.compile(r"&#(?:\d{8,}|x[0-9a-f]{7,})", re.IGNORECASE)
-_QUOTED = 20
+_MAX_QUOTE_LENGTH = 20
 
 
 def check_wording(
     own: OwnWording, *, organisation: Organisation, mailing_list: MailingListFacts
 ) -> None:
-    """Return if `own` may be used for an ask.
+    """Raise WordingError if `own` may not be used for an ask.
 
-    Raises WordingError with every reason found, each beginning with the part that it is about.
+    The error has all reasons, each of which begins with the part that it concerns.
     """
     reply_to = choose_reply_address(mailing_list, organisation)
     reasons = [
@@ -141,23 +141,23 @@ def _name_part(part: LazyText, reason: LazyText) -> LazyText:
 
 
 def _check_part(part: LazyText, source: str, reasons: Iterator[LazyText]) -> Iterator[LazyText]:
-    """Yield the reasons against a template; if it cannot be read, that one alone."""
+    """Yield the reasons against a part; if it cannot be read, only why."""
     if source:
         yield from (_name_part(part, reason) for reason in _check_readable(source) or reasons)
 
 
 def _check_readable(source: str) -> tuple[LazyText, ...]:
-    """Return why a template is not read at all, if it is not."""
-    if (octets := len(source.encode())) > LARGEST_MAIL:
-        # Before any search, since some of them would take very long.
+    """Return why a template cannot be read, as one reason; () if it can."""
+    if (octets := len(source.encode())) > MAX_MAIL_SIZE:
+        # Before any search, since some searches would take very long.
         reason = LazyText(
             "it has %(octets)s octets, and a whole mail may have %(most)s: make it shorter",
             octets=octets,
-            most=LARGEST_MAIL,
+            most=MAX_MAIL_SIZE,
         )
         return (reason,)
     if match := _NO_CHARACTER.search(source):
-        return (LazyText("%(sign)s is no character", sign=match[0][:_QUOTED]),)
+        return (LazyText("%(sign)s is no character", sign=match[0][:_MAX_QUOTE_LENGTH]),)
     return ()
 
 
@@ -165,8 +165,10 @@ def _check_subject(subject: str, mailing_list: MailingListFacts) -> Iterator[Laz
     used, reasons = _read_fields(subject, SUBJECT_FIELDS)
     yield from reasons
     yield from _check_forbidden(mark_fields(subject), reply_to="")
-    if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
-        yield LazyText("it must be one line of at most %(most)s characters", most=_LONGEST_SUBJECT)
+    if len(subject) > _MAX_SUBJECT_LENGTH or "\n" in subject.strip():
+        yield LazyText(
+            "it must be one line of at most %(most)s characters", most=_MAX_SUBJECT_LENGTH
+        )
     if mailing_list.sensitive:
         yield from _check_sensitive_subject(subject, used, mailing_list)
 
@@ -174,7 +176,7 @@ def _check_subject(subject: str, mailing_list: MailingListFacts) -> Iterator[Laz
 def _check_sensitive_subject(
     subject: str, used: set[str], mailing_list: MailingListFacts
 ) -> Iterator[LazyText]:
-    """Yield what of a subject tells what a sensitive list is about."""
+    """Yield the reasons against a subject that reveals what a sensitive list is about."""
     for field in sorted(used - {"day", "deadline"}):
         yield LazyText(
             "the list is sensitive, so the subject may not show %(field)s",
@@ -196,17 +198,19 @@ def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> I
     yield from reasons
     content = read_markup(markup, reply_to=reply_to)
     yield from content.reasons
-    # A field counts where it is seen: a link that leads there, or text; not in a comment.
-    seen = find_fields(content.text) - {"yes_url", "no_url", "privacy_url"}
-    yield from _check_required(seen | find_fields("".join(content.targets)), mailing_list)
+    # A field counts if it is visible, as text or as a link's target, and not in a comment.
+    shown_fields = find_fields(content.text) - {"yes_url", "no_url", "privacy_url"}
+    yield from _check_required(shown_fields | find_fields("".join(content.targets)), mailing_list)
     yield from _check_forbidden(content.text, reply_to=reply_to)
 
 
 def _check_required(used: set[str], mailing_list: MailingListFacts) -> Iterator[LazyText]:
-    for field, what in _list_required(mailing_list).items():
+    for field, description in _list_required(mailing_list).items():
         if field not in used:
             yield LazyText(
-                "%(what)s is missing: put %(field)s in it", what=what, field=_write_field(field)
+                "%(what)s is missing: put %(field)s in it",
+                what=description,
+                field=_write_field(field),
             )
 
 
@@ -220,20 +224,20 @@ def _list_required(mailing_list: MailingListFacts) -> Mapping[str, LazyText]:
 
 
 def _check_forbidden(text: str, *, reply_to: str) -> Iterator[LazyText]:
-    """Yield what may not stand in a text with marks."""
-    # Statements are refused as such; what they stand beside is not their fault.
-    read = normalize_text(_STATEMENT.sub(" ", text))
-    if reason := check_word_length(read):
+    """Yield the reasons against links, touched fields and offers in a text with marks."""
+    # Statements are refused elsewhere, and must not cause further reasons here.
+    normalized = normalize_text(_STATEMENT.sub(" ", text))
+    if reason := check_word_length(normalized):
         yield reason
         return
-    yield from find_other_links(read, reply_to=reply_to)
-    yield from find_glued_fields(read)
-    for offer in find_offers(read):
+    yield from find_other_links(normalized, reply_to=reply_to)
+    yield from find_glued_fields(normalized)
+    for offer in find_offers(normalized):
         yield LazyText("an offer, which makes the mail advertising: %(quoted)s", quoted=offer)
 
 
 def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[LazyText]]:
-    """Return the fields in a template, and what else in it is not allowed."""
+    """Return the fields in a template, and the reasons against all other syntax in it."""
     if _BRACKETS.search(decode_references(source)):
         return set(FIELD.findall(source)), [LazyText("⟦ and ⟧ may not stand in it: write [ and ]")]
     if "{%" in source or "{#" in source:
@@ -262,7 +266,7 @@ def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[L
         )
         for name in sorted(used - allowed)
     ]
-    # The parser sees no difference between a name and a name in parentheses.
+    # The parser does not distinguish a name from a name in parentheses.
     if not all(isinstance(node, _PLAIN) for node in nodes_found) or "{{" in mark_fields(source):
         reasons.append(_BARE_FIELD)
     return used, reasons
@@ -283,22 +287,22 @@ _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
 def make_default_wording(
     mailing_list: MailingListFacts, *, language: str, longest_day: str, has_telephone: bool = False
 ) -> OwnWording:
-    """Return templates, valid for `check_wording`, that say the same as repermit's own ask.
+    """Return templates with the text of repermit's own ask, valid for `check_wording`.
 
-    Without HTML, which is made from the text; the subject has the last day where there is room for
-    `longest_day`.
+    They have no HTML, which is made from the text. The subject has the last day if there is room
+    for `longest_day`.
     """
     fields = {field: f"{{{{ {field} }}}}" for field in ALL_FIELDS}
     fields |= {"language": language, "subject": "", "preview": ""}
-    # What the templates ask of a list, as they would find it.
+    # The values that the templates test, as they are for this list.
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
     fields["telephone"] = fields["telephone"] if has_telephone else ""
     name = mailing_list.in_language(language).name
-    seen = fields | {"list_name": name, "day": longest_day, "longest_day": longest_day}
-    has_room = longest_day in render("ask/subject.txt", seen, language=language)
+    shown_context = fields | {"list_name": name, "day": longest_day, "longest_day": longest_day}
+    has_room = longest_day in render("ask/subject.txt", shown_context, language=language)
     fields |= {"day": fields["day"] if has_room else "", "longest_day": ""}
-    # A reminder may be set after it was written.
+    # The admin may add a reminder after writing the text.
     fields["asks_once"] = ""
     text = render("ask/body.txt", fields, language=language)
     return OwnWording(
@@ -308,7 +312,7 @@ def make_default_wording(
 
 
 def _mark_headings(text: str, markup: str) -> str:
-    """Return a text with the marks of `text_to_html` before the headings that its HTML has."""
+    """Return a text with the marks of `text_to_html` before each heading of its HTML."""
     marks = {
         html.unescape(heading.strip()): "#" * int(level)
         for level, heading in re.findall(r"(?s)<h([12])>(.*?)</h", markup)
@@ -318,20 +322,20 @@ def _mark_headings(text: str, markup: str) -> str:
 
 
 def find_missing_fields(text: str, mailing_list: MailingListFacts) -> set[str]:
-    """Return the fields that a text of one's own must have and has not."""
+    """Return the required fields that an admin's text lacks."""
     used, _ = _read_fields(text, ALL_FIELDS)
     return set(_list_required(mailing_list)) - used
 
 
-def complete_text(text: str, usual: str, mailing_list: MailingListFacts) -> str:
-    """Return a text with the paragraphs of the usual one behind it that have what it lacks.
+def complete_text(text: str, default_text: str, mailing_list: MailingListFacts) -> str:
+    """Append the paragraphs of the default text that have the required fields a text lacks.
 
-    They stand in the order of the usual text; one that lacks nothing comes back as it is.
+    They keep the order of the default text. A text that lacks nothing is returned unchanged.
     """
     missing = find_missing_fields(text, mailing_list)
     paragraphs = [text.rstrip()]
-    for paragraph in re.split(r"\n\s*\n", usual.strip()):
-        if found := missing & _read_fields(paragraph, ALL_FIELDS)[0]:
+    for paragraph in re.split(r"\n\s*\n", default_text.strip()):
+        if missing_here := missing & _read_fields(paragraph, ALL_FIELDS)[0]:
             paragraphs.append(paragraph)
-            missing -= found
+            missing -= missing_here
     return "\n\n".join(filter(None, paragraphs)) + "\n" if len(paragraphs) > 1 else text

@@ -194,7 +194,7 @@ class Jobs:
 
     def _poll(self, settings: Settings, now: datetime) -> Mapping[MessageKind, int]:
         interval = timedelta(minutes=settings.bounces.every_minutes)
-        self._next_poll_at = now + max(interval, poll.REST_AFTER_FAILURE)
+        self._next_poll_at = now + max(interval, poll.PAUSE_AFTER_FAILURE)
         try:
             counts = poll.poll(
                 self._database,

@@ -42,7 +42,7 @@ class ClaimBuffer:
         rates: SendRates,
         clock: Clock,
         mailing_list: MailingList | None,
-        at_first: int,
+        first_rows: int,
         on_drop: Callable[[int, Dropped], None],
     ) -> None:
         self._database = database
@@ -53,7 +53,9 @@ class ClaimBuffer:
         self._mailing_list = mailing_list
         self._on_drop = on_drop
         self._stock: deque[Claim] = deque()
-        self._size = StepSize(first_rows=at_first, min_rows=_MIN_PER_CLAIM, max_rows=_MAX_PER_CLAIM)
+        self._size = StepSize(
+            first_rows=first_rows, min_rows=_MIN_PER_CLAIM, max_rows=_MAX_PER_CLAIM
+        )
         self._after = 0
         self._is_exhausted = False
         self._filled_at = clock.now()

@@ -88,13 +88,13 @@ class SendCheck(NamedTuple):
     """The result of checking mails: the terms by campaign id, all else by a mail's number.
 
     - `fingerprints`: only of mails that their readers have not requested (asks and reminders).
-    - `last_moments`: the latest time at which a mail may start.
+    - `latest_starts`: the latest time at which a mail may start.
     - `obstacles`: why a mail must not be sent any more; a pause is no obstacle.
     """
 
     terms: Mapping[int, CampaignTerms]
     fingerprints: Mapping[int, str]
-    last_moments: Mapping[int, datetime]
+    latest_starts: Mapping[int, datetime]
     obstacles: Mapping[int, Dropped]
 
 
@@ -105,13 +105,13 @@ def check_mails(
     terms = read_terms(database, mails)
     fingerprints = _compute_fingerprints(mails, fingerprint_key)
     suppressed = _find_suppressed(database, mails, fingerprints)
-    last_moments = {mail.id: _compute_last_moment(mail, terms) for mail in mails}
+    latest_starts = {mail.id: _compute_latest_start(mail, terms) for mail in mails}
     obstacles = {}
     for mail in mails:
-        is_suppressed, until = mail.id in suppressed, last_moments[mail.id]
+        is_suppressed, until = mail.id in suppressed, latest_starts[mail.id]
         if reason := _find_obstacle(mail, terms, is_suppressed=is_suppressed, until=until, now=now):
             obstacles[mail.id] = reason
-    return SendCheck(terms, fingerprints, last_moments, obstacles)
+    return SendCheck(terms, fingerprints, latest_starts, obstacles)
 
 
 def _compute_fingerprints(mails: Iterable[QueuedMail], key: bytes) -> dict[int, str]:
@@ -126,8 +126,8 @@ def _find_suppressed(
     """Return the numbers of the mails whose address is suppressed, for their list or for all."""
     if not fingerprints or run_sql(database, _SELECT_ANY_SUPPRESSION).fetchone() is None:
         return set()
-    signs = ", ".join([database.param] * len(fingerprints))
-    statement = _SELECT_SUPPRESSIONS.format(signs=signs)
+    placeholders = ", ".join([database.param] * len(fingerprints))
+    statement = _SELECT_SUPPRESSIONS.format(placeholders=placeholders)
     suppressed = set(run_sql(database, statement, *fingerprints.values()).fetchall())
     if not suppressed:
         return set()
@@ -141,10 +141,10 @@ def _find_suppressed(
 
 _SELECT_ANY_SUPPRESSION = "SELECT 1 FROM suppression LIMIT 1"
 _SELECT_SUPPRESSIONS = """\
-SELECT fingerprint, list_id FROM suppression WHERE fingerprint IN ({signs})"""
+SELECT fingerprint, list_id FROM suppression WHERE fingerprint IN ({placeholders})"""
 
 
-def _compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -> datetime:
+def _compute_latest_start(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -> datetime:
     if mail.is_asking:
         return terms[mail.campaign_id or 0].until[mail.kind]
     if mail.kind == MailKind.RECEIPT:

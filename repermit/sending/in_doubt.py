@@ -56,7 +56,7 @@ def resolve_in_doubt(
     finished is replaced by this one.
     """
     runs = _find_runs_in_doubt(mailing_list)
-    total = sum(last - first + 1 for first, last in runs)
+    total = sum(last_id - first_id + 1 for first_id, last_id in runs)
     if shown not in (None, total):
         raise Refused("other mails are in doubt than were shown; look again")
     # Before the transaction: so many numbers take longer to serialise than to insert.
@@ -133,7 +133,9 @@ class _Progress:
 
     def count_remaining(self) -> int:
         """Return how many mails are left."""
-        return sum(max(0, last - max(first - 1, self.reached)) for first, last in self.runs)
+        return sum(
+            max(0, last_id - max(first_id - 1, self.reached)) for first_id, last_id in self.runs
+        )
 
     def includes(self, number: int) -> bool:
         """Return whether a mail was in doubt when the decision was made."""

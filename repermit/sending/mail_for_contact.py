@@ -1,4 +1,4 @@
-"""Making the mail that a row of the queue stands for."""
+"""Composing the mail of a queued row, for contacts and for the admin."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ class MailComposer:
 
 
 COMPOSE_ERRORS = (RepermitError, LookupError, ValueError)
-"""What composing a mail raises if it cannot be composed."""
+"""The errors of a mail that cannot be composed."""
 
 # A mail's Date header is the time at which it was composed.
 _MAX_AGE = timedelta(seconds=1)
@@ -293,7 +293,7 @@ class Prefetch:
             return prefetched
         return PreparedMail(claim, self._composer.compose(claim, now=now), now)
 
-    def make_ahead(self, claims: Iterable[Claim], *, now: datetime) -> None:
+    def compose_ahead(self, claims: Iterable[Claim], *, now: datetime) -> None:
         """Compose the mails of claims that are not stored yet; discard mails that are too old.
 
         The error of a mail that cannot be composed is raised by `prepare` later.

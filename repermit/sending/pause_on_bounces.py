@@ -12,7 +12,7 @@ from repermit.rules.consent import PauseReason
 from repermit.settings.definitions import Settings
 
 # The pause after a count, as a multiple of its duration: counting takes a tenth of the time.
-_REST_FACTOR = 9
+_PAUSE_FACTOR = 9
 
 # So many in a row, from a server that has accepted nothing, are the server's fault: a relay that
 # lost its list of recipients, or a filter, refuses everybody with 5.1.1.
@@ -77,4 +77,4 @@ class BounceGuard:
                 )
         self._watched.clear()
         now = time.monotonic()
-        self._next_at = now + _REST_FACTOR * (now - began)
+        self._next_at = now + _PAUSE_FACTOR * (now - began)

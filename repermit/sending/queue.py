@@ -31,13 +31,13 @@ LEASE = timedelta(minutes=5)
 class Claim:
     """A mail that this worker has claimed, and the wording that it is composed from.
 
-    `last_moment`: the latest time at which it may start.
+    `latest_start`: the latest time at which it may start.
     """
 
     mail: QueuedMail
     wording_id: int | None
     fingerprint: str
-    last_moment: datetime
+    latest_start: datetime
     lease_until: datetime
     has_been_tried: bool = False
 
@@ -105,8 +105,8 @@ def claim_mails(
         )
         sendable = [mail for mail in due_mails if mail.id not in check.obstacles]
         result = ClaimResult(dropped=list(check.obstacles.items()))
-        claimable, later = send_rate.choose_sendable(database, rates, sendable, now=now)
-        result.put_off_until = _limit_wait(later.values(), now)
+        claimable, retry_times = send_rate.choose_sendable(database, rates, sendable, now=now)
+        result.put_off_until = _limit_wait(retry_times.values(), now)
         mark_dropped(result.dropped)
         wordings = choose_wordings(database, claimable, check.terms)
         lease_until = now + LEASE
@@ -116,7 +116,7 @@ def claim_mails(
                 mail,
                 wordings.get(mail.id),
                 check.fingerprints.get(mail.id, ""),
-                check.last_moments[mail.id],
+                check.latest_starts[mail.id],
                 lease_until,
             )
             for mail in claimable
@@ -130,20 +130,20 @@ def _find_retry_time(
     rates: SendRates, mailing_list: MailingList | None, now: datetime
 ) -> datetime | None:
     """Return when to look again for mails postponed for their domain; None if there are none."""
-    last = send_rate.find_last_retry(rates, now=now)
-    if last is None:
+    latest = send_rate.find_last_retry(rates, now=now)
+    if latest is None:
         return None
-    first = (query.first() for query in _select_due(last, mailing_list))
-    return _limit_wait((mail.due_at for mail in first if mail), now)
+    first_mails = (query.first() for query in _select_due(latest, mailing_list))
+    return _limit_wait((mail.due_at for mail in first_mails if mail), now)
 
 
-def _limit_wait(moments: Iterable[datetime], now: datetime) -> datetime | None:
+def _limit_wait(times: Iterable[datetime], now: datetime) -> datetime | None:
     """Return the earliest time, but at most a second ahead: a reader may request a mail."""
-    earliest = min(moments, default=None)
-    return earliest and min(earliest, now + _LONGEST_WAIT)
+    earliest = min(times, default=None)
+    return earliest and min(earliest, now + _MAX_WAIT)
 
 
-_LONGEST_WAIT = timedelta(seconds=1)
+_MAX_WAIT = timedelta(seconds=1)
 
 # Written as SQL, so that SQLite uses the partial index for these mails.
 IS_QUEUED: Any = Mail.state == SQL("'queued'")

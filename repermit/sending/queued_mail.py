@@ -139,8 +139,8 @@ def run_query(database: Database, statement: str, *values: Any) -> list[QueuedMa
 def _make_queued_mail(row: tuple[Any, ...]) -> QueuedMail:
     if any(_get_times(row)):
         values = list(row)
-        for place in _TIME_FIELDS:
-            if values[place] is not None:
-                values[place] = parse_timestamp(values[place])
+        for index in _TIME_FIELDS:
+            if values[index] is not None:
+                values[index] = parse_timestamp(values[index])
         return QueuedMail._make(values)
     return QueuedMail._make(row)

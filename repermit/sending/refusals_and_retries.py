@@ -1,4 +1,4 @@
-"""What follows when a server does not accept a mail: a retry after a wait, a removal, or doubt.
+"""The consequences of a mail that a server does not accept: a retry, a removal, or doubt.
 
 One transaction for each mail. Only the codes of a reply are stored.
 """
@@ -29,7 +29,7 @@ from repermit.rules.consent import (
 from repermit.sending.queue import IS_QUEUED
 
 FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=4)
+MAX_WAIT = timedelta(hours=4)
 _WAIT_FACTOR = 4
 
 
@@ -37,7 +37,7 @@ def compute_wait(attempts: int) -> timedelta:
     """Return how long to wait after so many attempts: 1, 4, 16, 64 minutes, then 4 hours."""
     # The exponent is limited too: an unbounded power takes long to compute.
     wait: timedelta = FIRST_WAIT * _WAIT_FACTOR ** min(attempts - 1, _WAIT_FACTOR)
-    return min(wait, LONGEST_WAIT)
+    return min(wait, MAX_WAIT)
 
 
 def mark_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
@@ -95,7 +95,7 @@ def postpone_mail(
         is_ours = _settle_mail(
             number,
             worker,
-            **_make_requeue_values(now + LONGEST_WAIT),
+            **_make_requeue_values(now + MAX_WAIT),
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
             reply_code=error.code,
             reply_status=error.status,
@@ -123,13 +123,13 @@ def record_refusal(
     *,
     worker: str,
     was_started: bool,
-    last_moment: datetime,
+    latest_start: datetime,
     fingerprint_key: bytes,
     now: datetime,
 ) -> MailState | None:
     """Record a refusal; return the mail's new state, None if it is not this worker's any more.
 
-    - Temporary: retried after a wait, unless that would be after `last_moment`.
+    - Temporary: retried after a wait, unless that would be after `latest_start`.
     - Permanent: failed. If there is no such mailbox, the contact is removed for `bounce`, with
       evidence and suppression.
     """
@@ -139,7 +139,7 @@ def record_refusal(
             return None
         # A mail that was started has its attempt counted already.
         attempts = mail.attempts if was_started else mail.attempts + 1
-        values = _make_refusal_values(attempts, error, now, last_moment)
+        values = _make_refusal_values(attempts, error, now, latest_start)
         is_asking = mail.kind in ASKING_KINDS
         is_bounce = error.permanent and error.scope == "recipient" and is_asking
         # The lock order is contact, then mail.
@@ -170,13 +170,13 @@ def _make_requeue_values(due_at: datetime) -> dict[str, Any]:
 
 
 def _make_refusal_values(
-    attempts: int, error: TransportError, now: datetime, last_moment: datetime
+    attempts: int, error: TransportError, now: datetime, latest_start: datetime
 ) -> dict[str, Any]:
     values: dict[str, Any]
     wait = compute_wait(attempts)
     if error.permanent:
         values = {"state": MailState.FAILED, "reason": error.scope}
-    elif now + wait > last_moment:
+    elif now + wait > latest_start:
         values = {"state": MailState.DROPPED, "reason": Dropped.TOO_LATE}
     else:
         values = _make_requeue_values(now + wait)

@@ -58,7 +58,7 @@ def run_worker(
             rates=SendRates.from_settings(settings.mail),
             clock=clock,
             mailing_list=mailing_list,
-            at_first=4 * settings.mail.connections,
+            first_rows=4 * settings.mail.connections,
             on_drop=lambda number, _: on_result(number, MailState.DROPPED),
         )
         loop = SendLoop(
@@ -85,7 +85,7 @@ def run_worker(
 # Seconds between two runs, and the pause as a multiple of a run's duration: on a large database
 # maintenance takes a tenth of the time at most.
 _INTERVAL = 2.0
-_REST_FACTOR = 9
+_PAUSE_FACTOR = 9
 
 
 def run_maintenance(database: Database, *, now: datetime) -> None:
@@ -120,7 +120,7 @@ class Maintenance:
             record_fault(self._database, "", now=now)
         self._sent = sent
         ended = time.monotonic()
-        self._next_at = ended + max(_INTERVAL, _REST_FACTOR * (ended - began))
+        self._next_at = ended + max(_INTERVAL, _PAUSE_FACTOR * (ended - began))
 
 
 # --- One run of sending. --------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class SendLoop:
         self._accepted: list[tuple[int, Reply]] = []
         self._bounce_guard = BounceGuard(database, settings=settings, clock=clock)
         self._policy_refusals = PolicyRefusals(database, worker=worker, clock=clock)
-        self._trouble_count = 0
+        self._failure_count = 0
         self._raise_limit_at: datetime | None = None
         self._checked_at = 0.0
         self._is_ending = False
@@ -278,7 +278,7 @@ class SendLoop:
         """Add the connections that were opened, and handle the errors of those that failed."""
         for connection in self._connector.take_results():
             if isinstance(connection, TransportError):
-                self._note_trouble(connection.said, was_fresh=True)
+                self._handle_failed_connection(connection.said, was_fresh=True)
                 continue
             session = self._sessions[connection] = _Session(connection)
             self._selector.register(connection, selectors.EVENT_READ, session)
@@ -307,7 +307,7 @@ class SendLoop:
                 started, session.started = session.started, None
                 assert started is not None  # noqa: S101  the dialogue counts
                 self._accepted.append((started.claim.mail.id, reply))
-                self._trouble_count = 0
+                self._failure_count = 0
                 self._policy_refusals.record_acceptance()
                 self._bounce_guard.has_accepted = True
             case ReadyForBody():
@@ -331,7 +331,7 @@ class SendLoop:
             # many; that says nothing about this mail.
             self._drop_session(session)
             self._retry_elsewhere(offered)
-            self._note_trouble(error.said, was_fresh=not session.connection.sent_count)
+            self._handle_failed_connection(error.said, was_fresh=not session.connection.sent_count)
             return
         self._record_refusal(offered, error, was_started=False)
 
@@ -360,7 +360,7 @@ class SendLoop:
             error,
             worker=self._worker,
             was_started=was_started,
-            last_moment=prepared.claim.last_moment,
+            latest_start=prepared.claim.latest_start,
             fingerprint_key=self._settings.fingerprint_key,
             now=self._clock.now(),
         )
@@ -392,7 +392,7 @@ class SendLoop:
         for session in ready:
             offered = session.offered
             assert offered is not None  # noqa: S101  the dialogue counts
-            if now <= offered.claim.last_moment:
+            if now <= offered.claim.latest_start:
                 start = send_step.Start(
                     offered.claim, offered.encoded_mail.message_id, offered.made_at
                 )
@@ -413,7 +413,7 @@ class SendLoop:
         for session in ready:
             self._send_body(session, started_ids, now)
         # While the server processes those bodies.
-        self._prefetch.make_ahead(islice(self._claims.iter_stock(), len(ready)), now=now)
+        self._prefetch.compose_ahead(islice(self._claims.iter_stock(), len(ready)), now=now)
 
     def _send_body(self, session: _Session, started_ids: set[int], now: datetime) -> None:
         prepared, session.offered = session.offered, None
@@ -457,7 +457,7 @@ class SendLoop:
             # Without its final dot a mail is not accepted (RFC 5321 §4.1.1.4).
             self._requeue(started, was_started=True)
         if not was_idle:
-            self._note_trouble(fault, was_fresh=not sent_count)
+            self._handle_failed_connection(fault, was_fresh=not sent_count)
 
     def _report(self, number: int, state: MailState | None) -> None:
         """Report a mail's new state; None means that it is another worker's by now."""
@@ -485,7 +485,7 @@ class SendLoop:
         self._report(number, state)
         self._claims.allow_claims()
 
-    def _note_trouble(self, fault: LazyText, *, was_fresh: bool) -> None:
+    def _handle_failed_connection(self, fault: LazyText, *, was_fresh: bool) -> None:
         """Handle a failed connection: use fewer, open another one, or stop.
 
         `was_fresh`: no mail was sent over it. If others work, the server wants fewer connections;
@@ -495,8 +495,8 @@ class SendLoop:
             self._max_sessions = len(self._sessions)
             self._raise_limit_at = self._clock.now() + _LIMIT_RAISE_DELAY
             return
-        self._trouble_count += 1
-        if was_fresh or self._trouble_count > self._max_sessions:
+        self._failure_count += 1
+        if was_fresh or self._failure_count > self._max_sessions:
             self._stop(TransportError(0, reason=fault).said if fault in _LOCAL_FAULTS else fault)
 
     def _stop(self, fault: LazyText) -> None:

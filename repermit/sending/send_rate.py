@@ -119,7 +119,7 @@ def choose_sendable(
     paces = _lock_paces({_get_domain(mail) for mail in candidates}, now)
     waiting: Counter[str] = Counter()
     sendable = []
-    later = {}
+    retry_times = {}
     for mail in candidates:
         pace = paces[_get_domain(mail)]
         if pace.next_at <= now:
@@ -128,11 +128,11 @@ def choose_sendable(
             continue
         slot = waiting[pace.scope] % rates.retry_slot_count
         waiting[pace.scope] += 1
-        later[mail.id] = pace.next_at + rates.domain_interval * slot
+        retry_times[mail.id] = pace.next_at + rates.domain_interval * slot
     for pace in paces.values():
         pace.save()
-    _postpone(database, later)
-    return sendable, later
+    _postpone(database, retry_times)
+    return sendable, retry_times
 
 
 def _cut_after_last_free(
@@ -150,29 +150,35 @@ def _cut_after_last_free(
     return mails
 
 
-def _postpone(database: Database, later: Mapping[int, datetime]) -> None:
-    if not later:
+def _postpone(database: Database, retry_times: Mapping[int, datetime]) -> None:
+    if not retry_times:
         return
     row = f"({database.param}, {database.param})"
-    moment = "CAST(later.due_at AS timestamptz)" if is_postgresql(database) else "later.due_at"
-    statement = _POSTPONE_SQL.format(rows=", ".join([row] * len(later)), moment=moment)
-    values = [value for number, at in later.items() for value in (number, format_timestamp(at))]
+    due_at_sql = "CAST(later.due_at AS timestamptz)" if is_postgresql(database) else "later.due_at"
+    statement = _POSTPONE_SQL.format(
+        rows=", ".join([row] * len(retry_times)), due_at_sql=due_at_sql
+    )
+    values = [
+        value
+        for number, retry_at in retry_times.items()
+        for value in (number, format_timestamp(retry_at))
+    ]
     run_sql(database, statement, *values)
 
 
 _POSTPONE_SQL = """\
 WITH later (id, due_at) AS (VALUES {rows})
-UPDATE mail SET due_at = {moment} FROM later WHERE mail.id = later.id"""
+UPDATE mail SET due_at = {due_at_sql} FROM later WHERE mail.id = later.id"""
 
 
 def find_last_retry(rates: SendRates, *, now: datetime) -> datetime | None:
     """Return the latest time to which `choose_sendable` may have postponed mails, None for none."""
     if not rates.domain_interval:
         return None
-    last: datetime | None = (
+    latest: datetime | None = (
         Pace.select(fn.MAX(Pace.next_at)).where(Pace.scope != _GLOBAL_SCOPE).scalar()
     )
-    return last + _MAX_DELAY if last and last > now - _MAX_DELAY else None
+    return latest + _MAX_DELAY if latest and latest > now - _MAX_DELAY else None
 
 
 def _lock_paces(domains: Iterable[str], now: datetime) -> dict[str, Pace]:

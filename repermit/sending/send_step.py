@@ -123,15 +123,17 @@ def _start_mails(database: Database, worker: str, starts: Sequence[Start]) -> se
         for claim, message_id, made_at in starts
         for value in (claim.mail.id, claim.fingerprint, message_id, _format_time(made_at))
     ]
-    moment = _MADE_AT_POSTGRESQL if is_postgresql(database) else _MADE_AT
-    statement = _make_start_sql(database.param, len(starts), moment)
+    made_at_sql = _MADE_AT_POSTGRESQL if is_postgresql(database) else _MADE_AT
+    statement = _make_start_sql(database.param, len(starts), made_at_sql)
     return _run_returning_ids(database, statement, *values, worker)
 
 
 @cache
-def _make_start_sql(placeholder: str, count: int, moment: str) -> str:
+def _make_start_sql(placeholder: str, count: int, made_at_sql: str) -> str:
     return _START_SQL.format(
-        placeholder=placeholder, rows=_make_rows(placeholder, count, width=4), moment=moment
+        placeholder=placeholder,
+        rows=_make_rows(placeholder, count, width=4),
+        made_at_sql=made_at_sql,
     )
 
 
@@ -144,7 +146,7 @@ _START_SQL = f"""\
 WITH starting (id, fingerprint, message_id, made_at) AS (VALUES {{rows}})
 UPDATE mail
 SET state = '{MailState.STARTED}', attempts = mail.attempts + 1,
-    started_at = COALESCE(mail.started_at, {{moment}}), message_id = starting.message_id
+    started_at = COALESCE(mail.started_at, {{made_at_sql}}), message_id = starting.message_id
 FROM starting
 WHERE mail.id = starting.id AND mail.state = '{MailState.CLAIMED}' AND mail.worker = {{placeholder}}
 AND (

@@ -195,7 +195,9 @@ def _make_entry(
     # Evidence is kept for years and cannot be mended: nothing stands in it that leads to a person,
     # or with which somebody could log in. Of all others it has what was and what is.
     values = {
-        key: [EDITABLE[key].value_in(settings) for settings in (proposal.before, proposal.settings)]
+        key: [
+            EDITABLE[key].get_value(settings) for settings in (proposal.before, proposal.settings)
+        ]
         for key in changed
         if not (EDITABLE[key].is_personal or EDITABLE[key].is_secret)
     }

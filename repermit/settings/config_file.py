@@ -1,4 +1,4 @@
-"""Reading config.toml: known keys, secrets in files of their own, values that make sense."""
+"""Reading config.toml: its keys, the files of its secrets, and the validation of its values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repermit.settings.definitions import SECRETS, SETTINGS, TABLES, Origin, Set
 
 
 def list_known_keys() -> tuple[str, ...]:
-    """Return every key that config.toml may hold, dotted, in the order of the example."""
+    """Return every dotted key that config.toml may have, in the order of the example."""
     return tuple(
         name
         for key, setting in SETTINGS.items()
@@ -26,7 +26,7 @@ def list_known_keys() -> tuple[str, ...]:
 def load_config(path: Path) -> Settings:
     """Read the settings in `path`; relative paths in it are relative to its folder.
 
-    Raises ConfigError if the file is missing, is not TOML, or holds what makes no sense.
+    Raises ConfigError if the file is missing, is not TOML, or has an invalid value.
     """
     try:
         text = path.read_text("utf-8")
@@ -50,7 +50,7 @@ def parse_config(document: Mapping[str, Any], *, folder: Path) -> Settings:
     values = _inline_files(document, folder)
     for key in ("mail.ca_file", "bounces.ca_file", "evidence.timestamp_ca_file"):
         _find_ca_file(key, values, folder)
-    given = _flatten(values)
+    file_values = _flatten(values)
     mail_account.apply_preset(values.get("mail", {}))
     mail_account.set_default_port(values.get("bounces", {}))
     settings = Settings(
@@ -65,7 +65,7 @@ def parse_config(document: Mapping[str, Any], *, folder: Path) -> Settings:
         journal=validation.find_journal(document, folder),
         **{name: validation.build_table(name, values.get(name, {})) for name in TABLES},
         origins=_find_origins(document, values),
-        given=given,
+        given=file_values,
     )
     validation.check_timestamps(settings.evidence)
     validation.check_witness(settings.evidence)
@@ -75,11 +75,12 @@ def parse_config(document: Mapping[str, Any], *, folder: Path) -> Settings:
 
 
 def _find_origins(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Origin]:
-    """Return the origin of every key that has not its default, dotted.
+    """Return the origin of every setting that has not its default, by dotted key.
 
-    `document` is config.toml as it stands, `values` what it came to with files and presets.
+    - `document`: config.toml as it is.
+    - `values`: its values after files and presets were read.
     """
-    origins = dict.fromkeys(_flatten(values), Origin.USUAL)
+    origins = dict.fromkeys(_flatten(values), Origin.PRESET)
     for key in _flatten(document):
         if key in origins:
             origins[key] = Origin.CONFIG
@@ -100,26 +101,26 @@ def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_unknown(document: Mapping[str, Any]) -> None:
-    known = set(list_known_keys())
+    known_keys = set(list_known_keys())
     for name, value in document.items():
         if name in TABLES:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"[{name}] must be a table", key=name)
-            _refuse_unknown_in(known, (f"{name}.{key}" for key in value))
+            _refuse_unknown_in(known_keys, (f"{name}.{key}" for key in value))
         else:
-            _refuse_unknown_in(known | set(TABLES), (name,))
+            _refuse_unknown_in(known_keys | set(TABLES), (name,))
 
 
-def _refuse_unknown_in(known: set[str], names: Iterable[str]) -> None:
+def _refuse_unknown_in(known_keys: set[str], names: Iterable[str]) -> None:
     for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
+        if name not in known_keys:
+            close_matches = difflib.get_close_matches(name, sorted(known_keys), n=1, cutoff=0.5)
+            hint = f"; did you mean {close_matches[0]}?" if close_matches else ""
             raise ConfigError(f"unknown setting {name}{hint}", key=name)
 
 
 def _inline_files(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the document with every `…_file` key replaced by what its file holds."""
+    """Return the document with every `…_file` key replaced by the content of its file."""
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
     for key in SECRETS:
         table, _, name = key.rpartition(".")
@@ -145,7 +146,10 @@ def _read_secret(folder: Path, name: object, key: str, kind: str) -> str | list[
 
 
 def _find_ca_file(key: str, values: Mapping[str, Any], folder: Path) -> None:
-    """Make the path of an authority's file absolute; what is no text is refused with its table."""
+    """Make the path of a certificate authority's file absolute.
+
+    A value that is no text is refused later, with its table.
+    """
     table, _, setting = key.partition(".")
     name = values.get(table, {}).get(setting)
     if not isinstance(name, str) or not name:

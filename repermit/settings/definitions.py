@@ -1,8 +1,8 @@
-"""Every setting once: its default, limits, label, help and section, as the fields of frozen values.
+"""The declarations of all settings: default, limits, label, help and section of each.
 
 The reader of config.toml, the forms and summaries of the admin's pages, the evidence of a change
 and docs/reference/settings.md are made from these declarations. A new setting is a field here and a
-line in config.example.toml; docs/reference is then written anew.
+line in config.example.toml; then docs/reference is generated again.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from repermit.settings.smtp_presets import PRESET_LABELS, PRESETS
 
 _FROM_0: Limits = (0, None)
 _PORT: Limits = (1, 65_535)
-# A day: without an end to its waiting, sending could hang for ever.
+# At most a day: without a time limit, sending could hang for ever.
 _SECONDS: Limits = (1, 86_400)
 _MINUTES: Limits = (1, 1440)
-# From any moment one must be able to count back so long.
+# So many days before any time must be a valid date.
 _DAYS: Limits = (0, 3660)
 
 # --- Who asks. ------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ _COMPLAINTS = Section(
 
 @dataclass(frozen=True, kw_only=True)
 class Organisation:
-    """Who asks; stands in every mail and on every page (GDPR art. 13(1)(a) and (b))."""
+    """The organisation that asks; every mail and page shows it (GDPR art. 13(1)(a) and (b))."""
 
     name: str = declare_setting("", N_("Name"), N_("As people know it."), section=_WHO_ASKS)
     address: str = declare_setting(
@@ -111,7 +111,7 @@ class Organisation:
         return tuple(line.strip() for line in self.address.splitlines() if line.strip())
 
 
-# --- How mail gets out. ---------------------------------------------------------------------------
+# --- The mail server, and its rate limits. --------------------------------------------------------
 
 
 _AUTH = {
@@ -149,7 +149,7 @@ _RARELY_NEEDED = Section(
 
 @dataclass(frozen=True, kw_only=True)
 class MailServer:
-    """How mail gets out, and how fast at most (0: as fast as it goes). Times in seconds."""
+    """The mail server, and its rate limits (0: no limit). Times are in seconds."""
 
     preset: str = declare_setting(
         "",
@@ -178,7 +178,7 @@ class MailServer:
         },
         is_destination=True,
     )
-    # A page that took any path would tell which files there are.
+    # Not on the pages: a form that took any path would reveal which files exist.
     ca_file: str = declare_setting("", N_("Authority of its certificate"), is_destination=True)
     auth: str = declare_setting("password", N_("How to log in"), section=_LOGIN, choices=_AUTH)
     username: str = declare_setting(
@@ -251,7 +251,7 @@ class MailServer:
         section=_RARELY_NEEDED,
         own_topic="how-to/dkim#sign-here",
     )
-    # A key to sign with belongs beside no database, and its record in the DNS is not to be chosen.
+    # Not on the pages: a signing key does not belong in the database, and its record is fixed.
     dkim_domain: str = declare_setting("", N_("DKIM domain"))
     dkim_key: str = declare_setting(
         "", N_("What mails are signed with (DKIM)"), kind="lines", is_secret=True
@@ -281,15 +281,15 @@ class MailServer:
 
     @property
     def refuses_other_senders(self) -> bool:
-        """Say whether it takes mails of the mailbox that logs in alone: Exchange Online does."""
+        """Return whether only the mailbox that logs in may be the sender, as at Exchange Online."""
         return self.server.lower().endswith(".office365.com")
 
     @property
     def interval(self) -> timedelta:
-        """Return how long after one mail the next may leave; zero: at once.
+        """Return the minimum time between two mails; zero: no limit.
 
-        There is no burst: it is the longest that any of the rates asks for, rounded up to the
-        microsecond, so that never more than so many leave in any minute, hour or day.
+        It is the longest interval of all rates, rounded up to the microsecond. So there are no
+        bursts, and no minute, hour or day has more mails than its rate.
         """
         return max(
             _interval(timedelta(minutes=1), self.rate_per_minute),
@@ -297,8 +297,11 @@ class MailServer:
             _interval(timedelta(days=1), self.rate_per_day),
         )
 
-    def hurried(self, seconds: int) -> MailServer:
-        """Return the same server with no more patience than so many seconds: somebody waits."""
+    def with_timeout(self, seconds: int) -> MailServer:
+        """Return the same server with shorter timeouts, for use while a page waits.
+
+        - `seconds`: the maximum of each timeout.
+        """
         return replace(
             self,
             connect_timeout=min(self.connect_timeout, seconds),
@@ -307,12 +310,12 @@ class MailServer:
 
     @property
     def domain_interval(self) -> timedelta:
-        """Return the same for mails to one and the same domain."""
+        """Return the minimum time between two mails to the same domain; zero: no limit."""
         return _interval(timedelta(minutes=1), self.domain_rate_per_minute)
 
 
 def _interval(period: timedelta, rate: int) -> timedelta:
-    # Python's division rounds down, and minus of it up.
+    # Floor division rounds down, so negating both sides rounds up.
     return -(-period // rate) if rate else timedelta(0)
 
 
@@ -333,7 +336,7 @@ _MAILBOX_OAUTH = replace(_OAUTH, page="bounces")
 
 @dataclass(frozen=True, kw_only=True)
 class Bounces:
-    """Where bounces and replies are read; the port is the usual one of the protocol."""
+    """The mailbox for bounces and replies; the port defaults to the protocol's."""
 
     protocol: str = declare_setting(
         "none",
@@ -413,7 +416,7 @@ _EVERY_CAMPAIGN = Section(
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignRules:
-    """What holds for every campaign. Times in days."""
+    """The rules for every campaign. Times are in days."""
 
     minimum_days: int = declare_setting(
         14,
@@ -433,7 +436,7 @@ class CampaignRules:
     )
 
 
-# --- How long things are kept. --------------------------------------------------------------------
+# --- How long data is kept. -----------------------------------------------------------------------
 
 _HOW_LONG = Section(
     page="retention", title=N_("For how long"), topic="how-to/faq#how-long-is-everything-kept"
@@ -442,7 +445,7 @@ _HOW_LONG = Section(
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long who was taken off is kept, the parts of the evidence, and who looked at what."""
+    """How long removed contacts, parts of the evidence and the log of accesses are kept."""
 
     removed_days: int = declare_setting(
         30, N_("Days until who was taken off is erased"), section=_HOW_LONG, limits=_DAYS
@@ -473,7 +476,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class Web:
-    """How the pages are served, and after how many idle minutes an admin's screen locks."""
+    """How the pages are served, and the minutes until an admin's idle screen locks."""
 
     host: str = declare_setting("127.0.0.1", N_("Where the server listens"))
     port: int = declare_setting(8000, N_("Port"), limits=_FROM_0)
@@ -492,12 +495,12 @@ class Web:
     )
 
 
-# --- Who else holds checkpoints, and says when they were there. -----------------------------------
+# --- Witnesses of checkpoints, and timestamps. ----------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRules:
-    """Who gets checkpoints: by mail, to cosign (C2SP), or to put timestamps over (RFC 3161)."""
+    """Who gets checkpoints: by mail, to cosign them (C2SP), or to timestamp them (RFC 3161)."""
 
     witnesses: tuple[str, ...] = declare_setting(
         (), N_("Who gets checkpoints by mail"), kind="list", is_personal=True
@@ -506,7 +509,7 @@ class EvidenceRules:
     witness_url: str = declare_setting("", N_("Where checkpoints are cosigned"), kind="url")
     witness_key: str = declare_setting("", N_("Key of the witness who cosigns them"))
     timestamp_url: str = declare_setting("", N_("Where timestamps come from"), kind="url")
-    # A page that took any path would tell which files there are.
+    # Not on the pages: a form that took any path would reveal which files exist.
     timestamp_ca_file: str = declare_setting("", N_("Authority of the timestamps"))
 
 
@@ -516,31 +519,32 @@ _TIME = Section(page="organisation", title=N_("Time"), topic="how-to/settings#in
 
 
 class Origin(StrEnum):
-    """Where a value comes from; `USUAL` is what goes with the preset or protocol that was chosen.
+    """Where a setting's value comes from.
 
-    `CHOSEN` is from the admin's pages, kept in the database.
-
-    A setting that is not known to come from elsewhere has its default.
+    - `CHOSEN`: the admin's pages, stored in the database.
+    - `PRESET`: the chosen preset or protocol.
+    - `DEFAULT`: also for a setting without a known origin.
     """
 
     CONFIG = "config"
     FILE = "file"
     CHOSEN = "chosen"
-    USUAL = "usual"
+    PRESET = "usual"
     DEFAULT = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings. Keys are bytes; `secret_keys` has the newest last.
+    """All settings. Keys are bytes.
 
-    `evidence_key` is the seed of an Ed25519 key (RFC 8032 §5.1.5), None where nothing is signed.
-
-    `journal` is where suppressions are journalled, None for settings that came from no file.
-    `path` is the file that they were read from, and `origins` says where those that have not their
-    default come from. `given` is what the file itself says of what may be chosen on the pages too,
-    dotted; None is for settings that come from no file, and stands for what is not at its default.
-    None of the three makes two settings differ.
+    - `secret_keys`: the newest last.
+    - `evidence_key`: the seed of an Ed25519 key (RFC 8032 §5.1.5); None if nothing is signed.
+    - `journal`: the file of the suppression journal; None for settings that come from no file.
+    - `path`: the file that the settings were read from.
+    - `origins`: the origin of each setting that has not its default, by dotted key.
+    - `given`: the values in the file itself, by dotted key; None for settings that come from no
+      file, whose values other than the defaults count instead.
+    - `path`, `origins` and `given` do not count when settings are compared.
     """
 
     public_url: str = field(metadata=make_metadata(N_("Address of the pages")))
@@ -586,14 +590,14 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path | None:
-        """Return where the SQLite file is, or None for another database."""
+        """Return the path of the SQLite file; None for another database."""
         prefix = "sqlite:///"
         if not self.database.startswith(prefix):
             return None
         return Path(self.database.removeprefix(prefix))
 
 
-# --- What the declarations come to. ---------------------------------------------------------------
+# --- Look-ups that are made from the declarations. ------------------------------------------------
 
 TABLES: Mapping[str, type] = {
     "organisation": Organisation,
@@ -604,7 +608,7 @@ TABLES: Mapping[str, type] = {
     "evidence": EvidenceRules,
     "web": Web,
 }
-"""The tables of config.toml, in the order of the example."""
+"""The tables of config.toml, in the order of config.example.toml."""
 
 PAGES: Mapping[str, str] = {
     "organisation": N_("Organisation"),
@@ -613,27 +617,27 @@ PAGES: Mapping[str, str] = {
     "campaign": N_("Campaigns"),
     "retention": N_("What is kept"),
 }
-"""The pages on which settings are chosen, in their order, with what they are called."""
+"""The pages on which settings are chosen, in their order, with their titles."""
 
 SETTINGS: Mapping[str, Setting] = {
-    one.key: one
+    setting.key: setting
     for table, holder in {"": Settings, **TABLES}.items()
-    for one in iter_settings(table, holder)
+    for setting in iter_settings(table, holder)
 }
-"""Every setting by its dotted key, in the order of the example."""
+"""Every setting by its dotted key, in the order of config.example.toml."""
 
-SECRETS = tuple(key for key, one in SETTINGS.items() if one.is_secret)
-"""The keys of the settings that are shown to nobody."""
+SECRETS = tuple(key for key, setting in SETTINGS.items() if setting.is_secret)
+"""The dotted keys of the settings that are never shown."""
 
 
 def list_sections(page: str) -> dict[Section, list[Setting]]:
-    """Return the sections of a page of settings, each with its settings, as they are shown."""
-    found: dict[Section, list[Setting]] = {}
-    # The time zone, which stands in no table, comes after the organisation.
-    for one in sorted(SETTINGS.values(), key=lambda one: not one.table):
-        if one.section and one.section.page == page:
-            found.setdefault(one.section, []).append(one)
+    """Return the sections of a page of settings, with the settings of each in their order."""
+    settings_by_section: dict[Section, list[Setting]] = {}
+    # The time zone, which is in no table, comes after the organisation.
+    for setting in sorted(SETTINGS.values(), key=lambda setting: not setting.table):
+        if setting.section and setting.section.page == page:
+            settings_by_section.setdefault(setting.section, []).append(setting)
     return {
-        section: sorted(settings, key=lambda one: one.position)
-        for section, settings in found.items()
+        section: sorted(settings, key=lambda setting: setting.position)
+        for section, settings in settings_by_section.items()
     }

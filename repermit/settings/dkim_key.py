@@ -1,4 +1,4 @@
-"""The DKIM key that mails are signed with: how strong it must be, and the name of its record."""
+"""Validation of the DKIM key that signs mails: its strength, and the name of its record."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer
 
-# RFC 8301 §3.2: whoever signs should have no shorter one.
+# RFC 8301 §3.2: the recommended minimum for signing.
 _MIN_RSA_BITS = 2048
 
-# As it stands in the DNS and in a signature: labels with dots between (RFC 6376 §3.1).
+# As in the DNS and in a signature: labels separated by dots (RFC 6376 §3.1).
 _DKIM_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.(?!-)[A-Za-z0-9_-]+)*")
 
 
 def check_signing(mail: MailServer) -> None:
-    """Refuse a key to sign with that cannot be used, or whose record nobody would find."""
+    """Raise ConfigError for an unusable signing key, or an invalid name of its record."""
     if not mail.dkim_selector:
         raise ConfigError(
             "mail.dkim_key needs %(key)s, the name of its record in the DNS",
@@ -37,14 +37,14 @@ def check_signing(mail: MailServer) -> None:
 
 
 def parse_signing_key(pem: str) -> RSAPrivateKey:
-    """Return the private key in a PEM file; raises ConfigError for what is none to sign with.
+    """Parse a private key in PEM; raises ConfigError for a key that cannot sign.
 
-    RSA alone: of the large mailbox providers few check the other kind (RFC 8463), and who signs
-    with that one alone is unsigned to all others.
+    Only RSA: few of the large mailbox providers check the other kind (RFC 8463), so for all others
+    the mail would be unsigned.
     """
     try:
         key = load_pem_private_key(pem.encode(), password=None)
-    # TypeError: it is encrypted, and nobody is there to be asked for its password.
+    # TypeError: the key is encrypted, and nobody can type its password here.
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, RSAPrivateKey) or key.key_size < _MIN_RSA_BITS:

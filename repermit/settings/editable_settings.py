@@ -1,6 +1,6 @@
-"""Settings that admins may choose in the browser: which those are, and what comes of a choice.
+"""The settings that admins may choose in the browser, and applying their choices.
 
-What config.toml says wins over what was chosen, and that over what is usual.
+A value in config.toml wins over a choice, and a choice over the default.
 """
 
 from __future__ import annotations
@@ -14,30 +14,37 @@ from repermit.settings.definitions import SETTINGS, TABLES, Origin, Settings
 from repermit.settings.setting_type import Setting
 from repermit.settings.smtp_presets import PRESETS
 
-EDITABLE: Mapping[str, Setting] = {key: one for key, one in SETTINGS.items() if one.section}
-"""The settings that may be chosen, by their dotted keys, in the order of the example."""
+EDITABLE: Mapping[str, Setting] = {
+    key: setting for key, setting in SETTINGS.items() if setting.section
+}
+"""The settings that may be chosen, by dotted key, in the order of config.example.toml."""
 
-_TABLES = tuple(name for name in TABLES if any(one.table == name for one in EDITABLE.values()))
-_SECRETS = tuple(one for one in EDITABLE.values() if one.is_secret)
-# What config.toml says is read anew for all of a table, also for what it alone may say.
-_REREAD = {key: one for key, one in SETTINGS.items() if one.section or one.table in _TABLES}
+_TABLES = tuple(
+    name for name in TABLES if any(setting.table == name for setting in EDITABLE.values())
+)
+_SECRETS = tuple(setting for setting in EDITABLE.values() if setting.is_secret)
+# A table is built again as a whole, also with the settings that only config.toml may have.
+_READ_AGAIN = {
+    key: setting for key, setting in SETTINGS.items() if setting.section or setting.table in _TABLES
+}
 
 
 def find_locked_keys(settings: Settings) -> frozenset[str]:
-    """Return the editable settings that are config.toml's to say.
+    """Return the dotted keys of the editable settings that only config.toml may change.
 
-    Those that it says; and where a secret of an account stands in it, also where that secret goes,
-    since who keeps the file has not given it to whoever may change a page; and under which name
-    the key of its signatures is found.
+    - The settings that it has.
+    - If it has a secret of an account: the settings that decide where that secret is sent, since an
+      admin of the pages must not get it.
+    - If it has the DKIM key: the name of the key's record.
     """
-    given = _given_values(settings)
-    with_secrets = {setting.table for setting in _SECRETS if setting.key in given}
+    file_values = _read_file_values(settings)
+    with_secrets = {setting.table for setting in _SECRETS if setting.key in file_values}
     locked = {
         setting.key
         for setting in EDITABLE.values()
-        if setting.key in given or (setting.is_destination and setting.table in with_secrets)
+        if setting.key in file_values or (setting.is_destination and setting.table in with_secrets)
     }
-    if "mail.dkim_key" in given:
+    if "mail.dkim_key" in file_values:
         locked.add("mail.dkim_selector")
     return frozenset(locked)
 
@@ -45,49 +52,50 @@ def find_locked_keys(settings: Settings) -> frozenset[str]:
 def find_misdirected_secret(
     before: Settings, after: Settings, kept_keys: Iterable[str]
 ) -> str | None:
-    """Return the first of the kept secrets that would go to another server, None for none.
+    """Return the first stored secret that would be sent elsewhere or less securely; None for none.
 
-    Or that would be less well guarded on its way.
+    - `kept_keys`: the dotted keys of the secrets that stay as they are.
     """
     moved_tables = {
         table
         for table in _TABLES
         if _read_destination(table, before) != _read_destination(table, after)
     }
-    kept = set(kept_keys)
+    stored_keys = set(kept_keys)
     return next(
         (
             setting.key
             for setting in _SECRETS
-            if setting.key in kept and setting.table in moved_tables
+            if setting.key in stored_keys and setting.table in moved_tables
         ),
         None,
     )
 
 
 def find_effective_defaults(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what each editable setting comes to where nobody says it, by preset and protocol."""
-    usual_values = {key: setting.default for key, setting in EDITABLE.items()}
-    values_by_key = {**usual_values, **chosen, **_given_values(settings)}
+    """Return the default of each editable setting, which depends on the preset and the protocol."""
+    defaults = {key: setting.default for key, setting in EDITABLE.items()}
+    values_by_key = {**defaults, **chosen, **_read_file_values(settings)}
     if preset := PRESETS.get(values_by_key["mail.preset"]):
-        # A server that the host tells its customer has no usual name.
+        # There is no default for a server's name that a host tells each customer.
         preset_values = {"server": "", **preset.values()}
-        usual_values.update({f"mail.{name}": value for name, value in preset_values.items()})
+        defaults.update({f"mail.{name}": value for name, value in preset_values.items()})
     if port := mail_account.find_default_port(
         values_by_key["bounces.protocol"], values_by_key["bounces.tls"]
     ):
-        usual_values["bounces.port"] = port
-    return usual_values
+        defaults["bounces.port"] = port
+    return defaults
 
 
 def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
-    """Return the settings with what was chosen, by dotted keys, where config.toml is silent.
+    """Return the settings with the admin's choices for all values that config.toml does not have.
 
-    Raises ConfigError, as the file's own would, for what makes no sense.
+    - `chosen`: by dotted key.
+    - Raises ConfigError for an invalid value, as reading the file does.
     """
-    given, locked = _given_values(settings), find_locked_keys(settings)
+    file_values, locked = _read_file_values(settings), find_locked_keys(settings)
     overrides = {key: chosen[key] for key in EDITABLE if key in chosen and key not in locked}
-    values = _nest({**overrides, **given})
+    values = _nest({**overrides, **file_values})
     mail_account.apply_preset(values["mail"])
     mail_account.set_default_port(values["bounces"])
     composed = replace(
@@ -95,7 +103,7 @@ def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
         timezone=validation.read_timezone(values),
         **{name: validation.build_table(name, values[name]) for name in _TABLES},
         origins={**settings.origins, **_find_origins(settings, overrides, values)},
-        given=given,
+        given=file_values,
     )
     mail_account.check_mail(composed.mail)
     mail_account.check_bounces(composed.bounces)
@@ -103,9 +111,12 @@ def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
 
 
 def _read_destination(table: str, settings: Settings) -> list[Any]:
-    """Return where the secrets of a table go: a preset only says what else is usual."""
+    """Return the values that decide where the secrets of a table are sent.
+
+    The preset is left out, since it only sets defaults of the others.
+    """
     return [
-        setting.value_in(settings)
+        setting.get_value(settings)
         for setting in SETTINGS.values()
         if setting.table == table and setting.is_destination and setting.name != "preset"
     ]
@@ -114,22 +125,22 @@ def _read_destination(table: str, settings: Settings) -> list[Any]:
 def _find_origins(
     settings: Settings, overrides: Mapping[str, Any], values: Mapping[str, Any]
 ) -> dict[str, Origin]:
-    given = _given_values(settings)
+    file_values = _read_file_values(settings)
     origins = dict.fromkeys(EDITABLE, Origin.DEFAULT)
     for table in _TABLES:
-        origins.update({f"{table}.{name}": Origin.USUAL for name in values[table]})
+        origins.update({f"{table}.{name}": Origin.PRESET for name in values[table]})
     origins.update(dict.fromkeys(overrides, Origin.CHOSEN))
-    # What comes from no file was given by the program that made the settings.
-    origins.update({key: settings.origins.get(key, Origin.CONFIG) for key in given})
+    # A value that comes from no file was set by the program that made the settings.
+    origins.update({key: settings.origins.get(key, Origin.CONFIG) for key in file_values})
     return origins
 
 
-def _given_values(settings: Settings) -> Mapping[str, Any]:
-    """Return what config.toml says in the tables with editable settings, and of the time zone."""
+def _read_file_values(settings: Settings) -> Mapping[str, Any]:
+    """Return config.toml's values in the tables with editable settings, and its time zone."""
     if settings.given is not None:
-        return {key: value for key, value in settings.given.items() if key in _REREAD}
-    values = {key: setting.value_in(settings) for key, setting in _REREAD.items()}
-    return {key: value for key, value in values.items() if value != _REREAD[key].default}
+        return {key: value for key, value in settings.given.items() if key in _READ_AGAIN}
+    values = {key: setting.get_value(settings) for key, setting in _READ_AGAIN.items()}
+    return {key: value for key, value in values.items() if value != _READ_AGAIN[key].default}
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:

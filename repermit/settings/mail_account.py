@@ -1,4 +1,4 @@
-"""What a mail account still needs: a preset's values, a usual port, a way to log in."""
+"""Completing and checking a mail account: a preset's values, the default port, the login."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
 def apply_preset(mail: dict[str, Any]) -> None:
-    """Put in what the preset says and nobody has said otherwise.
+    """Add the values of the preset that `mail` does not have.
 
-    A preset that there is not is refused with the rest of its table.
+    An unknown preset is refused later, with the rest of its table.
     """
     name = mail.get("preset")
     preset = PRESETS.get(name) if isinstance(name, str) else None
@@ -43,18 +43,18 @@ def apply_preset(mail: dict[str, Any]) -> None:
 
 
 def set_default_port(bounces: dict[str, Any]) -> None:
-    """Put in the usual port of the protocol, where none is given."""
+    """Add the default port of the protocol if there is none."""
     if port := find_default_port(bounces.get("protocol"), bounces.get("tls", "tls")):
         bounces.setdefault("port", port)
 
 
 def find_default_port(protocol: object, tls: object) -> int | None:
-    """Return the port of a mailbox's server, None if there is none for this."""
+    """Return the default port for a mailbox's protocol; None for an unknown protocol."""
     return _PORTS.get((str(protocol), tls == "tls"))
 
 
 def check_mail(mail: MailServer) -> None:
-    """Refuse a mail server that cannot be logged in to, or that would refuse every mail."""
+    """Raise ConfigError if the login cannot work, or if the server would refuse every mail."""
     if mail.return_path == "verp" and mail.refuses_other_senders:
         raise ConfigError(
             'mail.return_path = "verp" gives each mail an envelope sender of its own, and Exchange '
@@ -68,7 +68,7 @@ def check_mail(mail: MailServer) -> None:
 
 
 def check_bounces(bounces: Bounces) -> None:
-    """Refuse a mailbox that cannot be read."""
+    """Raise ConfigError for a mailbox that cannot be read."""
     if bounces.protocol == "none":
         return
     for key in ("server", "username"):
@@ -83,7 +83,7 @@ def check_bounces(bounces: Bounces) -> None:
 
 
 def _check_sign_in(table: str, account: MailServer | Bounces) -> None:
-    """Refuse XOAUTH2 without what it needs: who we are, and a secret or a token to show for it."""
+    """Raise ConfigError for XOAUTH2 without a user name, a client ID, or a secret or token."""
     if account.auth != "xoauth2":
         return
     for key in ("username", "oauth_client_id"):
@@ -94,7 +94,7 @@ def _check_sign_in(table: str, account: MailServer | Bounces) -> None:
                 code="needed",
                 table=table,
             )
-    # Nobody but Microsoft lets an application into a mailbox on its own word.
+    # Only Microsoft lets an application into a mailbox with its own secret.
     is_known = account.oauth_tenant and account.oauth_client_secret
     if not (account.oauth_refresh_token or is_known):
         raise ConfigError(
@@ -114,7 +114,7 @@ def _check_oauth_endpoints(table: str, account: MailServer | Bounces) -> None:
             key=f"{table}.oauth_tenant",
             code="tenant",
         )
-    if account.oauth_authority and not validation.is_safe_address(account.oauth_authority):
+    if account.oauth_authority and not validation.is_safe_url(account.oauth_authority):
         raise ConfigError(
             "%(key)s must be an https address, for secrets are sent there",
             key=f"{table}.oauth_authority",

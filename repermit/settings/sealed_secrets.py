@@ -1,7 +1,7 @@
 """Encryption of the secrets in the database, so that a copy of it alone reveals none.
 
-The keys are made from `secret_keys`, which are outside the database. The newest key encrypts; each
-key that is still there decrypts.
+The keys are derived from `secret_keys`, which are outside the database. The newest key encrypts;
+each key decrypts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-# How each Fernet token begins until the year 2106: its version, and the first bytes of its time.
+# The start of each Fernet token until the year 2106: its version, and the first bytes of its time.
 _TOKEN_PREFIX = "gAAAA"  # noqa: S105  no secret
 
 
@@ -43,7 +43,7 @@ class SecretCipher:
         return self.decrypt(name, stored) if stored.startswith(_TOKEN_PREFIX) else stored
 
     def is_encrypted_with_newest_key(self, encrypted: str) -> bool:
-        """Say whether the newest key decrypts a secret, so that the others are not needed."""
+        """Return whether the newest key decrypts a secret, so that the others are not needed."""
         try:
             self._newest.decrypt(encrypted.encode())
         except InvalidToken:

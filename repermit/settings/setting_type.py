@@ -1,4 +1,4 @@
-"""How a setting is declared: what a field of settings/definitions.py says of itself."""
+"""Declaring a setting as a dataclass field, with its metadata (see settings/definitions.py)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ _T = TypeVar("_T")
 _KINDS = {int: "number", bool: "boolean"}
 
 Limits = tuple[int, int | None]
-"""The least and the greatest number that is taken; None: there is no greatest."""
+"""The minimum and the maximum of a number; None: there is no maximum."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Settings below one heading of a page of settings; a folded one is opened by who needs it.
+    """A section of a page of settings.
 
-    - `topic`: the page of the help that is about them, with its heading: "how-to/dkim#sign-here".
+    - `topic`: the help page about it, with a heading: "how-to/dkim#sign-here".
+    - `is_folded`: shown folded, as few admins need it.
     """
 
     page: str
@@ -29,19 +30,19 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of one setting.
+    """The declaration of one setting.
 
     - `key`: dotted, as in config.toml: "mail.port"; top-level keys have no dot.
-    - `default`: what holds where nobody says it; None if config.toml must, or a file's place does.
-    - `section`: where admins choose it in the browser; None if config.toml alone says it.
+    - `default`: None if config.toml must have a value, or if it depends on another file's path.
+    - `section`: where admins choose it in the browser; None if only config.toml has it.
     - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone", "url" or "list"
       (of addresses for mail).
-    - `choices`: the words that it takes, in the form's order, with what the form calls them.
-    - `error_order`: the same words as an error lists them, if not in the form's order.
-    - `own_topic`: where the help is about it elsewhere than about its section.
-    - `position`: a higher one stands further back in its section, and else the order of fields.
-    - `is_secret`: shown to nobody, sealed in the database, and may stand in a file of its own.
-    - `is_personal`: leads to a person, so that evidence of a change does not hold the value.
+    - `choices`: the allowed words, in the form's order, with their labels.
+    - `error_order`: the same words in the order of an error message, if it differs.
+    - `own_topic`: the help page about it, if it is not its section's.
+    - `position`: its position in the section; equal positions keep the order of the fields.
+    - `is_secret`: never shown, encrypted in the database, and may be in its own file.
+    - `is_personal`: identifies a person, so that evidence of a change does not have the value.
     - `is_destination`: decides where the secrets of its table are sent.
     """
 
@@ -63,46 +64,46 @@ class Setting:
 
     @property
     def table(self) -> str:
-        """Return the table of config.toml that it stands in, "" for none."""
+        """Return its table in config.toml, "" for a top-level key."""
         return self.key.rpartition(".")[0]
 
     @property
     def topic(self) -> str:
-        """Return what the help says of it, "" for a setting that no page has."""
+        """Return the help page about it, "" for a setting without a section."""
         return self.own_topic or (self.section.topic if self.section else "")
 
     @property
     def name(self) -> str:
-        """Return its key within its table."""
+        """Return its key without the table."""
         return self.key.rpartition(".")[2]
 
-    def value_in(self, settings: object) -> Any:
-        """Return what holds."""
+    def get_value(self, settings: object) -> Any:
+        """Return its value in these settings."""
         return getattr(getattr(settings, self.table) if self.table else settings, self.name)
 
 
 def make_metadata(label: str, help: str = "", **declared: Any) -> dict[str, Setting]:  # noqa: A002
-    """Return the metadata of a field that is a setting; see `Setting` for what it takes."""
+    """Return the metadata of a field for a setting; `declared`: fields of `Setting`."""
     return {"setting": Setting(label=label, help=help, **declared)}
 
 
 def declare_setting(default: _T, label: str, help: str = "", **declared: Any) -> _T:  # noqa: A002
-    """Declare a setting that has a default."""
+    """Declare a setting with a default; `declared`: fields of `Setting`."""
     metadata = make_metadata(label, help, **declared)
     is_shown = not metadata["setting"].is_secret
     return field(default=default, repr=is_shown, metadata=metadata)
 
 
 def iter_settings(table: str, holder: type) -> Iterator[Setting]:
-    """Yield the settings of a dataclass that stands for a table, in the order of its fields."""
+    """Yield the settings of a table's dataclass, in the order of its fields."""
     hints = get_type_hints(holder)
     for item in fields(holder):
         if declared := item.metadata.get("setting"):
-            usual_kind = "choice" if declared.choices else _KINDS.get(hints[item.name], "text")
+            default_kind = "choice" if declared.choices else _KINDS.get(hints[item.name], "text")
             yield replace(
                 declared,
                 key=f"{table}.{item.name}" if table else item.name,
-                kind=declared.kind or usual_kind,
+                kind=declared.kind or default_kind,
                 type=hints[item.name],
                 default=None if item.default is MISSING else item.default,
             )

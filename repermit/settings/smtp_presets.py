@@ -1,4 +1,4 @@
-"""The mail accounts that people have: what is known of each provider, and what it is called."""
+"""Presets for the mail accounts of known providers, and the providers' names."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from repermit.i18n.lazy_text import N_
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a provider's accounts have in common; the fields are those of `[mail]`.
+    """The common settings of a provider's accounts; the fields are those of `[mail]`.
 
-    An empty `server` is one that only the customer knows. Rates: 0 is none.
+    - `server`: "" if only the customer knows its name.
+    - Rates: 0 is no limit.
     """
 
     server: str
@@ -27,17 +28,17 @@ class Preset:
     rate_per_day: int = 0
 
     def values(self) -> dict[str, str | int]:
-        """Return what it says under `[mail]`."""
+        """Return its settings for `[mail]`, without empty ones."""
         return {key: value for key, value in asdict(self).items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """What a provider publishes for its customers; all empty where nothing is known.
+    """The DNS names that a provider publishes for its customers; all empty if nothing is known.
 
     - `provider`: its name.
-    - `spf_includes`: what a customer's SPF record has to include; the first is the one to add.
-    - `dkim_selectors`: the names under which it publishes its customers' keys.
+    - `spf_includes`: domains that a customer's SPF record may include; the first is the one to add.
+    - `dkim_selectors`: the selectors of its customers' keys.
     """
 
     provider: str = ""
@@ -53,13 +54,13 @@ def _select_fields(values: Mapping[str, Any], kind: type[Preset | Provider]) -> 
 
 
 PRESETS = {name: Preset(**_select_fields(values, Preset)) for name, values in _DATA.items()}
-"""What is known of each provider's accounts, by the name that `[mail] preset` takes."""
+"""The settings of each provider's accounts, by the name for `[mail] preset`."""
 
 _PROVIDERS = {name: Provider(**_select_fields(values, Provider)) for name, values in _DATA.items()}
 
 
 def find_provider(preset: str) -> Provider:
-    """Return what the provider of a preset publishes; nothing for one that is not known."""
+    """Return the provider of a preset; an empty one for an unknown preset."""
     return _PROVIDERS.get(preset, Provider())
 
 
@@ -67,7 +68,7 @@ _PANELS = {"cpanel": "cPanel", "plesk": "Plesk", "directadmin": "DirectAdmin"}
 
 
 def name_provider(preset: str) -> str:
-    """Return what a sentence calls the provider of a preset, or the panel of an unnamed host."""
+    """Return the name for a sentence: the preset's provider, or the panel of an unnamed host."""
     return find_provider(preset).provider or _PANELS.get(preset, preset)
 
 
@@ -92,4 +93,4 @@ PRESET_LABELS = {
     "plesk": N_("A host with Plesk"),
     "directadmin": N_("A host with DirectAdmin"),
 }
-"""What a form calls them, in its order; a provider's name is the same in every language."""
+"""The labels of the presets in a form, in its order; a provider's name is not translated."""

@@ -1,6 +1,6 @@
-"""Whether the values of single settings make sense, and what they become.
+"""Validating and converting the values of settings.
 
-Each refusal is a ConfigError, whose `.key` names the setting.
+Each function raises ConfigError for an invalid value; its `.key` names the setting.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from repermit.settings.definitions import SETTINGS, TABLES, EvidenceRules
 from repermit.settings.setting_type import Limits, Setting
 from repermit.web_address import is_web_address
 
-# --- What the tables of config.toml hold. ---------------------------------------------------------
+# --- The values in the tables of config.toml. -----------------------------------------------------
 
 _TYPES: Mapping[type, str] = {
     str: "text in quotes",
@@ -35,9 +35,9 @@ _TYPES: Mapping[type, str] = {
 
 
 def build_table(table: str, values: Mapping[str, Any]) -> Any:
-    """Return a table's values as their class; raises ConfigError for one that makes no sense."""
+    """Return a table's values as an instance of its class."""
     built = {
-        # TOML knows lists alone, and settings never change.
+        # TOML has lists only, and settings are immutable.
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
     }
@@ -47,7 +47,7 @@ def build_table(table: str, values: Mapping[str, Any]) -> Any:
 
 
 def check_value(setting: Setting, value: Any) -> None:
-    """Refuse a value that makes no sense for a setting, whatever the others are."""
+    """Raise ConfigError for a value that is invalid for a setting, whatever the other values."""
     if setting.kind == "list":
         _check_addresses(setting.key, value)
         return
@@ -69,16 +69,16 @@ def check_value(setting: Setting, value: Any) -> None:
 
 
 def _check_limits(key: str, value: Any, limits: Limits) -> None:
-    least, greatest = limits
+    minimum, maximum = limits
     if value < 0:
         raise ConfigError("%(key)s must not be negative", key=key, code="negative")
-    if greatest is not None and not least <= value <= greatest:
+    if maximum is not None and not minimum <= value <= maximum:
         raise ConfigError(
             "%(key)s must be from %(first)s to %(last)s",
             key=key,
             code="range",
-            first=str(least),
-            last=str(greatest),
+            first=str(minimum),
+            last=str(maximum),
         )
 
 
@@ -87,7 +87,7 @@ def _check_text(setting: Setting, value: str) -> None:
         _check_timezone(value)
     # A line break would end a header of a mail, or a command to a server.
     text = "".join(value.splitlines()) if setting.kind == "lines" else value
-    if any(unicodedata.category(sign) == "Cc" for sign in text):
+    if any(unicodedata.category(character) == "Cc" for character in text):
         raise ConfigError(
             "%(key)s must be one line, without control signs", key=setting.key, code="one_line"
         )
@@ -100,7 +100,7 @@ def _check_text(setting: Setting, value: str) -> None:
 
 
 def _check_addresses(key: str, value: object) -> None:
-    """Refuse what is no list of addresses; whether mail can go there shows when it is sent."""
+    """Raise ConfigError unless the value is a list of things that look like addresses."""
     if not isinstance(value, tuple) or not all(map(_is_like_an_address, value)):
         raise ConfigError('%(key)s must be a list such as ["officer@example.org"]', key=key)
 
@@ -121,16 +121,16 @@ def _check_timezone(name: str) -> None:
         ) from None
 
 
-# --- What stands at the top of config.toml, and what it becomes. ----------------------------------
+# --- The top-level values of config.toml. ---------------------------------------------------------
 
 
-_MINIMUM_KEY_BYTES = 16
+_MIN_KEY_BYTES = 16
 _SEED_BYTES = 32
 _JOURNAL_NAME = "suppressions.journal"
 
 
 def read_text(values: Mapping[str, Any], key: str, default: object = MISSING) -> str:
-    """Return a text; without a default it has to be there."""
+    """Return a text value; without a default the key is required."""
     value = values.get(key, default)
     if value is MISSING:
         raise ConfigError("%(key)s is missing", key=key)
@@ -140,14 +140,14 @@ def read_text(values: Mapping[str, Any], key: str, default: object = MISSING) ->
 
 
 def read_public_url(values: Mapping[str, Any]) -> str:
-    """Return where the pages are, without a slash at its end."""
+    """Return the URL of the pages, without a slash at its end."""
     url = read_text(values, "public_url").rstrip("/")
     if not _is_web_address(url):
         raise ConfigError(
             "public_url must look like https://www.example.org or https://example.org/ask",
             key="public_url",
         )
-    # It stands in header lines of mails, which take nothing else.
+    # It is part of mail headers, which must be ASCII.
     if not url.isascii():
         raise ConfigError(
             "public_url must be plain ASCII: xn--… for a domain with accents, %C3%A9 for é",
@@ -156,8 +156,8 @@ def read_public_url(values: Mapping[str, Any]) -> str:
     return url
 
 
-def is_safe_address(url: str) -> bool:
-    """Say whether secrets may be sent there: by https, or to this very machine."""
+def is_safe_url(url: str) -> bool:
+    """Return whether secrets may be sent to a URL: by https, or to this machine."""
     parts = urlsplit(url) if _is_web_address(url) and url.isascii() else None
     return parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
 
@@ -174,7 +174,7 @@ def _is_web_address(url: str) -> bool:
 
 
 def read_database(values: Mapping[str, Any], folder: Path) -> str:
-    """Return the database's address; a file's path made absolute."""
+    """Return the URL of the database, with an absolute path for a file."""
     url = read_text(values, "database", SETTINGS["database"].default)
     if url.startswith(("postgresql://", "postgres://")):
         return url
@@ -188,14 +188,14 @@ def read_database(values: Mapping[str, Any], folder: Path) -> str:
 
 
 def read_timezone(values: Mapping[str, Any]) -> str:
-    """Return the name of a time zone that there is."""
+    """Return the name of the time zone, which must exist."""
     name = read_text(values, "timezone", SETTINGS["timezone"].default)
     _check_timezone(name)
     return name
 
 
 def read_secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
-    """Return the keys that links are signed with, newest last."""
+    """Return the keys that sign links, the newest last."""
     keys = values.get("secret_keys")
     # A bare string would silently become a list of its characters in itsdangerous.
     if not isinstance(keys, list) or not keys:
@@ -207,9 +207,9 @@ def read_secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
 
 
 def find_journal(values: Mapping[str, Any], folder: Path) -> Path:
-    """Return where suppressions are journalled: beside the fingerprint key if not said otherwise.
+    """Return the file of the suppression journal; by default beside the fingerprint key.
 
-    `values` are as they stand in config.toml, in which the key's file has its name.
+    - `values`: as in config.toml, where `fingerprint_key_file` is still a name.
     """
     if "journal" not in values:
         key_file = str(values.get("fingerprint_key_file", "config.toml"))
@@ -221,8 +221,8 @@ def find_journal(values: Mapping[str, Any], folder: Path) -> Path:
 
 
 def parse_random_key(value: object, key: str) -> bytes:
-    """Return a key that is long enough not to be guessed."""
-    if not isinstance(value, str) or len(value.encode()) < _MINIMUM_KEY_BYTES:
+    """Return a key as bytes; it must be too long to be guessed."""
+    if not isinstance(value, str) or len(value.encode()) < _MIN_KEY_BYTES:
         raise ConfigError(
             "%(key)s needs a random text of 16 characters or more; `repermit init` makes one",
             key=key,
@@ -231,7 +231,7 @@ def parse_random_key(value: object, key: str) -> bytes:
 
 
 def check_timestamps(rules: EvidenceRules) -> None:
-    """Refuse an authority whose timestamps could not be checked, or a file without certificate."""
+    """Raise ConfigError for a timestamp authority without a readable certificate."""
     key = "evidence.timestamp_ca_file"
     if rules.timestamp_url and not rules.timestamp_ca_file:
         raise ConfigError(
@@ -250,7 +250,7 @@ _WITNESS_KEY = re.compile(r"([^+\s]+)\+([0-9a-f]{8})\+(B[A-P][A-Za-z0-9+/]{42})"
 
 
 def check_witness(rules: EvidenceRules) -> None:
-    """Refuse a witness whose cosignatures could not be checked, or a key that is none of one's."""
+    """Raise ConfigError for a witness without a key, or with a key that is invalid."""
     key = "evidence.witness_key"
     if rules.witness_url and not rules.witness_key:
         raise ConfigError("%(key)s is missing: by it cosignatures are checked", key=key)
@@ -259,21 +259,21 @@ def check_witness(rules: EvidenceRules) -> None:
 
 
 def _is_witness_key(text: str) -> bool:
-    found = _WITNESS_KEY.fullmatch(text)
-    if not found:
+    match = _WITNESS_KEY.fullmatch(text)
+    if not match:
         return False
-    name, its_id, encoded = found.groups()
+    name, key_id, encoded = match.groups()
     digest = hashlib.sha256(f"{name}\n".encode() + base64.b64decode(encoded)).hexdigest()
-    return digest.startswith(its_id)
+    return digest.startswith(key_id)
 
 
 def read_evidence_key(values: Mapping[str, Any]) -> bytes | None:
-    """Return the 32 octets that checkpoints are signed with, None if nothing signs them."""
+    """Return the 32 octets that sign checkpoints; None if there is no key."""
     if "evidence_key" not in values:
         return None
     encoded_key = values["evidence_key"]
     try:
-        # Both alphabets of base64, as `init` and as `openssl rand -base64 32` write it.
+        # Both alphabets of base64: `init` writes one, `openssl rand -base64 32` the other.
         base64_text = str(encoded_key).rstrip("=").replace("-", "+").replace("_", "/")
         octets = base64.b64decode(f"{base64_text}=", validate=True)
     except ValueError:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from repermit.smtp.protocol import Envelope, Event
 
 
-def checking_context(ca_file: str, *, key: str = "mail.ca_file") -> ssl.SSLContext:
+def make_tls_context(ca_file: str, *, key: str = "mail.ca_file") -> ssl.SSLContext:
     """Return a TLS context that checks the certificate and the host name.
 
     - `ca_file` adds a certificate authority; "" adds none.
@@ -91,25 +91,25 @@ def run_with_timeout(
       late is closed; an exception is raised here.
     - `cancel_token` may be finished by any thread, and the waiting thread may be interrupted.
     """
-    done: queue.SimpleQueue[_Result | BaseException] = queue.SimpleQueue()
+    results: queue.SimpleQueue[_Result | BaseException] = queue.SimpleQueue()
 
     def run() -> None:
         try:
             result = function(cancel_token)
         except BaseException as error:  # noqa: BLE001  raised again where somebody waits
             cancel_token.finish(abort=False)
-            done.put(error)
+            results.put(error)
             return
         if cancel_token.finish(abort=False):
-            done.put(result)
+            results.put(result)
         else:
             result.close()
-            done.put(TimeoutError())
+            results.put(TimeoutError())
 
-    thread = threading.Thread(target=run, name="dialling", daemon=True)
+    thread = threading.Thread(target=run, name="connecting", daemon=True)
     try:
         thread.start()
-        result = _await(done, seconds, cancel_token)
+        result = _await(results, seconds, cancel_token)
     except BaseException:
         cancel_token.finish(abort=True)
         raise
@@ -119,13 +119,13 @@ def run_with_timeout(
 
 
 def _await(
-    done: queue.SimpleQueue[_Result | BaseException], seconds: float, cancel_token: CancelToken
+    results: queue.SimpleQueue[_Result | BaseException], seconds: float, cancel_token: CancelToken
 ) -> _Result | BaseException:
     try:
-        return done.get(timeout=seconds)
+        return results.get(timeout=seconds)
     except queue.Empty:
         # The function may have returned at the same instant.
-        return TimeoutError() if cancel_token.finish(abort=True) else done.get()
+        return TimeoutError() if cancel_token.finish(abort=True) else results.get()
 
 
 # --- A non-blocking SMTP connection: a socket and its protocol. -----------------------------------

@@ -22,7 +22,7 @@ from repermit.emails.mime_encoding import encode_mail
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
 from repermit.i18n.lazy_text import LazyText
 from repermit.smtp import oauth
-from repermit.smtp.connection import CancelToken, SmtpConnection, checking_context, run_with_timeout
+from repermit.smtp.connection import CancelToken, SmtpConnection, make_tls_context, run_with_timeout
 from repermit.smtp.protocol import Envelope, InvalidReply, MessageAccepted, ReadyForBody
 from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply, read_reply
 
@@ -60,11 +60,11 @@ class Mailer(flask_mail.Mail):
         )
         super().__init__(app)
         self.connect_timeout = server.connect_timeout
-        # To read what authorities there are takes longer than to dial a server of this machine.
+        # Reading the certificate authorities takes longer than connecting to a local server.
         is_checking = server.tls != "none" or server.ca_file
-        self.tls_context = checking_context(server.ca_file) if is_checking else None
+        self.tls_context = make_tls_context(server.ca_file) if is_checking else None
         self.clock = clock or SystemClock()
-        self.tokens = oauth.token_source(server) if server.auth == "xoauth2" else None
+        self.tokens = oauth.get_token_source(server) if server.auth == "xoauth2" else None
 
     def connect(self) -> Connection:
         """Return a connection of Flask-Mail's that is not open yet."""

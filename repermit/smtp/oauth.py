@@ -1,6 +1,6 @@
-"""Logging in with tokens (XOAUTH2): they are kept, and renewed before they end.
+"""OAuth tokens for mail logins (XOAUTH2): requested, cached, and renewed before they expire.
 
-No token stands in a text or a log line.
+No token is part of an error's text or of a log line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 from repermit.errors import TransportError
 from repermit.i18n.lazy_text import LazyText
-from repermit.smtp.connection import checking_context
+from repermit.smtp.connection import make_tls_context
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Account = MailServer | Bounces
 
-_EARLY = timedelta(minutes=5)
+_RENEWAL_MARGIN = timedelta(minutes=5)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -43,11 +43,13 @@ class TokenSource:
         self._ends_at = self._renewed_at = _NEVER
         self._refresh_token = account.oauth_refresh_token
 
-    def token(self, now: datetime, *, refused: str = "") -> str:
-        """Return a token that is good for a while yet; `now` is aware UTC.
+    def get_token(self, now: datetime, *, refused: str = "") -> str:
+        """Return a token that stays valid for a while.
 
-        `refused` is one that a server did not take: another one is got, unless somebody else has
-        just done so. Raises TransportError of scope "server".
+        - `now`: aware UTC.
+        - `refused`: a token that a server refused; it is renewed, unless another thread has just
+          done so.
+        - Raises TransportError of scope "server".
         """
         with self._lock:
             is_refused = self._token == refused
@@ -59,47 +61,47 @@ class TokenSource:
         try:
             grant = ask_for_token(self._account, self._refresh_token)
         except TransportError:
-            # A sign-in service may be away for a moment without anybody noticing.
+            # A short outage of the sign-in service does not matter while the token is valid.
             if may_keep and now < self._ends_at:
                 return
             raise
         life = timedelta(seconds=grant.seconds)
         self._token = grant.token
         self._ends_at = now + life
-        self._renewed_at = now + max(life - _EARLY, life / 2)
-        # Microsoft gives a new one each time; the old one ends some day (90 days).
+        self._renewed_at = now + max(life - _RENEWAL_MARGIN, life / 2)
+        # Microsoft returns a new refresh token each time; the old one expires after 90 days.
         self._refresh_token = grant.refresh_token or self._refresh_token
 
 
 @functools.lru_cache(maxsize=8)
-def token_source(account: Account) -> TokenSource:
-    """Return the one source of an account's tokens in this process: one run uses another's."""
+def get_token_source(account: Account) -> TokenSource:
+    """Return the only token source of an account in this process, so that all runs share tokens."""
     return TokenSource(account)
 
 
-def xoauth2(username: str, token: str) -> str:
-    """Return what XOAUTH2 logs in with, not yet in base64.
+def make_xoauth2_response(username: str, token: str) -> str:
+    """Return the client response of XOAUTH2, before base64.
 
-    https://developers.google.com/workspace/gmail/imap/xoauth2-protocol, and the same at Microsoft.
+    https://developers.google.com/workspace/gmail/imap/xoauth2-protocol; Microsoft has the same.
     """
     return f"user={username}\x01auth=Bearer {token}\x01\x01"
 
 
 def log_in(host: smtplib.SMTP, username: str, tokens: TokenSource, clock: Clock) -> None:
-    """Log in, and once more with a new token if the server does not take the first.
+    """Log in; if the server refuses the token, try once more with a new one.
 
-    Raises OSError as smtplib's own `login` does, and TransportError if there is no token.
+    Raises OSError as smtplib's own `login` does, and TransportError if no token is available.
     """
-    # A token is not shown to a server that has not asked for one.
+    # A token is not sent to a server that does not offer this method.
     if "XOAUTH2" not in host.esmtp_features.get("auth", "").upper().split():
         raise smtplib.SMTPNotSupportedError("XOAUTH2 is not offered")
-    token = tokens.token(clock.now())
-    code, words = _authenticate(host, xoauth2(username, token))
+    token = tokens.get_token(clock.now())
+    code, reply_text = _authenticate(host, make_xoauth2_response(username, token))
     if code == _REFUSED:
-        token = tokens.token(clock.now(), refused=token)
-        code, words = _authenticate(host, xoauth2(username, token))
+        token = tokens.get_token(clock.now(), refused=token)
+        code, reply_text = _authenticate(host, make_xoauth2_response(username, token))
     if code != _WELCOME:
-        raise smtplib.SMTPAuthenticationError(code, words)
+        raise smtplib.SMTPAuthenticationError(code, reply_text)
 
 
 # RFC 4954 §4 and §6.
@@ -107,26 +109,26 @@ _WELCOME, _GO_ON, _REFUSED = 235, 334, 535
 
 
 def _authenticate(host: smtplib.SMTP, login: str) -> tuple[int, bytes]:
-    code, words = host.docmd("AUTH", f"XOAUTH2 {base64.b64encode(login.encode()).decode()}")
-    # Why a token is refused comes as a challenge, which an empty line answers; then the refusal.
-    return host.docmd("") if code == _GO_ON else (code, words)
+    code, reply_text = host.docmd("AUTH", f"XOAUTH2 {base64.b64encode(login.encode()).decode()}")
+    # The reason comes as a challenge; after an empty line the server sends its refusal.
+    return host.docmd("") if code == _GO_ON else (code, reply_text)
 
 
-# --- Asking for a token. --------------------------------------------------------------------------
+# --- Requesting a token. --------------------------------------------------------------------------
 
 
 _MICROSOFT = "https://login.microsoftonline.com"
 _GOOGLE = "https://oauth2.googleapis.com/token"
 
-# All that the application may do at Exchange Online: SMTP.SendAsApp, IMAP.AccessAsApp and so on.
+# All permissions of the application at Exchange Online: SMTP.SendAsApp, IMAP.AccessAsApp and so on.
 # https://learn.microsoft.com/en-us/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
-_EXCHANGE = "https://outlook.office365.com/.default"
+_EXCHANGE_SCOPE = "https://outlook.office365.com/.default"
 
 # In seconds; RFC 6749 §5.1 lets a service leave it out.
-_USUAL_LIFE = 3600
-_LONGEST_LIFE = 86_400
+_DEFAULT_LIFETIME = 3600
+_MAX_LIFETIME = 86_400
 
-# RFC 6750 §2.1, and so neither the end of a line nor the ^A that XOAUTH2 sets apart with.
+# RFC 6750 §2.1; it excludes line ends and the ^A that separates the fields of XOAUTH2.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 # RFC 6749 §5.2.
@@ -146,7 +148,7 @@ _NO_TOKEN = LazyText("gives no token")
 
 @dataclass(frozen=True)
 class Grant:
-    """A token, how many seconds it lasts, and the refresh token to use next ("": the same)."""
+    """A token, its lifetime in seconds, and the next refresh token ("" if it stays the same)."""
 
     token: str = field(repr=False)
     seconds: int
@@ -154,32 +156,32 @@ class Grant:
 
 
 def ask_for_token(account: Account, refresh_token: str) -> Grant:
-    """Return a fresh token: for `refresh_token`, or where it is "" on the application's own word.
+    """Request a new token: with a refresh token, or with the application's secret if that is "".
 
-    Raises TransportError of scope "server", in words that hold no secret and no token.
+    Raises TransportError of scope "server", whose text has no secret and no token.
     """
     address = account.oauth_authority or (_MICROSOFT if account.oauth_tenant else _GOOGLE)
     service = SignInService(address.rstrip("/"), ca_file=account.ca_file)
     if account.oauth_tenant:
-        answer = _ask_microsoft(service, account, address.rstrip("/"), refresh_token)
+        answer = _request_microsoft_token(service, account, address.rstrip("/"), refresh_token)
     else:
-        answer = _ask(service, account, address, refresh_token)
+        answer = _request_token(service, account, address, refresh_token)
     if "error" in answer:
-        raise _refusal(service, answer)
-    return _read(service, answer)
+        raise _make_refusal_error(service, answer)
+    return _read_grant(service, answer)
 
 
-def _ask_microsoft(
+def _request_microsoft_token(
     service: SignInService, account: Account, address: str, refresh_token: str
 ) -> Mapping[str, Any]:
-    # It takes a third of a second to load, which is for those who use it.
+    # Imported here, since it takes a third of a second to load.
     import msal  # noqa: PLC0415
 
     secret = account.oauth_client_secret
     kind = msal.ConfidentialClientApplication if secret else msal.PublicClientApplication
     try:
-        # A new one each time: it would remember tokens too, and by another clock than ours. The
-        # settings say where to ask, so that it need not ask elsewhere whether that is right.
+        # A new one each time: it would cache tokens too, by another clock than ours. The authority
+        # comes from the settings, so it need not be discovered.
         application = kind(
             account.oauth_client_id,
             client_credential=secret or None,
@@ -188,22 +190,22 @@ def _ask_microsoft(
             http_client=service,
         )
         answer: Mapping[str, Any] = (
-            application.acquire_token_by_refresh_token(refresh_token, [_EXCHANGE])
+            application.acquire_token_by_refresh_token(refresh_token, [_EXCHANGE_SCOPE])
             if refresh_token
-            else application.acquire_token_for_client([_EXCHANGE])
+            else application.acquire_token_for_client([_EXCHANGE_SCOPE])
         )
     except TransportError:
         raise
     except Exception:  # noqa: BLE001
-        # It stumbles in many ways over an answer that makes no sense, and its text quotes it.
-        raise service.unreadable() from None
+        # It raises many errors for a malformed answer, and their texts quote it.
+        raise service.make_unreadable_error() from None
     return answer
 
 
-def _ask(
+def _request_token(
     service: SignInService, account: Account, address: str, refresh_token: str
 ) -> Mapping[str, Any]:
-    """Ask as RFC 6749 §6 has it; msal speaks to Microsoft's services alone."""
+    """Request a token as in RFC 6749 §6, since msal supports Microsoft's services only."""
     form = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token,
@@ -214,41 +216,55 @@ def _ask(
     return service.post(address, filled_in, {"Accept": "application/json"}).document
 
 
-def _refusal(service: SignInService, answer: Mapping[str, Any]) -> TransportError:
-    """Return a refusal in words of ours, with the numbers alone by which Microsoft explains it."""
-    what = _REFUSALS.get(str(answer["error"]), _NO_TOKEN)
+def _make_refusal_error(service: SignInService, answer: Mapping[str, Any]) -> TransportError:
+    """Return the error for a refusal, in our words, with Microsoft's error numbers only."""
+    reason = _REFUSALS.get(str(answer["error"]), _NO_TOKEN)
     numbers = answer.get("error_codes")
-    known = [one for one in numbers if type(one) is int] if isinstance(numbers, list) else []
-    named = "".join(f", AADSTS{number}" for number in known)
-    return service.fault(
-        LazyText("%(what)s%(numbers)s", what=what, numbers=named) if named else what, status="5.7.8"
+    error_numbers = (
+        [error_number for error_number in numbers if type(error_number) is int]
+        if isinstance(numbers, list)
+        else []
+    )
+    number_text = "".join(f", AADSTS{number}" for number in error_numbers)
+    return service.make_error(
+        LazyText("%(what)s%(numbers)s", what=reason, numbers=number_text)
+        if number_text
+        else reason,
+        status="5.7.8",
     )
 
 
-def _read(service: SignInService, answer: Mapping[str, Any]) -> Grant:
+def _read_grant(service: SignInService, answer: Mapping[str, Any]) -> Grant:
     token, following = answer.get("access_token"), answer.get("refresh_token", "")
     try:
-        seconds = int(answer.get("expires_in", _USUAL_LIFE))
+        seconds = int(answer.get("expires_in", _DEFAULT_LIFETIME))
     except (ArithmeticError, TypeError, ValueError):
-        raise service.unreadable() from None
+        raise service.make_unreadable_error() from None
     is_token = isinstance(token, str) and _TOKEN.fullmatch(token)
     if not is_token or not isinstance(following, str) or seconds < 1:
-        raise service.unreadable()
-    return Grant(str(token), min(seconds, _LONGEST_LIFE), following)
+        raise service.make_unreadable_error()
+    return Grant(str(token), min(seconds, _MAX_LIFETIME), following)
 
 
-# --- The way to a sign-in service, for secrets. ---------------------------------------------------
+# --- The HTTP client for a sign-in service. -------------------------------------------------------
 
 
-_SECONDS = 30
-_LONGEST = 1_000_000
+_TIMEOUT = 30
+_MAX_ANSWER_SIZE = 1_000_000
 
-# RFC 6749 §5.1 and §5.2, and the numbers that Microsoft gives its refusals.
-_WANTED = ("access_token", "expires_in", "refresh_token", "token_type", "error", "error_codes")
+# RFC 6749 §5.1 and §5.2, and Microsoft's error numbers.
+_TOKEN_FIELDS = (
+    "access_token",
+    "expires_in",
+    "refresh_token",
+    "token_type",
+    "error",
+    "error_codes",
+)
 
 
 class Answer:
-    """An answer in the shape that msal asks of its HTTP client."""
+    """An answer with the attributes that msal expects of its HTTP client."""
 
     def __init__(self, status_code: int, document: Mapping[str, Any]) -> None:
         self.status_code = status_code
@@ -257,18 +273,18 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Return the document as it could have come."""
+        """Return the document as JSON."""
         return json.dumps(self.document)
 
     def raise_for_status(self) -> None:
-        """Do nothing: what no use can be made of has been refused before."""
+        """Do nothing: an unusable answer has raised an error before."""
 
 
 class SignInService:
-    """The service at an address; also the HTTP client that msal takes in place of its own.
+    """A sign-in service at an address; it is also the HTTP client that msal uses.
 
-    msal's own would trust other authorities than this machine does, and msal writes an answer
-    that it cannot read, with whatever it holds, to the log. Every fault is a TransportError.
+    msal's own client trusts other certificate authorities than this machine, and msal logs an
+    answer that it cannot read. All errors are TransportErrors.
     """
 
     def __init__(self, address: str, *, ca_file: str) -> None:
@@ -276,12 +292,12 @@ class SignInService:
         self._ca_file = ca_file
 
     def get(self, url: str, headers: Mapping[str, str] | None = None, **_: object) -> Answer:
-        """Ask what msal wants to know of a tenant before its first token."""
-        # Where it may lead is seen to on the way.
-        asking = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310
-        status, document = self._ask(asking)
+        """Return what msal asks about a tenant before its first token."""
+        # `_choose_opener` checks the scheme.
+        request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310
+        status, document = self._send(request)
         if status >= http.HTTPStatus.BAD_REQUEST:
-            raise self.fault(LazyText("does not know oauth_tenant"), status="5.7.8")
+            raise self.make_error(LazyText("does not know oauth_tenant"), status="5.7.8")
         return Answer(status, document)
 
     def post(
@@ -291,58 +307,58 @@ class SignInService:
         headers: Mapping[str, str] | None = None,
         **_: object,
     ) -> Answer:
-        """Ask for a token. Of the answer only what is needed for it remains.
+        """Request a token; the answer is reduced to the fields needed for it.
 
-        What else Microsoft sends tells who somebody is, and msal would log it if it was odd.
+        Microsoft's other fields identify a person, and msal logs unexpected ones.
         """
         body = urlencode(data).encode()
-        asking = urllib.request.Request(url, body, dict(headers or {}))  # noqa: S310
-        status, document = self._ask(asking)
-        return Answer(status, {key: document[key] for key in _WANTED if key in document})
+        request = urllib.request.Request(url, body, dict(headers or {}))  # noqa: S310
+        status, document = self._send(request)
+        return Answer(status, {key: document[key] for key in _TOKEN_FIELDS if key in document})
 
     def close(self) -> None:
-        """Do nothing: each request has a connection of its own."""
+        """Do nothing: each request has its own connection."""
 
-    def fault(self, what: LazyText, *, status: str = "") -> TransportError:
-        """Return a fault of the service in words of ours; `status` as in RFC 4954 §6."""
+    def make_error(self, problem: LazyText, *, status: str = "") -> TransportError:
+        """Return the error for a fault of the service, in our words; `status`: RFC 4954 §6."""
         host = urlsplit(self._address).hostname
-        reason = LazyText("the sign-in service %(host)s %(what)s", host=host or "", what=what)
+        reason = LazyText("the sign-in service %(host)s %(what)s", host=host or "", what=problem)
         return TransportError(0, status, reason=reason)
 
-    def unreadable(self) -> TransportError:
-        """Return the fault of an answer that is none."""
-        return self.fault(LazyText("gives no answer that can be read"))
+    def make_unreadable_error(self) -> TransportError:
+        """Return the error for an answer that cannot be read."""
+        return self.make_error(LazyText("gives no answer that can be read"))
 
-    def _ask(self, asking: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+    def _send(self, request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
         try:
-            with self._way_to(asking).open(asking, timeout=_SECONDS) as response:
-                status, content = response.status, response.read(_LONGEST)
+            with self._choose_opener(request).open(request, timeout=_TIMEOUT) as response:
+                status, content = response.status, response.read(_MAX_ANSWER_SIZE)
         except (OSError, http.client.HTTPException):
-            raise self.fault(LazyText("cannot be reached")) from None
+            raise self.make_error(LazyText("cannot be reached")) from None
         if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise self.fault(LazyText("is out of order (HTTP %(status)s)", status=str(status)))
+            raise self.make_error(LazyText("is out of order (HTTP %(status)s)", status=str(status)))
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):
-            raise self.unreadable() from None
+            raise self.make_unreadable_error() from None
         if not isinstance(document, dict):
-            raise self.unreadable()
+            raise self.make_unreadable_error()
         return status, document
 
-    def _way_to(self, asking: urllib.request.Request) -> urllib.request.OpenerDirector:
-        """Return a way that the secrets of a request may take."""
-        if asking.type == "https":
-            checking = urllib.request.HTTPSHandler(context=checking_context(self._ca_file))
-            return _opener(checking)
-        # What a service names as its other addresses is not to lead out of https.
-        if not asking.full_url.startswith(self._address):
-            raise self.unreadable()
-        # Without TLS it is this very machine (the settings see to it), and no proxy is asked.
-        return _opener(urllib.request.ProxyHandler({}))
+    def _choose_opener(self, request: urllib.request.Request) -> urllib.request.OpenerDirector:
+        """Return an opener that may carry the secrets of a request; raises for an unsafe URL."""
+        if request.type == "https":
+            checking = urllib.request.HTTPSHandler(context=make_tls_context(self._ca_file))
+            return _make_opener(checking)
+        # A URL that the service itself has named must not lead out of https.
+        if not request.full_url.startswith(self._address):
+            raise self.make_unreadable_error()
+        # Without TLS it is this machine, as the settings ensure, and no proxy is used.
+        return _make_opener(urllib.request.ProxyHandler({}))
 
 
 class _AnyStatus(urllib.request.HTTPErrorProcessor):
-    """Returns the answer of any status; a redirect would carry secrets elsewhere."""
+    """Returns the response of any status; a redirect, which could leak secrets, is not followed."""
 
     def http_response(
         self, request: urllib.request.Request, response: http.client.HTTPResponse
@@ -353,5 +369,5 @@ class _AnyStatus(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
-def _opener(handler: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+def _make_opener(handler: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(handler, _AnyStatus)

@@ -12,7 +12,14 @@ from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
 from repermit.i18n.lazy_text import LazyText
-from repermit.smtp.reply_codes import ENDED, Reply, Stage, check_envelope, read_reply, refusal
+from repermit.smtp.reply_codes import (
+    ENDED,
+    Reply,
+    Stage,
+    check_envelope,
+    make_refusal_error,
+    read_reply,
+)
 
 DOT = b".\r\n"
 """The line that ends a mail; without it a mail does not count (RFC 5321 §4.1.1.4)."""
@@ -236,7 +243,9 @@ class SmtpClientProtocol:
             yield InvalidReply()
             return
         if kind != _EXPECTED_CLASS[step] and self._failure is None:
-            self._failure = refusal(code, text, stage=_STAGES[step], recipient=self._recipient)
+            self._failure = make_refusal_error(
+                code, text, stage=_STAGES[step], recipient=self._recipient
+            )
             self._failed_at = step
         if step != "DATA":
             if self._failure is None or self._may_pipeline:
@@ -278,7 +287,7 @@ def _make_outcome(code: int, text: bytes, *, recipient: str) -> Event:
     if code // 100 == 2:  # noqa: PLR2004  RFC 5321 §4.2.1
         return MessageAccepted(read_reply(code, text))
     if code // 100 in {4, 5}:
-        return MessageRejected(refusal(code, text, stage="message", recipient=recipient))
+        return MessageRejected(make_refusal_error(code, text, stage="message", recipient=recipient))
     return InvalidReply()
 
 

@@ -1,8 +1,7 @@
-"""What the words of a refusal say is wrong, as mail servers really write them.
+"""The causes of refusals, recognised by the words that mail servers really use.
 
-One vocabulary for both ways in which a refusal is heard: as a reply while sending, and quoted in a
-bounce. The rule of all of it: words that speak of this side, of a policy or of a full mailbox
-outrank whatever says that somebody is unknown.
+The same words serve for replies while sending and for replies quoted in a bounce. Words about our
+side, a policy or a full mailbox outrank words that say that a recipient is unknown.
 """
 
 from __future__ import annotations
@@ -12,11 +11,13 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why a mail is refused for good.
+    """Why a mail is refused permanently.
 
-    `gone` is "no such mailbox or domain" alone. `ours` is a limit, a login or a sender, `policy`
-    what is said of this side's name, address or mail, `mailbox` a mailbox that is there and takes
-    no mail now. `unclear` is all that the words leave open.
+    - `gone`: no such mailbox or domain, and nothing else.
+    - `ours`: a limit, a login or a sender of our side.
+    - `policy`: the reputation of our name, address or mail.
+    - `mailbox`: the mailbox exists and takes no mail now.
+    - `unclear`: the words do not say.
     """
 
     GONE = "gone"
@@ -26,77 +27,84 @@ class Cause(StrEnum):
     UNCLEAR = ""
 
 
-def normalize_reply_text(words: str) -> str:
-    """Return a server's words in small letters on one line, without what only looks like words.
+def normalize_reply_text(reply_text: str) -> str:
+    """Return a reply's text in lower case on one line, without addresses, host names and codes.
 
-    - An address may hold any word: limits@example.org says nothing of a limit.
-    - A host's name neither: spam.filter.example has not called anything spam.
+    - An address may contain any word: limits@example.org says nothing about a limit.
+    - So may a host name: spam.filter.example does not call anything spam.
     - The lines of a longer reply repeat its code (RFC 5321 §4.2.1), often amid a sentence.
+
+    The other functions here take a text in this form, unless they say otherwise.
     """
-    text = _ADDRESS.sub("", " ".join(words.lower().replace("’", "'").split()))
+    text = _ADDRESS.sub("", " ".join(reply_text.lower().replace("’", "'").split()))
     return " ".join(_HOST.sub("", _CODE.sub(" ", text)).split())
 
 
 _ADDRESS = re.compile(r"<?(?<![^\s<>])[^\s<>]+@[^\s<>]+>?")
 _CODE = re.compile(r"(?<![\w.])[45]\d\d[ -]+(?:#?[245]\.\d{1,3}\.\d{1,3}\b)?")
-# Three labels at least; Exchange's RESOLVER.ADR.… is a reason. An address on the web is kept, as
-# it often is all that a blocklist gives.
+# Three labels at least; Exchange's RESOLVER.ADR.… is a reason. A URL stays, since it is often all
+# that a blocklist gives.
 _HOST = re.compile(r"(?<![\w./@:-])(?!resolver\.)[a-z0-9-]+(?:\.[a-z0-9-]+){2,}(?![\w/])")
 
 
-def is_about_our_limit(words: str) -> bool:
-    """Say whether plain words speak of how many mails an account may send."""
-    return bool(_OUR_LIMIT.search(words))
+def is_about_our_limit(reply_text: str) -> bool:
+    """Return whether a reply is about the number of mails that our account may send."""
+    return bool(_OUR_LIMIT.search(reply_text))
 
 
-def reports_other_cause(words: str) -> bool:
-    """Say whether plain words speak of anything but a mailbox or domain that is not there.
+def reports_other_cause(reply_text: str) -> bool:
+    """Return whether a reply is about anything but a mailbox or domain that does not exist.
 
-    They count also beside a status for such a mailbox, which many a relay makes up (Sendmail gives
-    5.1.1 to every 550 that comes without a status).
+    This counts even with a status for such a mailbox, since many relays make one up (Sendmail gives
+    5.1.1 to every 550 without a status).
     """
-    return bool(_DENIALS.search(words))
+    return bool(_OTHER_CAUSES.search(reply_text))
 
 
-def cause_of_words(words: str) -> Cause:
-    """Return what plain words say by themselves, where no status says it.
+def find_cause_in_text(reply_text: str) -> Cause:
+    """Return the cause that a reply's words give by themselves, without a status.
 
-    A limit comes first: "too many unknown recipients" is about us and not about this one.
+    A limit comes first: "too many unknown recipients" is about us, not about this recipient.
     """
-    if _MAILBOX.search(words):
+    if _MAILBOX.search(reply_text):
         return Cause.MAILBOX
-    if _OURS.search(words):
+    if _OURS.search(reply_text):
         return Cause.OURS
-    if _POLICY.search(words):
+    if _POLICY.search(reply_text):
         return Cause.POLICY
-    if reports_other_cause(words):
+    if reports_other_cause(reply_text):
         return Cause.MAILBOX
-    return Cause.GONE if _NOBODY.search(words) or _NOWHERE.search(words) else Cause.UNCLEAR
+    return (
+        Cause.GONE
+        if _NO_SUCH_USER.search(reply_text) or _NO_SUCH_DOMAIN.search(reply_text)
+        else Cause.UNCLEAR
+    )
 
 
-def reports_unknown_user(words: str) -> bool:
-    """Say whether plain words speak of a person or mailbox that is not there, and not a domain."""
-    return bool(_NOBODY.search(words))
+def reports_unknown_user(reply_text: str) -> bool:
+    """Return whether a reply is about a user or mailbox that does not exist, and not a domain."""
+    return bool(_NO_SUCH_USER.search(reply_text))
 
 
-def reports_foreign_domain(words: str, address: str) -> bool:
-    """Say whether a domain that is not there is another than the address's.
+def reports_foreign_domain(reply_text: str, address: str) -> bool:
+    """Return whether the missing domain in a reply is another than the address's.
 
-    A relay that cannot find its own smarthost says so, and of a host that a domain's MX names; and
-    so does a server that cannot find the sender's domain (Courier: "517 Domain does not exist: …").
-    `words` are as the server wrote them.
+    A relay may miss its own smarthost or a host named by the domain's MX, and a server may miss the
+    sender's domain (Courier: "517 Domain does not exist: …").
+
+    - `reply_text`: as the server wrote it.
     """
     domain = address.rpartition("@")[2].strip("<>. ").lower()
-    text = " ".join(words.lower().split())
+    text = " ".join(reply_text.lower().split())
     names = _LOOKED_UP.findall(text)
-    # What stands before the code names hosts on the way.
+    # The text before the code names hosts on the way.
     reply = _CODE.split(text)[-1].replace(address.lower(), "") if domain else ""
-    if not names and _NOWHERE.search(normalize_reply_text(reply)):
+    if not names and _NO_SUCH_DOMAIN.search(normalize_reply_text(reply)):
         names = _DOMAIN_NAME.findall(reply)
     return bool(domain and names) and domain not in {name.strip(".") for name in names}
 
 
-# How many mails an account may send, which some say beside a status for something else.
+# The number of mails that an account may send; some servers add a status for something else.
 _OUR_LIMIT = re.compile(
     r"\bsend(ing|er)? (\w+ )?(limit|quota|rate|throttl)|\b(mail|message) rate\b|"
     r"\b(daily|hourly|24-hour) (\w+ )?(limit|quota)|max(imum)? (e-?)?mails|"
@@ -117,8 +125,8 @@ _NOT_RELAYED = (
     r"(not|cannot|unable to|refuse to|no) relay"
 )
 
-# What a server holds against this side's host (RFC 5321 §4.1.4, RFC 7208, RFC 7372), whose "unknown
-# name" is not the recipient's; "my name was rejected" is how qmail says so.
+# Objections to our host (RFC 5321 §4.1.4, RFC 7208, RFC 7372), whose "unknown name" is not the
+# recipient's; "my name was rejected" is qmail's.
 _OUR_HOST = (
     r"\b(helo|ehlo|spf|dkim|dmarc|ptr|rdns)\b|\breverse[ -](dns|lookup|host|map|record|name)|"
     r"\bclient host|(?<!\bor )\b(ip|network|host('s)?) address|"
@@ -137,7 +145,7 @@ _NO_ROOM = (
     r"(recipient|user|mail ?box|account|disk|over) ?quota|\bquota (is |was |has been )?exceeded|"
     r"(insufficient|not enough|no|out of) (\w+ )?(disk|storage|space)"
 )
-# A mailbox that is closed for now, and a delivery that failed in the house of who knows it.
+# A mailbox that is closed for now, and a local delivery that failed.
 _OUT_OF_ORDER = (
     r"(account|mail ?box|user|recipient|address)\b.{0,40}"
     r"\b(disabled|suspended|inactive|deactivated|locked|frozen)\b|\btemporar(y|ily)\b|"
@@ -145,7 +153,7 @@ _OUT_OF_ORDER = (
     r"(could ?n[o']t|cannot|can't|unable to) (create|open|write|lock)|permission denied"
 )
 
-_DENIALS = re.compile(
+_OTHER_CAUSES = re.compile(
     f"{_LIMIT_OR_SENDER}|{_NOT_RELAYED}|{_OUR_HOST}|{_UNWANTED}|{_NO_ROOM}|{_OUT_OF_ORDER}"
 )
 _MAILBOX = re.compile(_NO_ROOM)
@@ -159,7 +167,7 @@ _POLICY = re.compile(
 )
 
 _KIND = r"(?:(?:local|virtual|remote|final|delivery|destination|recipient|user|e-?mail|mail) )"
-_SOMEBODY = (
+_RECIPIENT = (
     r"(?:users?|userid|user ?name|recipients?|mail ?box(?:es)?|address(?:ee)?|account|person|"
     r"customer|subscriber|alias|login name)"
 )
@@ -171,23 +179,23 @@ _MISSING = (
     r"(?:found|known|recogni[sz]ed)|no longer (?:exists?|valid|in use)|non-?existent)"
 )
 
-_NOBODY = re.compile(
+_NO_SUCH_USER = re.compile(
     rf"\b(?:no such|unknown|non-?existent|unrecogni[sz]ed|invalid|undefined) "
-    rf"(?:(?:or|and) \w+ )?{_KIND}{{0,3}}{_SOMEBODY}\b|"
-    rf"\b(?:{_SOMEBODY}|name)\b(?:[^.;]|\.(?=\S)){{0,80}}\b{_MISSING}\b|"
-    rf"\b{_SOMEBODY} has been (?:deleted|closed)\b|"
-    # Domino and Notes; in what form they name their directory is the version's.
+    rf"(?:(?:or|and) \w+ )?{_KIND}{{0,3}}{_RECIPIENT}\b|"
+    rf"\b(?:{_RECIPIENT}|name)\b(?:[^.;]|\.(?=\S)){{0,80}}\b{_MISSING}\b|"
+    rf"\b{_RECIPIENT} has been (?:deleted|closed)\b|"
+    # Domino and Notes; the name of the directory depends on the version.
     r"\bnot listed in (?:the )?(?:\S+ ){0,5}(?:directory|address book)|"
     rf"\bnot an? (?:valid|registered|known|existing) (?:(?:gateway|relay) |{_KIND}){{0,2}}"
-    rf"{_SOMEBODY}\b|"
+    rf"{_RECIPIENT}\b|"
     r"\bnot our (?:user|customer)\b|(?:doesn't|does not) have an? (?:\S+ )?account|"
     r"\bno mailbox (?:here )?(?:by|with) that name|"
-    # Outlook.com, old and new, whose number tells it from RFC 5321's sentence for any 550. That is
-    # "not found by SMTP address lookup" (Microsoft, Email non-delivery reports, 5.5.0).
+    # Outlook.com, old and new; the number distinguishes it from RFC 5321's sentence for any 550. It
+    # means "not found by SMTP address lookup" (Microsoft, Email non-delivery reports, 5.5.0).
     r"\bmailbox unavailable \((?:s20\d{8}|-?\d+:\d+:-?\d+)\)|"
     # Exim; Exchange, in all its spellings.
     r"\bunrout(?:e)?able (?:mail )?address|\bresolver\.adr\.\w*recip\w*notfound|"
-    # Others' languages.
+    # Other languages.
     r"\b(?:empf\S{1,4}nger|benutzer|adresse|postfach)\b.{0,40}"
     r"\b(?:unbekannt|nicht gefunden|existiert nicht)|\bunbekannter? (?:empf|benutzer)|"
     r"\b(?:gebruiker|ontvanger|adres|postvak|domein)\b.{0,40}\b(?:onbekend|bestaat niet|"
@@ -197,18 +205,18 @@ _NOBODY = re.compile(
     r"inesistente|non esiste)"
 )
 
-_NOWHERE = re.compile(
+_NO_SUCH_DOMAIN = re.compile(
     rf"\b(?:no such|unknown|non-?existent) (?:{_KIND}|recipient's ){{0,2}}{_DOMAIN}\b|"
     rf"\b{_DOMAIN}\b(?:[^.;]|\.(?=\S)){{0,80}}\b{_MISSING}\b|\bunrout(?:e)?able domain|"
-    # A domain that takes no mail at all (RFC 7505), as Postfix, Exim, Sendmail, OpenSMTPD, Yahoo,
-    # Gmail and qmail write of it.
+    # A domain that takes no mail at all (RFC 7505), in the words of Postfix, Exim, Sendmail,
+    # OpenSMTPD, Yahoo, Gmail and qmail.
     r"null[ -]?mx|\bno mx (?:record )?found for\b|\bindicated no smtp service|"
     rf"\b{_DOMAIN}\b(?: \S+){{0,2}} (?:doesn't|does not) accept (?:any )?e?-?mail"
     r"(?! (?:from|sent))|"
     r"\bcouldn't find (?:any host named|a mail exchanger)|"
-    # Outlook.com, of a domain that its relay finds nowhere.
+    # Outlook.com, for a domain that its relay cannot find.
     r"\bdomain is not reachable\. please check the domain\b|"
-    # The domain name system's own word, and how Sun's and iPlanet's server says it.
+    # The DNS's own term, and the words of Sun's and iPlanet's server.
     r"\bnxdomain\b|\billegal host/domain name"
 )
 
@@ -218,5 +226,5 @@ _LOOKED_UP = re.compile(
     r"\bdomain (?=\S{1,255} (?:does not|doesn't) )|"
     rf"\b{_DOMAIN} {_MISSING}: ?|\b(?:no such|unknown) {_DOMAIN}:? )['\"<]?{_NAME}"
 )
-# Not a version, a network address, or what stands in the address of a page.
+# Not a version, an IP address, or a part of a URL.
 _DOMAIN_NAME = re.compile(rf"(?<![\w./-])(?=\S*\.[a-z][\w-]+\.?(?![\w.-])){_NAME}(?![\w/.-]*/)")

@@ -1,4 +1,4 @@
-"""What the replies of an SMTP server mean. Their words are read here and nowhere kept.
+"""The meaning of an SMTP server's replies. Their text is interpreted here and not stored.
 
 Codes are those of RFC 5321 §4.2 and RFC 3463.
 """
@@ -12,7 +12,7 @@ from repermit.errors import TransportError
 from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.refusal_words import (
     Cause,
-    cause_of_words,
+    find_cause_in_text,
     is_about_our_limit,
     normalize_reply_text,
     reports_foreign_domain,
@@ -20,59 +20,59 @@ from repermit.smtp.refusal_words import (
     reports_unknown_user,
 )
 
-# --- Finding the status (RFC 3463) in a mail server's words, and the one that decides. ------------
+# --- Finding the status (RFC 3463) in a reply's text, and the one that decides. -------------------
 
 
 # RFC 3463 §3.2, RFC 7505, and Exchange's 5.1.10 (no such recipient) and 5.1.351 (another server
 # says so).
 NO_SUCH_MAILBOX = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
-"""The statuses of a mailbox or domain that is not there."""
+"""The statuses of a mailbox or domain that does not exist."""
 
-# Not an address of the network (5.1.1.4), and not a program's version (4.94.2).
+# Not an IP address (5.1.1.4), and not a program's version (4.94.2).
 _ENHANCED_STATUS = re.compile(r"(?<![\d.])([245]\.[0-7]\.\d{1,3})(?!\.?\d)")
 
-# These say no more than that it failed, and Postfix gives 5.4.4 for a domain that does not exist.
+# These only say that it failed; Postfix also gives 5.4.4 for a domain that does not exist.
 _VAGUE_STATUS = re.compile(r"5\.[013456]\.0|5\.4\.4")
 
 
 def find_status(text: str) -> str:
-    """Return the first status in a text, "" if there is none."""
-    found = _ENHANCED_STATUS.search(text)
-    return found[1] if found else ""
+    """Return the first status in a text; "" if there is none."""
+    match = _ENHANCED_STATUS.search(text)
+    return match[1] if match else ""
 
 
 def is_vague(status: str) -> bool:
-    """Say whether a status says no more than that it failed."""
+    """Return whether a status only says that the mail failed."""
     return bool(_VAGUE_STATUS.fullmatch(status))
 
 
-def deciding_status(words: str) -> str:
-    """Return the status that decides in a server's words, "" if there is none.
+def find_deciding_status(reply_text: str) -> str:
+    """Return the status that decides in a reply's text; "" if there is none.
 
-    Where one server quotes another's, what is not "no such mailbox" counts.
+    If a server quotes another one, a status other than "no such mailbox" takes precedence.
     """
-    found = [one for one in _ENHANCED_STATUS.findall(words) if not is_vague(one)]
-    others = [one for one in found if one not in NO_SUCH_MAILBOX]
-    return next(iter(others or found), "") or find_status(words)
+    statuses = [status for status in _ENHANCED_STATUS.findall(reply_text) if not is_vague(status)]
+    other_statuses = [status for status in statuses if status not in NO_SUCH_MAILBOX]
+    return next(iter(other_statuses or statuses), "") or find_status(reply_text)
 
 
-def quoted_reply(words: str) -> str:
-    """Return the reply of another server that a server quotes behind a sentence of its own.
+def extract_quoted_reply(reply_text: str) -> str:
+    """Return the other server's reply that a reply quotes after its own sentence; else all of it.
 
-    So do IronPort and Amazon SES, and so does Exchange Online, whose sentence is kept where the
-    other gave no status.
+    IronPort and Amazon SES quote so, and Exchange Online, whose own sentence stays if the quoted
+    reply has no status.
     """
-    found = _BEHIND_SENTENCE.search(words)
-    if found:
-        return found[1]
-    _, arrow, reply = words.partition("-> ")
-    return reply if arrow and find_status(reply) else words
+    match = _BEHIND_SENTENCE.search(reply_text)
+    if match:
+        return match[1]
+    _, arrow, reply = reply_text.partition("-> ")
+    return reply if arrow and find_status(reply) else reply_text
 
 
 _BEHIND_SENTENCE = re.compile(r"[245]\.\d{1,3}\.\d{1,3} - [A-Za-z ]{3,60}?[(' ]{1,4}([45]\d\d\b.*)")
 
 
-# --- What the replies of an SMTP server mean. Their words are read here and nowhere kept. ---------
+# --- The meaning of a reply. ----------------------------------------------------------------------
 
 
 ENDED = LazyText("the mail server has ended the connection")
@@ -83,53 +83,61 @@ PERHAPS = LazyText("the mail server has not said whether it has accepted a mail"
 _REFUSES = LazyText("the mail server refuses mails")
 
 Stage = Literal["server", "recipient", "message"]
-"""What was being said: all that goes before a recipient, RCPT, or the mail itself."""
+"""What a reply answers: a command before the recipient, RCPT, or the mail itself."""
 
 
 class Reply(NamedTuple):
-    """A reply in numbers: `code` of three digits, `status` like "2.0.0", or "" if not given."""
+    """A reply without its text: a `code` of three digits, a `status` like "2.0.0", or ""."""
 
     code: int
     status: str
 
 
-def read_reply(code: int, words: bytes) -> Reply:
-    """Return a reply without its words, which quote addresses."""
-    found = _STATUS.match(words)
-    status = found[1].decode() if found else ""
-    # A status of another class than the code's contradicts it; then the code alone holds.
+def read_reply(code: int, reply_text: bytes) -> Reply:
+    """Return a reply without its text, which may quote addresses."""
+    match = _STATUS.match(reply_text)
+    status = match[1].decode() if match else ""
+    # A status of another class contradicts the code; then the code counts.
     return Reply(code, status if status[:1] == str(code)[:1] else "")
 
 
 _STATUS = re.compile(rb"#?([245]\.\d{1,3}\.\d{1,3})\b")
 
 
-def refusal(code: int, words: bytes, *, stage: Stage, recipient: str = "") -> TransportError:
-    """Return what a reply that accepts nothing means.
+def make_refusal_error(
+    code: int, reply_text: bytes, *, stage: Stage, recipient: str = ""
+) -> TransportError:
+    """Return the error for a reply that does not accept the mail.
 
-    Only "no such mailbox or domain" is the recipient's, for good. A limit, a login or a sender
-    that is refused is a fault of this side, whether the code says "for now" or "for ever"; a
-    policy is one too, or the recipient's.
+    Only "no such mailbox or domain" is a permanent fault of the recipient. A refused limit, login
+    or sender is a fault of our side, whether the code is temporary or permanent; a policy may be
+    about our side or about the recipient.
 
-    - `recipient` is the address in the envelope; a domain that is not there has to be its own.
+    - `recipient`: the address in the envelope; only its own missing domain is the recipient's.
     """
-    reply = read_reply(code, words)
-    said = quoted_reply(words.decode("utf-8", "replace"))
-    decides = deciding_status(said) if reply.status in NO_SUCH_MAILBOX else reply.status
-    scope, permanent = _judge(Reply(code, decides), normalize_reply_text(said), stage)
-    if (scope, permanent) == _SCOPES[Cause.GONE] and reports_foreign_domain(said, recipient):
+    reply = read_reply(code, reply_text)
+    deciding_text = extract_quoted_reply(reply_text.decode("utf-8", "replace"))
+    status = (
+        find_deciding_status(deciding_text) if reply.status in NO_SUCH_MAILBOX else reply.status
+    )
+    scope, permanent = _classify_refusal(
+        Reply(code, status), normalize_reply_text(deciding_text), stage
+    )
+    if (scope, permanent) == _SCOPES[Cause.GONE] and reports_foreign_domain(
+        deciding_text, recipient
+    ):
         scope, permanent = _SCOPES[Cause.POLICY]
     reason = _REFUSES if scope in {"server", "policy"} else LazyText()
     return TransportError(reply.code, reply.status, scope=scope, permanent=permanent, reason=reason)
 
 
-def _judge(reply: Reply, words: str, stage: Stage) -> tuple[str, bool]:
-    """Return whose fault it is, and whether trying again cannot help."""
-    if stage == "server" or reply.code in _OF_THE_SERVER or not _is_refusal(reply.code):
+def _classify_refusal(reply: Reply, reply_text: str, stage: Stage) -> tuple[str, bool]:
+    """Return the scope of the fault, and whether it is permanent."""
+    if stage == "server" or reply.code in _SERVER_CODES or not _is_refusal(reply.code):
         return "server", False
     if reply.code < _PERMANENT:
-        return ("server" if _is_ours_for_now(reply, words) else stage), False
-    return _SCOPES[cause_of(reply, words)]
+        return ("server" if _is_our_temporary_fault(reply, reply_text) else stage), False
+    return _SCOPES[find_cause(reply, reply_text)]
 
 
 _SCOPES = {
@@ -141,58 +149,58 @@ _SCOPES = {
 }
 
 
-def cause_of(reply: Reply, words: str) -> Cause:
-    """Return why a mail is refused for good, by the status and by plain words.
+def find_cause(reply: Reply, reply_text: str) -> Cause:
+    """Return why a mail is refused permanently, by the status and the normalized text.
 
-    Words outrank the status: a status for a mailbox that is not there counts for nothing beside
-    words of a full one, and "user unknown" stands beside nearly every status there is.
+    The text outranks the status: servers send a status for a missing mailbox with words about a
+    full one, and "user unknown" with nearly every status.
     """
-    said = cause_of_words(words)
-    if reply.code in _OF_THE_SERVER:
+    cause_by_text = find_cause_in_text(reply_text)
+    if reply.code in _SERVER_CODES:
         return Cause.OURS
     if reply.status in NO_SUCH_MAILBOX:
-        return said if reports_other_cause(words) else Cause.GONE
-    if is_about_our_limit(words):
+        return cause_by_text if reports_other_cause(reply_text) else Cause.GONE
+    if is_about_our_limit(reply_text):
         return Cause.OURS
-    if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {words}"):
+    if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {reply_text}"):
         return Cause.GONE
-    if said is Cause.GONE and not _may_say_gone(reply, words):
-        said = Cause.UNCLEAR
-    if said is Cause.GONE or reply.status in _VAGUE:
-        return said
-    return _cause_of_status(reply.status, said)
+    if cause_by_text is Cause.GONE and not _may_say_gone(reply, reply_text):
+        cause_by_text = Cause.UNCLEAR
+    if cause_by_text is Cause.GONE or reply.status in _VAGUE_STATUSES:
+        return cause_by_text
+    return _find_cause_by_status(reply.status, cause_by_text)
 
 
-def _may_say_gone(reply: Reply, words: str) -> bool:
-    """Say whether a status leaves it to words that somebody or their domain is not there.
+def _may_say_gone(reply: Reply, reply_text: str) -> bool:
+    """Return whether a status allows the text to say that a mailbox or domain does not exist.
 
-    Beside a status of policy a domain that is not there is as likely the sender's.
+    With a status for a policy, a missing domain may as well be the sender's.
     """
-    if reply.code in _SYNTAX or _OUTRANKS.fullmatch(reply.status):
+    if reply.code in _SYNTAX_CODES or _OUTRANKS.fullmatch(reply.status):
         return False
-    return not reply.status.startswith("5.7.") or reports_unknown_user(words)
+    return not reply.status.startswith("5.7.") or reports_unknown_user(reply_text)
 
 
-def _cause_of_status(status: str, said: Cause) -> Cause:
+def _find_cause_by_status(status: str, cause_by_text: Cause) -> Cause:
     if status.startswith("5.7."):
         return Cause.POLICY
-    if status in _FAULTS_OF_OURS:
+    if status in _OUR_STATUSES:
         return Cause.OURS
-    return Cause.MAILBOX if said is Cause.MAILBOX else Cause.UNCLEAR
+    return Cause.MAILBOX if cause_by_text is Cause.MAILBOX else Cause.UNCLEAR
 
 
-def _is_ours_for_now(reply: Reply, words: str) -> bool:
-    """Say whether a refusal for now is about this side: its limits, its sender, a busy server.
+def _is_our_temporary_fault(reply: Reply, reply_text: str) -> bool:
+    """Return whether a temporary refusal is about our side: our limits, our sender, a busy server.
 
-    Greylisting is about one recipient, and so is what the status says of an address or a mailbox.
+    Greylisting is about one recipient, and so is a status for an address or a mailbox.
     """
-    if _OF_A_MAILBOX_FOR_NOW.search(words):
+    if _ABOUT_MAILBOX_FOR_NOW.search(reply_text):
         return False
-    if is_about_our_limit(words) or _OURS_FOR_NOW.fullmatch(reply.status):
+    if is_about_our_limit(reply_text) or _OUR_TEMPORARY_STATUS.fullmatch(reply.status):
         return True
     if reply.status.startswith(("4.1.", "4.2.")):
         return False
-    return cause_of_words(words) is Cause.OURS or bool(_BUSY.search(words))
+    return find_cause_in_text(reply_text) is Cause.OURS or bool(_BUSY.search(reply_text))
 
 
 def _is_refusal(code: int) -> bool:
@@ -201,42 +209,42 @@ def _is_refusal(code: int) -> bool:
 
 _PERMANENT = 500
 
-# Closing down; login wanted, too weak or failed for now or for ever (RFC 4954 §6; Exchange has 432
-# for too many connections of a sender); takes no mail at all (RFC 7504).
-_OF_THE_SERVER = frozenset({421, 432, 454, 521, 530, 534, 535, 538})
+# Closing down; login required, too weak or failed (RFC 4954 §6; Exchange gives 432 for too many
+# connections of a sender); takes no mail at all (RFC 7504).
+_SERVER_CODES = frozenset({421, 432, 454, 521, 530, 534, 535, 538})
 
-# What means it only in both together: Exchange Online takes mail for those in its directory alone,
-# and Amazon SES finds no domain of that name.
+# Status and text that mean it only together: Exchange Online takes mail only for recipients in its
+# directory, and Amazon SES finds no such domain.
 _GONE_BY_STATUS_AND_WORDS = re.compile(
     r"5\.4\.1 .{0,10}recipient address rejected: access denied\b.*|"
     r"5\.4\.4 .{0,10}invalid domain\b.*"
 )
 
-# Commands that were not understood, among them a HELO with an "invalid domain" (RFC 5321 §4.2.2).
-_SYNTAX = frozenset(range(500, 505))
+# Commands that were not understood, such as a HELO with an "invalid domain" (RFC 5321 §4.2.2).
+_SYNTAX_CODES = frozenset(range(500, 505))
 
 # A full mailbox (5.2.2), a mail that is too big (5.2.3, 5.3.4), a sender or a limit of ours, and
 # all of policy and security but the two that say nothing more (5.7.0, 5.7.1).
 _OUTRANKS = re.compile(r"5\.(2\.[023]|2\.25\d|3\.[1-5]|1\.[78]|1\.90|4\.5|5\.3|7\.(?![01]$)\d+)")
 
-# These say no more than the code does.
-_VAGUE = frozenset({"", "5.0.0", "5.1.0", "5.3.0", "5.4.0", "5.5.0", "5.6.0"})
+# These say no more than the code.
+_VAGUE_STATUSES = frozenset({"", "5.0.0", "5.1.0", "5.3.0", "5.4.0", "5.5.0", "5.6.0"})
 
 # Bad sender (5.1.7, 5.1.8), Exchange's limits for a day (5.1.90, 5.2.0) and for those who go on
 # after a refusal (5.2.251 to 5.2.255), the mail system itself (5.3.x, but 5.3.4 is the mail's
 # size), congestion and Gmail's limit for a day (5.4.5), too many recipients (5.5.3).
-_FAULTS_OF_OURS = frozenset(
+_OUR_STATUSES = frozenset(
     "5.1.7 5.1.8 5.1.90 5.2.0 5.2.251 5.2.252 5.2.253 5.2.254 5.2.255 "
     "5.3.1 5.3.2 5.3.3 5.3.5 5.4.5 5.5.3".split()
 )
 
 # Postfix, Exchange Online and Gmail: a rate that somebody gets mail at is not ours.
-_OF_A_MAILBOX_FOR_NOW = re.compile(r"gr[ae]y-?list|receiving mail")
+_ABOUT_MAILBOX_FOR_NOW = re.compile(r"gr[ae]y-?list|receiving mail")
 
 # Bad sender (4.1.7, 4.1.8), the mail system itself (4.3.1, 4.3.2, 4.3.5), congestion (4.4.5), too
 # many recipients (4.5.3), our name in the DNS (4.7.25), and Exchange Online for who sends too much
 # (4.7.500 and above).
-_OURS_FOR_NOW = re.compile(r"4\.(1\.[78]|3\.[125]|4\.5|5\.3|7\.(25|[56]\d\d))")
+_OUR_TEMPORARY_STATUS = re.compile(r"4\.(1\.[78]|3\.[125]|4\.5|5\.3|7\.(25|[56]\d\d))")
 
 _BUSY = re.compile(
     r"\bbusy|overload|system (storage|resources)|client host|reputation|black ?list|block ?list|"
@@ -245,7 +253,7 @@ _BUSY = re.compile(
 
 
 def check_envelope(*addresses: str) -> None:
-    """Refuse what would say more to the server than an address; none such is on any list."""
+    """Raise TransportError for an address that could inject a command; no list has such a one."""
     if _UNSAFE.search("".join(addresses)):
         raise TransportError(0, _BAD_MAILBOX_SYNTAX, scope="message", permanent=True)
 

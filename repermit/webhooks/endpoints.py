@@ -1,4 +1,4 @@
-"""The webhooks that admins have added: add, remove, list, deliver again.
+"""The webhooks that admins have added: adding, removing and listing them, and redelivery.
 
 Each act is one transaction with its evidence.
 """
@@ -32,8 +32,8 @@ from repermit.webhooks.events import (
 )
 from repermit.webhooks.http_client import check_url, new_secret, read_host
 
-WITH_ITS_MAKER = "with whoever added it"
-"""Why a webhook was removed whose maker is an admin no more, as evidence has it."""
+REMOVED_WITH_CREATOR = "with whoever added it"
+"""The reason in evidence for the removal of a webhook whose creator is no admin any more."""
 
 _MAX_COUNTED = 1_000
 _MAX_SHOWN = 100
@@ -48,95 +48,106 @@ def add(
     now: datetime,
     actor: str,
 ) -> AddedWebhook:
-    """Add a webhook that gets the events from now on, of one list or of all.
+    """Add a webhook, which gets the events from now on, of one list or of all.
 
-    Raises Refused for a URL that cannot be used, and for one that is there already.
+    Raises Refused for a URL that cannot be used or already has a webhook.
     """
-    tidy = check_url(url, to_private=settings.web.webhooks_to_private)
+    normalized_url = check_url(url, to_private=settings.web.webhooks_to_private)
     secret = new_secret()
     with database.atomic():
-        same = (Webhook.url == tidy, _match_list(mailing_list), Webhook.removed_at.is_null())
-        if Webhook.select().where(*same).exists():
+        duplicates = (
+            Webhook.url == normalized_url,
+            _match_list(mailing_list),
+            Webhook.removed_at.is_null(),
+        )
+        if Webhook.select().where(*duplicates).exists():
             raise Refused("there is a webhook with this URL already")
         added = Webhook.create(
-            url=tidy,
+            url=normalized_url,
             secret="",
             list=mailing_list,
             cursor=EvidenceHead.get().seq,
             created_by=actor,
             created_at=now,
         )
-        sealed = SecretCipher(settings.secret_keys).encrypt(make_webhook_name(added.id), secret)
-        Webhook.update(secret=sealed).where(Webhook.id == added.id).execute()
-        chain.append(_entry("webhook_added", added, now=now, actor=actor))
+        encrypted_secret = SecretCipher(settings.secret_keys).encrypt(
+            make_webhook_name(added.id), secret
+        )
+        Webhook.update(secret=encrypted_secret).where(Webhook.id == added.id).execute()
+        chain.append(_make_entry("webhook_added", added, now=now, actor=actor))
     return AddedWebhook(id=added.id, secret=secret)
 
 
 def decrypt_secret(webhook: Webhook, settings: Settings) -> str | None:
-    """Return what signs a webhook's messages, None if no key is left that opens its seal."""
+    """Return the secret that signs a webhook's messages; None if no secret key decrypts it."""
     return SecretCipher(settings.secret_keys).decrypt_stored(
         make_webhook_name(webhook.id), webhook.secret
     )
 
 
 def remove(database: Database, webhook_id: int, *, now: datetime, actor: str) -> None:
-    """Remove a webhook with whatever was waiting for it; raises NotFound."""
+    """Remove a webhook with its waiting deliveries; raises NotFound."""
     with database.atomic():
         chain.append(mark_removed(lock(webhook_id), now=now, actor=actor))
 
 
-def remove_all_of(maker: str, *, now: datetime, actor: str) -> list[Entry]:
-    """Remove all webhooks that somebody added, in the caller's transaction; return what to append.
+def remove_by_creator(creator: str, *, now: datetime, actor: str) -> list[Entry]:
+    """Remove all webhooks of a creator in the caller's transaction; return the entries to append.
 
-    They would go on telling addresses to where somebody chose who may see none any more.
+    Otherwise they would still send addresses to somebody who may no longer see them.
     """
-    own = Webhook.select().where(Webhook.created_by == maker, Webhook.removed_at.is_null())
-    there = list(lock_rows(own.order_by(Webhook.id)))
-    return [mark_removed(one, now=now, actor=actor, why=WITH_ITS_MAKER) for one in there]
+    query = Webhook.select().where(Webhook.created_by == creator, Webhook.removed_at.is_null())
+    webhooks = list(lock_rows(query.order_by(Webhook.id)))
+    return [
+        mark_removed(webhook, now=now, actor=actor, why=REMOVED_WITH_CREATOR)
+        for webhook in webhooks
+    ]
 
 
 def list_webhooks() -> tuple[WebhookFacts, ...]:
-    """Return what is known of each webhook, in the order of their coming."""
+    """Return the facts about each webhook, the oldest first."""
     return tuple(map(_read_facts, find_active()))
 
 
 def find_active() -> Any:
-    """Return the webhooks that have not been removed, in the order of their coming."""
+    """Return the webhooks that have not been removed, the oldest first."""
     return Webhook.select().where(Webhook.removed_at.is_null()).order_by(Webhook.id)
 
 
 def list_deliveries(
     webhook_id: int, *, before: int | None = None, limit: int = _MAX_SHOWN
 ) -> tuple[DeliveryFacts, ...]:
-    """Return a webhook's deliveries, the newest entry first; those before the entry `before`.
+    """Return a webhook's deliveries, the newest entry first; raises NotFound.
 
-    Raises NotFound.
+    - `before`: only deliveries of entries before this one.
     """
-    own = [Delivery.webhook == find(webhook_id)]
+    conditions = [Delivery.webhook == find(webhook_id)]
     if before is not None:
-        own.append(Delivery.seq < before)
-    found = Delivery.select().where(*own).order_by(Delivery.seq.desc()).limit(limit)
-    return tuple(map(_read_delivery, found))
+        conditions.append(Delivery.seq < before)
+    deliveries = Delivery.select().where(*conditions).order_by(Delivery.seq.desc()).limit(limit)
+    return tuple(map(_read_delivery, deliveries))
 
 
 def redeliver(database: Database, delivery_id: int, *, now: datetime, actor: str) -> None:
-    """Deliver once more what has failed or was delivered, from the first attempt on.
+    """Queue a delivery that failed or was delivered again, with all its attempts.
 
-    Raises NotFound, and Refused where it is waiting anyhow.
+    Raises NotFound, and Refused if it is waiting already.
     """
     with database.atomic():
-        found: Delivery | None = lock_rows(
+        delivery: Delivery | None = lock_rows(
             Delivery.select().where(Delivery.id == delivery_id)
         ).first()
-        if found is None or found.webhook.removed_at is not None:
+        if delivery is None or delivery.webhook.removed_at is not None:
             raise NotFound("there is no such delivery any more")
-        if found.state == "waiting":
+        if delivery.state == "waiting":
             raise Refused("this delivery is waiting already; it is tried again by itself")
         Delivery.update(
             state="waiting", attempts=0, due_at=now, lease_until=None, reply_code=0, problem=""
         ).where(Delivery.id == delivery_id).execute()
-        facts = {"seq": found.seq}
-        chain.append(_entry("webhook_redelivered", found.webhook, now=now, actor=actor, **facts))
+        facts = {"seq": delivery.seq}
+        chain.append(
+            _make_entry("webhook_redelivered", delivery.webhook, now=now, actor=actor, **facts)
+        )
 
 
 def find(webhook_id: int) -> Webhook:
@@ -145,7 +156,7 @@ def find(webhook_id: int) -> Webhook:
 
 
 def lock(webhook_id: int) -> Webhook:
-    """Return the same, locked until the transaction ends."""
+    """Return a webhook as `find` does, locked until the transaction ends."""
     return _require_found(lock_rows(_select_active(webhook_id)))
 
 
@@ -154,40 +165,42 @@ def _select_active(webhook_id: int) -> Any:
 
 
 def _require_found(query: Any) -> Webhook:
-    found: Webhook | None = query.first()
-    if found is None:
+    webhook: Webhook | None = query.first()
+    if webhook is None:
         raise NotFound("there is no such webhook")
-    return found
+    return webhook
 
 
-def mark_removed(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
-    """Remove a webhook within the caller's transaction, and return the entry to append last.
+def mark_removed(webhook: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
+    """Remove a webhook in the caller's transaction, and return the entry to append last.
 
-    Nothing more is claimed of what it was still to be told, which `fail_removed` settles in steps.
+    Its waiting deliveries are not claimed any more; `fail_removed` marks them as failed.
     """
-    Webhook.update(removed_at=now).where(Webhook.id == locked.id).execute()
+    Webhook.update(removed_at=now).where(Webhook.id == webhook.id).execute()
     facts = {"why": why} if why else {}
-    return _entry("webhook_removed", locked, now=now, actor=actor, **facts)
+    return _make_entry("webhook_removed", webhook, now=now, actor=actor, **facts)
 
 
 def fail_removed(database: Database, *, should_stop: Callable[[], bool]) -> None:
-    """Fail the waiting deliveries of removed webhooks, in steps."""
+    """Mark the waiting deliveries of removed webhooks as failed, in steps."""
     for webhook in list(Webhook.select().where(~Webhook.removed_at.is_null())):
-        # Nothing is locked where nothing waits, as almost always.
-        if _waiting(webhook).exists():
+        # Nothing is locked if nothing waits, as nearly always.
+        if _select_waiting(webhook).exists():
             run_steps(database, partial(_fail_step, webhook), should_stop=should_stop)
 
 
 def _fail_step(webhook: Webhook, limit: int) -> bool:
-    found = [number for (number,) in _waiting(webhook).select(Delivery.id).limit(limit).tuples()]
+    delivery_ids = [
+        number for (number,) in _select_waiting(webhook).select(Delivery.id).limit(limit).tuples()
+    ]
     Delivery.update(state="failed", problem=_REMOVED, lease_until=None).where(
-        Delivery.id.in_(make_id_list(found)), Delivery.state == "waiting"
+        Delivery.id.in_(make_id_list(delivery_ids)), Delivery.state == "waiting"
     ).execute()
-    return bool(found)
+    return bool(delivery_ids)
 
 
-def _waiting(webhook: Webhook) -> Any:
-    # In an order, so that SQLite takes the index of those that wait.
+def _select_waiting(webhook: Webhook) -> Any:
+    # Ordered, so that SQLite uses the index of waiting deliveries.
     return (
         Delivery.select()
         .where(Delivery.webhook == webhook, SQL("state = 'waiting'"))
@@ -195,10 +208,10 @@ def _waiting(webhook: Webhook) -> Any:
     )
 
 
-def note_test(database: Database, webhook: Webhook, *, now: datetime, actor: str) -> None:
-    """Record that somebody tested a webhook."""
+def record_test(database: Database, webhook: Webhook, *, now: datetime, actor: str) -> None:
+    """Record in evidence that a webhook was tested."""
     with database.atomic():
-        chain.append(_entry("webhook_tested", webhook, now=now, actor=actor))
+        chain.append(_make_entry("webhook_tested", webhook, now=now, actor=actor))
 
 
 def _match_list(mailing_list: MailingList | None) -> Any:
@@ -207,46 +220,50 @@ def _match_list(mailing_list: MailingList | None) -> Any:
     return Webhook.list == mailing_list
 
 
-def _entry(event: str, webhook: Webhook, *, now: datetime, actor: str, **more: Any) -> Entry:
-    """Return the entry of an act; it has the URL's host alone, since the rest may be secret."""
-    facts = {"webhook": webhook.id, "host": read_host(webhook.url), **more}
+def _make_entry(
+    event: str, webhook: Webhook, *, now: datetime, actor: str, **details: Any
+) -> Entry:
+    """Return the entry of an act; it has only the URL's host, since the rest may be secret."""
+    facts = {"webhook": webhook.id, "host": read_host(webhook.url), **details}
     return Entry(event=event, at=now, actor=actor, list=find_list_slug(webhook), consent=facts)
 
 
 def _read_facts(webhook: Webhook) -> WebhookFacts:
-    own = Delivery.select().where(Delivery.webhook == webhook)
-    tried: Delivery | None = own.where(SQL("at IS NOT NULL")).order_by(Delivery.at.desc()).first()
+    deliveries = Delivery.select().where(Delivery.webhook == webhook)
+    last_tried: Delivery | None = (
+        deliveries.where(SQL("at IS NOT NULL")).order_by(Delivery.at.desc()).first()
+    )
     return WebhookFacts(
         id=webhook.id,
         url=webhook.url,
         list=find_list_slug(webhook),
         created_by=webhook.created_by,
         created_at=webhook.created_at,
-        waiting=_waiting(webhook).limit(_MAX_COUNTED).count(),
-        last=_read_delivery(tried) if tried else None,
+        waiting=_select_waiting(webhook).limit(_MAX_COUNTED).count(),
+        last=_read_delivery(last_tried) if last_tried else None,
     )
 
 
 _REMOVED = LazyText("the webhook was removed")
 
-SEALED = LazyText("its secret is sealed under a key that is no longer among secret_keys")
-"""Why nothing can be sent to a webhook; one that is added anew has a secret of its own."""
+SECRET_UNREADABLE = LazyText("its secret is sealed under a key that is no longer among secret_keys")
+"""Why nothing can be sent to a webhook; adding it again gives it a new secret."""
 
 
-def _describe_problem(found: Delivery) -> str:
-    """Return what went wrong: what the receiver answered, or a sentence that has no values."""
-    answered = describe_status(found.reply_code)
-    return answered if answered == found.problem else found.problem
+def _describe_problem(delivery: Delivery) -> str:
+    """Return the problem, translatable: from the reply's status, or as the stored sentence."""
+    answered = describe_status(delivery.reply_code)
+    return answered if answered == delivery.problem else delivery.problem
 
 
-def _read_delivery(found: Delivery) -> DeliveryFacts:
+def _read_delivery(delivery: Delivery) -> DeliveryFacts:
     return DeliveryFacts(
-        id=found.id,
-        seq=found.seq,
-        state=found.state,
-        attempts=found.attempts,
-        due_at=found.due_at,
-        at=found.at,
-        reply_code=found.reply_code,
-        problem=_describe_problem(found),
+        id=delivery.id,
+        seq=delivery.seq,
+        state=delivery.state,
+        attempts=delivery.attempts,
+        due_at=delivery.due_at,
+        at=delivery.at,
+        reply_code=delivery.reply_code,
+        problem=_describe_problem(delivery),
     )

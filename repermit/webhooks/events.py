@@ -1,4 +1,4 @@
-"""The events that webhooks and the API tell: answers and removals, read from the evidence."""
+"""The events for webhooks and the API: answers and removals, read from the evidence."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ EVENTS = ("answer.yes", "answer.no", "removed")
 """A person's Yes or sign-up, a person's No, and every other removal."""
 
 GIVEN_BY_PERSON = "self"
-"""Who gave an answer, unless the entry names a representative."""
+"""The default of `given_by`, unless the entry names a representative."""
 
-# An import of a million is gone through in steps, each of which is short.
+# The entries of an import of a million are read in short steps.
 _WINDOW = 5_000
 
 
 def read_events(cursor: int, *, limit: int, slug: str = "") -> EventPage:
-    """Return the events after the entry `cursor`, of one list or of all; `limit` at most."""
+    """Return at most `limit` events after the entry `cursor`, of one list or of all."""
     head: int = EvidenceHead.get().seq
     upto = max(cursor, min(head, cursor + _WINDOW))
     rows = _read_rows(Evidence.seq > cursor, Evidence.seq <= upto, *_filter_list(slug), limit=limit)
@@ -42,18 +42,18 @@ def read_events(cursor: int, *, limit: int, slug: str = "") -> EventPage:
 
 
 def find_event(seq: int) -> Event | None:
-    """Return the event of one entry as it can be told now, None if there is none any more."""
+    """Return the event of one entry, with the data that is left; None if there is no event."""
     return next(map(_read_event, _read_rows(Evidence.seq == seq, limit=1)), None)
 
 
 def is_overtaken(event: Event) -> bool:
-    """Say whether the same person has answered or been removed again since."""
-    later = (
+    """Return whether the same person has a later answer or removal."""
+    later_events = (
         Evidence.seq > event.seq,
         Evidence.event.in_(_EVENT_ENTRIES),
         *_filter_list(event.list),
     )
-    return bool(Evidence.select().where(Evidence.subject == event.subject, *later).exists())
+    return bool(Evidence.select().where(Evidence.subject == event.subject, *later_events).exists())
 
 
 _UNDONE = "sign_up_undone"
@@ -70,9 +70,9 @@ def _read_rows(*conditions: Any, limit: int) -> list[dict[str, Any]]:
         Evidence.select(
             Evidence, consent.json.alias("consent_json"), person.json.alias("person_json")
         )
-        .join(consent, JOIN.LEFT_OUTER, on=_is_part(consent, "consent"))
+        .join(consent, JOIN.LEFT_OUTER, on=_make_part_condition(consent, "consent"))
         .switch(Evidence)
-        .join(person, JOIN.LEFT_OUTER, on=_is_part(person, "person"))
+        .join(person, JOIN.LEFT_OUTER, on=_make_part_condition(person, "person"))
         .where(Evidence.event.in_(_EVENT_ENTRIES), *conditions)
         .order_by(Evidence.seq)
         .limit(limit)
@@ -80,17 +80,17 @@ def _read_rows(*conditions: Any, limit: int) -> list[dict[str, Any]]:
     return list(rows.dicts())
 
 
-def _is_part(part: Any, name: str) -> Any:
+def _make_part_condition(part: Any, name: str) -> Any:
     return (part.seq == Evidence.seq) & (part.part == name)
 
 
 def _read_event(row: dict[str, Any]) -> Event | None:
-    """Return the event of an entry; None for a status that an import brought along."""
+    """Return the event of an entry; None for a status that comes from an import."""
     consent = json.loads(row["consent_json"] or "{}")
     person = json.loads(row["person_json"] or "{}")
     reason = consent.get("reason", "")
     if row["event"] == _UNDONE and consent.get("status") == Status.REMOVED:
-        # As they were before, by nothing that they did now.
+        # Undoing the sign-up restores the removal; the person did nothing now.
         event, status = "removed", Status.REMOVED
     elif row["event"] == "removed":
         event, status = "answer.no" if reason in ANSWERED_NO else "removed", Status.REMOVED
@@ -111,20 +111,20 @@ def _read_event(row: dict[str, Any]) -> Event | None:
     )
 
 
-# --- Making the deliveries of new events. ---------------------------------------------------------
+# --- Enqueueing the deliveries of new events. -----------------------------------------------------
 
 
-_PAGE = 500
-"""Entries that are read at a time."""
+_PAGE_SIZE = 500
+"""How many entries are read at a time."""
 
 
 def enqueue_deliveries(database: Database, *, now: datetime) -> int:
-    """Make the deliveries of new events, due at once; return how many there were.
+    """Enqueue the deliveries of new events, due at once; return how many there were.
 
-    Safe to run in several processes at once: whoever moves a webhook's cursor makes its deliveries.
+    Several processes may run this at once: the one that moves a webhook's cursor enqueues.
     """
-    # Read to its end: on SQLite nothing can be written within a read that is behind.
-    webhooks = list(Webhook.select().where(_is_active()))
+    # A complete list: on SQLite an open read that is outdated prevents writing.
+    webhooks = list(Webhook.select().where(_make_active_condition()))
     return sum(_enqueue_for(database, webhook, now) for webhook in webhooks)
 
 
@@ -136,56 +136,63 @@ def find_list_slug(webhook: Webhook) -> str:
     return slug
 
 
-def _is_active() -> Any:
+def _make_active_condition() -> Any:
     return Webhook.removed_at.is_null()
 
 
 def _enqueue_for(database: Database, webhook: Webhook, now: datetime) -> int:
-    made, slug, size, more = 0, find_list_slug(webhook), StepSize(max_rows=_PAGE), True
-    while more:
-        page = read_events(webhook.cursor, limit=_PAGE, slug=slug)
-        more, events = page.more, list(page.events)
-        # Nothing is written where there is nothing new, every few seconds for years.
+    enqueued_count, slug, size, has_more = (
+        0,
+        find_list_slug(webhook),
+        StepSize(max_rows=_PAGE_SIZE),
+        True,
+    )
+    while has_more:
+        page = read_events(webhook.cursor, limit=_PAGE_SIZE, slug=slug)
+        has_more, events = page.more, list(page.events)
+        # Nothing is written if there is nothing new, as this runs every few seconds for years.
         while webhook.cursor != page.next:
-            some, events = events[: size.rows], events[size.rows :]
-            upto = some[-1].seq if events else page.next
-            # A step with little to do says nothing of a full one.
-            is_full = len(some) == size.rows
+            batch, events = events[: size.rows], events[size.rows :]
+            upto = batch[-1].seq if events else page.next
+            # The duration of a partial step does not predict that of a full one.
+            is_full = len(batch) == size.rows
             with size.step(database) if is_full else database.atomic():
-                if not _advance_cursor(webhook, some, upto, now):
-                    return made
-            made += len(some)
-    return made
+                if not _advance_cursor(webhook, batch, upto, now):
+                    return enqueued_count
+            enqueued_count += len(batch)
+    return enqueued_count
 
 
-def _advance_cursor(webhook: Webhook, some: Sequence[Event], upto: int, now: datetime) -> bool:
-    """Move the cursor and make the deliveries that it passes, in the caller's transaction.
+def _advance_cursor(webhook: Webhook, batch: Sequence[Event], upto: int, now: datetime) -> bool:
+    """Move the cursor and enqueue the deliveries that it passes, in the caller's transaction.
 
-    Returns False if another was first.
+    Returns False if another process was first.
     """
     moved = (
         Webhook.update(cursor=upto)
-        .where(Webhook.id == webhook.id, Webhook.cursor == webhook.cursor, _is_active())
+        .where(Webhook.id == webhook.id, Webhook.cursor == webhook.cursor, _make_active_condition())
         .execute()
     )
-    if moved and some:
-        rows = [{"webhook": webhook.id, "seq": event.seq, "due_at": now} for event in some]
+    if moved and batch:
+        rows = [{"webhook": webhook.id, "seq": event.seq, "due_at": now} for event in batch]
         Delivery.insert_many(rows).execute()
     webhook.cursor = upto
     return bool(moved)
 
 
-# --- What the use cases of webhooks return, as plain values. --------------------------------------
+# --- The results of the use cases. ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An answer or a removal, as other programs get it.
+    """An answer or a removal, for other programs.
 
-    `address` is None after erasure; `status` is what the contact became; `reason` is "" for a Yes,
-    and for a removal whose reason is no longer kept. `given_by` is "self" or "representative" (of
-    somebody too young or under guardianship, GDPR art. 8(1)), "" for what nobody answered.
-    `subject` is not told.
+    - `address`: None after erasure.
+    - `status`: the contact's status after the event.
+    - `reason`: "" for a Yes, and for a removal whose reason was deleted.
+    - `given_by`: "self" or "representative" (of somebody too young or under guardianship, GDPR
+      art. 8(1)); "" if it is no answer.
+    - `subject`: internal; not sent.
     """
 
     seq: int
@@ -199,7 +206,7 @@ class Event:
     subject: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as one JSON object, in the form of the Standard Webhooks scheme."""
+        """Return the event as a JSON object of the Standard Webhooks scheme."""
         return {
             "type": self.event,
             "timestamp": format_timestamp(self.at),
@@ -216,9 +223,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class EventPage:
-    """Some events in the order of their entries; `next` is the cursor of the next page.
+    """A page of events in the order of their entries.
 
-    `more`: whether the evidence goes on behind that, even if it holds no event.
+    - `next`: the cursor of the next page.
+    - `more`: whether there are entries after `next`, even if they have no event.
     """
 
     events: tuple[Event, ...]
@@ -236,10 +244,11 @@ class AddedWebhook:
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookFacts:
-    """What is known of a webhook; `list` is the slug, "" for all lists.
+    """The facts about a webhook.
 
-    `waiting` counts what is still to be delivered, up to a thousand; `last` is the delivery that
-    was tried last, None before the first.
+    - `list`: the list's slug, "" for all lists.
+    - `waiting`: the number of waiting deliveries, up to a thousand.
+    - `last`: the delivery that was tried last; None before the first attempt.
     """
 
     id: int
@@ -253,10 +262,12 @@ class WebhookFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFacts:
-    """How one delivery stands: `waiting`, `delivered` or `failed`; no address stands in it.
+    """The state of one delivery, without any address.
 
-    `due_at` is when it is tried next, `at` when it was tried last. `reply_code` is the HTTP status,
-    0 if there was no reply; `problem` says in a sentence what went wrong, "" for nothing.
+    - `state`: `waiting`, `delivered` or `failed`.
+    - `due_at`: the time of the next attempt; `at`: the time of the last.
+    - `reply_code`: the HTTP status, 0 without a reply.
+    - `problem`: a sentence about what went wrong, "" for nothing.
     """
 
     id: int
@@ -270,7 +281,7 @@ class DeliveryFacts:
 
 
 def describe_status(code: int) -> LazyText:
-    """Return what is wrong with an HTTP status, "" for nothing."""
+    """Return the problem of an HTTP status, "" for none."""
     if 200 <= code < 300:  # noqa: PLR2004
         return LazyText()
     if 300 <= code < 400:  # noqa: PLR2004

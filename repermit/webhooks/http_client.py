@@ -1,7 +1,7 @@
-"""The HTTP client of webhooks: it connects to checked addresses alone, ends in time, and signs.
+"""The HTTP client of webhooks: checked addresses only, a time limit, and signed messages.
 
-A name is looked up once, each address that comes of it is checked, and that very address is
-connected to: a second look-up could give another one (DNS rebinding).
+A name is looked up once, and the client connects to one of the checked addresses: a second look-up
+could give another address (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -34,21 +34,23 @@ from repermit.unicode_limits import split_url
 from repermit.web_address import is_private_name, is_public, read_ip_address
 from repermit.webhooks.events import describe_status
 
-# At DEBUG it writes the path of every request, in which some tools have their secret.
+# At DEBUG it logs the path of every request, which contains a secret for some tools.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
-_SECONDS = 15.0
-# So many addresses of a name are tried, so that one that has many takes no longer.
+_TIMEOUT = 15.0
+# How many addresses of a name are tried, so that many addresses take no longer.
 _MAX_ADDRESSES = 3
-# What is read of a reply, so that the connection may be used again; nobody looks at it.
-_MAX_READ = 64 * 1024
+# How much of a reply is read, so that the connection can be reused; the content is not used.
+_MAX_REPLY_SIZE = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """The reply to a message: the HTTP status, 0 if there was none, and what went wrong.
+    """The reply to a message.
 
-    `retry_after`: in how many seconds the server wants the next attempt, 0 if it does not say.
+    - `code`: the HTTP status, 0 without a reply.
+    - `problem`: what went wrong, "" for nothing.
+    - `retry_after`: after how many seconds the server wants the next attempt, 0 if not given.
     """
 
     code: int
@@ -56,33 +58,33 @@ class Reply:
     retry_after: int = 0
 
     @property
-    def is_taken(self) -> bool:
-        """Whether the receiver has the message."""
+    def is_accepted(self) -> bool:
+        """Return whether the receiver has accepted the message."""
         return 200 <= self.code < 300  # noqa: PLR2004  RFC 9110 §15.3
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver wants no message any more (RFC 9110 §15.5.11)."""
+        """Return whether the receiver wants no more messages (RFC 9110 §15.5.11)."""
         return self.code == 410  # noqa: PLR2004
 
 
 class HttpClient:
-    """Posts messages, one after the other, within `with`; used by one thread.
+    """Posts messages, one after the other, in a `with` block; for one thread.
 
-    - `seconds`: how long a message may take, however slowly the receiver answers; the look-up of
+    - `seconds`: the time limit of a message, however slowly the receiver answers; the look-up of
       its name is not counted.
-    - `verify`: as requests takes it.
+    - `verify`: as in requests.
     """
 
     def __init__(
-        self, *, to_private: bool, seconds: float = _SECONDS, verify: bool | str = True
+        self, *, to_private: bool, seconds: float = _TIMEOUT, verify: bool | str = True
     ) -> None:
         self._to_private = to_private
         self._seconds = seconds
-        self._twin: socket.socket | None = None
-        self._is_late = False
+        self._duplicate: socket.socket | None = None
+        self._has_timed_out = False
         self._session = requests.Session()
-        # A proxy of the environment would look up names by itself.
+        # A proxy of the environment would look up names itself.
         self._session.trust_env = False
         self._session.verify = verify
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -99,39 +101,39 @@ class HttpClient:
         _trace: TracebackType | None,
     ) -> None:
         self._session.close()
-        self._drop_twin()
+        self._close_duplicate()
 
     def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Send a message and return what came of it; follows no redirect, raises nothing."""
-        self._is_late = False
-        watch = threading.Timer(self._seconds, self._break_off)
-        watch.start()
+        """Send a message and return the reply; follows no redirect, and raises nothing."""
+        self._has_timed_out = False
+        timer = threading.Timer(self._seconds, self._abort)
+        timer.start()
         try:
             return self._post(url, body, {**headers, "User-Agent": "repermit"})
         except NotAllowed as error:
             return Reply(code=0, problem=error.said)
         except requests.RequestException as error:
-            return Reply(code=0, problem=self._describe(error))
+            return Reply(code=0, problem=self._describe_error(error))
         finally:
-            watch.cancel()
-            watch.join()
+            timer.cancel()
+            timer.join()
 
-    def open(self, host: str, port: int, *, encrypted: bool) -> socket.socket:
-        """Connect to a checked address of this host; raises NotAllowed and OSError."""
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    def open_socket(self, host: str, port: int, *, encrypted: bool) -> socket.socket:
+        """Connect to a checked address of a host; raises NotAllowed and OSError."""
+        address_infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(address_info[4][0]) for address_info in address_infos))
         for address in addresses:
             check_address(address, encrypted=encrypted, to_private=self._to_private)
-        opened = self._first_of(addresses[:_MAX_ADDRESSES], port)
-        self._drop_twin()
-        # TLS takes the socket over; its twin still reaches the connection.
-        self._twin = opened.dup()
-        if self._is_late:
-            opened.close()
+        new_socket = self._connect_to_first(addresses[:_MAX_ADDRESSES], port)
+        self._close_duplicate()
+        # TLS takes the socket over; its duplicate still reaches the connection.
+        self._duplicate = new_socket.dup()
+        if self._has_timed_out:
+            new_socket.close()
             raise TimeoutError
-        return opened
+        return new_socket
 
-    def _first_of(self, addresses: list[str], port: int) -> socket.socket:
+    def _connect_to_first(self, addresses: list[str], port: int) -> socket.socket:
         *others, last = addresses
         for address in others:
             with suppress(OSError):
@@ -139,10 +141,10 @@ class HttpClient:
         return self._connect(last, port)
 
     def _connect(self, address: str, port: int) -> socket.socket:
-        each = self._seconds / _MAX_ADDRESSES
-        opened = socket.create_connection((address, port), timeout=each)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return opened
+        timeout = self._seconds / _MAX_ADDRESSES
+        new_socket = socket.create_connection((address, port), timeout=timeout)
+        new_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return new_socket
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         response = self._session.post(
@@ -153,41 +155,41 @@ class HttpClient:
             allow_redirects=False,
             stream=True,
         )
-        if self._is_late:
-            # Broken off, its headers look as if they had come to their end.
+        if self._has_timed_out:
+            # The headers of an aborted response may look complete.
             raise requests.Timeout
-        # What a receiver says is not kept, and its status holds whatever becomes of the rest.
+        # The body is not used, and the status counts even if the body cannot be read.
         with response, suppress(HTTPError):
-            response.raw.read(_MAX_READ)
+            response.raw.read(_MAX_REPLY_SIZE)
         return Reply(
             code=response.status_code,
             problem=describe_status(response.status_code),
             retry_after=_read_retry_after(response.headers.get("Retry-After", "")),
         )
 
-    def _describe(self, error: requests.RequestException) -> LazyText:
-        """Return what went wrong in our words: those of the library hold the whole URL."""
-        if self._is_late or isinstance(error, requests.Timeout):
+    def _describe_error(self, error: requests.RequestException) -> LazyText:
+        """Return what went wrong in our words: the library's have the whole URL."""
+        if self._has_timed_out or isinstance(error, requests.Timeout):
             return LazyText("no answer in time")
         if isinstance(error, requests.exceptions.SSLError):
             return LazyText("no safe connection: its certificate cannot be trusted")
         return LazyText("it cannot be reached")
 
-    def _break_off(self) -> None:
-        self._is_late = True
-        twin = self._twin
-        if twin is not None:
+    def _abort(self) -> None:
+        self._has_timed_out = True
+        duplicate = self._duplicate
+        if duplicate is not None:
             with suppress(OSError):
-                twin.shutdown(socket.SHUT_RDWR)
+                duplicate.shutdown(socket.SHUT_RDWR)
 
-    def _drop_twin(self) -> None:
-        twin, self._twin = self._twin, None
-        if twin is not None:
-            twin.close()
+    def _close_duplicate(self) -> None:
+        duplicate, self._duplicate = self._duplicate, None
+        if duplicate is not None:
+            duplicate.close()
 
 
 def _read_retry_after(text: str) -> int:
-    # RFC 9110 §10.2.3 has a date too, which few send.
+    # RFC 9110 §10.2.3 also allows a date, which few servers send.
     return int(text) if text.isascii() and text.isdigit() and len(text) < len("1000000") else 0
 
 
@@ -199,18 +201,18 @@ class _PlainConnection(HTTPConnection):
         self._client = client
 
     def _new_conn(self) -> socket.socket:
-        return self._client.open(self.host, self.port, encrypted=False)
+        return self._client.open_socket(self.host, self.port, encrypted=False)
 
 
 class _TlsConnection(HTTPSConnection):
-    """The same with TLS, whose certificate is for the name, not the address."""
+    """The same with TLS; the certificate must be for the name, not the address."""
 
     def __init__(self, *arguments: Any, client: HttpClient, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._client = client
 
     def _new_conn(self) -> socket.socket:
-        return self._client.open(self.host, self.port, encrypted=True)
+        return self._client.open_socket(self.host, self.port, encrypted=True)
 
 
 class _Adapter(HTTPAdapter):
@@ -228,29 +230,29 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
-# --- Where webhooks may go: which URLs can be added, which addresses may be connected to. ---------
+# --- The URLs that webhooks may have, and the addresses that may be connected to. -----------------
 
 
 _MAX_URL_LENGTH = 2_000
 
 
 def check_url(url: str, *, to_private: bool) -> str:
-    """Return the URL of a webhook, tidied; raises Refused for one that cannot be used."""
-    parts = _split(url.strip())
-    if parts.username is not None or parts.fragment:
+    """Return the normalized URL of a webhook; raises Refused for one that cannot be used."""
+    url_parts = _parse_url(url.strip())
+    if url_parts.username is not None or url_parts.fragment:
         raise Refused("a webhook's URL has no user name, no password and no #")
-    if parts.scheme == "http" and not to_private:
+    if url_parts.scheme == "http" and not to_private:
         raise Refused("a webhook's URL begins with https://, since mail addresses travel there")
-    host = parts.hostname or ""
+    host = url_parts.hostname or ""
     if address := read_ip_address(host):
-        check_address(address, encrypted=parts.scheme == "https", to_private=to_private)
+        check_address(address, encrypted=url_parts.scheme == "https", to_private=to_private)
     elif is_private_name(host) and not to_private:
         raise _refuse_private()
-    return parts.geturl()
+    return url_parts.geturl()
 
 
 def read_host(url: str) -> str:
-    """Return the host alone: what stands behind it may be secret."""
+    """Return only the host of a URL, as the rest may be secret."""
     return urlsplit(url).hostname or ""
 
 
@@ -263,16 +265,16 @@ def check_address(text: str, *, encrypted: bool, to_private: bool) -> None:
         raise NotAllowed("to the internet a webhook needs https")
 
 
-def _split(url: str) -> SplitResult:
+def _parse_url(url: str) -> SplitResult:
     try:
         parts = split_url(url)
-        # What cannot be encoded cannot be looked up either.
-        is_whole = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+        # A name that cannot be encoded cannot be looked up either.
+        is_parsable = bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
-        is_whole, parts = False, urlsplit("")
-    plain = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
+        is_parsable, parts = False, urlsplit("")
+    has_plain_characters = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
     is_web = parts.scheme in {"http", "https"}
-    if not (is_whole and is_web and plain and len(url) <= _MAX_URL_LENGTH):
+    if not (is_parsable and is_web and has_plain_characters and len(url) <= _MAX_URL_LENGTH):
         raise Refused("a webhook's URL looks like https://tool.example.org/hooks/news")
     return parts
 
@@ -300,7 +302,7 @@ def new_secret() -> str:
 
 
 def sign_message(secret: str, *, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """Return the three headers that sign a message which is sent at this moment."""
+    """Return the three headers that sign a message; `at`: when it is sent."""
     timestamp = str(int(at.timestamp()))
     signed = b".".join((message_id.encode(), timestamp.encode(), body))
     key = base64.b64decode(secret.removeprefix(_PREFIX))

@@ -13,8 +13,8 @@ import pytest
 from repermit.db.connection import Database
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import (
-    MOST_PIXELS,
-    MOST_WORDS,
+    MAX_PIXELS,
+    MAX_WORDS,
     FirstScreen,
     estimate_first_screen,
 )
@@ -46,14 +46,14 @@ def page(document_page: Page) -> Page:
 
 
 def find_beyond(
-    page: Page, shown: Mapping[str, str], *, words: int = MOST_WORDS
+    page: Page, shown: Mapping[str, str], *, words: int = MAX_WORDS
 ) -> dict[str, FirstScreen]:
     """Return the documents whose answers do not stand on the first screen, with where they do."""
     measured = measure_all(page, shown, widths=(WIDTH,))
     return {
         name: found[WIDTH]
         for name, found in measured.items()
-        if found[WIDTH].pixels > MOST_PIXELS or found[WIDTH].words > words
+        if found[WIDTH].pixels > MAX_PIXELS or found[WIDTH].words > words
     }
 
 
@@ -113,7 +113,7 @@ def test_long_words_of_names_fit_a_small_phone_without_styles(
 def test_pages_have_room_for_some_words_more(database: Database, page: Page, language: str) -> None:
     """These two had none: a longer name pushed them beyond what is read at first sight."""
     shown = dict(AnswerPages(database, LONG)(language))
-    assert find_beyond(page, shown, words=MOST_WORDS - 4) == {}
+    assert find_beyond(page, shown, words=MAX_WORDS - 4) == {}
 
 
 @pytest.mark.parametrize("names", ["usual", "long"])

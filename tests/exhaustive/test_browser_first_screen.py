@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import open_database
-from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS
+from repermit.emails.first_screen import MAX_PIXELS, MAX_WORDS
 from repermit.i18n import catalogues
 from tests.support.first_screen import (
     DOUBLED,
@@ -79,8 +79,8 @@ def test_every_answer_is_seen_at_once_in_every_language(documents: Documents, pa
         assert [len(every) for every in shown] == [10, 46]
         for name, widths in (shown[0] | shown[1]).items():
             for width, found in widths.items():
-                most = _MOST_PIXELS.get(width, MOST_PIXELS)
-                if found.pixels > most or found.words > MOST_WORDS:
+                most = _MOST_PIXELS.get(width, MAX_PIXELS)
+                if found.pixels > most or found.words > MAX_WORDS:
                     beyond[language, name, width] = found
         rows[language] = tuple(find_worst(every.values()) for every in shown)
     assert WIDTH in WIDTHS
@@ -101,7 +101,7 @@ def _compare_with_table(written: str) -> None:
     assert not [
         (before, after)
         for before, after in zip(earlier, now, strict=True)
-        if abs(before - after) > (_NEAR if before > MOST_WORDS else 0)
+        if abs(before - after) > (_NEAR if before > MAX_WORDS else 0)
     ]
 
 

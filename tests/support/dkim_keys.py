@@ -29,7 +29,7 @@ def is_signed(raw: bytes, server: NameServer) -> bool:
     names = DnsResolver(server.address)
 
     def look_up(name: bytes, timeout: int = 5) -> bytes | None:  # noqa: ARG001  dkimpy gives it
-        texts = names.texts(name.decode().rstrip("."))
+        texts = names.look_up_texts(name.decode().rstrip("."))
         return texts[0].encode() if texts else None
 
     found: bool = dkim.verify(raw, dnsfunc=look_up)

@@ -13,7 +13,7 @@ from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.emails.compose_mail import compose_mail
-from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS, FirstScreen
+from repermit.emails.first_screen import MAX_PIXELS, MAX_WORDS, FirstScreen
 from repermit.emails.frozen_draft import Draft
 from repermit.i18n import catalogues
 from repermit.rules.bot_detection import LINKS
@@ -282,7 +282,7 @@ def measure_all(
     """Return where the answers of each document stand in browsers of these widths."""
     found: dict[str, dict[int, FirstScreen]] = {name: {} for name in shown}
     for width in widths:
-        page.set_viewport_size({"width": width, "height": MOST_PIXELS})
+        page.set_viewport_size({"width": width, "height": MAX_PIXELS})
         for name, (pixels, words) in evaluate_on_each(page, shown, _MEASURE).items():
             found[name][width] = FirstScreen(pixels=pixels, words=words)
     return found
@@ -329,8 +329,8 @@ def make_table(rows: Mapping[str, tuple[Mapping[int, FirstScreen], ...]]) -> str
             cells.append(str(max(one.words for one in found.values())))
         table.append(f"| {' | '.join(cells)} |")
     return _TABLE_PAGE.format(
-        pixels=MOST_PIXELS,
-        words=MOST_WORDS,
+        pixels=MAX_PIXELS,
+        words=MAX_WORDS,
         organisation=LONG.organisation,
         list_name=LONG.list_name,
         table="\n".join(table),

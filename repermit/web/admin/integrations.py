@@ -178,7 +178,7 @@ def test_webhook(webhook_id: int) -> AnyResponse:
 
 
 def _flash_reply(reply: Reply) -> None:
-    if reply.is_taken:
+    if reply.is_accepted:
         said = gettext(
             "The test message has arrived: it was answered with %(code)s.", code=reply.code
         )

@@ -443,7 +443,7 @@ def list_announcements(
         (
             language,
             name_language(language),
-            website_notice.word_website_notice(
+            website_notice.make_website_notice(
                 organisation=settings.organisation,
                 mailing_list=lookup.read_list_facts(mailing_list),
                 public_url=settings.public_url,

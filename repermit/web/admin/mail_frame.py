@@ -47,7 +47,7 @@ def frame_mail(mail: Mail, *, shade: str, as_text: bool, warnings: Markup) -> Re
     shown = shown.replace("color-scheme: light dark", f"color-scheme: {shade}")
     # A link that wants a window of its own opens none in a sandbox.
     shown = _HEAD.sub('<head><base target="_blank">', shown, count=1)
-    fold = _FOLD.format(first_screen.MOST_PIXELS, gettext("A phone’s first screen ends here"))
+    fold = _FOLD.format(first_screen.MAX_PIXELS, gettext("A phone’s first screen ends here"))
     return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}{fold}", shown, count=1))
 
 
@@ -77,15 +77,15 @@ def make_first_screen_text(mail: Mail, *, is_own: bool) -> str:
     - `is_own`: the mail is in the admin's own words, rather than in the usual ones.
     """
     seen = first_screen.estimate_first_screen(mail.html)
-    if seen is None or seen.is_enough:
+    if seen is None or seen.shows_both_answers:
         return ""
     where = gettext(
         "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
         "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen.",
         pixels=seen.pixels,
         words=seen.words,
-        most_pixels=first_screen.MOST_PIXELS,
-        most_words=first_screen.MOST_WORDS,
+        most_pixels=first_screen.MAX_PIXELS,
+        most_words=first_screen.MAX_WORDS,
     )
     remedy = (
         gettext("Put below the answers what need not stand above them.")

@@ -233,7 +233,7 @@ def send_test_mail(slug: str) -> Response:
     fill_list(typed, form)
     try:
         mail = _make_mail(typed, form, to=current_user.email)
-        mail_server.send_one(services.settings.mail.hurried(_PATIENCE), mail)
+        mail_server.send_one(services.settings.mail.with_timeout(_PATIENCE), mail)
     except RepermitError as error:
         note = ("problem", _describe_failure(error))
         return _show_page(mailing_list, form, status=422, notes=[note])

@@ -141,7 +141,7 @@ class SettingsForm:
 
     def value(self, setting: Setting) -> str:
         """Return a setting's present value in words."""
-        return describe_value(setting, setting.value_in(self.settings))
+        return describe_value(setting, setting.get_value(self.settings))
 
     def other_usual(self, setting: Setting) -> str:
         """Return the default of a setting, "" if it has none or if it holds already."""
@@ -176,7 +176,7 @@ def make_form(
     page: str, settings: Settings, file: Settings, preset: str | None = None
 ) -> SettingsForm:
     """Return the form with what holds now, or with what a preset would fill in."""
-    texts = {key: str(EDITABLE[key].value_in(settings)) for key in list_keys(page)}
+    texts = {key: str(EDITABLE[key].get_value(settings)) for key in list_keys(page)}
     locked = find_locked_keys(file)
     if preset is not None and "mail.preset" not in locked:
         usual = find_effective_defaults(file, {"mail.preset": preset})

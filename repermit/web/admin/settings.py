@@ -68,7 +68,7 @@ def show() -> Response:
     """Show what each page of settings says in a line or two; no key and no password."""
     settings = get_services().settings
     chosen = {
-        key: describe_value(SETTINGS[key], SETTINGS[key].value_in(settings))
+        key: describe_value(SETTINGS[key], SETTINGS[key].get_value(settings))
         for key in ("mail.preset", "bounces.protocol")
     }
     return render_page(
@@ -85,7 +85,7 @@ def show_installation() -> Response:
         groups=_list_titles(),
         settings=settings,
         values=[
-            (setting, describe_value(setting, setting.value_in(settings)))
+            (setting, describe_value(setting, setting.get_value(settings)))
             for setting in SETTINGS.values()
             if not setting.section
         ],
@@ -191,7 +191,7 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
 
 def _try_login(group: str, settings: Settings) -> Report:
     if group == "mail":
-        return run.check_mail_server(settings.mail.hurried(_CHECK_TIMEOUT))
+        return run.check_mail_server(settings.mail.with_timeout(_CHECK_TIMEOUT))
     return run.check_mailbox(settings, log_in=poll.log_in, now=get_arrival())
 
 
@@ -201,7 +201,9 @@ def _try_login(group: str, settings: Settings) -> Report:
 @pages.post("/mail-server")
 def try_mail_server() -> Response:
     """Log in to the mail server and leave again; nothing is sent."""
-    return show_report(run.check_mail_server(get_services().settings.mail.hurried(_CHECK_TIMEOUT)))
+    return show_report(
+        run.check_mail_server(get_services().settings.mail.with_timeout(_CHECK_TIMEOUT))
+    )
 
 
 @pages.post("/test-mail")
@@ -213,7 +215,7 @@ def send_test_mail() -> AnyResponse:
         mail = preview.preview_mail(
             mailing_list, settings=services.settings, now=get_arrival(), to=current_user.email
         )
-        mail_server.send_one(services.settings.mail.hurried(_CHECK_TIMEOUT), mail)
+        mail_server.send_one(services.settings.mail.with_timeout(_CHECK_TIMEOUT), mail)
     except NotFound:
         flash_message(gettext("Choose a list first."), kind="problem")
     except OutcomeUnknown as error:

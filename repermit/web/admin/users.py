@@ -125,7 +125,7 @@ def change_role(user_id: int) -> AnyResponse:
             database,
             user_id,
             role=role,
-            end_webhooks=endpoints.remove_all_of,
+            end_webhooks=endpoints.remove_by_creator,
             now=get_arrival(),
             actor=get_actor(),
         )
@@ -154,7 +154,7 @@ def remove_user(user_id: int) -> AnyResponse:
         users.remove_user(
             get_services().database,
             user_id,
-            end_webhooks=endpoints.remove_all_of,
+            end_webhooks=endpoints.remove_by_creator,
             now=get_arrival(),
             actor=get_actor(),
         )

@@ -343,7 +343,7 @@ def test_the_first_admin_says_who_they_are(database: Database) -> None:
     users.remove_user(
         database,
         find(tried.token).user.id,
-        end_webhooks=endpoints.remove_all_of,
+        end_webhooks=endpoints.remove_by_creator,
         now=NOW,
         actor="cli:keeper",
     )

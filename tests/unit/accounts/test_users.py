@@ -121,7 +121,7 @@ def test_a_role_is_changed_and_noted_once(database: Database) -> None:
             database,
             user.id,
             role=Role.ADMIN,
-            end_webhooks=endpoints.remove_all_of,
+            end_webhooks=endpoints.remove_by_creator,
             now=NOW,
             actor=ACTOR,
         )
@@ -134,14 +134,14 @@ def test_the_last_admin_can_be_neither_removed_nor_demoted(database: Database) -
     make_user(database)
     with pytest.raises(Refused, match="last admin"):
         users.remove_user(
-            database, admin.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+            database, admin.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
         )
     with pytest.raises(Refused, match="last admin"):
         users.change_role(
             database,
             admin.id,
             role=Role.VIEWER,
-            end_webhooks=endpoints.remove_all_of,
+            end_webhooks=endpoints.remove_by_creator,
             now=NOW,
             actor=ACTOR,
         )
@@ -153,10 +153,10 @@ def test_an_admin_who_cannot_log_in_yet_does_not_count(database: Database) -> No
     invited = make_admin(database, password="")
     with pytest.raises(Refused, match="last admin"):
         users.remove_user(
-            database, admin.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+            database, admin.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
         )
     users.remove_user(
-        database, invited.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+        database, invited.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
     )
 
 
@@ -167,11 +167,13 @@ def test_a_viewer_can_be_removed_and_stay_a_viewer(database: Database) -> None:
         database,
         user.id,
         role=Role.VIEWER,
-        end_webhooks=endpoints.remove_all_of,
+        end_webhooks=endpoints.remove_by_creator,
         now=NOW,
         actor=ACTOR,
     )
-    users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
+    users.remove_user(
+        database, user.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
+    )
     assert len(users.list_users()) == 1
 
 
@@ -182,7 +184,11 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(database: Databas
         with database.connection_context():
             try:
                 users.remove_user(
-                    database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+                    database,
+                    user.id,
+                    end_webhooks=endpoints.remove_by_creator,
+                    now=NOW,
+                    actor=ACTOR,
                 )
             except Refused:
                 return False
@@ -199,7 +205,7 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
     assert (entry.actor, entry.subject) == (ACTOR, person.actor)
     assert "anna" in all_parts()
     users.remove_user(
-        database, person.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+        database, person.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
     )
     assert "anna" not in all_parts()
     assert not User.select().where(User.email.contains("anna")).exists()
@@ -211,7 +217,7 @@ def test_a_number_is_never_given_twice(database: Database) -> None:
     make_admin(database)
     first = add(database).user
     users.remove_user(
-        database, first.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+        database, first.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
     )
     assert add(database).user.id > first.id
 
@@ -220,7 +226,9 @@ def test_removing_somebody_ends_their_sessions(database: Database) -> None:
     make_admin(database)
     user = make_user(database)
     make_session(database, user)
-    users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
+    users.remove_user(
+        database, user.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
+    )
     assert not Session.select().exists()
 
 
@@ -235,7 +243,7 @@ def test_who_becomes_a_viewer_keeps_no_token_that_tells_addresses(database: Data
         database,
         user.id,
         role=Role.VIEWER,
-        end_webhooks=endpoints.remove_all_of,
+        end_webhooks=endpoints.remove_by_creator,
         now=NOW,
         actor=ACTOR,
     )
@@ -244,7 +252,7 @@ def test_who_becomes_a_viewer_keeps_no_token_that_tells_addresses(database: Data
         database,
         user.id,
         role=Role.ADMIN,
-        end_webhooks=endpoints.remove_all_of,
+        end_webhooks=endpoints.remove_by_creator,
         now=NOW,
         actor=ACTOR,
     )
@@ -264,7 +272,9 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
         for name, maker in makers.items()
     }
     api_tokens.revoke_token(database, made["Gone"].id, now=NOW - HOUR, actor=ACTOR)
-    users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
+    users.remove_user(
+        database, user.id, end_webhooks=endpoints.remove_by_creator, now=NOW, actor=ACTOR
+    )
     revoked = {one.name: one.revoked_at for one in api_tokens.list_tokens()}
     assert revoked == {"Theirs": NOW, "Gone": NOW - HOUR, "Other": None}
     assert api_tokens.find_token(made["Theirs"].bearer) is None
@@ -286,7 +296,7 @@ def test_no_webhook_goes_on_telling_addresses_where_a_former_admin_chose(
         endpoints.add(database, f"https://{host}/", settings=settings, now=NOW, actor=maker)
         for host, maker in (("a.example.org", f"user:{user.id}"), ("b.example.org", "user:1"))
     )
-    end: dict[str, Any] = {"end_webhooks": endpoints.remove_all_of, "now": NOW, "actor": ACTOR}
+    end: dict[str, Any] = {"end_webhooks": endpoints.remove_by_creator, "now": NOW, "actor": ACTOR}
     if how == "removed":
         users.remove_user(database, user.id, **end)
     else:

@@ -26,38 +26,38 @@ def names(server: NameServer) -> DnsResolver:
 
 def test_the_pieces_of_a_text_are_put_together(server: NameServer, names: DnsResolver) -> None:
     server.text("example.org", "x" * 450)
-    assert names.texts("example.org") == ("x" * 450,)
+    assert names.look_up_texts("example.org") == ("x" * 450,)
 
 
 def test_addresses_of_both_versions_are_found(server: NameServer, names: DnsResolver) -> None:
     server.records |= {"a.example A": ["192.0.2.1"], "a.example AAAA": ["2001:db8::1"]}
-    assert names.addresses("a.example") == ("192.0.2.1", "2001:db8::1")
+    assert names.look_up_addresses("a.example") == ("192.0.2.1", "2001:db8::1")
 
 
 def test_an_address_is_its_own_and_asks_nobody(server: NameServer, names: DnsResolver) -> None:
-    assert names.addresses("192.0.2.7") == ("192.0.2.7",)
+    assert names.look_up_addresses("192.0.2.7") == ("192.0.2.7",)
     assert not server.asked
 
 
 def test_mail_servers_come_in_their_order(server: NameServer, names: DnsResolver) -> None:
     server.records["example.org MX"] = ["20 b.example.", "10 a.example."]
-    assert names.mail_servers("example.org") == ("a.example", "b.example")
+    assert names.look_up_mail_servers("example.org") == ("a.example", "b.example")
 
 
 @pytest.mark.parametrize("name", ["nowhere.example", "", "a..b", f"{'a' * 64}.org", "a b.org"])
 def test_what_there_is_not_is_empty(names: DnsResolver, name: str) -> None:
-    assert names.texts(name) == ()
+    assert names.look_up_texts(name) == ()
 
 
 def test_a_name_without_the_record_is_empty(server: NameServer, names: DnsResolver) -> None:
     server.records["example.org MX"] = ["10 a.example."]
-    assert names.texts("example.org") == ()
+    assert names.look_up_texts("example.org") == ()
 
 
 def test_a_server_that_fails_is_no_answer(server: NameServer, names: DnsResolver) -> None:
     server.records["example.org TXT"] = [FAILURE]
     with pytest.raises(DnsNoAnswer) as raised:
-        names.texts("example.org")
+        names.look_up_texts("example.org")
     assert raised.value.name == "example.org"
 
 
@@ -65,13 +65,13 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_told(server: Na
     server.records["example.org TXT"] = [SILENCE]
     began = time.monotonic()
     with pytest.raises(DnsNoAnswer):
-        DnsResolver(server.address, seconds=0.3).texts("example.org")
+        DnsResolver(server.address, seconds=0.3).look_up_texts("example.org")
     assert time.monotonic() - began < 3
 
 
 def test_a_name_is_asked_for_once(server: NameServer, names: DnsResolver) -> None:
     for _ in range(2):
-        names.mail_servers("example.org")
+        names.look_up_mail_servers("example.org")
     assert server.asked == ["example.org MX"]
 
 
@@ -109,7 +109,7 @@ def test_a_machine_without_any_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", none)
     with pytest.raises(DnsNoAnswer):
-        DnsResolver().texts("example.org")
+        DnsResolver().look_up_texts("example.org")
 
 
 @pytest.mark.parametrize(

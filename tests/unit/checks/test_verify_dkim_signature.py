@@ -91,7 +91,7 @@ we ask  you once.
 
 def outcome(raw: bytes, record: str = RECORD, *, number: int = 0) -> Outcome:
     mail = split_mail(raw)
-    field = mail.named(b"dkim-signature")[number]
+    field = mail.find_fields(b"dkim-signature")[number]
     return verify_signature(read_signature(mail, field), parse_tags(record), now=NOW)
 
 

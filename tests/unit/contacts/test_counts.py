@@ -147,7 +147,7 @@ class Life:
                 error,
                 worker="me",
                 was_started=True,
-                last_moment=self.clock.now(),
+                latest_start=self.clock.now(),
                 fingerprint_key=SETTINGS.fingerprint_key,
                 now=self.clock.now(),
             )

@@ -6,8 +6,8 @@ import pytest
 
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import (
-    MOST_PIXELS,
-    MOST_WORDS,
+    MAX_PIXELS,
+    MAX_WORDS,
     WIDEST_NAME,
     FirstScreen,
     estimate_first_screen,
@@ -34,9 +34,9 @@ def test_words_count_up_to_the_first_answer_and_lines_up_to_the_last() -> None:
     assert short
     assert between
     assert short.words == between.words == 4
-    assert short.is_enough
-    assert between.pixels > MOST_PIXELS
-    assert not between.is_enough
+    assert short.shows_both_answers
+    assert between.pixels > MAX_PIXELS
+    assert not between.shows_both_answers
 
 
 @pytest.mark.parametrize("after", [f"<p>{'word ' * 500}</p>{YES}", "<hr>" * 99])
@@ -71,20 +71,20 @@ def test_what_stands_in_the_head_and_the_preview_is_not_seen() -> None:
 def test_what_pushes_an_answer_off_the_screen_is_found(between: str) -> None:
     seen = estimate_first_screen(f"<p>A question?</p>{YES}{between}{NO}")
     assert seen
-    assert seen.pixels > MOST_PIXELS
-    assert not seen.is_enough
+    assert seen.pixels > MAX_PIXELS
+    assert not seen.shows_both_answers
 
 
 @pytest.mark.parametrize(
     ("pixels", "words", "is_enough"),
     [
-        (MOST_PIXELS, MOST_WORDS, True),
-        (MOST_PIXELS + 1, MOST_WORDS, False),
-        (MOST_PIXELS, MOST_WORDS + 1, False),
+        (MAX_PIXELS, MAX_WORDS, True),
+        (MAX_PIXELS + 1, MAX_WORDS, False),
+        (MAX_PIXELS, MAX_WORDS + 1, False),
     ],
 )
 def test_both_limits_hold(pixels: int, words: int, *, is_enough: bool) -> None:
-    assert FirstScreen(pixels=pixels, words=words).is_enough is is_enough
+    assert FirstScreen(pixels=pixels, words=words).shows_both_answers is is_enough
 
 
 _READERS = (
@@ -119,7 +119,7 @@ def test_no_readers_name_pushes_an_answer_below_where_it_is_measured(language: s
             for name in (names.reader, *_READERS)
         )
         assert most
-        assert most.words <= MOST_WORDS
+        assert most.words <= MAX_WORDS
         for seen in others:
             assert seen
             assert seen.pixels <= most.pixels

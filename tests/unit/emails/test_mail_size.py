@@ -6,7 +6,7 @@ import pytest
 
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.mail_types import OwnWording
-from repermit.emails.wording_validation import LARGEST_MAIL, check_mail_size
+from repermit.emails.wording_validation import MAX_MAIL_SIZE, check_mail_size
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import LINK, make_ask, make_ask_values, make_facts
@@ -58,8 +58,8 @@ def test_the_length_of_the_links_counts(link: str, refused: bool) -> None:
 def test_the_limit_is_met_to_the_octet(octets: int, refused: bool) -> None:
     # In HTML alone, in short lines of three octets; what is over makes the last word longer.
     at = int(reason_against(html="a\n" * 40_000 + "end").split()[5].replace(",", ""))
-    assert at > LARGEST_MAIL
-    lines, over = divmod(LARGEST_MAIL + octets - at, 3)
+    assert at > MAX_MAIL_SIZE
+    lines, over = divmod(MAX_MAIL_SIZE + octets - at, 3)
     assert bool(reason_against(html="a\n" * (40_000 + lines) + "end" + "d" * over)) is refused
 
 
@@ -68,7 +68,7 @@ def test_no_mail_is_larger_than_the_one_that_is_measured() -> None:
     draft = make_ask(own=own)
     check_mail_size(draft, link=YES)
     values = make_ask_values(name="Ж" * 70, source="é" * 300, address=f"{'l' * 64}@example.org")
-    assert len(compose_mail(draft, values).raw) < LARGEST_MAIL
+    assert len(compose_mail(draft, values).raw) < MAX_MAIL_SIZE
 
 
 def test_without_a_sender_there_is_no_mail_to_measure() -> None:

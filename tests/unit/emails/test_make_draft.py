@@ -13,7 +13,7 @@ import pytest
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import OwnWording
 from repermit.emails.make_draft import drop_once
-from repermit.emails.replace_deadline import replace_deadline, word_deadline
+from repermit.emails.replace_deadline import make_deadline_texts, replace_deadline
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages, load_translations
 from repermit.i18n.dates import format_in_earlier_patterns
@@ -531,7 +531,7 @@ def test_a_sign_ups_mail_says_until_when_and_that_a_reply_or_a_call_does_too(lan
     """Below the button, as an ask does: what stands above it is read at first sight."""
     draft = make_confirm(language=language)
     gettext = load_translations(language).gettext
-    until = word_deadline(SIGN_UP_ENDS, language, AMSTERDAM)["short_deadline"]
+    until = make_deadline_texts(SIGN_UP_ENDS, language, AMSTERDAM)["short_deadline"]
     last = gettext("You can confirm your sign-up until %(deadline)s.") % {"deadline": until}
     reply = gettext("You may also simply reply to this mail, or call %(telephone)s.")
     stop = gettext("You can withdraw your Yes at any time, as easily as you give it.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from repermit.emails.website_notice import word_website_notice
+from repermit.emails.website_notice import make_website_notice
 from repermit.i18n.catalogues import languages
 from tests.support.builders import DEADLINE, make_organisation, make_settings
 from tests.support.mail_builders import make_facts
@@ -22,7 +22,7 @@ def notice(**changed: Any) -> str:
         "zone": make_settings().zone,
         "language": "en",
     }
-    return word_website_notice(**{**values, **changed})
+    return make_website_notice(**{**values, **changed})
 
 
 @pytest.mark.parametrize("language", languages())

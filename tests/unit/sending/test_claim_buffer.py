@@ -52,7 +52,7 @@ class Worker:
     story: Story
     rates: dict[str, Any]
     name: str = "worker"
-    at_first: int = 4
+    first_rows: int = 4
     left: list[Left] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Worker:
             rates=SendRates.from_settings(MailServer(**self.rates)),
             clock=self.clock,
             mailing_list=None,
-            at_first=self.at_first,
+            first_rows=self.first_rows,
             on_drop=lambda _number, _why: None,
         )
 
@@ -122,7 +122,7 @@ def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> 
         return terms_of(database, owed)
 
     owe_many(story, "example.org", 200)
-    worker = Worker(story, {}, at_first=64)
+    worker = Worker(story, {}, first_rows=64)
     with monkeypatch.context() as patch:
         patch.setattr(expired_or_unwanted_mail, "read_terms", slow)
         assert len(worker.work()) == 200
@@ -142,7 +142,7 @@ def test_what_is_given_back_is_given_back_in_steps_of_that_size(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owe_many(story, "example.org", 64)
-    worker = Worker(story, {}, at_first=64)
+    worker = Worker(story, {}, first_rows=64)
     assert worker.supply.has_more()
     worker.supply.put_back(worker.supply.take_claim(story.clock.now()))  # type: ignore[arg-type]
     steps: list[int] = []

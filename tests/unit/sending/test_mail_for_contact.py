@@ -42,7 +42,7 @@ def whole(story: Story, mail: Mail) -> Claim:
     wording = choose_wordings(
         story.database, [one], expired_or_unwanted_mail.read_terms(story.database, [one])
     ).get(one.id)
-    return Claim(one, wording, fingerprint="", last_moment=NOW, lease_until=NOW)
+    return Claim(one, wording, fingerprint="", latest_start=NOW, lease_until=NOW)
 
 
 def parsed(letter: EncodedMail) -> EmailMessage:

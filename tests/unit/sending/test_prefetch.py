@@ -60,8 +60,8 @@ def test_a_mail_that_was_made_ahead_is_not_made_again(story: Story) -> None:
     first, second, third = claims_of(story, 3)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    ahead.make_ahead([first, second], now=NOW)
-    ahead.make_ahead([second, third], now=NOW)
+    ahead.compose_ahead([first, second], now=NOW)
+    ahead.compose_ahead([second, third], now=NOW)
     prepared = [ahead.prepare(claim, now=NOW) for claim in (second, third)]
     assert [(one.claim, one.encoded_mail.envelope_to) for one in prepared] == [
         (claim, claim.mail.address) for claim in (second, third)
@@ -73,12 +73,12 @@ def test_a_mail_that_does_not_come_next_is_kept_as_long_as_it_is_fresh(story: St
     first, second = claims_of(story, 2)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    ahead.make_ahead([first], now=NOW)
-    ahead.make_ahead([second], now=NOW)
-    ahead.make_ahead([], now=NOW)
+    ahead.compose_ahead([first], now=NOW)
+    ahead.compose_ahead([second], now=NOW)
+    ahead.compose_ahead([], now=NOW)
     ahead.prepare(first, now=NOW)
     assert letters.made == [first.mail.id, second.mail.id]
-    ahead.make_ahead([], now=NOW + A_SECOND)
+    ahead.compose_ahead([], now=NOW + A_SECOND)
     ahead.prepare(second, now=NOW)
     assert letters.made == [first.mail.id, second.mail.id, second.mail.id]
 
@@ -90,7 +90,7 @@ def test_a_mail_that_waits_for_a_second_is_made_anew(
     (claim,) = claims_of(story, 1)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    ahead.make_ahead([claim], now=NOW)
+    ahead.compose_ahead([claim], now=NOW)
     prepared = ahead.prepare(claim, now=NOW + later)
     assert len(letters.made) == made
     assert prepared.made_at == (NOW if made == 1 else NOW + later)
@@ -99,8 +99,8 @@ def test_a_mail_that_waits_for_a_second_is_made_anew(
 def test_a_mail_that_was_made_ahead_a_second_ago_is_made_anew(story: Story) -> None:
     (claim,) = claims_of(story, 1)
     ahead = Prefetch(MailComposer(story.settings))
-    ahead.make_ahead([claim], now=NOW)
-    ahead.make_ahead([claim], now=NOW + A_SECOND)
+    ahead.compose_ahead([claim], now=NOW)
+    ahead.compose_ahead([claim], now=NOW + A_SECOND)
     assert ahead.prepare(claim, now=NOW + A_SECOND).made_at == NOW + A_SECOND
 
 
@@ -108,7 +108,7 @@ def test_a_mail_that_was_claimed_anew_is_made_anew(story: Story) -> None:
     (claim,) = claims_of(story, 1)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    ahead.make_ahead([claim], now=NOW)
+    ahead.compose_ahead([claim], now=NOW)
     anew = Claim(claim.mail, claim.wording_id, claim.fingerprint, NOW, NOW)
     assert ahead.prepare(anew, now=NOW).claim is anew
     assert letters.made == [claim.mail.id, claim.mail.id]
@@ -118,7 +118,7 @@ def test_what_cannot_be_made_says_so_in_its_own_turn(story: Story) -> None:
     first, second = claims_of(story, 2)
     first.wording_id = None
     ahead = Prefetch(MailComposer(story.settings))
-    ahead.make_ahead([first, second], now=NOW)
+    ahead.compose_ahead([first, second], now=NOW)
     with pytest.raises(NotFound):
         ahead.prepare(first, now=NOW)
     assert ahead.prepare(second, now=NOW).claim is second
@@ -129,5 +129,5 @@ def test_a_mail_that_was_asked_for_is_made_in_its_own_turn(story: Story) -> None
     story.owe("q@example.org")
     confirm, ask = claim_all(story)
     letters = Writing(story.settings)
-    Prefetch(letters).make_ahead([confirm, ask], now=NOW)
+    Prefetch(letters).compose_ahead([confirm, ask], now=NOW)
     assert letters.made == [ask.mail.id]

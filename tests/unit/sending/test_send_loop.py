@@ -82,7 +82,7 @@ def send_by(
             rates=SendRates.from_settings(story.settings.mail),
             clock=story.clock,
             mailing_list=None,
-            at_first=4,
+            first_rows=4,
             on_drop=lambda _number, _why: None,
         )
         engine = SendLoop(
@@ -442,7 +442,7 @@ def test_a_mail_that_is_gone_needs_no_refusal(make: Callable[..., Story]) -> Non
             error,
             worker="nobody",
             was_started=False,
-            last_moment=NOW,
+            latest_start=NOW,
             fingerprint_key=b"key",
             now=NOW,
         )

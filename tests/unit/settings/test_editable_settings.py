@@ -44,7 +44,7 @@ def test_the_file_wins_over_a_choice_and_a_choice_over_what_is_usual() -> None:
         "retention.trace_days": Origin.CONFIG,
         "retention.access_days": Origin.CHOSEN,
         "timezone": Origin.CHOSEN,
-        "mail.server": Origin.USUAL,
+        "mail.server": Origin.PRESET,
         "mail.username": Origin.DEFAULT,
     }
     # What was taken back leaves nothing behind.

@@ -20,7 +20,7 @@ from repermit.errors import TransportError
 from repermit.settings.definitions import MailServer
 from repermit.smtp import mail_server
 from repermit.smtp.mail_server import Mailer
-from repermit.smtp.oauth import TokenSource, token_source, xoauth2
+from repermit.smtp.oauth import TokenSource, get_token_source, make_xoauth2_response
 from tests.support.scripted_smtp_server import ScriptedServer
 from tests.support.token_server import TokenEndpoint, granted, refused
 
@@ -91,7 +91,9 @@ def endpoint() -> Iterator[TokenEndpoint]:
 
 def test_a_login_is_what_google_and_microsoft_show() -> None:
     # The example of Microsoft's page on IMAP, POP and SMTP with OAuth.
-    login = xoauth2("test@contoso.onmicrosoft.com", "EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA")
+    login = make_xoauth2_response(
+        "test@contoso.onmicrosoft.com", "EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA"
+    )
     assert base64.b64encode(login.encode()).decode() == (
         "dXNlcj10ZXN0QGNvbnRvc28ub25taWNyb3NvZnQuY29tAWF1dGg9QmVhcmVy"
         "IEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ=="
@@ -108,35 +110,35 @@ def test_a_login_is_what_google_and_microsoft_show() -> None:
 def test_a_token_is_kept_until_shortly_before_its_end(seconds: int, kept: timedelta) -> None:
     with TokenEndpoint(granted("first", seconds), granted("second", seconds)) as endpoint:
         tokens = TokenSource(make_server(endpoint))
-        assert tokens.token(NOW) == "first"
-        assert tokens.token(NOW + kept - INSTANT) == "first"
-        assert tokens.token(NOW + kept) == "second"
+        assert tokens.get_token(NOW) == "first"
+        assert tokens.get_token(NOW + kept - INSTANT) == "first"
+        assert tokens.get_token(NOW + kept) == "second"
 
 
 def test_a_refused_token_is_renewed_and_a_renewed_one_is_not(endpoint: TokenEndpoint) -> None:
     tokens = TokenSource(make_server(endpoint))
-    assert tokens.token(NOW) == "token-1"
-    assert tokens.token(NOW, refused="token-1") == "token-2"
-    assert tokens.token(NOW, refused="token-1") == "token-2", "somebody else has renewed it"
-    assert tokens.token(NOW) == "token-2"
+    assert tokens.get_token(NOW) == "token-1"
+    assert tokens.get_token(NOW, refused="token-1") == "token-2"
+    assert tokens.get_token(NOW, refused="token-1") == "token-2", "somebody else has renewed it"
+    assert tokens.get_token(NOW) == "token-2"
 
 
 def test_a_service_that_is_away_for_a_moment_is_not_missed() -> None:
     answers = (granted("first"), (503, b""), (503, b""), (503, b""))
     with TokenEndpoint(*answers) as endpoint:
         tokens = TokenSource(make_server(endpoint))
-        assert tokens.token(NOW) == "first"
-        assert tokens.token(NOW + HOUR - INSTANT) == "first"
+        assert tokens.get_token(NOW) == "first"
+        assert tokens.get_token(NOW + HOUR - INSTANT) == "first"
         with pytest.raises(TransportError, match="out of order"):
-            tokens.token(NOW + HOUR)
+            tokens.get_token(NOW + HOUR)
 
 
 def test_a_refused_token_is_not_used_for_want_of_another() -> None:
     with TokenEndpoint(granted("first"), (503, b"")) as endpoint:
         tokens = TokenSource(make_server(endpoint))
-        tokens.token(NOW)
+        tokens.get_token(NOW)
         with pytest.raises(TransportError, match="out of order"):
-            tokens.token(NOW, refused="first")
+            tokens.get_token(NOW, refused="first")
 
 
 def test_a_refresh_token_is_followed_by_the_next() -> None:
@@ -144,7 +146,7 @@ def test_a_refresh_token_is_followed_by_the_next() -> None:
     with TokenEndpoint(*answers) as endpoint:
         tokens = TokenSource(make_server(endpoint))
         for hour in range(3):
-            tokens.token(NOW + hour * HOUR)
+            tokens.get_token(NOW + hour * HOUR)
         used = [form["refresh_token"] for form in endpoint.asked]
     assert used == ["simsalabim", "abracadabra", "abracadabra"]
 
@@ -155,7 +157,7 @@ def test_many_at_once_ask_once(endpoint: TokenEndpoint) -> None:
 
     def get(_: int) -> str:
         together.wait(10)
-        return tokens.token(NOW)
+        return tokens.get_token(NOW)
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(get, range(8))) == {"token-1"}
@@ -163,14 +165,14 @@ def test_many_at_once_ask_once(endpoint: TokenEndpoint) -> None:
 
 
 def test_one_run_uses_the_tokens_of_another(endpoint: TokenEndpoint) -> None:
-    assert token_source(make_server(endpoint)) is token_source(make_server(endpoint))
+    assert get_token_source(make_server(endpoint)) is get_token_source(make_server(endpoint))
     other = make_server(endpoint, username="info@example.org")
-    assert token_source(other) is not token_source(make_server(endpoint))
+    assert get_token_source(other) is not get_token_source(make_server(endpoint))
 
 
 def test_nothing_of_a_source_is_shown_by_printing_it(endpoint: TokenEndpoint) -> None:
     tokens = TokenSource(make_server(endpoint))
-    tokens.token(NOW)
+    tokens.get_token(NOW)
     assert not any(secret in repr(tokens) for secret in ("token-1", "sesame", "simsalabim"))
 
 

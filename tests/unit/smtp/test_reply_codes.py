@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.smtp.reply_codes import Reply, read_reply, refusal
+from repermit.smtp.reply_codes import Reply, make_refusal_error, read_reply
 from tests.unit.bounces.test_server_wordings import GONE, NOT_GONE
 
 NOBODY = ("recipient", True)
@@ -32,7 +32,7 @@ def test_of_a_reply_its_numbers_are_read(code: int, words: bytes, reply: Reply) 
 @pytest.mark.parametrize("status", ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"])
 @pytest.mark.parametrize("code", [550, 554])
 def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: str) -> None:
-    error = refusal(code, f"{status} whatever".encode(), stage="recipient")
+    error = make_refusal_error(code, f"{status} whatever".encode(), stage="recipient")
     assert (error.scope, error.permanent) == NOBODY
     assert (error.code, error.status) == (code, status)
 
@@ -115,7 +115,7 @@ def test_a_refusal_for_good_is_judged_by_status_and_then_by_words(
     code: int, words: str, meaning: tuple[str, bool]
 ) -> None:
     for stage in ("recipient", "message"):
-        error = refusal(code, words.encode(), stage=stage)
+        error = make_refusal_error(code, words.encode(), stage=stage)
         assert (error.scope, error.permanent) == meaning
 
 
@@ -125,7 +125,7 @@ def test_a_refusal_for_good_is_judged_by_status_and_then_by_words(
 def test_a_reply_and_a_bounce_are_judged_by_one_vocabulary(words: str) -> None:
     code, said = int(words[:3]), words[4:]
     for given in (said, said.upper()):
-        error = refusal(code, given.encode(), stage="recipient")
+        error = make_refusal_error(code, given.encode(), stage="recipient")
         is_gone = (error.scope, error.permanent) == NOBODY
         assert is_gone is (words in GONE)
 
@@ -146,14 +146,14 @@ def test_a_reply_and_a_bounce_are_judged_by_one_vocabulary(words: str) -> None:
 def test_words_outrank_a_status_for_a_mailbox_that_is_not_there(
     words: str, meaning: tuple[str, bool]
 ) -> None:
-    error = refusal(550, words.encode(), stage="recipient")
+    error = make_refusal_error(550, words.encode(), stage="recipient")
     assert (error.scope, error.permanent) == meaning
 
 
 @pytest.mark.parametrize("code", [400, 450, 451, 452, 499])
 def test_a_refusal_for_now_is_never_for_good(code: int) -> None:
     for stage in ("recipient", "message"):
-        error = refusal(code, b"4.1.1 no such user", stage=stage)
+        error = make_refusal_error(code, b"4.1.1 no such user", stage=stage)
         assert (error.scope, error.permanent) == (stage, False)
 
 
@@ -193,7 +193,7 @@ def test_a_refusal_for_now_is_never_for_good(code: int) -> None:
 )
 def test_a_refusal_for_now_of_the_whole_account_is_the_servers(code: int, words: str) -> None:
     for stage in ("recipient", "message"):
-        error = refusal(code, words.encode(), stage=stage)
+        error = make_refusal_error(code, words.encode(), stage=stage)
         assert (error.scope, error.permanent) == OURS
 
 
@@ -216,24 +216,24 @@ def test_a_refusal_for_now_of_the_whole_account_is_the_servers(code: int, words:
 )
 def test_a_refusal_for_now_of_one_recipient_stays_the_recipients(code: int, words: str) -> None:
     for stage in ("recipient", "message"):
-        error = refusal(code, words.encode(), stage=stage)
+        error = make_refusal_error(code, words.encode(), stage=stage)
         assert (error.scope, error.permanent) == (stage, False)
 
 
 @pytest.mark.parametrize("code", [399, 600, 250, 354, -1, 421])
 def test_a_reply_that_is_no_refusal_of_a_mail_is_the_servers(code: int) -> None:
-    error = refusal(code, b"no such user", stage="recipient")
+    error = make_refusal_error(code, b"no such user", stage="recipient")
     assert (error.scope, error.permanent) == OURS
 
 
 @pytest.mark.parametrize("words", ["5.1.1 no such user", "no such user", "4.7.1 later"])
 def test_what_is_refused_before_there_is_a_recipient_is_the_servers(words: str) -> None:
-    error = refusal(550, words.encode(), stage="server")
+    error = make_refusal_error(550, words.encode(), stage="server")
     assert (error.scope, error.permanent) == OURS
 
 
 def test_the_servers_words_are_not_kept() -> None:
     for stage in ("server", "recipient", "message"):
-        error = refusal(550, b"5.1.1 jan@example.org is unknown", stage=stage)
+        error = make_refusal_error(550, b"5.1.1 jan@example.org is unknown", stage=stage)
         assert "jan" not in repr(error)
         assert "jan" not in repr(vars(error))

@@ -214,8 +214,8 @@ def test_a_webhook_can_be_tried(database: Database, mailing_list: MailingList) -
         trial: dict[str, Any] = {"settings": INSIDE, "now": now, "actor": "me@example.org"}
         good = webhooks_deliver.send_test_message(database, added.id, **trial)
         bad = webhooks_deliver.send_test_message(database, added.id, **trial)
-    assert (good.is_taken, good.code, good.problem) == (True, 200, "")
-    assert (bad.is_taken, bad.code, bad.problem) == (False, 500, "it answered 500")
+    assert (good.is_accepted, good.code, good.problem) == (True, 200, "")
+    assert (bad.is_accepted, bad.code, bad.problem) == (False, 500, "it answered 500")
     told = receiver.told[0]
     said = standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
     assert said["type"] == "test"
@@ -235,8 +235,8 @@ def test_a_secret_is_sealed_and_without_its_key_nothing_is_sent(database: Databa
         rotated = replace(INSIDE, secret_keys=(*INSIDE.secret_keys, *other.secret_keys))
         assert webhooks_deliver.send_test_message(
             database, added.id, settings=rotated, **trial
-        ).is_taken
-    assert (lost.is_taken, lost.code) == (False, 0)
+        ).is_accepted
+    assert (lost.is_accepted, lost.code) == (False, 0)
     assert "sealed under a key that is no longer among secret_keys" in lost.problem
     (told,) = receiver.told
     assert standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
@@ -295,7 +295,7 @@ def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
     make_removed(database, mailing_list, Reason.NO)
     events.enqueue_deliveries(database, now=NOW)
     with database.atomic():
-        entries = endpoints.remove_all_of("user:2", now=NOW, actor="user:1")
+        entries = endpoints.remove_by_creator("user:2", now=NOW, actor="user:1")
     assert [(one.event, one.actor, one.consent["why"]) for one in entries] == [
         ("webhook_removed", "user:1", "with whoever added it")
     ]
@@ -304,4 +304,4 @@ def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
     states = {one.webhook_id: one.state for one in Delivery.select()}
     assert states == {theirs[0]: "failed", kept.id: "waiting"}
     with database.atomic():
-        assert endpoints.remove_all_of("user:2", now=NOW, actor="user:1") == []
+        assert endpoints.remove_by_creator("user:2", now=NOW, actor="user:1") == []

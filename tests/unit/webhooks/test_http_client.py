@@ -37,7 +37,7 @@ def test_a_message_that_is_taken_arrives_as_it_is(line: HttpClient, status: int)
     with Receiver(Answer(status=status)) as receiver:
         reply = post(line, receiver.url())
     assert reply == Reply(code=status)
-    assert reply.is_taken
+    assert reply.is_accepted
     (told,) = receiver.told
     assert (told.path, told.body) == ("/hooks?key=s3cret", b'{"a": 1}')
     assert told.headers["host"] == f"127.0.0.1:{receiver.port}"
@@ -47,7 +47,7 @@ def test_a_message_that_is_taken_arrives_as_it_is(line: HttpClient, status: int)
 
 def test_a_name_is_connected_to_at_the_address_that_was_checked(line: HttpClient) -> None:
     with Receiver() as receiver:
-        assert post(line, receiver.url("localhost")).is_taken
+        assert post(line, receiver.url("localhost")).is_accepted
     assert receiver.told[0].headers["host"] == f"localhost:{receiver.port}"
 
 
@@ -65,7 +65,7 @@ def test_a_proxy_of_the_environment_is_not_asked(
 ) -> None:
     with Receiver() as receiver, Receiver() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url(path=""))
-        assert post(line, receiver.url()).is_taken
+        assert post(line, receiver.url()).is_accepted
     assert len(receiver.told) == 1
     assert proxy.told == []
 
@@ -77,7 +77,7 @@ def test_a_redirect_is_not_followed(line: HttpClient, status: int) -> None:
         with Receiver(answer) as receiver:
             reply = post(line, receiver.url())
     assert reply == Reply(code=status, problem="a redirect, which is not followed")
-    assert not reply.is_taken
+    assert not reply.is_accepted
     assert other.told == []
 
 
@@ -86,7 +86,7 @@ def test_a_refusal_is_told_by_its_status_alone(line: HttpClient, status: int) ->
     with Receiver(Answer(status=status, body=b"anna@example.org is not known")) as receiver:
         reply = post(line, receiver.url())
     assert reply == Reply(code=status, problem=f"it answered {status}")
-    assert not reply.is_taken
+    assert not reply.is_accepted
     assert reply.is_gone == (status == 410)
 
 
@@ -125,9 +125,9 @@ def test_an_endless_answer_is_not_read_to_its_end(line: HttpClient) -> None:
     lengthy = Answer(status=200, headers={"Content-Length": "999999999"}, body=b"x" * 200_000)
     with Receiver(lengthy) as receiver:
         began = time.monotonic()
-        assert post(line, receiver.url()).is_taken
+        assert post(line, receiver.url()).is_accepted
         assert time.monotonic() - began < 5
-        assert post(line, receiver.url()).is_taken
+        assert post(line, receiver.url()).is_accepted
     assert len({told.peer for told in receiver.told}) == 2
 
 
@@ -187,7 +187,7 @@ def test_a_receiver_that_never_ends_is_not_waited_for(said: bytes, expected: Rep
 
 def test_an_answer_that_comes_when_time_is_over_counts_no_more(line: HttpClient) -> None:
     def be_late() -> None:
-        line._is_late = True
+        line._has_timed_out = True
 
     with Receiver(Answer(status=200, before=be_late)) as receiver:
         assert post(line, receiver.url()) == Reply(code=0, problem="no answer in time")
@@ -195,16 +195,16 @@ def test_an_answer_that_comes_when_time_is_over_counts_no_more(line: HttpClient)
 
 def test_who_is_connected_too_late_is_told_nothing(line: HttpClient) -> None:
     with Receiver() as receiver:
-        line._break_off()
+        line._abort()
         with pytest.raises(TimeoutError):
-            line.open("127.0.0.1", receiver.port, encrypted=False)
+            line.open_socket("127.0.0.1", receiver.port, encrypted=False)
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.2", "127.0.0.1"], ["127.0.0.1", "127.0.0.2"]])
 def test_another_address_of_the_name_is_tried_if_one_does_not_answer(
     line: HttpClient, addresses: list[str]
 ) -> None:
-    with Receiver() as receiver, line._first_of(addresses, receiver.port) as opened:
+    with Receiver() as receiver, line._connect_to_first(addresses, receiver.port) as opened:
         assert opened.getpeername() == ("127.0.0.1", receiver.port)
 
 
@@ -292,7 +292,7 @@ def test_a_certificate_is_checked_for_the_name_not_the_address(
         Receiver(tls=server_context(authority, "localhost")) as receiver,
         HttpClient(to_private=True, verify=str(trusted)) as line,
     ):
-        assert post(line, receiver.url("localhost")).is_taken
+        assert post(line, receiver.url("localhost")).is_accepted
         reply = post(line, receiver.url("127.0.0.1"))
     assert reply == Reply(code=0, problem="no safe connection: its certificate cannot be trusted")
     assert len(receiver.told) == 1

@@ -105,8 +105,8 @@ def test_the_settings_know_where_each_value_comes_from(tmp_path: Path) -> None:
     assert origins["public_url"] is Origin.CONFIG
     assert origins["mail.port"] is Origin.CONFIG
     assert origins["mail.password"] is Origin.FILE
-    assert origins["mail.server"] is Origin.USUAL
-    assert origins["bounces.port"] is Origin.USUAL
+    assert origins["mail.server"] is Origin.PRESET
+    assert origins["bounces.port"] is Origin.PRESET
     assert "mail.connect_timeout" not in origins
     assert "timezone" not in origins
 

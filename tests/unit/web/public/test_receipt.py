@@ -316,7 +316,7 @@ def test_every_attempt_at_a_receipt_is_the_same_mail_whatever_was_recorded_since
     def make() -> bytes:
         (one,) = queued_mail.read_mails(pages.database, [receipts_owed()[0].id])
         one = one._replace(started_at=NOW, message_id="<one@example.org>")
-        claim = Claim(one, None, fingerprint="", last_moment=NOW, lease_until=NOW)
+        claim = Claim(one, None, fingerprint="", latest_start=NOW, lease_until=NOW)
         return MailComposer(settings).compose(claim, now=NOW).wire
 
     first = make()
