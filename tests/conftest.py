@@ -203,7 +203,7 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     if "real_check" not in request.fixturenames:
         monkeypatch.setattr(run, "list_launch_findings", lambda *_, **__: ())
         monkeypatch.setattr(run, "read_privacy_statements", _read_every_statement)
-    monkeypatch.setattr(launch, "_PATIENCE", 60.0)
+    monkeypatch.setattr(launch, "_CHECK_WAIT", 60.0)
 
 
 # --- Processes that read what comes from outside. ------------------------------------------------

@@ -1,4 +1,4 @@
-"""Making an archive: what goes into it, in which order, and the entry that says so."""
+"""Making an archive of a list: its files, their order, and the entry that records it."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ _OWNER_ONLY = 0o100600
 
 
 class _HashingWriter:
-    """Passes on what is written and hashes it; it has no `seek`, so that ZipFile streams."""
+    """Hashes octets and writes them to `out`; without `seek`, so that ZipFile streams."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out: BinaryIO | None = out
         self.digest = hashlib.sha256()
 
     def write(self, octets: bytes) -> int:
-        """Write some octets; return how many."""
+        """Write octets and return their number."""
         if self._out is None:
             return len(octets)
         self.digest.update(octets)
@@ -73,20 +73,20 @@ class _HashingWriter:
         if self._out is not None:
             self._out.flush()
 
-    def cut(self) -> None:
-        """Drop whatever is written from now on."""
+    def discard(self) -> None:
+        """Discard everything that is written from now on."""
         self._out = None
 
 
 class ZipStream:
-    """A ZIP that is written as a stream; an error in its `with` leaves it without its end.
+    """A ZIP that is written as a stream; an error in its `with` block leaves it without its end.
 
-    Its files are dated `now`, and only their owner may read them when they are unpacked.
+    Its files are dated `now`, and unpack so that only their owner can read them.
     """
 
     def __init__(self, out: BinaryIO, *, now: datetime) -> None:
         self._writer = _HashingWriter(out)
-        # Without `seek` the sizes stand behind each file, so that it can be sent as it is made.
+        # Without `seek` the sizes follow each file, so that the ZIP can be sent while it is made.
         self._zip = zipfile.ZipFile(cast("BinaryIO", self._writer), "w", zipfile.ZIP_DEFLATED)
         self._now = now
 
@@ -95,8 +95,8 @@ class ZipStream:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            # ZipFile writes the central directory when it is closed, though the ZIP is not whole.
-            self._writer.cut()
+            # On close, ZipFile would write the central directory of an incomplete ZIP.
+            self._writer.discard()
         self._zip.close()
 
     @contextmanager
@@ -128,13 +128,13 @@ _INDEX_COLUMNS = {"address": "address", "folder": "folder"}
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveSummary:
-    """What an archive holds.
+    """The content of an archive.
 
-    - `rows`: how many people each of its lists has.
-    - `erased`: how many more were removed, but have no address any more.
-    - `unproved`: of how many people the record says nothing.
+    - `rows`: the number of people in each of its lists.
+    - `erased`: further removed people, whose address is erased.
+    - `unproved`: people without entries in the record.
+    - `checkpoint`: the checkpoint to which all its proofs lead.
     - `digest`: the SHA-256 of the whole file.
-    - `checkpoint`: the one that all its proofs lead to.
     """
 
     rows: dict[ExportKind, int]
@@ -149,7 +149,7 @@ class ArchiveSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class _Context:
-    """What every part of an archive is made with."""
+    """The arguments that every part of an archive needs."""
 
     database: Database
     settings: Settings
@@ -177,20 +177,20 @@ def archive(
     actor: str,
     out: BinaryIO,
 ) -> ArchiveSummary:
-    """Write the archive of a list to `out`, a ZIP, while everything runs; memory stays flat.
+    """Write the archive of a list to `out` as a ZIP, without holding it in memory.
 
-    1. The lists of people and the suppressions, as the exports make and record them.
-    2. A seal for each proof; then the entry `archived`, and the checkpoint behind it.
-    3. The proofs, up to that checkpoint; the reports; the record; the page of old links.
+    1. Write the exports of people and the suppressions, which are recorded as usual.
+    2. Append a seal for each proof, then the entry `archived`, and take the checkpoint after it.
+    3. Write the proofs up to that checkpoint, the reports, the evidence and the static site.
 
-    Raises Refused while a campaign is live.
+    Raises Refused as `require_archivable`.
     """
     require_archivable(mailing_list)
     context = _Context(database=database, settings=settings, now=now, actor=actor)
     with ZipStream(out, now=now) as archive_zip:
         lists = {
-            what: _add_export(archive_zip, mailing_list, what, FileFormat.CSV, context)
-            for what in _EXPORTS
+            kind: _add_export(archive_zip, mailing_list, kind, FileFormat.CSV, context)
+            for kind in _EXPORTS
         }
         with archive_zip.open("suppressions.csv") as file:
             suppressions = fingerprint_files.write_suppressions(
@@ -209,7 +209,7 @@ def archive(
         readme = render_readme(mailing_list, settings=settings, now=now)
         archive_zip.add("README.txt", readme)
         return ArchiveSummary(
-            rows={what: one.rows for what, one in lists.items()},
+            rows={kind: result.rows for kind, result in lists.items()},
             erased=lists[ExportKind.REMOVED].erased,
             suppressions=suppressions,
             proofs=proofs.count,
@@ -223,25 +223,27 @@ def archive(
 def _add_export(
     archive_zip: ZipStream,
     mailing_list: MailingList,
-    what: ExportKind,
-    form: FileFormat,
+    kind: ExportKind,
+    file_format: FileFormat,
     context: _Context,
 ) -> export.ExportResult:
-    with archive_zip.open(f"{what}.{form}") as file:
-        return export.write_export(mailing_list, what, format=form, out=file, **vars(context))
+    with archive_zip.open(f"{kind}.{file_format}") as file:
+        return export.write_export(
+            mailing_list, kind, format=file_format, out=file, **vars(context)
+        )
 
 
 def _add_proofs(
     archive_zip: ZipStream, mailing_list: MailingList, proofs: SealedProofs, context: _Context
 ) -> Checkpoint:
-    """Add the proofs and an index of whose they are; return the checkpoint that they share.
+    """Add the proofs and an index of them by address; return their common checkpoint.
 
     The index leaves out erased people; suppressions.csv has their fingerprints.
     """
     seq, checkpoint = _append_entry(mailing_list, proofs.count, context)
     language, zone = mailing_list.language, context.settings.zone
 
-    def add_each() -> Iterator[dict[str, str]]:
+    def add_proofs() -> Iterator[dict[str, str]]:
         for address, proof in proofs.closed_by(seq, checkpoint):
             archive_zip.add(f"proofs/{proof.subject}/proof.json", proof.text)
             page = printable_proof.make_proof_page(proof.document, language=language, zone=zone)
@@ -249,9 +251,9 @@ def _add_proofs(
             if address:
                 yield {"address": to_unicode_address(address), "folder": proof.subject}
 
-    # A ZIP takes one file after the other.
+    # A ZIP is written one file at a time, so the index goes to a temporary file first.
     with tempfile.TemporaryFile() as index:
-        write_csv(add_each(), _INDEX_COLUMNS, index)
+        write_csv(add_proofs(), _INDEX_COLUMNS, index)
         index.seek(0)
         with archive_zip.open("proofs/index.csv") as file:
             shutil.copyfileobj(index, file)
@@ -262,9 +264,9 @@ def _append_entry(
     mailing_list: MailingList, proofs: int, context: _Context
 ) -> tuple[int, Checkpoint]:
     """Append the entry `archived`; return its number and the checkpoint after it."""
-    facts = {"what": "archive", "format": "zip", "tool": "", "rows": proofs}
+    content = {"what": "archive", "format": "zip", "tool": "", "rows": proofs}
     actor, now = context.actor, context.now
-    entry = Entry(event="archived", at=now, actor=actor, list=mailing_list.slug, consent=facts)
+    entry = Entry(event="archived", at=now, actor=actor, list=mailing_list.slug, consent=content)
     with context.database.atomic():
         audit_log.record_access(now=now, actor=actor, act="archived", mailing_list=mailing_list)
         seq = chain.append(entry)
@@ -281,16 +283,16 @@ def _add_reports(archive_zip: ZipStream, mailing_list: MailingList, context: _Co
     return has_report
 
 
-# --- What an archive says in words: its README, what is left to people, and the page of old links.
+# --- The texts of an archive: README, duties, and the page for old links. -------------------------
 
 
 _WIDTH = 76
 _LINK_PATHS = (*KINDS, "join")
-"""What the path of an old link may begin with."""
+"""The first parts that the path of an old link may have."""
 
 
 def render_readme(mailing_list: MailingList, *, settings: Settings, now: datetime) -> str:
-    """Return README.txt in the list's language, with the line ends that Windows needs."""
+    """Return README.txt in the list's language, with CRLF line ends for Windows."""
     language = mailing_list.language
     text = _render(
         "readme.txt",
@@ -305,12 +307,12 @@ def render_readme(mailing_list: MailingList, *, settings: Settings, now: datetim
 
 
 def list_lost_functions(language: str) -> list[str]:
-    """Return what no longer works once the server is switched off."""
+    """Return a line for each function that ends when the server is switched off."""
     return _render("lost_functions.txt", language).splitlines()
 
 
 def list_duties(mailing_list: MailingList, *, settings: Settings, language: str) -> list[str]:
-    """Return what the organisation has to do by hand once the server is switched off."""
+    """Return a line for each duty that the organisation then has to do by hand."""
     return _render(
         "duties.txt",
         language,
@@ -321,21 +323,21 @@ def list_duties(mailing_list: MailingList, *, settings: Settings, language: str)
 
 
 def make_static_site(mailing_list: MailingList, *, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the files that show a page to whoever presses an old link: name and content.
+    """Yield the name and content of each file of the static site that old links lead to.
 
-    The page names no list: links of other lists of the same server end there too, and being on a
-    list may be private.
+    The page names no list, since the links of the server's other lists lead there too, and being
+    on a list may be private.
     """
     language = mailing_list.language
     page = _render_page(mailing_list, settings)
     base = urlsplit(settings.public_url).path.rstrip("/")
     values = {"base": re.escape(base), "pages": "|".join(_LINK_PATHS)}
     yield "index.html", page
-    # Hosts without settings, such as GitHub Pages, show this one for whatever is not there.
+    # Hosts without settings, such as GitHub Pages, show this file for every missing page.
     yield "404.html", page
     for name in ("nginx.conf", "apache.conf"):
         yield name, _render(name, language, **values) + "\n"
-    yield "_redirects", "".join(f"{base}/{one}/* {base}/index.html 200\n" for one in _LINK_PATHS)
+    yield "_redirects", "".join(f"{base}/{kind}/* {base}/index.html 200\n" for kind in _LINK_PATHS)
 
 
 def _render_page(mailing_list: MailingList, settings: Settings) -> str:
@@ -352,7 +354,7 @@ def _render_page(mailing_list: MailingList, settings: Settings) -> str:
     return _render(
         "old_links_page_frame.html",
         mailing_list.language,
-        names={one: catalogues.language_name(one) for one in facts.languages},
+        names={code: catalogues.language_name(code) for code in facts.languages},
         sections=sections,
         **fields,
         **embed_style("public.css"),
@@ -365,23 +367,23 @@ def _choose_reply_address(mailing_list: MailingList, settings: Settings) -> str:
 
 
 def _render(template: str, language: str, **fields: object) -> str:
-    return _environment(language).get_template(template).render(language=language, **fields)
+    return _get_environment(language).get_template(template).render(language=language, **fields)
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _get_environment(language: str) -> Environment:
     environment = template_engine.make_environment("archives", language)
     environment.filters.update(in_url=lambda text: quote(text, safe="@"), wrap=_wrap)
     return environment
 
 
-def _wrap(text: str, first: str = "", rest: str = "") -> str:
-    """Return a text in lines of 76 characters; `rest` stands before each but the first."""
+def _wrap(text: str, first: str = "", continuation: str = "") -> str:
+    """Wrap a text at 76 characters; `first` precedes its first line, `continuation` the others."""
     return textwrap.fill(
         text,
         _WIDTH,
         initial_indent=first,
-        subsequent_indent=rest or first,
+        subsequent_indent=continuation or first,
         break_long_words=False,
         break_on_hyphens=False,
     )

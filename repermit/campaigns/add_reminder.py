@@ -34,10 +34,11 @@ from repermit.settings.definitions import Settings
 
 
 class Promise(StrEnum):
-    """What the asks of a campaign say of asking once.
+    """Whether the asks of a campaign promise to ask only once.
 
-    `made`: one has left that says so. `own_words`: nobody knows but who reads them. `none`: none
-    has left, and those that are to leave can leave it out.
+    - `made`: an ask with that promise was sent.
+    - `own_words`: the admin's own wording may promise it, which a program cannot tell.
+    - `none`: no ask with the promise was sent, and the unsent ones can leave it out.
     """
 
     MADE = "made"
@@ -61,7 +62,7 @@ def _judge_promise(campaign: Campaign, asks: Iterable[frozen_draft.Draft]) -> Pr
 
 @dataclass(frozen=True, kw_only=True)
 class _Reworded:
-    """An ask as it is frozen, without its promise (None if it makes none), and its reminder."""
+    """A frozen ask, the same without its promise (`plain`, None without one), and its reminder."""
 
     row: CampaignWording
     ask: frozen_draft.Draft
@@ -70,7 +71,7 @@ class _Reworded:
 
 
 def _reword_asks(campaign: Campaign) -> Iterator[_Reworded]:
-    """Yield what is to be said, in each language, by a campaign that has had no reminder."""
+    """Yield the asks and the reminder in each language, for a campaign without a reminder."""
     for row in list_newest_wordings(campaign):
         ask = frozen_draft.read_draft(row.wording.content)
         yield _Reworded(
@@ -97,17 +98,19 @@ def add_reminder(
     actor: str,
     not_promised: bool = False,
 ) -> datetime:
-    """Have whoever has not answered reminded so many days before the deadline; return when.
+    """Add a reminder `days` before the deadline for contacts without an answer; return its time.
 
-    Asks that are still to leave do not say any more that people are asked once. `not_promised`
-    says that own words, which nobody but a reader understands, do not say so either. Raises
-    Refused where a mail that has left says so, where a reminder is set already, and where its time
-    would be too early, too late or too short.
+    Asks that are not sent yet no longer promise to ask only once.
+
+    - `not_promised`: the admin says that the own wording does not promise it.
+
+    Raises Refused if a sent mail promises it, if there is a reminder already, or if its time is too
+    early or too late.
     """
     while True:
         latest = latest_campaign(mailing_list)
-        # Worked out before the act: where domains have a rate, it takes long among many, and so
-        # does wording mails in two dozen languages.
+        # Computed before the transaction: with rates by domain it takes long, and so does drafting
+        # mails in two dozen languages.
         last_ask_at = _predict_last_ask(latest, settings, now) if latest else now
         reminder_duration = (
             predict_reminder_duration(latest, settings=settings) if latest else timedelta(0)
@@ -118,10 +121,10 @@ def add_reminder(
             _refuse_second(campaign, settings)
             if (campaign.deadline, list_newest_wordings(campaign)) != (
                 latest and latest.deadline,
-                [one.row for one in reworded],
+                [reworded_ask.row for reworded_ask in reworded],
             ):
                 continue
-            promise = _judge_promise(campaign, [one.ask for one in reworded])
+            promise = _judge_promise(campaign, [reworded_ask.ask for reworded_ask in reworded])
             _refuse_promised(promise, is_confirmed=not_promised)
             reminder_at = compute_reminder_time(campaign.deadline, days, settings.zone)
             times = _Times(
@@ -135,13 +138,13 @@ def add_reminder(
                 raise Refused(reason)
             campaign.reminder_at = reminder_at
             campaign.save()
-            facts = {
+            content = {
                 "reminder_at": format_timestamp(reminder_at),
                 "not_promised": promise is Promise.OWN_WORDS,
                 "wordings": _freeze_wordings(campaign, reworded),
             }
             lifecycle.append_entry(
-                "reminder_added", campaign, mailing_list, now=now, actor=actor, facts=facts
+                "reminder_added", campaign, mailing_list, now=now, actor=actor, content=content
             )
         return reminder_at
 
@@ -156,7 +159,7 @@ def _has_left(campaign: Campaign) -> bool:
 
 
 def _predict_last_ask(campaign: Campaign, settings: Settings, now: datetime) -> datetime:
-    """Return when the last ask leaves, or had left."""
+    """Return when the last ask is sent, or was sent."""
     if campaign.opened_at:
         return campaign.opened_at
     return predict_last_ask(campaign, settings=settings, now=max(now, campaign.starts_at))
@@ -195,7 +198,7 @@ class _Times:
 
 
 def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> LazyText:
-    """Return what stands against a reminder at this time, "" for nothing."""
+    """Return the error of a reminder at this time, "" for none."""
     if not times.now < times.reminder_at < deadline:
         return LazyText(
             "the reminder would leave on %(reminder)s, and it can only between now and the "
@@ -217,12 +220,14 @@ def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> L
 def _freeze_wordings(
     campaign: Campaign, reworded: Iterable[_Reworded]
 ) -> dict[str, dict[str, str]]:
-    """Store the reminders of the asks' languages, and the asks without the promise; the digests."""
+    """Store the reminders, and the asks without the promise; return the digests by kind."""
     digests: dict[str, dict[str, str]] = {"ask": {}, "reminder": {}}
-    for one in reworded:
-        if one.plain:
-            digests["ask"][one.row.language] = freeze_wording(
-                campaign, one.plain, revision=one.row.revision + 1
+    for reworded_ask in reworded:
+        if reworded_ask.plain:
+            digests["ask"][reworded_ask.row.language] = freeze_wording(
+                campaign, reworded_ask.plain, revision=reworded_ask.row.revision + 1
             )
-        digests["reminder"][one.row.language] = freeze_wording(campaign, one.reminder)
+        digests["reminder"][reworded_ask.row.language] = freeze_wording(
+            campaign, reworded_ask.reminder
+        )
     return digests

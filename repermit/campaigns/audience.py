@@ -196,20 +196,20 @@ def _count_groups(
 
 
 def _count_asked_before(
-    mailing_list: MailingList, people: Iterable[ContactGroup], *, include_thin: bool
+    mailing_list: MailingList, groups: Iterable[ContactGroup], *, include_thin: bool
 ) -> Counter[tuple[Status, str, str]]:
     """Count the contacts excluded only because they were asked before, by status, basis, language.
 
     Only contacts up to the last one asked are read: after a deadline they are few, since silent
     contacts are removed.
 
-    - `people`: the groups of contacts on the list.
+    - `groups`: the groups of contacts on the list.
     """
     last_asked_id = _find_last_asked(mailing_list)
     if last_asked_id is None:
         return Counter()
     statuses = {
-        group.status for group in people if _may_ask_group(group.status, group.basis, include_thin)
+        group.status for group in groups if _may_ask_group(group.status, group.basis, include_thin)
     }
     group_columns = (Contact.status, Contact.basis, Contact.language)
     rows: Any = (
@@ -226,7 +226,9 @@ def _count_asked_before(
         .group_by(*group_columns)
         .tuples()
     )
-    return Counter({(Status(status), basis, language): n for status, basis, language, n in rows})
+    return Counter(
+        {(Status(status), basis, language): count for status, basis, language, count in rows}
+    )
 
 
 def _find_last_asked(mailing_list: MailingList) -> int | None:
@@ -363,11 +365,11 @@ def count_mails_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, 
         .group_by(Mail.campaign, SQL("place"))
         .tuples()
     )
-    others: dict[str, int] = defaultdict(int)
+    competing_counts: dict[str, int] = defaultdict(int)
     for domain, count in competing.iterator():
         if domain in asks:
-            others[domain] += min(asks[domain], count)
-    return max((count + others[domain] for domain, count in asks.items()), default=0)
+            competing_counts[domain] += min(asks[domain], count)
+    return max((count + competing_counts[domain] for domain, count in asks.items()), default=0)
 
 
 def select_domain() -> Any:

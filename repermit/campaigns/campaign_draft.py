@@ -21,11 +21,12 @@ from repermit.settings.definitions import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """On what terms a list is to be asked; what has not been given yet is "" or 0.
+    """The conditions of a list's next campaign; "" or 0 if not given yet.
 
-    `deadline` and `starts` are WHEN as the command line takes it, since a day says more than a
-    moment does: another zone in the settings gives it another end. A day of `starts` begins in the
-    morning. `reminder` is in days before the deadline, `pilot` in people.
+    - `deadline`, `starts`: a time as the command line takes it. A day stays a day, since its end
+      depends on the time zone of the settings; as `starts` it means the morning.
+    - `reminder`: days before the deadline.
+    - `pilot`: number of people.
     """
 
     deadline: str = ""
@@ -39,12 +40,12 @@ class Conditions:
 
     @property
     def grounds(self) -> Grounds:
-        """Return on what ground of the law people are asked, as attested."""
+        """Return the legal grounds of the asking, as attested."""
         return Grounds(asking_ground=self.asking_ground, special_ground=self.special_ground)
 
 
 def read_conditions(mailing_list: MailingList) -> Conditions | None:
-    """Return the kept conditions of a list's next campaign, None if there are none."""
+    """Return the saved conditions of a list's next campaign, None if there are none."""
     row = Draft.get_or_none(Draft.list == mailing_list)
     if row is None:
         return None
@@ -54,38 +55,38 @@ def read_conditions(mailing_list: MailingList) -> Conditions | None:
 
 
 def suggest_conditions(settings: Settings, now: datetime) -> Conditions:
-    """Return the default conditions: to the end of the suggested deadline's day."""
+    """Return the default conditions: a deadline at the end of the suggested day."""
     return Conditions(deadline=suggest_deadline(settings, now).date().isoformat())
 
 
 def suggest_deadline(settings: Settings, now: datetime) -> datetime:
-    """Return the default deadline, in the organisation's zone."""
+    """Return the default deadline, in the organisation's time zone."""
     return (now + suggest_period(settings.campaign.minimum_days)).astimezone(settings.zone)
 
 
 def read_deadline(conditions: Conditions, settings: Settings) -> datetime | None:
-    """Return the deadline that was chosen, None if none was or it cannot be read any more."""
+    """Return the chosen deadline, None if there is none or it cannot be parsed any more."""
     try:
         return parse_when(conditions.deadline, settings.zone) if conditions.deadline else None
-    except Refused:  # The clocks change, in the zone that the settings have now.
+    except Refused:  # The time does not exist in the present zone, when clocks change.
         return None
 
 
 def find_mail_conditions(
     mailing_list: MailingList, *, settings: Settings, now: datetime
 ) -> tuple[datetime, bool]:
-    """Return the deadline that a shown mail names, and whether a reminder follows it.
+    """Return the deadline that a previewed mail names, and whether a reminder follows it.
 
-    Those of a campaign that is under way; else as they are kept, or as is usual.
+    They are those of the running campaign, otherwise of the saved or default conditions.
     """
     if campaign := find_live_campaign(mailing_list):
         return campaign.deadline, campaign.reminder_at is not None
-    kept = read_conditions(mailing_list) or suggest_conditions(settings, now)
-    deadline = read_deadline(kept, settings) or suggest_deadline(settings, now)
-    return deadline, bool(kept.reminder)
+    conditions = read_conditions(mailing_list) or suggest_conditions(settings, now)
+    deadline = read_deadline(conditions, settings) or suggest_deadline(settings, now)
+    return deadline, bool(conditions.reminder)
 
 
-def keep_conditions(
+def save_conditions(
     database: Database,
     mailing_list: MailingList,
     conditions: Conditions,
@@ -93,14 +94,14 @@ def keep_conditions(
     now: datetime,
     actor: str,
 ) -> None:
-    """Keep the conditions in place of those that were kept before; nothing begins by that.
+    """Save the conditions in place of the former ones; this starts nothing.
 
-    What is another than it was is kept as evidence, with who wrote it: whoever launches may be
-    somebody else, and the attestation is the word of whoever gave it.
+    Changes are recorded as evidence with their author, since somebody else may launch, and the
+    attestation is the statement of the person who wrote it.
     """
     answers = json.dumps(vars(conditions), ensure_ascii=False)
     with database.atomic():
-        # Two who save at once do so one after the other, each with what the other left.
+        # Two admins who save at once are serialised, so that each change has the right author.
         locked_list: MailingList = lock_rows(
             MailingList.select().where(MailingList.id == mailing_list.id)
         ).get()
@@ -123,13 +124,13 @@ def keep_conditions(
             )
 
 
-def drop_conditions(database: Database, mailing_list: MailingList) -> None:
-    """Keep them no longer: the next campaign is decided on anew."""
+def delete_conditions(database: Database, mailing_list: MailingList) -> None:
+    """Delete the saved conditions of a list's next campaign."""
     with database.atomic():
         Draft.delete().where(Draft.list == mailing_list).execute()
 
 
-# --- What the admin must say who launches a campaign. ---------------------------------------------
+# --- The attestation of the admin who launches. ---------------------------------------------------
 
 
 _MIN_CHARACTERS = 40
@@ -149,13 +150,13 @@ _EXAMPLE = (
 def check_attestation(attest: str) -> LazyText:
     """Return the error of an attestation that says too little, or "".
 
-    Four things cannot be said in fewer than six different words.
+    The four required statements need at least six different words.
     """
     words = attest.split()
     if not words:
         return _WANTED
-    different = {word.casefold() for word in words if any(map(str.isalnum, word))}
-    if len(" ".join(words)) < _MIN_CHARACTERS or len(different) < _MIN_WORDS:
+    distinct = {word.casefold() for word in words if any(map(str.isalnum, word))}
+    if len(" ".join(words)) < _MIN_CHARACTERS or len(distinct) < _MIN_WORDS:
         return LazyText(
             "%(attest)s says too little: %(wanted)s. For example: %(example)s",
             code="attest_more",

@@ -1,4 +1,4 @@
-"""Deleting a list that was never launched: its files are taken back, and then it goes itself."""
+"""Deleting a list that was never launched: its imports are undone, then the list is deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ERASED_PARTS = ("person", "trace")
 
 
 def can_be_deleted(mailing_list: MailingList) -> bool:
-    """Say whether nothing that stays forbids to delete a list; its files may forbid it yet."""
+    """Return whether a list may be deleted, as far as known without undoing its imports."""
     try:
         _require_deletable(mailing_list)
     except Refused:
@@ -53,46 +53,47 @@ def delete_list(
     actor: str,
     most: int | None = None,
 ) -> None:
-    """Delete a list that was never launched, with all that its files have brought.
+    """Delete a list that was never launched, with all that its imports added.
 
-    1. Delete the file that waits, and take back those that were taken in, the last one first: each
-       is evidence of its own. A file of more than `most` rows is only begun to be taken back.
-    2. With nobody left on the list, note that it is being deleted: after a kill the worker goes on.
-    3. Erase, in steps, the names and addresses that the evidence still has of those people.
-    4. In the last step delete the list, and keep that as evidence.
+    1. Delete the waiting upload, and undo the imports, the last one first, with evidence of each.
+       The undo of an import with more than `most` rows is only started.
+    2. Once nobody is on the list, store the task of deleting it, which a worker resumes after a
+       kill.
+    3. Erase, in steps, the names and addresses of those people in the evidence.
+    4. In the last step delete the list, and append an entry.
 
-    Raises Refused where a campaign was launched, somebody was mailed, or people would be left.
+    Raises Refused if a campaign was launched, somebody was mailed, or people would remain.
     """
     _require_deletable(mailing_list)
-    waiting = uploads.find_upload(mailing_list, settings=settings)
-    if waiting is not None:
-        uploads.discard_upload(database, waiting)
+    upload = uploads.find_upload(mailing_list, settings=settings)
+    if upload is not None:
+        uploads.discard_upload(database, upload)
     while Import.select().where(Import.list == mailing_list, Import.undone_at.is_null()).exists():
-        undone = undo.undo_import(
+        result = undo.undo_import(
             database, mailing_list, settings=settings, now=now, actor=actor, max_rows=most
         )
-        if not undone.is_whole:
+        if not result.is_whole:
             raise Refused(
                 "%(file)s is being taken back, which takes a moment; then delete the list again",
-                file=undone.file,
+                file=result.file,
             )
     while _begin_deletion(database, mailing_list, now=now, actor=actor):
         with foreground_lock(database, TaskKind.DELETE_LIST):
-            _go_on(database, mailing_list)
+            _run_deletion(database, mailing_list)
 
 
 def finish_deletions(database: Database, *, should_stop: Callable[[], bool] = bool) -> None:
-    """Go on with the lists that are being deleted, as after a kill."""
+    """Continue unfinished deletions of lists, for instance after a kill."""
     list_ids = list_targets(TaskKind.DELETE_LIST)
     with background_lock(database, TaskKind.DELETE_LIST, should_stop) as must_stop:
         for mailing_list in list(MailingList.select().where(MailingList.id.in_(list_ids))):
-            _go_on(database, mailing_list, should_stop=must_stop)
+            _run_deletion(database, mailing_list, should_stop=must_stop)
 
 
 def _begin_deletion(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> bool:
-    """Note that a list is being deleted; False if it is gone already, and Refused if it stays."""
+    """Store the task of deleting a list; False if it is gone already. Raises Refused."""
     with database.atomic():
         if lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).first() is None:
             return False
@@ -109,30 +110,34 @@ def _begin_deletion(
         return True
 
 
-def _go_on(
+def _run_deletion(
     database: Database, mailing_list: MailingList, *, should_stop: Callable[[], bool] = bool
 ) -> None:
-    """Take the steps of a deletion until it is done; several may at once.
+    """Run the steps of a deletion until it is done; several processes may do so at once.
 
-    It ends with the list still there if somebody has come onto it meanwhile.
+    It ends without deleting the list if somebody was added to it meanwhile.
     """
     subjects = _list_people(mailing_list.slug)
 
     def erase_people(task: BackgroundTask, limit: int) -> bool:
-        some, subjects[:limit] = subjects[:limit], []
-        if not some or not _is_empty(mailing_list):
+        batch, subjects[:limit] = subjects[:limit], []
+        if not batch or not _is_empty(mailing_list):
             return False
-        _erase_people(some, task)
+        _erase_people(batch, task)
         return True
 
     def delete_changes(_: BackgroundTask, limit: int) -> bool:
-        files = Import.select(Import.id).where(
+        undone_imports = Import.select(Import.id).where(
             Import.list == mailing_list, Import.undone_at.is_null(is_null=False)
         )
-        own = ImportChange.select(ImportChange.id).where(ImportChange.record.in_(files))
-        return bool(ImportChange.delete().where(ImportChange.id.in_(own.limit(limit))).execute())
+        changes = ImportChange.select(ImportChange.id).where(
+            ImportChange.record.in_(undone_imports)
+        )
+        return bool(
+            ImportChange.delete().where(ImportChange.id.in_(changes.limit(limit))).execute()
+        )
 
-    def end(task: BackgroundTask, _: int) -> bool:
+    def delete_row(task: BackgroundTask, _: int) -> bool:
         if _is_empty(mailing_list):
             _delete_row(mailing_list, task)
         return False
@@ -144,14 +149,14 @@ def _go_on(
             mailing_list.id,
             erase_people,
             delete_changes,
-            end,
+            delete_row,
             should_stop=should_stop,
         )
 
 
 def _is_empty(mailing_list: MailingList) -> bool:
-    """Say whether a list may still be deleted, which stays so until the transaction ends."""
-    # A new row that refers to it locks it too.
+    """Return whether a list may still be deleted; true until the transaction ends."""
+    # Inserting a row that refers to the list locks the list too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     try:
         _require_empty(mailing_list)
@@ -161,7 +166,7 @@ def _is_empty(mailing_list: MailingList) -> bool:
 
 
 def _delete_row(mailing_list: MailingList, task: BackgroundTask) -> None:
-    """Delete a list that nothing of consequence refers to, and keep that as evidence."""
+    """Delete a list with the rows that refer to it, and append an entry."""
     for table in _DELETED_TABLES:
         table.delete().where(table.list == mailing_list).execute()
     MailingList.delete().where(MailingList.id == mailing_list.id).execute()
@@ -178,11 +183,11 @@ def _delete_row(mailing_list: MailingList, task: BackgroundTask) -> None:
 
 
 _DELETED_TABLES = (Import, ListText, BackgroundTask, Upload, RegisterNotes, Draft)
-"""What goes with a list, and refers to it."""
+"""The tables whose rows are deleted with their list."""
 
 
 def _list_people(slug: str) -> list[str]:
-    """Return the subjects of whom the record still has what is to be erased."""
+    """Return the subjects whose personal parts are still in the evidence."""
     rows: Any = (
         Evidence.select(Evidence.subject)
         .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
@@ -195,7 +200,7 @@ def _list_people(slug: str) -> list[str]:
 
 
 def _erase_people(subjects: Sequence[str], task: BackgroundTask) -> None:
-    """Erase what the record has of people whom files had brought, and say so of each."""
+    """Erase the personal parts of imported people from the evidence, with an entry for each."""
     slug = task.list.slug
     erased = chain.erase_parts_by_subject(subjects, _ERASED_PARTS, slug=slug)
     entries = [
@@ -215,7 +220,7 @@ def _erase_people(subjects: Sequence[str], task: BackgroundTask) -> None:
 
 
 def _require_empty(mailing_list: MailingList) -> None:
-    """Raise Refused where something has to stay, or people are left on the list."""
+    """Raise Refused if the list must stay, or people are still on it."""
     _require_deletable(mailing_list)
     background_tasks.require_no_running_import(mailing_list)
     if _has_any(Contact, mailing_list) or any(count_suppressions(mailing_list).values()):
@@ -233,7 +238,7 @@ def _require_deletable(mailing_list: MailingList) -> None:
             "a campaign of %(list)s was launched, so the list stays: the record tells of it",
             list=slug,
         )
-    # Counted, since no index finds those of a list among a million.
+    # From the stored counts, since no index finds a list's mails among a million.
     if any(count_mails(mailing_list).values()):
         raise Refused(
             "people were mailed about %(list)s, so the list stays: links in their mails name it",

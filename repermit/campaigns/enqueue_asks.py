@@ -94,14 +94,14 @@ def enqueue_asks(
     *,
     settings: Settings,
     now: datetime,
-    most: int | None = None,
-    step: int = MAX_ROWS_PER_STEP,
+    max_rows: int | None = None,
+    max_rows_per_step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> bool:
     """Enqueue the asks of a campaign in steps; return False if some remain.
 
-    - `most`: stop after about so many contacts, if given.
-    - `step`: the maximum number of contacts in one transaction.
+    - `max_rows`: stop after about so many contacts, if given.
+    - `max_rows_per_step`: the most contacts in one transaction.
     - The last step appends the evidence of the launch and starts the campaign, so that it starts
       only with all its asks. The digest of the audience is computed before, without a lock.
     - Contacts that were removed, have answered or are suppressed get no ask.
@@ -115,8 +115,8 @@ def enqueue_asks(
         partial(_enqueue_next_asks, digest=digest, key=settings.fingerprint_key, now=now),
         should_stop=should_stop,
         between=digest.compute,
-        max_rows=most,
-        max_rows_per_step=step,
+        max_rows=max_rows,
+        max_rows_per_step=max_rows_per_step,
     )
 
 
@@ -125,18 +125,23 @@ def finish_launches(
     *,
     settings: Settings,
     now: datetime,
-    step: int = MAX_ROWS_PER_STEP,
+    max_rows_per_step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Continue unfinished launches, for instance after a kill; return how many there were.
 
-    Gives way to an admin whose own launch is running.
+    It stops while an admin's own launch is running.
     """
     campaign_ids = list_targets(TaskKind.LAUNCH)
     with background_lock(database, TaskKind.LAUNCH, should_stop) as must_stop:
-        for number in campaign_ids:
+        for campaign_id in campaign_ids:
             enqueue_asks(
-                database, number, settings=settings, now=now, step=step, should_stop=must_stop
+                database,
+                campaign_id,
+                settings=settings,
+                now=now,
+                max_rows_per_step=max_rows_per_step,
+                should_stop=must_stop,
             )
     return len(campaign_ids)
 
@@ -227,7 +232,7 @@ def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
     None if no status has so many. Queried by status, since the index is sorted by id within it.
     """
     statuses = [Status.UNCONFIRMED, *([Status.CONFIRMED] if campaign.include_thin else [])]
-    numbers = [
+    ids = [
         Contact.select(Contact.id)
         .where(
             Contact.list == campaign.list_id,
@@ -241,7 +246,7 @@ def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
         .scalar()
         for status in statuses
     ]
-    return min((number for number in numbers if number is not None), default=None)
+    return min((contact_id for contact_id in ids if contact_id is not None), default=None)
 
 
 def _make_step_condition(campaign: Campaign, after: int, upto: int) -> Any:

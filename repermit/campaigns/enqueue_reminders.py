@@ -38,18 +38,23 @@ def enqueue_reminders(
     *,
     settings: Settings,
     now: datetime,
-    chunk: int = MAX_ROWS_PER_STEP,
+    max_rows_per_step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Enqueue the reminders that are due, in all campaigns that are sending or open; count them.
+    """Enqueue the due reminders of all campaigns that are sending or open; return how many.
 
-    To each contact whose ask a server has accepted at least a day ago and that has not come back,
-    who has not answered and is not suppressed. In steps, each in a transaction of its own. Safe to
-    run twice at once and as often as wanted: nobody is owed two of one campaign.
+    A contact gets one if its ask was accepted at least a day ago and did not bounce, and it has not
+    answered and is not suppressed. Each step is a separate transaction. Several processes may run
+    it at once: nobody gets two reminders in a campaign.
     """
     return sum(
         _remind_campaign(
-            database, campaign, chunk, settings=settings, now=now, should_stop=should_stop
+            database,
+            campaign,
+            max_rows_per_step,
+            settings=settings,
+            now=now,
+            should_stop=should_stop,
         )
         for campaign in _list_due(now)
         if not should_stop()
@@ -69,7 +74,7 @@ def _list_due(now: datetime) -> list[Campaign]:
 def _remind_campaign(
     database: Database,
     campaign: Campaign,
-    chunk: int,
+    max_rows_per_step: int,
     *,
     settings: Settings,
     now: datetime,
@@ -79,27 +84,27 @@ def _remind_campaign(
 
     def step(limit: int) -> bool:
         nonlocal enqueued
-        chunk, silent[:limit] = silent[:limit], []
+        batch, silent[:limit] = silent[:limit], []
         locked = _lock_campaign(campaign.id, now)
         if locked is None:
             silent.clear()
         else:
             enqueued += _enqueue_step(
-                locked, _drop_suppressed(locked, chunk, settings.fingerprint_key), now
+                locked, _drop_suppressed(locked, batch, settings.fingerprint_key), now
             )
         return bool(silent)
 
     if not silent or run_steps(
-        database, step, should_stop=should_stop, size=StepSize(max_rows=chunk)
+        database, step, should_stop=should_stop, size=StepSize(max_rows=max_rows_per_step)
     ):
         _mark_reminded(database, campaign, now)
     return enqueued
 
 
 def _iter_silent(campaign: Campaign, now: datetime) -> Iterator[int]:
-    """Yield the ids of those who may be reminded by now, suppressed or not.
+    """Yield the ids of the contacts that may be reminded now, suppressed or not.
 
-    All at once: page by page, a database would sort the whole audience anew for every page.
+    In one query: page by page, the database would sort the whole audience for every page.
     """
     rows = select_undecided(campaign).where(
         Mail.state == MailState.SENT,
@@ -133,14 +138,16 @@ def _lock_campaign(campaign_id: int, now: datetime) -> Campaign | None:
 def _drop_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
     """Return the contacts that are not suppressed."""
     rows: Any = Contact.select(Contact.id, Contact.address_key).where(Contact.id.in_(ids)).tuples()
-    prints = {email_address.fingerprint(key, address_key): number for number, address_key in rows}
+    id_by_fingerprint = {
+        email_address.fingerprint(key, address_key): contact_id for contact_id, address_key in rows
+    }
     suppressed = Suppression.select(Suppression.fingerprint).where(
-        Suppression.fingerprint.in_(list(prints)),
+        Suppression.fingerprint.in_(list(id_by_fingerprint)),
         (Suppression.list == campaign.list_id) | Suppression.list.is_null(),
     )
     for row in suppressed:
-        prints.pop(row.fingerprint, None)
-    return list(prints.values())
+        id_by_fingerprint.pop(row.fingerprint, None)
+    return list(id_by_fingerprint.values())
 
 
 def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
@@ -156,7 +163,7 @@ def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
     silent = Contact.select(*values.values()).where(
         Contact.id.in_(ids), lookup.make_undecided_condition(campaign)
     )
-    # Another process may have been quicker with some.
+    # Another process may have enqueued some meanwhile.
     insert = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()
     count: int = insert.execute()
     return count
@@ -173,19 +180,21 @@ _DEFAULT_FIELDS: tuple[Any, ...] = (
     Mail.bounce_status,
     Mail.topic,
 )
-"""What a new mail has at first, which an INSERT from a SELECT does not fill in by itself."""
+"""The columns with defaults, which an INSERT from a SELECT does not fill in."""
 
 
 def _mark_reminded(database: Database, campaign: Campaign, now: datetime) -> None:
-    """Note that nobody is left to remind, once the last ask has had its day.
+    """Mark that nobody is left to remind, once the last ask was sent at least a day ago.
 
-    Looks for a fresh ask before the transaction, which takes long among many. None has left since
-    if the campaign is still open, and is so from the same moment on.
+    The search for a more recent ask takes long, so it runs before the transaction. No ask was sent
+    since then if the campaign is still open, since the same time.
     """
     snapshot = Campaign.get_by_id(campaign.id)
     asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
-    late = asks.where(Mail.state == MailState.SENT, Mail.sent_at > now - REST_BEFORE_REMINDER)
-    if snapshot.state != CampaignState.OPEN or late.exists():
+    recent_asks = asks.where(
+        Mail.state == MailState.SENT, Mail.sent_at > now - REST_BEFORE_REMINDER
+    )
+    if snapshot.state != CampaignState.OPEN or recent_asks.exists():
         return
     with database.atomic():
         Campaign.update(reminded_at=now).where(

@@ -21,8 +21,8 @@ from repermit.campaigns.mailing_lists import lock_list, read_texts
 from repermit.campaigns.preview import (
     draft_wording,
     freeze_wording,
-    keep_page_wordings,
     make_page_wordings,
+    store_page_wordings,
 )
 from repermit.campaigns.result_types import LaunchProblem, LaunchResult, Plan
 from repermit.clock import format_timestamp
@@ -57,7 +57,7 @@ def launch(
     reminder: int = 0,
     plan: Plan | None = None,
     expected: int | None = None,
-    most: int | None = None,
+    max_rows: int | None = None,
     problems: Sequence[LaunchProblem] = (),
     accepted: Mapping[str, str] = MappingProxyType({}),
     statements: Mapping[str, str] = MappingProxyType({}),
@@ -67,31 +67,32 @@ def launch(
 ) -> LaunchResult:
     """Launch a campaign that asks until `deadline`.
 
-    1. Plan and compose, with nothing locked; raise LaunchRefused with all reasons at once.
-    2. Store the campaign and its wording in each language that is needed, and freeze the audience,
-       in one transaction, unless what the plan rests on has changed: then plan anew.
-    3. Make everybody's ask, owed from `starts_at` (now if None or past), in steps that let others
-       write in between; with a `pilot`, so many are due at first, and the others wait for `resume`.
-    4. In the last step keep who decided (`attest`, `grounds`), and what they had been told, as
-       evidence, and let the campaign begin: nothing of it is sent before.
+    1. Plan the launch and draft the mails, without a lock. Raise LaunchRefused with all reasons.
+    2. In one transaction store the campaign, its wordings and its audience. If the state that the
+       plan was computed from has changed, start again.
+    3. Enqueue the asks in steps, due at `starts_at` (now if None or past). With a pilot, only its
+       asks are due, and the others wait for `resume`.
+    4. In the last step append the entry `launched` and start the campaign; nothing is sent before.
 
-    `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
-    `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
-    reason under its code, and those reasons are kept as evidence. `statements` are the texts of the
-    list's privacy statements by their addresses, as far as they could be read; they are kept with
-    the wordings. `make_page_wording` returns the text of the page behind the links of an ask, which
-    is kept for the evidence of whoever answers nothing. `format_note` puts the plan's
-    notes into the words in which the admin has read them, of the language `note_language`; they are
-    kept too.
-    `plan` is that of plan_launch for just this, if the admin has seen one.
-    `expected` is how many the admin was told would be asked; another number is refused. Of more
-    than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
-    too; until then the campaign is scheduled, and all it can do is be cancelled.
+    - `attest`, `grounds`: the attestation, and the legal grounds; stored as evidence.
+    - `reminder`: how many days before the deadline contacts are reminded, 0 for never.
+    - `problems`: what the check found wrong; the launch is refused unless `accepted` has a reason
+      for each, by code. The reasons are stored as evidence.
+    - `statements`: the texts of the list's privacy statements that could be read, by URL; stored
+      with the wordings.
+    - `make_page_wording`: returns the text of the page behind an ask's links, which is stored as
+      evidence about contacts who do not answer.
+    - `format_note`, `note_language`: how the admin read the plan's notes, and in which language;
+      stored too.
+    - `plan`: the result of `plan_launch` for these arguments, if the admin has seen one.
+    - `expected`: how many contacts the admin expects to ask; any other number is refused.
+    - `max_rows`: stop after about so many asks; `finish_launches` enqueues the others, also after a
+      kill. Until then the campaign is scheduled, and can only be cancelled.
     """
     suppressions.restore_lost_suppressions(database, settings=settings, now=now)
     digests = {url: chain.digest_wording(text) for url, text in statements.items()}
     locked_list = mailing_list
-    worded: tuple[Any, ...] = ()
+    drafted_for: tuple[Any, ...] = ()
     drafts: list[Draft] = []
     pages: dict[str, str] = {}
     while True:
@@ -107,10 +108,10 @@ def launch(
             )
             _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
             audience = find_audience_range(mailing_list)
-            # Who answers meanwhile changes counts alone, and wording takes longer than planning.
-            to_word = (read_texts(locked_list), {*plan.languages}, plan.reminder_at)
-            if worded != to_word:
-                worded = to_word
+            # An answer meanwhile changes the counts only, and drafting takes longer than planning.
+            draft_input = (read_texts(locked_list), {*plan.languages}, plan.reminder_at)
+            if drafted_for != draft_input:
+                drafted_for = draft_input
                 drafts = _draft_wordings(
                     locked_list,
                     plan,
@@ -135,23 +136,23 @@ def launch(
                 starts_at=max(now, starts_at or now),
                 include_thin=include_thin,
                 minimum_days=settings.campaign.minimum_days,
-                # A pilot of everybody is none, and neither is one of whom nobody leaves yet.
+                # A pilot of everybody is no pilot, and none is sent while all asks are in doubt.
                 pilot=pilot if pilot < plan.asked and not is_in_doubt else 0,
                 reminder_at=plan.reminder_at,
             )
             wordings = _freeze_wordings(campaign, drafts)
-            facts = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
-            facts |= vars(grounds)
+            content = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
+            content |= vars(grounds)
             for text in statements.values():
                 chain.store_wording(text)
-            facts |= {"privacy_wordings": digests} if digests else {}
-            facts |= keep_page_wordings(pages)
-            facts["told_in"] = note_language
-            facts["accepted"] = _describe_accepted(problems, accepted)
-            start_launch_task(campaign, audience, facts, actor=actor)
+            content |= {"privacy_wordings": digests} if digests else {}
+            content |= store_page_wordings(pages)
+            content["told_in"] = note_language
+            content["accepted"] = _describe_accepted(problems, accepted)
+            start_launch_task(campaign, audience, content, actor=actor)
         break
     with foreground_lock(database, TaskKind.LAUNCH):
-        enqueue_asks(database, campaign.id, settings=settings, now=now, most=most)
+        enqueue_asks(database, campaign.id, settings=settings, now=now, max_rows=max_rows)
     return _make_result(campaign.id, plan, is_in_doubt=is_in_doubt)
 
 
@@ -164,7 +165,7 @@ def _draft_wordings(
     grounds: Grounds,
     privacy_wordings: Iterable[tuple[str, str]],
 ) -> list[Draft]:
-    """Return what the mails say, of each kind and in each language that somebody reads."""
+    """Return the drafts of the mails of each kind, in each language of the audience."""
     kinds = (MailKind.ASK, *((MailKind.REMINDER,) if plan.reminder_at else ()))
     return [
         draft_wording(
@@ -182,12 +183,12 @@ def _draft_wordings(
     ]
 
 
-def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> LaunchResult:
-    """Return how a campaign stands; somebody may have answered while its asks were made."""
-    campaign: Campaign = Campaign.get_by_id(number)
+def _make_result(campaign_id: int, plan: Plan, *, is_in_doubt: bool) -> LaunchResult:
+    """Return the result of a launch; somebody may have answered since its plan."""
+    campaign: Campaign = Campaign.get_by_id(campaign_id)
     is_whole = read_enqueue_progress(campaign) is None
     return LaunchResult(
-        campaign=number,
+        campaign=campaign_id,
         state=CampaignState(campaign.state),
         plan=replace(plan, asked=count_asks(campaign)) if is_whole else plan,
         pilot=campaign.pilot,
@@ -199,7 +200,7 @@ def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> LaunchResult:
 def _list_unaccepted(
     problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
 ) -> Iterator[LazyText]:
-    """Yield what a check found wrong and nobody has accepted with a reason."""
+    """Yield the problems of the check that are not accepted with a reason."""
     for problem in problems:
         if not is_reason(accepted.get(problem.code, "")):
             yield LazyText(
@@ -214,7 +215,7 @@ def _list_unaccepted(
 def _describe_accepted(
     problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Return the accepted problems, each with the reason, as evidence."""
+    """Return the accepted problems with their reasons, for the evidence."""
     return [
         {"code": problem.code, "found": problem.found, "reason": accepted[problem.code].strip()}
         for problem in problems
@@ -240,7 +241,7 @@ def _refuse_launch(
 
 
 def _freeze_wordings(campaign: Campaign, drafts: Iterable[Draft]) -> dict[str, dict[str, str]]:
-    """Store what the mails say in each language; return the digests, as the evidence has them."""
+    """Store the wordings of the mails; return their digests, as the evidence names them."""
     wordings: dict[str, dict[str, str]] = {}
     for draft in drafts:
         name = "wordings" if MailKind(draft.kind) is MailKind.ASK else "reminder_wordings"
@@ -256,7 +257,7 @@ def _make_facts(
     attest: str,
     format_note: Callable[[LazyText], str],
 ) -> dict[str, Any]:
-    """Return the facts for the launch's entry in the evidence."""
+    """Return the content of the launch's entry in the evidence."""
     mailing_list = campaign.list
     return {
         "attest": attest.strip(),

@@ -1,6 +1,6 @@
-"""What the admin does to a campaign that is under way: pause, resume, cancel.
+"""The admin's acts on a running campaign: pause, resume, cancel, extend.
 
-Each act is one transaction; the mails that it makes due or drops follow in steps.
+Each act is one transaction; the mails that it releases or drops follow in steps.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.campaigns.preview import freeze_wording, keep_page_wordings, make_page_wordings
+from repermit.campaigns.preview import freeze_wording, make_page_wordings, store_page_wordings
 from repermit.campaigns.send_plan import predict_last_ask, to_local_time
 from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, counts, status_changes
@@ -48,13 +48,13 @@ from repermit.rules.consent import (
 from repermit.rules.deadlines_and_reminders import MAX_PERIOD, latest_ask
 from repermit.settings.definitions import Settings
 
-# --- What every act on a campaign begins and ends with. -------------------------------------------
+# --- The first and the last step of every act. ----------------------------------------------------
 
 
 def lock_campaign(mailing_list: MailingList, act: str) -> Campaign:
-    """Return the latest campaign, locked, if its state allows the act.
+    """Return the latest campaign, locked, if its state allows the act; otherwise raise Refused.
 
-    While its asks are made there is one act, to cancel it; nothing is left to be made then.
+    While its asks are being enqueued it can only be cancelled, which deletes that task.
     """
     latest = latest_campaign(mailing_list)
     if latest is None:
@@ -79,9 +79,9 @@ def append_entry(
     *,
     now: datetime,
     actor: str,
-    facts: Mapping[str, Any] | None = None,
+    content: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append what an admin did to a campaign; the last step of the act's transaction."""
+    """Append the entry of an admin's act on a campaign; the last step of its transaction."""
     chain.append(
         Entry(
             event=event,
@@ -89,19 +89,20 @@ def append_entry(
             actor=actor,
             list=mailing_list.slug,
             campaign=campaign.id,
-            consent=facts or {},
+            consent=content or {},
         )
     )
 
 
-# --- What the admin does to a campaign that is under way. -----------------------------------------
+# --- Pausing, resuming, cancelling and starting a campaign. ---------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeResult:
-    """A campaign that goes on; `let_go` asks had waited for the end of its pilot.
+    """A resumed campaign.
 
-    `last_ask_at` is when the rates let the last ask out, if nothing holds it up.
+    - `let_go`: how many asks waited for the end of its pilot.
+    - `last_ask_at`: when the last ask is sent at the configured rates, if nothing delays it.
     """
 
     state: CampaignState
@@ -113,7 +114,7 @@ class ResumeResult:
 def pause_campaign(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> None:
-    """Stop asks, reminders and expiry; answers and confirmations go on."""
+    """Stop asks, reminders and expiry; answers and confirmations still work."""
     with database.atomic():
         campaign = lock_campaign(mailing_list, "pause")
         campaign.paused_from = campaign.state
@@ -129,17 +130,17 @@ def resume_campaign(
     settings: Settings,
     now: datetime,
     actor: str,
-    most: int | None = None,
+    max_rows: int | None = None,
 ) -> ResumeResult:
-    """Go back to where the pause came from; raises Refused if the deadline has passed.
+    """Return a campaign to its state before the pause; raises Refused if the deadline has passed.
 
-    After a pilot the others' asks are due from now on; refused too if, at the rates, the last of
-    them would be too late to have time to answer. They are made due after the act itself, in steps
-    as `cancel` has, and `most` is the same. What made the campaign pause by itself does not do so
-    again: only what comes on top of it.
+    After a pilot the other asks become due now. It is refused too if, at the configured rates, the
+    last contact asked would have too little time to answer. The asks are released after the act's
+    transaction, in steps, as in `cancel_campaign`; `max_rows` is the same. Bounces that caused an
+    automatic pause are not counted again.
 
-    When the last ask leaves is worked out before the act: where domains have a rate, that takes
-    long among many. Nothing of a campaign that is paused is sent meanwhile.
+    The time of the last ask is predicted before the transaction, since that takes long with rates
+    by domain. A paused campaign sends nothing meanwhile.
     """
     latest = latest_campaign(mailing_list)
     last_ask_at = predict_last_ask(latest, settings=settings, now=now) if latest else now
@@ -152,30 +153,30 @@ def resume_campaign(
                 code="resume_passed",
                 list=mailing_list.slug,
             )
-        facts: dict[str, Any] = {}
+        content: dict[str, Any] = {}
         if campaign.pause_reason:
-            facts["after"] = campaign.pause_reason
-            facts |= circuit_breaker.reset_circuit_breaker(campaign)
-        let_go = circuit_breaker.end_pilot(campaign)
-        if let_go:
+            content["after"] = campaign.pause_reason
+            content |= circuit_breaker.reset_circuit_breaker(campaign)
+        released = circuit_breaker.end_pilot(campaign)
+        if released:
             _refuse_too_late(campaign, mailing_list.slug, settings, now, last_ask_at)
-            facts["let_go"] = let_go
+            content["let_go"] = released
         campaign.state = campaign.paused_from
         campaign.paused_from = campaign.pause_reason = ""
         campaign.save()
-        append_entry("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    if let_go:
+        append_entry("resumed", campaign, mailing_list, now=now, actor=actor, content=content)
+    if released:
         with foreground_lock(database, JobKind.END_PILOT):
             run_steps(
                 database,
                 lambda limit: (
                     circuit_breaker.release_pilot_asks(campaign, now=now, max_rows=limit) > 0
                 ),
-                max_rows=most,
+                max_rows=max_rows,
             )
     return ResumeResult(
         state=CampaignState(campaign.state),
-        let_go=let_go,
+        let_go=released,
         last_ask_at=last_ask_at,
         deadline=campaign.deadline,
     )
@@ -215,13 +216,14 @@ def cancel_campaign(
     *,
     now: datetime,
     actor: str,
-    most: int | None = None,
+    max_rows: int | None = None,
 ) -> None:
-    """End a campaign: what is unsent is dropped, nobody is removed, links still answer.
+    """End a campaign: unsent mails are dropped, nobody is removed, links still answer.
 
-    From the first transaction on no mail can start any more. The unsent are dropped after it, in
-    steps that let others write in between, and about `most` of them at most if given; what is left,
-    also by a kill, is dropped by the sweep that looks after campaigns.
+    After the first transaction no mail can start. The unsent ones are dropped after it, in steps.
+
+    - `max_rows`: drop about so many at most, if given. A background job drops the others, also
+      after a kill.
     """
     with database.atomic():
         campaign = lock_campaign(mailing_list, "cancel")
@@ -232,22 +234,22 @@ def cancel_campaign(
             counts.count_mails(campaign=campaign),
             lambda mails: mails.kind in ASKING_KINDS and mails.state in NOT_STARTED,
         )
-        facts = {"dropped": unsent}
-        append_entry("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
+        content = {"dropped": unsent}
+        append_entry("cancelled", campaign, mailing_list, now=now, actor=actor, content=content)
     with foreground_lock(database, JobKind.DROP_MAILS):
         run_steps(
             database,
             lambda limit: (
                 status_changes.drop_queued(campaign, Dropped.CANCELLED, max_rows=limit) > 0
             ),
-            max_rows=most,
+            max_rows=max_rows,
         )
 
 
 def start_scheduled(database: Database, *, now: datetime) -> int:
-    """Let the campaigns whose time has come begin; return how many there were.
+    """Start the scheduled campaigns that are due; return how many.
 
-    Not those whose asks are still being made.
+    Campaigns whose asks are still being enqueued are left out.
     """
     is_due = (
         Campaign.state == CampaignState.SCHEDULED,
@@ -260,12 +262,12 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
         return int(Campaign.update(state=CampaignState.SENDING).where(*is_due).execute())
 
 
-# --- Moving a campaign's deadline, and saying so in the mails that are still to leave. ------------
+# --- Moving a campaign's deadline, also in the mails that are not sent yet. -----------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtendResult:
-    """A deadline that was moved; `sent` mails name the earlier one, `until`."""
+    """The result of moving a deadline; `sent` mails name the earlier one, `until`."""
 
     deadline: datetime
     until: datetime
@@ -273,8 +275,8 @@ class ExtendResult:
     reminder_at: datetime | None
 
 
-LONGEST_NOTE = 500
-"""How many characters may say why a deadline is moved: each proof carries them."""
+MAX_NOTE_LENGTH = 500
+"""The most characters of the note on a moved deadline, since each proof contains it."""
 
 
 def extend_campaign(
@@ -288,19 +290,21 @@ def extend_campaign(
     note: str = "",
     make_page_wording: Callable[[Draft], str] | None = None,
 ) -> ExtendResult:
-    """Move the deadline (aware) to later, by LONGEST_PERIOD at most; raises Refused.
+    """Move the deadline (an aware datetime) to later, by MAX_PERIOD at most; raises Refused.
 
-    Also after it has passed, as long as the campaign has not been closed. Mails that are made from
-    now on name the new deadline, and say all else as they were frozen. A reminder that has not
-    begun moves along. `make_page_wording` is as for a launch. `note` is why, for everybody to see:
-    it stands in the proofs of whoever was asked.
+    It may have passed already, as long as the campaign is not closed. Mails that are composed from
+    now on name the new deadline; their wording is otherwise unchanged. A reminder that has not
+    begun is moved by the same time.
+
+    - `note`: the reason, which everybody can read: it is in the proofs of all who were asked.
+    - `make_page_wording`: as for a launch.
     """
     reason = " ".join(note.split())
-    if len(reason) > LONGEST_NOTE:
-        raise Refused("say why in at most %(most)s characters", most=str(LONGEST_NOTE))
+    if len(reason) > MAX_NOTE_LENGTH:
+        raise Refused("say why in at most %(most)s characters", most=str(MAX_NOTE_LENGTH))
     while True:
         latest = latest_campaign(mailing_list)
-        # Before the lock is taken: in two dozen languages this takes a tenth of a second.
+        # Before taking the lock: in two dozen languages this takes a tenth of a second.
         reworded = list(_reword_mails(latest, deadline)) if latest else []
         pages = make_page_wordings([draft for _, draft in reworded], make_page_wording)
         with database.atomic():
@@ -318,17 +322,17 @@ def extend_campaign(
                 lambda mails: mails.kind in ASKING_KINDS and mails.state in POSSIBLY_SENT,
             )
             reminder_at = campaign.reminder_at
-            facts = {
+            content = {
                 "from": format_timestamp(earlier),
                 "to": format_timestamp(deadline),
                 "sent": sent,
                 "reminder_at": format_timestamp(reminder_at) if reminder_at else "",
                 "wordings": _refreeze_wordings(campaign, reworded),
-                **keep_page_wordings(pages),
+                **store_page_wordings(pages),
             }
             if reason:
-                facts["note"] = reason
-            append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
+                content["note"] = reason
+            append_entry("extended", campaign, mailing_list, now=now, actor=actor, content=content)
         return ExtendResult(deadline=deadline, until=earlier, sent=sent, reminder_at=reminder_at)
 
 
@@ -366,7 +370,7 @@ def _refreeze_wordings(
 def _reword_mails(
     campaign: Campaign, deadline: datetime
 ) -> Iterator[tuple[CampaignWording, Draft]]:
-    """Yield the newest wordings of a campaign, each with what it says of another deadline."""
+    """Yield the newest wordings of a campaign, each with its draft for another deadline."""
     for row in list_newest_wordings(campaign):
         draft = frozen_draft.read_draft(row.wording.content)
         yield row, replace_deadline.replace_deadline(draft, deadline)

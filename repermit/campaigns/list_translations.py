@@ -25,7 +25,7 @@ from repermit.settings.definitions import Settings
 
 
 class TranslationFields(TypedDict, total=False):
-    """What may be said of a list in one language more; "" takes it back."""
+    """The texts of a list in a further language; "" deletes a text."""
 
     name: str
     purpose: str
@@ -49,15 +49,15 @@ def change_translation(
     actor: str,
     **fields: Unpack[TranslationFields],
 ) -> ListText:
-    """Change what is given of a list in a language that is not its own, and leave the rest.
+    """Change the given texts of a list in a further language.
 
-    A language of which nothing is left is forgotten. A campaign that is live keeps the words with
-    which it was launched. Raises Refused.
+    A language without any text left is deleted. A live campaign keeps the wording with which it was
+    launched. Raises Refused.
     """
     while True:
-        found: MailingList = MailingList.get_by_id(mailing_list.id)
-        before = read_texts(found)
-        text = find_translation(found, _require_other_language(found, language))
+        current_list: MailingList = MailingList.get_by_id(mailing_list.id)
+        before = read_texts(current_list)
+        text = find_translation(current_list, _require_other_language(current_list, language))
         previous = vars(text)["__data__"].copy()
         for name, value in fields.items():
             normalize = NORMALIZERS.get(name, str)
@@ -65,15 +65,15 @@ def change_translation(
         changed = {name: getattr(text, name) for name in TRANSLATION_FIELDS}
         changed = {name: value for name, value in changed.items() if value != previous.get(name)}
         if changed:
-            found.pending_text = text
-            check_list_wording(found, settings)
+            current_list.pending_text = text
+            check_list_wording(current_list, settings)
         with database.atomic():
-            if read_texts(lock_list(found)) != before:
+            if read_texts(lock_list(current_list)) != before:
                 continue
             if changed:
                 _save_or_delete(text)
                 record_change(
-                    "list_changed", found, changed, now=now, actor=actor, language=language
+                    "list_changed", current_list, changed, now=now, actor=actor, language=language
                 )
         return text
 
@@ -87,21 +87,17 @@ def find_translation(mailing_list: MailingList, language: str) -> ListText:
 
 
 def count_untranslated(mailing_list: MailingList) -> Mapping[str, int]:
-    """Return how many contacts get mail in the list's language though there are mails in theirs.
+    """Count the contacts that get the list's language because it has no texts in theirs.
 
-    By their language. Whoever has been taken off is not counted.
+    By their language, without removed contacts.
     """
     list_facts = lookup.read_list_facts(mailing_list)
     counts: Counter[str] = Counter()
-    for people, count in contacts_counts.count_contact_groups(mailing_list).items():
-        language = catalogues.choose_language(people.language, default="")
-        if (
-            language
-            and language not in list_facts.languages
-            and people.status is not Status.REMOVED
-        ):
+    for group, count in contacts_counts.count_contact_groups(mailing_list).items():
+        language = catalogues.choose_language(group.language, default="")
+        if language and language not in list_facts.languages and group.status is not Status.REMOVED:
             counts[language] += count
-    return {language: n for language, n in sorted(counts.items()) if n}
+    return {language: count for language, count in sorted(counts.items()) if count}
 
 
 def _save_or_delete(text: ListText) -> None:

@@ -1,4 +1,4 @@
-"""Settling what a list is: its purpose, its sender, its own wording."""
+"""Adding and changing lists: their purpose, sender, and own wording."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from repermit.settings.definitions import Settings
 from repermit.unicode_limits import normalize
 from repermit.web_address import is_web_address
 
-# --- The short names of lists, in which addresses of pages and commands name them. ----------------
+# --- The slugs of lists, which URLs and commands use. ---------------------------------------------
 
 
 _MAX_SLUG_LENGTH = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DEFAULT_SLUG = "list"
 
-# Greek as ISO 843 has it and Cyrillic as Bulgarian law does (2009), as near as one letter by itself
-# allows; and what of Latin is no letter of ASCII with a sign.
+# Greek by ISO 843 and Cyrillic by Bulgarian law (2009), as far as single letters allow; and Latin
+# letters that are not an ASCII letter with a diacritic.
 _TRANSLITERATION = {
     **dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)),
     "θ": "th",
@@ -66,22 +66,26 @@ _TRANSLITERATION = {
 
 
 def is_slug(text: str) -> bool:
-    """Say whether a text can name a list where programs read it."""
+    """Return whether a text can be a list's slug."""
     return _SLUG.fullmatch(text) is not None
 
 
 def suggest_slug(name: str) -> str:
-    """Return a slug for a list of that name, in Latin letters whatever the name is written in."""
+    """Return a slug for a list of that name, transliterated to Latin letters."""
     composed = "".join(map(_transliterate, normalize("NFC", name.lower())))
-    plain = composed.encode("ascii", "ignore").decode()
-    return "-".join(re.findall("[a-z0-9]+", plain))[:_MAX_SLUG_LENGTH].strip("-") or _DEFAULT_SLUG
+    ascii_name = composed.encode("ascii", "ignore").decode()
+    return (
+        "-".join(re.findall("[a-z0-9]+", ascii_name))[:_MAX_SLUG_LENGTH].strip("-") or _DEFAULT_SLUG
+    )
 
 
 def find_free_slug(name: str) -> str:
-    """Return a slug for a list of that name that no list has yet: numbered from the second on."""
+    """Return an unused slug for a list of that name; from the second one on it is numbered."""
     suggested = suggest_slug(name)
-    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    slugs = (suggested[: _MAX_SLUG_LENGTH - len(end)].rstrip("-") + end for end in ends)
+    suffixes = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    slugs = (
+        suggested[: _MAX_SLUG_LENGTH - len(suffix)].rstrip("-") + suffix for suffix in suffixes
+    )
     return next(slug for slug in slugs if not _is_slug_used(slug))
 
 
@@ -89,20 +93,20 @@ def _is_slug_used(slug: str) -> bool:
     return MailingList.get_or_none(MailingList.slug == slug) is not None
 
 
-def _transliterate(letter: str) -> str:
-    """Return one letter in ASCII, itself if that is not known."""
-    if letter in _TRANSLITERATION:
-        return _TRANSLITERATION[letter]
-    # Its signs are taken off; what is left may be Greek.
-    decomposed = normalize("NFKD", letter)
+def _transliterate(character: str) -> str:
+    """Return one character in ASCII, or the character itself if that is not known."""
+    if character in _TRANSLITERATION:
+        return _TRANSLITERATION[character]
+    # Without its diacritics it may be a Greek letter.
+    decomposed = normalize("NFKD", character)
     return "".join(_TRANSLITERATION.get(character, character) for character in decomposed)
 
 
-# --- Settling what a list is. ---------------------------------------------------------------------
+# --- Adding and changing a list. ------------------------------------------------------------------
 
 
 class ListFields(TypedDict, total=False):
-    """What may be said of a list; `own_…` are templates for its asks, "" for repermit's own."""
+    """The fields of a list; `own_…` are templates for its asks, "" for the default wording."""
 
     name: str
     purpose: str
@@ -126,7 +130,7 @@ def add_list(
     actor: str,
     **fields: Unpack[ListFields],
 ) -> MailingList:
-    """Add a list; what a launch needs may still be missing. Raises Refused."""
+    """Add a list, which may still lack what a launch needs; raises Refused."""
     if not is_slug(slug):
         raise Refused(
             "%(list)s cannot name a list: take up to 63 lower-case letters, digits and dashes, "
@@ -134,13 +138,13 @@ def add_list(
             list=repr(slug),
         )
     _refuse_taken(slug)
-    added = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
-    changed = _set_fields(added, fields, settings)
+    mailing_list = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
+    changed = _set_fields(mailing_list, fields, settings)
     with database.atomic():
         _refuse_taken(slug)
-        added.save(force_insert=True)
-        record_change("list_added", added, changed, now=now, actor=actor)
-    return added
+        mailing_list.save(force_insert=True)
+        record_change("list_added", mailing_list, changed, now=now, actor=actor)
+    return mailing_list
 
 
 def _refuse_taken(slug: str) -> None:
@@ -161,9 +165,9 @@ def change_list(
     actor: str,
     **fields: Unpack[ListFields],
 ) -> MailingList:
-    """Change what is given and leave the rest; raises Refused.
+    """Change the given fields of a list; raises Refused.
 
-    A campaign that is live keeps the wording it was launched with (see `explain_frozen_wording`).
+    A live campaign keeps the wording with which it was launched (see `explain_frozen_wording`).
     """
     while True:
         changed_list: MailingList = MailingList.get_by_id(mailing_list.id)
@@ -182,7 +186,7 @@ def change_list(
 
 
 def lock_list(mailing_list: MailingList) -> MailingList:
-    """Return a list as it is now, locked until the caller's transaction ends."""
+    """Return the present row of a list, locked until the caller's transaction ends."""
     locked_list: MailingList = lock_rows(
         MailingList.select().where(MailingList.id == mailing_list.id)
     ).get()
@@ -190,10 +194,10 @@ def lock_list(mailing_list: MailingList) -> MailingList:
 
 
 def read_texts(mailing_list: MailingList) -> list[dict[str, Any]]:
-    """Return all that is said of a list, in each language.
+    """Return all texts of a list, in each language.
 
-    To check it takes too long to keep anybody waiting: it is checked before the transaction, and
-    anew if this has changed when that begins.
+    Checking texts takes too long within a transaction. They are checked before it, and again if
+    they have changed when it begins.
     """
     return [dict(row.__data__) for row in (mailing_list, *list_translations(mailing_list))]
 
@@ -206,19 +210,19 @@ def explain_frozen_wording(mailing_list: MailingList) -> str:
 
 
 def find_wrong_fields(**fields: Unpack[ListFields]) -> dict[str, LazyText]:
-    """Return by their names the fields that would be refused, each with the reason."""
-    wrong = {}
+    """Return the fields that would be refused, with the reasons, by name."""
+    refusals = {}
     values: dict[str, Any] = {**fields}
     for name in values.keys() & NORMALIZERS.keys():
         try:
             NORMALIZERS[name](values[name])
         except Refused as refusal:
-            wrong[name] = refusal.said
-    return wrong
+            refusals[name] = refusal.said
+    return refusals
 
 
 def make_list_facts(mailing_list: MailingList) -> ListDetails:
-    """Return the facts of a list."""
+    """Return the details of a list."""
     texts = {
         row.language: {name: getattr(row, name) for name in _TEXTS}
         for row in list_translations(mailing_list)
@@ -232,16 +236,16 @@ _TEXTS = ("name", "purpose", "frequency", "privacy_url", *_OWN_WORDING_FIELDS)
 
 
 def _refuse_sensitivity_change(mailing_list: MailingList, fields: ListFields) -> None:
-    """Refuse another answer to whether a Yes must be explicit while people are asked for it."""
-    turned = fields.get("sensitive", mailing_list.sensitive) != mailing_list.sensitive
-    if turned and find_live_campaign(mailing_list):
+    """Refuse a change of `sensitive` during a campaign: it decides whether a Yes is explicit."""
+    is_changed = fields.get("sensitive", mailing_list.sensitive) != mailing_list.sensitive
+    if is_changed and find_live_campaign(mailing_list):
         raise Refused("a list cannot become sensitive, or cease to be, while a campaign is live")
 
 
 def _set_fields(
     mailing_list: MailingList, fields: ListFields, settings: Settings
 ) -> dict[str, str | bool]:
-    """Put the fields into the list; return those that were given another value."""
+    """Set the fields on a list in memory; return the changed ones."""
     changed: dict[str, str | bool] = {}
     values: dict[str, Any] = {**fields}
     for name, value in values.items():
@@ -304,7 +308,7 @@ NORMALIZERS: Mapping[str, Callable[..., str]] = {
 
 
 def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
-    """Return if the admin's own templates can be used in each of its languages; raises Refused."""
+    """Check the admin's own templates in each language of the list; raises Refused."""
     texts = (mailing_list, *list_translations(mailing_list))
     if not any(getattr(text, name) for text in texts for name in _OWN_WORDING_FIELDS):
         return
@@ -312,7 +316,7 @@ def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
         if mailing_list.sender:
             check_asks(mailing_list, settings)
         else:
-            # Without a sender there is no mail yet; it is measured when there is one.
+            # Without a sender there is no mail yet; its size is checked once there is one.
             _check_templates(mailing_list, settings)
     except WordingError as error:
         raise Refused(
@@ -347,9 +351,9 @@ def record_change(
     actor: str,
     language: str = "",
 ) -> None:
-    """Keep an act; long texts stand in it by their digest.
+    """Append the entry of a change; long texts are named by their digest.
 
-    `language` is the one in which the list is described, "" for its own.
+    - `language`: the language of the changed texts, "" for the list's own.
     """
     values = {
         name: chain.store_wording(str(value)) if name in _OWN_WORDING_FIELDS else value
@@ -359,10 +363,10 @@ def record_change(
     chain.append(Entry(event=event, at=now, actor=actor, list=mailing_list.slug, consent=consent))
 
 
-# --- Knowing a purpose that says how often mail comes. --------------------------------------------
+# --- Detecting whether a purpose says how often mail comes. ---------------------------------------
 
 
-# One pattern for each of twenty further languages, of whole words.
+# A pattern for each of twenty further languages, matched on whole words.
 INTERVALS = tuple(
     phrase.replace("~", r"\s+(?:[\w-]+\s+){0,2}")
     for phrase in package_files.load_data("frequency_phrases.toml").values()
@@ -383,7 +387,7 @@ _BEFORE_UNITS = (
 _FREQUENCY = re.compile(
     # Four times a year; elke twee weken; alle drei Monate; tous les deux mois.
     rf"\b(?:(?:{_BEFORE_UNITS})\s+|l['’])(?:[\w-]+\s+){{0,2}}(?:{_UNITS})\b"
-    # One word that says it.
+    # A single word for the interval.
     r"|\b(?:dagelijkse?|(?:twee)?wekelijkse?|(?:twee|drie)?maandelijkse?|(?:half)?jaarlijkse?"
     r"|daily|(?:bi-?)?weekly|fortnightly|(?:bi-?)?monthly|quarterly|yearly|annual(?:ly)?"
     r"|(?:zwei)?(?:täglich|wöchentlich|monatlich)\w*|vierteljährlich\w*|(?:halb)?jährlich\w*"
@@ -392,7 +396,7 @@ _FREQUENCY = re.compile(
     # A newsletter named for its interval: maandbrief, kwartaalbericht, Monatsbrief.
     r"|\b(?:dag|week|maand|kwartaal)(?:brief|bericht|blad|nieuws)\w*"
     r"|\b(?:wochen|monats|quartals)(?:brief|post|nachrichten|newsletter)\w*"
-    # No number, but a bound.
+    # An upper bound without a number.
     r"|\b(?:hooguit|hoogstens|maximaal|ten hoogste|af en toe|nu en dan|een enkele keer"
     r"|at most|no more than|occasional(?:ly)?|now and then|from time to time"
     r"|höchstens|gelegentlich|ab und zu|hin und wieder|von zeit zu zeit"
@@ -401,9 +405,11 @@ _FREQUENCY = re.compile(
 )
 
 
-_FURTHER_FREQUENCY = re.compile("|".join(rf"\b(?:{one})(?!\w)" for one in INTERVALS), re.IGNORECASE)
+_FURTHER_FREQUENCY = re.compile(
+    "|".join(rf"\b(?:{interval})(?!\w)" for interval in INTERVALS), re.IGNORECASE
+)
 
 
 def mentions_frequency(text: str) -> bool:
-    """Say whether a text tells how often mail comes; a help to the admin, not a proof."""
+    """Return whether a text says how often mail comes; a hint for the admin, not a proof."""
     return bool(_FREQUENCY.search(text) or _FURTHER_FREQUENCY.search(text))

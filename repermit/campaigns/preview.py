@@ -1,4 +1,4 @@
-"""The mails of a list as people get them, for the admin to look at."""
+"""Previews of a list's mails as people get them, and the drafts of its asks."""
 
 from __future__ import annotations
 
@@ -56,19 +56,18 @@ def preview_mail(
     is_typed: bool = False,
     reader_name: str = "",
 ) -> mail_types.Mail:
-    """Return a mail to a made-up contact, in the list's language if none is given.
+    """Return a preview of a mail: ask, reminder, confirmation of a sign-up, or receipt of a Yes.
 
-    An ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes.
+    - `language`: by default the list's.
+    - `deadline`: by default that of the running campaign or of the saved conditions.
+    - `to`: the recipient's address; then the mail names nobody.
+    - `reader`: the contact whose data an ask shows; its links still answer for nobody. Without one,
+      an ask shows only the source and date of the first contact to be asked, as a typical example.
+    - `is_typed`: use the wording of `mailing_list` in memory. Otherwise an ask or reminder has the
+      wording frozen for the running campaign, if there is one in this language.
+    - `reader_name`: the name in the greeting of an ask, if given.
 
-    With a `reader` an ask says what is held of that contact, and its links still answer for nobody.
-    Without, why and since when it is on the list is taken from the first contact that is to be
-    asked, so that the sentence reads as most will read it; nothing else is taken from there.
-    While a campaign is under way an ask or reminder has the words that were frozen for it; it has
-    those of `mailing_list` if they are only `is_typed`, or none were frozen in this language.
-    An ask greets by `reader_name` if it is given.
-    `deadline` is that of the campaign, kept or under way, if not given; `to` is the address that it
-    is written to, and then nobody's name stands in it. Raises Refused, AddressError for `to` and
-    the sender, and WordingError.
+    Raises Refused, AddressError for `to` or the sender, and WordingError.
     """
     language = language or mailing_list.language
     frozen = None if is_typed else _read_frozen_wording(mailing_list, kind, language)
@@ -92,7 +91,7 @@ def preview_mail(
 def _read_frozen_wording(
     mailing_list: MailingList, kind: MailKind, language: str
 ) -> frozen_draft.Draft | None:
-    """Return what the mails of a campaign that is under way say, None if none is or says it."""
+    """Return the frozen wording of the running campaign's mails, None if there is none."""
     campaign = find_live_campaign(mailing_list)
     rows = list_newest_wordings(campaign) if campaign else []
     contents = [row.wording.content for row in rows if (row.kind, row.language) == (kind, language)]
@@ -109,23 +108,23 @@ def _draft_mail(
     deadline: datetime | None,
 ) -> frozen_draft.Draft:
     """Return the wording of a mail as the list has it now."""
-    _require_words(mailing_list, language)
+    _require_language(mailing_list, language)
     if kind in _PERSONAL_KINDS:
         return _draft_personal_mail(kind, mailing_list, settings, now, language)
-    until, has_reminder = campaign_draft.find_mail_conditions(
+    default_deadline, has_reminder = campaign_draft.find_mail_conditions(
         mailing_list, settings=settings, now=now
     )
     return draft_wording(
         mailing_list,
         settings=settings,
-        deadline=deadline or until,
+        deadline=deadline or default_deadline,
         language=language,
         has_reminder=has_reminder,
         kind=kind,
     )
 
 
-def _require_words(mailing_list: MailingList, language: str) -> None:
+def _require_language(mailing_list: MailingList, language: str) -> None:
     if language not in LANGUAGES:
         raise Refused(
             "there are no mails in %(language)s; there are %(languages)s",
@@ -148,7 +147,7 @@ _PERSONAL_KINDS = (MailKind.CONFIRM, MailKind.RECEIPT)
 def _draft_personal_mail(
     kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, language: str
 ) -> frozen_draft.Draft:
-    """Return the wording of a mail that one person has asked for; a receipt is of nobody's Yes."""
+    """Return the wording of a mail that one person requested; the Yes of a receipt is made up."""
     shared: dict[str, Any] = {
         "organisation": settings.organisation,
         "mailing_list": lookup.read_list_facts(mailing_list),
@@ -183,33 +182,35 @@ def _make_values(
     reader: Contact | None,
     reader_name: str,
 ) -> AskValues | ConfirmValues | ReceiptValues:
-    about = wording.mailing_list
+    list_facts = wording.mailing_list
     links = Links(settings.public_url, settings.secret_keys)
     if kind is MailKind.RECEIPT:
-        point = signed_checkpoint.make_signed_checkpoint(settings)
+        checkpoint = signed_checkpoint.make_signed_checkpoint(settings)
         return ReceiptValues(
             yes_url=links.url("yes", NOBODY),
             no_url=links.url("no", NOBODY),
             me_url=links.url("me", NOBODY),
             receipt_url=links.url("receipt", NOBODY),
-            checkpoint=json.dumps(point.to_json()) if point.note else "",
-            **_make_envelope(about, settings, now, to),
+            checkpoint=json.dumps(checkpoint.to_json()) if checkpoint.note else "",
+            **_make_envelope(list_facts, settings, now, to),
         )
     if kind is MailKind.CONFIRM:
         confirm_url = links.url("confirm", NOBODY)
-        return ConfirmValues(confirm_url=confirm_url, **_make_envelope(about, settings, now, to))
-    first = reader or next(iter(list_readers(mailing_list, most=1)), None)
+        return ConfirmValues(
+            confirm_url=confirm_url, **_make_envelope(list_facts, settings, now, to)
+        )
+    example = reader or next(iter(list_readers(mailing_list, limit=1)), None)
     name = ""
     if reader and not to:
         name, to = reader.name, reader.address
     return AskValues(
         name=reader_name or name,
-        source=first.source if first else "",
-        since=first.since if first else None,
+        source=example.source if example else "",
+        since=example.since if example else None,
         yes_url=links.url("yes", NOBODY),
         no_url=links.url("no", NOBODY),
         me_url=links.url("me", NOBODY),
-        **_make_envelope(about, settings, now, to),
+        **_make_envelope(list_facts, settings, now, to),
     )
 
 
@@ -229,26 +230,26 @@ def _make_envelope(
     }
 
 
-def list_readers(mailing_list: MailingList, *, most: int) -> list[Contact]:
-    """Return the first contacts that may be asked, at most so many."""
+def list_readers(mailing_list: MailingList, *, limit: int) -> list[Contact]:
+    """Return the first contacts that may be asked, at most `limit`."""
     query = (
         Contact.select()
-        # Who is unconfirmed has no reason; said, so that one index has them in this order.
+        # An unconfirmed contact has no reason; the condition is for the index with this order.
         .where(
             Contact.list == mailing_list,
             Contact.status == Status.UNCONFIRMED,
             Contact.reason == "",
         )
         .order_by(Contact.id)
-        .limit(most)
+        .limit(limit)
     )
     return list(query)
 
 
-# --- A list as its mails take it. -----------------------------------------------------------------
+# --- Drafting and freezing the wordings of asks. --------------------------------------------------
 
 
-# In words it is as long as a day can be.
+# In words it is one of the longest days.
 _EXAMPLE_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)
 
 
@@ -263,10 +264,12 @@ def draft_wording(
     grounds: Grounds = NO_GROUNDS,
     privacy_wordings: tuple[tuple[str, str], ...] = (),
 ) -> frozen_draft.Draft:
-    """Return the ask, which a reminder follows or none, or the reminder, as it would be worded now.
+    """Return the draft of an ask or reminder, as it would be worded now.
 
-    `grounds` and `privacy_wordings` are frozen with it, for pages and evidence to say. The admin's
-    own wording is that of the ask alone. Raises WordingError and AddressError.
+    - `has_reminder`: whether a reminder follows the ask.
+    - `grounds`, `privacy_wordings`: frozen with the draft, for pages and evidence.
+
+    The admin's own wording is used for the ask only. Raises WordingError and AddressError.
     """
     values: dict[str, Any] = {
         "organisation": settings.organisation,
@@ -280,15 +283,15 @@ def draft_wording(
     if kind is MailKind.REMINDER:
         wording = make_draft.draft_reminder(**values)
     else:
-        own = lookup.read_own_wording(mailing_list, language)
-        wording = make_draft.draft_ask(**values, has_reminder=has_reminder, own=own)
+        own_wording = lookup.read_own_wording(mailing_list, language)
+        wording = make_draft.draft_ask(**values, has_reminder=has_reminder, own=own_wording)
     links = Links(settings.public_url, settings.secret_keys)
     wording_validation.check_mail_size(wording, link=links.url("yes", NOBODY))
     return wording
 
 
 def freeze_wording(campaign: Campaign, wording: frozen_draft.Draft, *, revision: int = 1) -> str:
-    """Store a wording as the one that the campaign uses from now on; return its digest."""
+    """Store a wording that the campaign uses from now on; return its digest."""
     digest = chain.store_wording(wording.content)
     CampaignWording.create(
         campaign=campaign,
@@ -308,16 +311,16 @@ def make_page_wordings(
     return {draft.language: make(draft) for draft in asks} if make else {}
 
 
-def keep_page_wordings(pages: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Store the texts of pages by language; return what an entry says of them."""
+def store_page_wordings(pages: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Store the texts of pages by language; return the content for an entry: their digests."""
     digests = {language: chain.store_wording(text) for language, text in pages.items()}
     return {"page_wordings": digests} if digests else {}
 
 
 def check_asks(mailing_list: MailingList, settings: Settings) -> None:
-    """Return if the ask may be sent as it is worded, in each language of the list.
+    """Check that the ask can be sent in each language of the list.
 
-    Raises WordingError, MailTooLarge among it, and AddressError.
+    Raises WordingError (MailTooLarge is one) and AddressError.
     """
     for language in lookup.read_list_facts(mailing_list).languages:
         draft_wording(

@@ -1,6 +1,6 @@
-"""How a list and its latest campaign stand, in numbers.
+"""The status of a list and its latest campaign, in counts.
 
-Counts only; nothing is written.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def read_status(
     settings: Settings,
     now: datetime,  # noqa: ARG001  taken as every use case takes it
 ) -> CampaignStatus:
-    """Return how a list and its latest campaign stand."""
+    """Return the status of a list and its latest campaign."""
     campaign = latest_campaign(mailing_list)
     unasked = lookup.select_unasked(mailing_list)
     statuses = dict.fromkeys(Status, 0)
     removed = dict.fromkeys(Reason, 0)
-    for (its_status, reason), count in contacts_counts.count_contacts(mailing_list).items():
-        statuses[its_status] += count
-        if its_status == Status.REMOVED:
+    for (status, reason), count in contacts_counts.count_contacts(mailing_list).items():
+        statuses[status] += count
+        if status == Status.REMOVED:
             removed[Reason(reason)] += count
     return CampaignStatus(
         list=mailing_list.slug,
@@ -71,7 +71,7 @@ def read_status(
 
 
 def read_progress(mailing_list: MailingList) -> CampaignProgress | None:
-    """Return how far the list's latest campaign is; None if it has none."""
+    """Return the progress of the list's latest campaign; None if it has none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         return None
@@ -99,14 +99,14 @@ def count_still_mailed(mailing_list: MailingList) -> int:
 
 
 def count_not_the_person(mailing_list: MailingList) -> int:
-    """Count who reads mail of ours and says that they are not the person meant."""
+    """Count the readers of our mails who said that they are not the person meant."""
     return _count_noted(mailing_list, "event = 'not_the_person'")
 
 
 def _count_noted(mailing_list: MailingList, condition: str) -> int:
-    # Written out, so that the index for just these entries is used.
-    noted = Evidence.select().where(SQL(condition), Evidence.list == mailing_list.slug)
-    return int(noted.count())
+    # The condition is literal SQL, so that the partial index for these entries is used.
+    entries = Evidence.select().where(SQL(condition), Evidence.list == mailing_list.slug)
+    return int(entries.count())
 
 
 def _make_campaign_facts(campaign: Campaign) -> CampaignDetails:
@@ -141,7 +141,7 @@ def _list_languages(campaign: Campaign) -> tuple[str, ...]:
 
 
 def list_doubts(mailing_list: MailingList) -> tuple[InDoubtMail, ...]:
-    """Return the mails of a list that are in doubt, of whatever kind, with their addresses."""
+    """Return the mails of a list that are in doubt, of any kind, with their addresses."""
     rows: Any = (
         Mail.select(
             Mail.id,
@@ -154,7 +154,7 @@ def list_doubts(mailing_list: MailingList) -> tuple[InDoubtMail, ...]:
         .join_from(Mail, Contact, JOIN.LEFT_OUTER)
         .join_from(Mail, SignUp, JOIN.LEFT_OUTER)
         .join_from(Mail, FreshLink, JOIN.LEFT_OUTER)
-        # Written out, so that the index for just these mails is used.
+        # Literal SQL, so that the partial index for these mails is used.
         .where(Mail.list == mailing_list, Mail.state == SQL("'in_doubt'"))
         .order_by(Mail.id)
         .tuples()
@@ -164,9 +164,9 @@ def list_doubts(mailing_list: MailingList) -> tuple[InDoubtMail, ...]:
             mail=mail,
             kind=MailKind(kind),
             address=address,
-            started_at=at,
+            started_at=started_at,
             attempts=attempts,
             is_restored=reason == PauseReason.RESTORED,
         )
-        for mail, kind, address, at, attempts, reason in rows
+        for mail, kind, address, started_at, attempts, reason in rows
     )

@@ -1,4 +1,4 @@
-"""What the use cases of campaigns return, as plain values."""
+"""The results of the use cases of campaigns, as plain values."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from repermit.rules.consent import (
 
 @dataclass(frozen=True, kw_only=True)
 class ListDetails:
-    """What is known of a list; the `own_` texts are "" where repermit's own wording is used.
+    """The details of a list; the `own_` texts are "" if the default wording is used.
 
-    `texts` is what is said of it in further languages, by language and then by field.
+    - `texts`: its texts in further languages, by language and then by field.
     """
 
     slug: str
@@ -73,7 +73,7 @@ class Plan:
         """Return the plan as one JSON object."""
         return {
             "asked": self.asked,
-            "excluded": {str(why): count for why, count in self.excluded.items()},
+            "excluded": {str(reason): count for reason, count in self.excluded.items()},
             "left_out": {str(fate): count for fate, count in self.left_out.items()},
             "languages": dict(self.languages),
             "last_ask_at": _format_time(self.last_ask_at),

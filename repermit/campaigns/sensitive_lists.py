@@ -1,6 +1,6 @@
-"""What shows a sensitive list to others, because the admin chose it so.
+"""Finding what reveals a sensitive list to others, by the admin's own choices.
 
-It reads, and changes nothing.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from repermit.i18n.catalogues import list_corrected_texts
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import Settings
 
-# What most lists are called, and small words: neither says what a list is about.
+# Common names of lists, and function words: neither tells what a list is about.
 _COMMON_WORDS = frozenset(
     "brief info letter lettre list liste mail nachrichten news newsletter nieuws nieuwsbrief post "
     "rundbrief about and aux bei das der des die een fur het les met mit over par pour sur the "
     "und van von voor with zur "
-    # Words of two letters, of all languages, which stand anywhere.
+    # Words of two letters, of all languages, which occur anywhere.
     "af ai al am an as at au av be by ca ce co cu da de di do du ed eg ei el em en er es et eu fi "
     "ga go ha he hr hu id if ik il im in is it ja je jo ju ka ki ku la le li lo lt lu lv ma me mi "
     "mo mt mu my na ne ni no nl nu ny ob od of og om on op or os ou pa pe pl po pt re ro sa se si "
@@ -29,9 +29,10 @@ _COMMON_WORDS = frozenset(
 )
 _MIN_WORD_LENGTH = 2
 _MIN_STEM_LENGTH = 3
-"""Shorter words are looked for as words of their own, longer ones also inside of others."""
+"""Shorter words are searched as whole words, longer ones also within other words."""
 
-# Of a purpose only words that may name something, such as an illness; these stand in many.
+# The shortest word of a purpose that may name something, such as an illness; then the longer words
+# that many purposes have.
 _MIN_TOPIC_LENGTH = 6
 _COMMON_TOPICS = frozenset(
     "aktuell aktuelle aktuelles contact ervaringen information informationen informations "
@@ -40,20 +41,20 @@ _COMMON_TOPICS = frozenset(
     "stichting uitnodiging uitnodigingen unsere unserer verein weekly monthly zweimal".split()
 )
 _SUFFIX_LENGTH = 2
-"""Letters at the end of a long word that other forms of it have otherwise."""
+"""How many letters at the end of a long word may differ in its other forms."""
 
 
 def find_revealing_places(mailing_list: MailingList, settings: Settings) -> Iterator[LazyText]:
-    """Yield what the admin should know before a sensitive list's mails go out.
+    """Yield a note for the admin on what reveals a sensitive list before its mails are opened.
 
-    repermit leaves names out of subject, headers and addresses of pages; what the admin settled
-    (the sender, where pages are) is looked through for the words of the list's name and slug.
+    repermit leaves names out of subject, headers and URLs. This searches the admin's own choices
+    (sender, URL of the pages, subject) for the words of the list's name and slug.
     """
     if not mailing_list.sensitive:
         return
     places = [
-        LazyText("%(where)s (%(text)s)", where=where, text=text)
-        for where, text in _iter_revealing_places(mailing_list, settings)
+        LazyText("%(where)s (%(text)s)", where=place_name, text=text)
+        for place_name, text in _iter_revealing_places(mailing_list, settings)
     ]
     if places:
         yield LazyText(
@@ -64,9 +65,9 @@ def find_revealing_places(mailing_list: MailingList, settings: Settings) -> Iter
 
 
 def reveals_name(mailing_list: MailingList) -> bool:
-    """Say whether mails and pages of a sensitive list show its name where others see it.
+    """Return whether a corrected text shows the name of a sensitive list where others see it.
 
-    Since a text was corrected before there was such a list, or before it was sensitive.
+    The text may have been corrected before the list existed, or before it was sensitive.
     """
     if not mailing_list.sensitive:
         return False
@@ -79,7 +80,7 @@ def reveals_name(mailing_list: MailingList) -> bool:
 def _iter_revealing_places(
     mailing_list: MailingList, settings: Settings
 ) -> Iterator[tuple[LazyText, str]]:
-    """Yield what tells, once each: of the list in any of its languages, and of the settings."""
+    """Yield each revealing place with its text, once: of the list's languages and the settings."""
     sources: list[MailingList | ListText] = [mailing_list, *list_translations(mailing_list)]
     words = _extract_names(f"{mailing_list.slug} {' '.join(source.name for source in sources)}")
     organisation_words = set(split_plain_words(settings.organisation.name))
@@ -93,14 +94,14 @@ def _iter_revealing_places(
         *_iter_surroundings(mailing_list, settings),
         *(place for source in sources for place in _iter_texts(source)),
     ]
-    for where, text in dict.fromkeys(places):
-        revealing = words | topics if where in {_SUBJECT, _CORRECTED} else words
+    for place_name, text in dict.fromkeys(places):
+        revealing = words | topics if place_name in {_SUBJECT, _CORRECTED} else words
         if any(_is_in(text, word) for word in revealing):
-            yield where, text
+            yield place_name, text
 
 
 def _extract_names(text: str) -> set[str]:
-    """Return the words that tell of names: each by itself, and "M.S." as "ms"."""
+    """Return the telling words of names: each word, and "M.S." as "ms"."""
     joined = ("".join(split_plain_words(part)) for part in text.split())
     return {
         word
@@ -124,7 +125,7 @@ _CORRECTED = LazyText("a text that was corrected")
 def _iter_surroundings(
     mailing_list: MailingList, settings: Settings
 ) -> Iterator[tuple[LazyText, str]]:
-    """Yield what stands around mails and pages, for others to see, by what it is."""
+    """Yield the texts around mails and pages that others see, each with its name."""
     yield LazyText("the sender's address"), mailing_list.sender.rpartition("<")[2].rstrip("> ")
     yield LazyText("the organisation's email"), settings.organisation.email
     yield LazyText("return_domain"), settings.mail.return_domain
@@ -132,7 +133,7 @@ def _iter_surroundings(
 
 
 def _iter_texts(source: MailingList | ListText) -> Iterator[tuple[LazyText, str]]:
-    """Yield what others see of a list in one of its languages."""
+    """Yield the texts that others see of a list in one of its languages."""
     yield _SUBJECT, source.own_subject
     for text in list_corrected_texts(source.language):
         yield _CORRECTED, text

@@ -1,4 +1,4 @@
-"""The command line: input to a use case, its result to lines or JSON, its error to a message.
+"""The command line: calls use cases, and prints their results as lines or JSON.
 
 Packages are imported inside the commands, so that `--help` stays quick.
 """
@@ -102,7 +102,7 @@ for module in (
 def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> None:
     """Run one command and exit: 0 done, 1 refused with the reason on stderr, 2 wrong usage.
 
-    An output that is not read to its end, as by `head`, ends it with 1 and no word.
+    A closed stdout, as of `head`, ends it with 1 and without a message.
     """
     try:
         result: Any = cli.main(
@@ -129,7 +129,7 @@ def _print_refusal(reason: str) -> NoReturn:
 
 
 def _list_reasons(error: RepermitError) -> str:
-    """Return why something is refused; several reasons stand below one another."""
+    """Return the reason of a refusal; several reasons on a line each."""
     reasons = error.reasons if isinstance(error, LaunchRefused | WordingError) else ()
     if len(reasons) > 1:
         return "\n".join(("not yet:", *(f"  - {reason}" for reason in reasons)))

@@ -63,15 +63,15 @@ def answer(
             given_at=_read_past(given, context) if given else None,
             taken_by=taken_by.strip(),
         )
-    stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
+    status_text = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
     if recorded.outcome is Outcome.NOTHING:
-        echo(f"Nothing changed: the contact was {stands} already.")
+        echo(f"Nothing changed: the contact was {status_text} already.")
     else:
-        echo(f"Recorded: the contact is {stands} now.")
+        echo(f"Recorded: the contact is {status_text} now.")
 
 
 def _read_past(text: str, context: CommandContext) -> datetime:
-    """Return a time that was; today, whose end is still to come, stands for now."""
+    """Parse a past time; today's date means now."""
     moment = context.parse_time(text)
     is_today = text == context.now.astimezone(context.settings.zone).date().isoformat()
     return context.now if is_today else moment

@@ -1,4 +1,4 @@
-"""The command that keeps a list for after the server: archive."""
+"""The command `archive`: a list in one file that outlasts the server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def archive(context: CommandContext, slug: str, *, output: Path) -> None:
     context.lower_priority()
     with context.mailing_list(slug) as (database, mailing_list):
         with open_private_file(context, output) as file:
-            made = make_archive.archive(
+            summary = make_archive.archive(
                 mailing_list,
                 database=database,
                 settings=context.settings,
@@ -52,34 +52,36 @@ def archive(context: CommandContext, slug: str, *, output: Path) -> None:
                 actor=context.actor,
                 out=file,
             )
-        echo(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {made.digest}.")
-        echo(*_describe_held(made))
+        echo(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {summary.digest}.")
+        echo(*_describe_held(summary))
         echo(*_describe_left_out(context, mailing_list))
 
 
-def _describe_held(made: ArchiveSummary) -> Iterator[str]:
-    """Yield what is in it."""
+def _describe_held(summary: ArchiveSummary) -> Iterator[str]:
+    """Yield what the archive contains."""
     from repermit.exports.export_rows import ExportKind
 
-    rows = made.rows
+    rows = summary.rows
     yield (
         f"  {rows[ExportKind.KEEP]:,} who may be mailed, "
         f"{rows[ExportKind.REMOVED]:,} who were removed, "
         f"{rows[ExportKind.UNASKED]:,} who could not be asked"
     )
-    yield f"  {pluralize(made.suppressions, 'suppression')}, as fingerprints"
-    yield f"  {pluralize(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"
-    if made.unproved:
-        yield f"  No proof, since the record says nothing of them: {made.unproved:,}"
-    if made.erased:
-        yield f"  Removed and erased, so that the address is held no longer: {made.erased:,} more"
-    if not made.has_report:
+    yield f"  {pluralize(summary.suppressions, 'suppression')}, as fingerprints"
+    proofs = pluralize(summary.proofs, "proof")
+    yield f"  {proofs}, up to entry {summary.checkpoint.seq:,} of the record"
+    if summary.unproved:
+        yield f"  No proof, since the record says nothing of them: {summary.unproved:,}"
+    if summary.erased:
+        erased = f"{summary.erased:,} more"
+        yield f"  Removed and erased, so that the address is held no longer: {erased}"
+    if not summary.has_report:
         yield "  No report, since there was no campaign"
     yield "README.txt in it says what each file is and who may see it. Keep it encrypted."
 
 
 def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
-    """Yield what no longer works without the server, and what is then left to people."""
+    """Yield what no longer works without the server, and what people must then do by hand."""
     from repermit.archives import make_archive
     from repermit.db.models.lists import MailingList
 
@@ -89,10 +91,10 @@ def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> It
     yield from _format_numbers(
         make_archive.list_duties(mailing_list, settings=context.settings, language="en")
     )
-    others = [one.slug for one in MailingList.select().order_by(MailingList.slug)]
-    others.remove(mailing_list.slug)
-    if others:
-        yield from ("", f"It serves other lists too, which end with it: {', '.join(others)}.")
+    other_slugs = [row.slug for row in MailingList.select().order_by(MailingList.slug)]
+    other_slugs.remove(mailing_list.slug)
+    if other_slugs:
+        yield from ("", f"It serves other lists too, which end with it: {', '.join(other_slugs)}.")
 
 
 def _format_numbers(texts: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command that copies the database: backup."""
+"""The command `backup`, which copies the database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repermit.cli.command import command
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo
 
-_KEEP_APART = (
+_ADVICE = (
     "It does not hold the journal: copy that along.",
     "Nor does it hold config.toml and the keys: keep a copy of those in another place.",
     "It holds people who may be erased later, and their addresses: let it expire.",
@@ -29,13 +29,13 @@ def backup(context: CommandContext, file: Path) -> None:
 
     context.lower_priority()
     with context.database() as database:
-        made = backups_backup.back_up(
+        result = backups_backup.back_up(
             database, file, settings=context.file, now=context.now, actor=context.actor
         )
     echo(
-        f"{made.path}: {made.size / 1e6:,.1f} MB, checked.",
-        f"It ends with entry {made.checkpoint.seq:,} of the evidence, {made.checkpoint.hash}.",
-        *_KEEP_APART,
+        f"{result.path}: {result.size / 1e6:,.1f} MB, checked.",
+        f"It ends with entry {result.checkpoint.seq:,} of the evidence, {result.checkpoint.hash}.",
+        *_ADVICE,
     )
 
 

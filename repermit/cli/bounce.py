@@ -1,4 +1,4 @@
-"""What came back: the command `bounce`, and the replies that `status` shows."""
+"""The command `bounce`, and the lines of `status` about replies by mail."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ def bounce(context: CommandContext, file: str) -> int:
 
     with click.open_file(file, "rb") as stream:
         raw = stream.read(message_parts.MAX_SIZE)
-        # A mail server that cannot write all of it may take that for a failure.
+        # A mail server may take it for a failure if it cannot write the whole message.
         while stream.read(message_parts.MAX_SIZE):
             pass
     try:
         with context.database() as database, message_kind.MessageReader() as reader:
-            taken = record_bounce.record_message(
+            result = record_bounce.record_message(
                 database, reader.read(raw), settings=context.settings, now=context.now
             )
     except (RepermitError, OSError) as error:
-        # Anything else than this code would make a mail server give up.
+        # With any other exit code the mail server would return the message for good.
         warn(f"repermit: {error}")
         return _TRY_AGAIN
-    _print_bounce_result(taken)
+    _print_bounce_result(result)
     return 0
 
 
-def _print_bounce_result(taken: BounceResult) -> None:
-    status = f" ({taken.status})" if taken.status else ""
-    text = _COPY_TEXTS if taken.is_about_others else _KIND_TEXTS[taken.kind]
-    what = f"{text}{status}"
-    if not taken.list:
-        echo(f"{what}, about no mail of ours.")
+def _print_bounce_result(result: BounceResult) -> None:
+    status = f" ({result.status})" if result.status else ""
+    text = _COPY_TEXTS if result.is_about_others else _KIND_TEXTS[result.kind]
+    summary = f"{text}{status}"
+    if not result.list:
+        echo(f"{summary}, about no mail of ours.")
         return
-    see = f"; see `repermit status {taken.list}`" if taken.effect == "waiting" else ""
-    echo(f"{taken.list}: {what}. {_RESULT_TEXTS[taken.effect]}{see}.")
-    if taken.paused:
-        echo(f"The campaign has paused; see `repermit status {taken.list}`.")
+    see = f"; see `repermit status {result.list}`" if result.effect == "waiting" else ""
+    echo(f"{result.list}: {summary}. {_RESULT_TEXTS[result.effect]}{see}.")
+    if result.paused:
+        echo(f"The campaign has paused; see `repermit status {result.list}`.")
 
 
 _KIND_TEXTS = {
@@ -83,7 +83,7 @@ _RESULT_TEXTS = {
 
 
 def print_replies(context: CommandContext, slug: str, replies: Sequence[WaitingReply]) -> None:
-    """Print the replies that wait for the admin, and what to type for each."""
+    """Print the replies that wait for the admin, with the command for each."""
     from repermit.contacts.human_replies import PROPOSALS, STOP
 
     if not replies:

@@ -1,4 +1,4 @@
-"""Commands about a campaign under way: pause, resume, cancel, extend, remind, resolve."""
+"""Commands for a running campaign: pause, resume, cancel, extend, remind, resolve."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def resume(context: CommandContext, slug: str) -> None:
     from repermit.campaigns import lifecycle
 
     with context.mailing_list(slug) as (database, mailing_list):
-        resumed = lifecycle.resume_campaign(
+        result = lifecycle.resume_campaign(
             database, mailing_list, settings=context.settings, now=context.now, actor=context.actor
         )
     echo("Resumed.")
-    if resumed.let_go:
-        echo(f"The pilot is over: {pluralize(resumed.let_go, 'mail')} more may leave now.")
-        print_pace(context, resumed.last_ask_at, resumed.deadline, to=echo)
+    if result.let_go:
+        echo(f"The pilot is over: {pluralize(result.let_go, 'mail')} more may leave now.")
+        print_pace(context, result.last_ask_at, result.deadline, to=echo)
 
 
 @command(examples=("repermit cancel news",))
@@ -85,7 +85,7 @@ def extend(context: CommandContext, slug: str, *, deadline: str, note: str) -> N
     from repermit.web.public.answer import make_unanswered_wording
 
     with context.mailing_list(slug) as (database, mailing_list):
-        extended = lifecycle.extend_campaign(
+        result = lifecycle.extend_campaign(
             database,
             mailing_list,
             deadline=context.parse_time(deadline),
@@ -97,15 +97,15 @@ def extend(context: CommandContext, slug: str, *, deadline: str, note: str) -> N
                 make_unanswered_wording, settings=context.settings, now=context.now
             ),
         )
-    echo(f"Answers count until {context.format_time(extended.deadline)}.")
+    echo(f"Answers count until {context.format_time(result.deadline)}.")
     echo("Mails that are still to leave name that moment.")
-    if extended.sent:
+    if result.sent:
         echo(
-            f"Sent already, and naming the earlier one, {context.format_time(extended.until)}: "
-            f"{pluralize(extended.sent, 'mail')}."
+            f"Sent already, and naming the earlier one, {context.format_time(result.until)}: "
+            f"{pluralize(result.sent, 'mail')}."
         )
-    if extended.reminder_at and extended.reminder_at > context.now:
-        echo(f"Who has not answered is reminded on {context.format_time(extended.reminder_at)}.")
+    if result.reminder_at and result.reminder_at > context.now:
+        echo(f"Who has not answered is reminded on {context.format_time(result.reminder_at)}.")
 
 
 @command(examples=("repermit remind news --before 7",))
@@ -156,17 +156,17 @@ def resolve(context: CommandContext, slug: str, *, decision: str | None) -> None
     if decision is None:
         raise click.UsageError("say --resend or --leave")
     with context.mailing_list(slug) as (database, mailing_list):
-        decided = in_doubt.resolve_in_doubt(
+        count = in_doubt.resolve_in_doubt(
             database,
             mailing_list,
             resend=decision == "resend",
             now=context.now,
             actor=context.actor,
         )
-    if not decided:
+    if not count:
         raise Refused("no mail of this list is in doubt")
-    became = "to be sent again" if decision == "resend" else "counted as failed"
-    echo(f"{pluralize(decided, 'mail')} {became}.")
+    outcome = "to be sent again" if decision == "resend" else "counted as failed"
+    echo(f"{pluralize(count, 'mail')} {outcome}.")
 
 
 COMMANDS = (pause, resume, cancel, extend, remind, resolve)

@@ -1,4 +1,4 @@
-"""Whether a campaign would work: the command `check`."""
+"""The command `check`, which tests whether a campaign would work."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
 
 
 def _read_settings(context: CommandContext) -> Settings:
-    """Return the settings, or the file's alone from a database that cannot be read, or not soon."""
+    """Return the settings, or those of config.toml alone if the database does not answer soon."""
     from repermit.checks import dns_lookup, run
 
     try:
@@ -141,8 +141,10 @@ def _print_finding(finding: Finding) -> None:
     indent = " " * (_WIDTH + 4)
     for text, mark in ((finding.found, _VERDICT_MARKS[finding.verdict]), (finding.remedy, "")):
         if text:
-            first, *others = textwrap.wrap(text, 92, break_long_words=False, break_on_hyphens=False)
-            echo(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
+            first, *more_lines = textwrap.wrap(
+                text, 92, break_long_words=False, break_on_hyphens=False
+            )
+            echo(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in more_lines))
 
 
 COMMANDS = (check,)

@@ -1,4 +1,4 @@
-"""Checkpoints that were kept elsewhere, keys and certificates, as commands are given them."""
+"""Reading the checkpoints, keys and certificates that are given to commands."""
 
 from __future__ import annotations
 
@@ -17,47 +17,55 @@ if TYPE_CHECKING:
     from repermit.evidence.signed_note import PublicKey
 
 
-class Kept(NamedTuple):
-    """A checkpoint that was kept elsewhere, and the file that it is read from."""
+class KnownCheckpoint(NamedTuple):
+    """A checkpoint that the user kept, with the path of its file."""
 
     path: Path
     checkpoint: Checkpoint
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint from a signed note or a file of ours that holds one; raises Refused."""
+    """Read a checkpoint from a signed note, or from a JSON file of repermit that holds one.
+
+    Raises NotFound if the file cannot be read, and Refused if it holds no checkpoint.
+    """
     from repermit.evidence import signed_checkpoint
 
     try:
         return signed_checkpoint.read_checkpoint_copy(path.read_text("utf-8-sig"))
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:  # no UTF-8, no JSON, nested without end, or another one
+    except ValueError:  # not UTF-8, not JSON, nested too deeply, or another document
         raise Refused(
             f"{path} holds no checkpoint: a signed note, or seq, hash and root as JSON"
         ) from None
 
 
 def find_signers(
-    kept: Kept, keys: Sequence[PublicKey], *, others: Sequence[PublicKey] = ()
+    known: KnownCheckpoint,
+    keys: Sequence[PublicKey],
+    *,
+    others: Sequence[PublicKey] = (),
 ) -> list[PublicKey]:
-    """Return those of some keys that signed a checkpoint, of `others` where none are given.
+    """Return the keys that signed a checkpoint.
 
-    Raises Refused where it is by none of the keys that are given, or its signature is wrong.
+    - `others`: the keys to look for if `keys` is empty; then the result may be empty.
+
+    Raises Refused if the signature is wrong, or if `keys` are given and none of them signed it.
     """
     from repermit.evidence import signed_checkpoint
 
     try:
-        found = signed_checkpoint.list_signers(kept.checkpoint, keys or others)
+        signers = signed_checkpoint.list_signers(known.checkpoint, keys or others)
     except ValueError as error:
-        raise Refused(f"{kept.path}: {error}") from None
-    if keys and not found:
-        raise Refused(f"{kept.path} has no valid signature of a key that you know")
-    return found
+        raise Refused(f"{known.path}: {error}") from None
+    if keys and not signers:
+        raise Refused(f"{known.path} has no valid signature of a key that you know")
+    return signers
 
 
 def read_authorities(path: Path) -> tuple[Certificate, ...]:
-    """Read the certificates of those who vouch for timestamps; raises Refused."""
+    """Read the certificates of timestamp authorities from a PEM file; raises Refused."""
     from repermit.evidence import timestamp_token
 
     try:
@@ -67,21 +75,24 @@ def read_authorities(path: Path) -> tuple[Certificate, ...]:
 
 
 def read_keys(texts: Sequence[str]) -> list[PublicKey]:
-    """Read keys, each given by itself or in a file with one a line; raises Refused."""
+    """Read keys; each text is a key, or the path of a file with a key on each line.
+
+    Raises Refused.
+    """
     from repermit.evidence.signed_note import read_any_key
 
-    found: list[PublicKey] = []
+    keys: list[PublicKey] = []
     for text in texts:
         try:
             is_file = Path(text).is_file()
-            written = Path(text).read_text("utf-8-sig") if is_file else text
-            found += [read_any_key(one) for one in written.split("\n") if one.strip()]
+            content = Path(text).read_text("utf-8-sig") if is_file else text
+            keys += [read_any_key(line) for line in content.split("\n") if line.strip()]
         except (OSError, ValueError):
             raise Refused(
                 f"{text} is no key, nor a file of keys, as /.well-known/repermit-evidence-keys "
                 "shows them"
             ) from None
-    return found
+    return keys
 
 
 def print_checkpoint(checkpoint: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""What commands share: help that ends with examples, which tests run, and files of text."""
+"""Shared parts of commands: help with examples (which tests run), options, and text files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from repermit.errors import NotFound, Refused
 
 
 class Command(click.Command):
-    """A command whose help shows how it is typed; an example may run over several lines."""
+    """A command whose help ends with examples; an example may have several lines."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples as they are: wrapped, they could not be copied."""
+        """Write the examples without wrapping, so that they can be copied."""
         super().format_epilog(ctx, formatter)
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
             for line in "\n".join(self.examples).splitlines():
@@ -27,18 +27,18 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """A command that has commands."""
+    """A command with subcommands."""
 
 
 def command(
     name: str | None = None, *, examples: tuple[str, ...]
 ) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command."""
+    """Return a decorator that turns a function into a command."""
     return click.command(name, cls=Command, examples=examples)
 
 
 def _refuse_file_name(context: click.Context, _: click.Parameter, slug: str | None) -> str | None:
-    """Refuse what no list can be called, but a file can: LIST and FILE are easily swapped."""
+    """Refuse a file's name in place of a list's: LIST and FILE are easily swapped."""
     if slug is None or not set(slug) & set("./\\"):
         return slug
     message = f"{slug} looks like a file, not like a list such as news"
@@ -61,11 +61,11 @@ output_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def _pick_language(_: click.Context, __: click.Parameter, wanted: str) -> str:
-    """Return the one of ours that is wanted: "nl", "nl_NL.UTF-8"; "C" and "POSIX" are none."""
+def _pick_language(_: click.Context, __: click.Parameter, locale: str) -> str:
+    """Return "nl" for a locale such as "nl_NL.UTF-8", otherwise "en", also for "C" and "POSIX"."""
     from repermit.i18n import catalogues
 
-    language = catalogues.choose_language(wanted.partition(".")[0], default="en")
+    language = catalogues.choose_language(locale.partition(".")[0], default="en")
     return language if language == "nl" else "en"
 
 
@@ -79,11 +79,11 @@ language_option = click.option(
 )
 
 
-# --- Texts that the admin gives in files of their own. --------------------------------------------
+# --- Reading text files. --------------------------------------------------------------------------
 
 
 def read_text(path: Path) -> str:
-    """Return what stands in a text file in UTF-8; raises NotFound."""
+    """Return the content of a text file in UTF-8; raises NotFound."""
     try:
         return path.read_text("utf-8")
     except OSError as error:
@@ -93,7 +93,7 @@ def read_text(path: Path) -> str:
 
 
 def read_consent_text(path: Path) -> str:
-    """Return the text of a form; raises NotFound, and Refused for one that says nothing."""
+    """Return the text of a sign-up form; raises NotFound, and Refused for an empty one."""
     text = read_text(path)
     if not text.removeprefix("\ufeff").strip():
         raise Refused(

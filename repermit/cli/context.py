@@ -1,4 +1,4 @@
-"""What a command finds when it starts: settings, database, clock, and who gives it."""
+"""The context of a command: settings, database, clock, and the user who runs it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NICENESS = 5
 
 @dataclass
 class CommandContext:
-    """One command's surroundings; nothing is read or opened before it is asked for."""
+    """The context of one command; files and the database are opened on first use."""
 
     config: str
     clock: Clock
@@ -35,17 +35,17 @@ class CommandContext:
 
     @cached_property
     def file(self) -> Settings:
-        """Return what config.toml says by itself; raises ConfigError."""
+        """Return the settings of config.toml alone; raises ConfigError."""
         from repermit.settings import config_file
 
         return config_file.load_config(Path(self.config))
 
     @cached_property
     def settings(self) -> Settings:
-        """Return the settings: config.toml's, and beneath them what was chosen on the pages.
+        """Return the settings of config.toml, completed by those chosen on the admin pages.
 
-        Those of the moment at which a command first asks. Raises ConfigError, and Refused if the
-        database cannot be used.
+        They are read once, on first use. Raises ConfigError, and Refused if the database cannot be
+        used.
         """
         from repermit.db.connection import open_database
         from repermit.db.suppression_journal import make_journal
@@ -67,14 +67,14 @@ class CommandContext:
 
     @property
     def actor(self) -> str:
-        """Return who gives the command, as the evidence names it."""
+        """Return the user who runs the command, as an actor of the evidence."""
         from repermit.evidence.entries import make_login_actor
 
         return make_login_actor(os.getuid())
 
     @contextmanager
     def database(self) -> Iterator[Database]:
-        """Open the database, brought to this version; raises Refused if it cannot be used."""
+        """Open the database and migrate it to this version; raises Refused if it cannot be used."""
         from repermit.db import migrations
         from repermit.db.connection import open_database
         from repermit.db.suppression_journal import make_journal
@@ -86,7 +86,7 @@ class CommandContext:
         stop_between_turns()
         path = self.file.sqlite_path
         with self.hold_presence():
-            # What a killed command or server had half written may hold everybody on a list.
+            # A file that a killed command or server left half written may hold a whole list.
             make_temporary_files(self.file).sweep()
             _make_private(path)
             journal = make_journal(self.file)
@@ -105,24 +105,27 @@ class CommandContext:
                     self._opened = None
 
     def lower_priority(self) -> None:
-        """Let who answers go first on a busy machine: this command reads, and writes little.
+        """Lower this process's priority, so that answers go first on a busy machine.
 
-        Whoever writes must not, since they would hold everybody up for longer while they have the
-        database's lock.
+        Only for commands that write little: a slow writer would hold the database's write lock for
+        longer.
         """
         lower = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
         os.setpriority(os.PRIO_PROCESS, 0, lower)
 
     @contextmanager
     def hold_presence(self) -> Iterator[None]:
-        """Let nobody restore the database meanwhile; raises Refused while somebody does."""
+        """Keep the database from being restored during the block.
+
+        Raises Refused while a restore is running.
+        """
         from repermit.db.write_lock import share_database
 
         with share_database(self.file.sqlite_path):
             yield
 
     def check_journal(self) -> None:
-        """Find out before anybody answers whether the journal can be written; JournalRefused."""
+        """Check that the suppression journal can be written; raises JournalRefused."""
         from repermit.db.suppression_journal import make_journal
 
         journal = make_journal(self.file)
@@ -138,20 +141,20 @@ class CommandContext:
             yield opened, find_list(slug)
 
     def parse_time(self, text: str) -> datetime:
-        """Read WHEN in the organisation's time zone; raises Refused."""
+        """Parse a time in the organisation's time zone; raises Refused."""
         from repermit.clock import parse_when
 
         return parse_when(text, self.settings.zone)
 
     def parse_future_time(self, text: str) -> datetime:
-        """Read WHEN, which must be still to come; raises Refused."""
+        """Parse a time that must be in the future; raises Refused."""
         time = self.parse_time(text)
         if time <= self.now:
             raise Refused(f"{text} has passed: it was {self.format_time(time)}")
         return time
 
     def format_time(self, moment: datetime) -> str:
-        """Return a moment as the admin reads it, in the organisation's time zone."""
+        """Format a timestamp for the admin, in the organisation's time zone."""
         return moment.astimezone(self.settings.zone).strftime("%A %-d %B %Y, %H:%M")
 
 
@@ -159,9 +162,9 @@ pass_command_context = click.make_pass_decorator(CommandContext)
 
 
 def _make_private(database: Path | None) -> None:
-    """Make the file of a new SQLite database readable by its user alone.
+    """Create the file of a new SQLite database so that only its owner can read it.
 
-    SQLite gives the files beside it (WAL and shared memory) the same permissions.
+    SQLite gives its WAL and shared-memory files the same permissions.
     """
     if database is not None and not database.exists():
         try:
@@ -172,13 +175,13 @@ def _make_private(database: Path | None) -> None:
 
 @contextmanager
 def translate_os_error(path: Path | None) -> Iterator[None]:
-    """Translate what the database refuses: locked, not writable, not there, no database."""
+    """Raise Refused for a database error: locked, not writable, missing, no database."""
     import peewee
 
     try:
         yield
     except peewee.PeeweeException as error:
-        # The first line alone: PostgreSQL quotes values below it.
-        words = str(error).strip().partition("\n")[0]
+        # Only the first line: PostgreSQL quotes values in the others.
+        message = str(error).strip().partition("\n")[0]
         database = f"the database {path}" if path else "the database"
-        raise Refused(f"{database} cannot be used: {words}") from error
+        raise Refused(f"{database} cannot be used: {message}") from error

@@ -1,4 +1,4 @@
-"""The command `expire`: removing who did not answer, as the jobs do by themselves."""
+"""The command `expire`, which removes contacts that did not answer, as the jobs do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def expire(
             if dry_run
             else partial(expiry_sweep.expire_due, actor=context.actor)
         )
-        # Looking alone keeps nobody from it.
+        # A dry run does not keep the workers from expiring.
         with nullcontext() if dry_run else foreground_lock(database, JobKind.EXPIRE):
             result = sweep(
                 database,
@@ -78,7 +78,7 @@ def expire(
 
 
 def _describe_upcoming(context: CommandContext, upcoming: UpcomingExpiry) -> str:
-    """Say why a campaign's contacts are left alone, and how many the deadline is going to take."""
+    """Say why a campaign's contacts are not removed yet, and how many the deadline will remove."""
     from repermit.rules.consent import CampaignState
 
     if upcoming.state is CampaignState.PAUSED:

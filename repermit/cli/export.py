@@ -25,7 +25,7 @@ from repermit.errors import Refused
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
 
-_WHAT = ("keep", "removed", "unasked", "evidence")
+_KINDS = ("keep", "removed", "unasked", "evidence")
 _FORMATS = ("csv", "json", "xlsx")
 _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 
@@ -40,10 +40,10 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
     )
 )
 @slug_argument
-@click.argument("what", metavar="|".join(_WHAT), type=click.Choice(_WHAT))
+@click.argument("kind", metavar="|".join(_KINDS), type=click.Choice(_KINDS))
 @click.option(
     "--format",
-    "form",
+    "file_format",
     type=click.Choice(_FORMATS),
     help="[default: as the file's name ends, or csv]",
 )
@@ -54,9 +54,9 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 def export(
     context: CommandContext,
     slug: str,
-    what: str,
+    kind: str,
     *,
-    form: str | None,
+    file_format: str | None,
     tool: str | None,
     with_links: bool,
     output: Path | None,
@@ -72,8 +72,8 @@ def export(
     from repermit.exports import handover_steps
     from repermit.exports.export_rows import ExportKind
 
-    form = _choose_format(form, output)
-    if form == "xlsx" and output is None and sys.stdout.isatty():
+    file_format = _choose_format(file_format, output)
+    if file_format == "xlsx" and output is None and sys.stdout.isatty():
         raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
     context.lower_priority()
     with (
@@ -82,9 +82,9 @@ def export(
     ):
         result = exports_export.write_export(
             mailing_list,
-            what,
+            kind,
             settings=context.settings,
-            format=form,
+            format=file_format,
             out=out,
             tool=tool,
             with_links=with_links,
@@ -96,7 +96,7 @@ def export(
     tell: Tell = echo if output else warn
     if output is not None:
         echo(f"{pluralize(result.rows, 'row')} in {output}.")
-        if what == ExportKind.EVIDENCE:
+        if kind == ExportKind.EVIDENCE:
             echo(
                 "The record's checkpoint with it; keep it where nobody who can write here reaches:"
             )
@@ -107,19 +107,19 @@ def export(
         tell(f"In two rows, since tools hold one form of the domain or the other: {result.twice:,}")
     for address in result.by_hand:
         warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
-    steps = handover_steps.list_steps(tool, what, slug=slug) if tool else ()
+    steps = handover_steps.list_steps(tool, kind, slug=slug) if tool else ()
     for number, step in enumerate(steps, start=1):
         tell(f"{number}. {step}")
 
 
-def _choose_format(form: str | None, output: Path | None) -> str:
-    """Return the format that was asked for, by name or by the ending of the file."""
+def _choose_format(file_format: str | None, output: Path | None) -> str:
+    """Return the format given by name or by the file's ending, CSV by default."""
     ending = output.suffix.lower().removeprefix(".") if output else ""
-    if form is None and ending in _SPREADSHEET_SUFFIXES:
+    if file_format is None and ending in _SPREADSHEET_SUFFIXES:
         raise click.UsageError(f"a spreadsheet is written as .xlsx, not as .{ending}")
-    if form and ending in {*_FORMATS, *_SPREADSHEET_SUFFIXES} - {form}:
-        raise click.UsageError(f"--format {form} does not go with a file called {output}")
-    return form or (ending if ending in _FORMATS else "csv")
+    if file_format and ending in {*_FORMATS, *_SPREADSHEET_SUFFIXES} - {file_format}:
+        raise click.UsageError(f"--format {file_format} does not go with a file called {output}")
+    return file_format or (ending if ending in _FORMATS else "csv")
 
 
 _SPREADSHEET_SUFFIXES = ("xls", "xlsm", "xlsb", "ods")

@@ -1,4 +1,4 @@
-"""The command that erases at a person's request, and what is told of erasures to come."""
+"""The command `forget`, which erases at a person's request; lines about erasures to come."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Keep the fingerprint also of an address that was not held, so that no file brings it.",
 )
-@click.argument("words", metavar="[LIST] ADDRESS", nargs=-1, required=True)
+@click.argument("arguments", metavar="[LIST] ADDRESS", nargs=-1, required=True)
 @pass_command_context
 def forget(
-    context: CommandContext, words: tuple[str, ...], *, all_lists: bool, suppress: bool
+    context: CommandContext, arguments: tuple[str, ...], *, all_lists: bool, suppress: bool
 ) -> None:
     """Erase what is held of somebody who asks for it.
 
@@ -48,9 +48,9 @@ def forget(
     from repermit.imports import uploads
     from repermit.privacy import forget as privacy_forget
 
-    slug, address = _parse_words(words, all_lists=all_lists)
+    slug, address = _parse_words(arguments, all_lists=all_lists)
     with context.database() as database:
-        done = privacy_forget.erase_address(
+        erasure = privacy_forget.erase_address(
             database,
             address,
             mailing_list=find_list(slug) if slug else None,
@@ -60,36 +60,36 @@ def forget(
             actor=context.actor,
         )
         key = email_address.parse(address).key
-        waiting = {
-            forgotten.list: uploads.forget_in_upload(
-                find_list(forgotten.list), key, settings=context.settings
+        upload_erasures = {
+            result.list: uploads.forget_in_upload(
+                find_list(result.list), key, settings=context.settings
             )
-            for forgotten in done.lists
+            for result in erasure.lists
         }
-    for forgotten in done.lists:
-        echo(*_describe_forgotten(forgotten))
-    echo(*_list_elsewhere(done), *_describe_files(waiting))
+    for result in erasure.lists:
+        echo(*_describe_forgotten(result))
+    echo(*_list_elsewhere(erasure), *_describe_files(upload_erasures))
     echo("", "Out of reach; see to these yourself:")
-    for number, line in enumerate(_list_out_of_reach(context, done), start=1):
+    for number, line in enumerate(_list_out_of_reach(context, erasure), start=1):
         echo(f"  {number}. {line}")
 
 
-def _parse_words(words: tuple[str, ...], *, all_lists: bool) -> tuple[str, str]:
-    """Return the list, "" for all, and the address."""
-    if len(words) != (1 if all_lists else 2):
+def _parse_words(arguments: tuple[str, ...], *, all_lists: bool) -> tuple[str, str]:
+    """Return the list's slug ("" for all lists) and the address."""
+    if len(arguments) != (1 if all_lists else 2):
         raise click.UsageError("give LIST and ADDRESS, or --all-lists and ADDRESS")
-    return ("", words[0]) if all_lists else (words[0], words[1])
+    return ("", arguments[0]) if all_lists else (arguments[0], arguments[1])
 
 
-def _describe_forgotten(forgotten: ErasureResult) -> Iterator[str]:
-    """Yield what was done on a list."""
+def _describe_forgotten(result: ErasureResult) -> Iterator[str]:
+    """Yield what was erased on a list."""
     from repermit.privacy.forget import ErasureOutcome
 
-    erased = forgotten.erased
-    if forgotten.found is ErasureOutcome.CONTACT:
-        was = f"removed for {forgotten.reason}" if forgotten.reason else str(forgotten.status)
+    erased = result.erased
+    if result.found is ErasureOutcome.CONTACT:
+        status = f"removed for {result.reason}" if result.reason else str(result.status)
         yield (
-            f"{forgotten.list}: erased. It was {was.replace('_', ' ')}; address and name are gone."
+            f"{result.list}: erased. It was {status.replace('_', ' ')}; address and name are gone."
         )
         yield (
             f"  Dropped: {pluralize(erased.unsent, 'unsent mail')}. Deleted: "
@@ -98,19 +98,17 @@ def _describe_forgotten(forgotten: ErasureResult) -> Iterator[str]:
             f"from {_count_entries(erased.entries)} of the record."
         )
         yield "  Kept: a fingerprint, so that nobody asks this address again, and the record."
-    elif forgotten.found is ErasureOutcome.SIGN_UP:
+    elif result.found is ErasureOutcome.SIGN_UP:
+        yield (f"{result.list}: not on the list; deleted: {pluralize(erased.sign_ups, 'sign-up')}.")
+    elif result.found is ErasureOutcome.FINGERPRINT:
+        reason = result.reason.replace("_", " ")
         yield (
-            f"{forgotten.list}: not on the list; deleted: {pluralize(erased.sign_ups, 'sign-up')}."
-        )
-    elif forgotten.found is ErasureOutcome.FINGERPRINT:
-        why = forgotten.reason.replace("_", " ")
-        yield (
-            f"{forgotten.list}: nothing is held but a fingerprint, since it was taken off ({why})."
+            f"{result.list}: nothing is held but a fingerprint, since it was taken off ({reason})."
         )
     else:
-        yield f"{forgotten.list}: nothing is held of this address."
-    if forgotten.found is not ErasureOutcome.CONTACT:
-        yield _describe_fingerprint(forgotten)
+        yield f"{result.list}: nothing is held of this address."
+    if result.found is not ErasureOutcome.CONTACT:
+        yield _describe_fingerprint(result)
 
 
 def _count_replies(count: int) -> str:
@@ -121,8 +119,8 @@ def _count_entries(count: int) -> str:
     return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
-def _describe_fingerprint(forgotten: ErasureResult) -> str:
-    if forgotten.suppressed:
+def _describe_fingerprint(result: ErasureResult) -> str:
+    if result.suppressed:
         return "  By that fingerprint no file brings it back."
     return (
         "  Nothing is kept either: a later file may bring it. With --suppress its fingerprint is "
@@ -130,37 +128,37 @@ def _describe_fingerprint(forgotten: ErasureResult) -> str:
     )
 
 
-def _list_elsewhere(done: AddressErasure) -> Iterator[str]:
-    """Yield where else here the address stands."""
-    if done.elsewhere:
-        others = ", ".join(done.elsewhere)
-        yield f"Still held on {others}; `repermit forget --all-lists` erases it there too."
-    if done.is_user:
+def _list_elsewhere(erasure: AddressErasure) -> Iterator[str]:
+    """Yield where else in the database the address is stored."""
+    if erasure.elsewhere:
+        list_names = ", ".join(erasure.elsewhere)
+        yield f"Still held on {list_names}; `repermit forget --all-lists` erases it there too."
+    if erasure.is_user:
         yield "It also logs in at /admin/; `repermit user remove` ends that and erases it there."
-    if not done.is_wiped:
+    if not erasure.is_wiped:
         yield (
             "A program still reads the database, so that its log keeps what was deleted until that "
             "ends; `serve` clears it by itself then."
         )
 
 
-def _describe_files(waiting: Mapping[str, UploadErasure]) -> Iterator[str]:
-    """Yield what became of the files that wait to be taken in."""
-    for slug, became in waiting.items():
-        if became == "deleted":
+def _describe_files(upload_erasures: Mapping[str, UploadErasure]) -> Iterator[str]:
+    """Yield what happened to the uploads that wait to be imported."""
+    for slug, outcome in upload_erasures.items():
+        if outcome == "deleted":
             yield (
                 f"{slug}: a file handed in at /admin/ may have held it, and is deleted: hand it in "
                 "again, and that row is left out."
             )
-        if became == "left":
+        if outcome == "left":
             yield f"{slug}: a file handed in at /admin/ waits to be taken in; it goes within a day."
 
 
-def _list_out_of_reach(context: CommandContext, done: AddressErasure) -> Iterator[str]:
-    """Yield where the address may stand that repermit cannot erase, as a list to act on."""
-    for forgotten in done.lists:
-        yield from _list_copies(context, forgotten.list, forgotten.beyond)
-    yield from map(_describe_unfinished, done.unfinished)
+def _list_out_of_reach(context: CommandContext, erasure: AddressErasure) -> Iterator[str]:
+    """Yield the copies of the address that repermit cannot erase, as a list to act on."""
+    for result in erasure.lists:
+        yield from _list_copies(context, result.list, result.beyond)
+    yield from map(_describe_unfinished, erasure.unfinished)
     yield (
         "The tool that sends the newsletter: unsubscribe the address there, and have its data "
         "erased by that tool's own function for it."
@@ -224,19 +222,19 @@ def _describe_export(context: CommandContext, export: TakenFile) -> str:
 
 
 def describe_due_erasures(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
-    """Yield who of a list waits to be erased, and when."""
+    """Yield how many removed contacts of a list wait to be erased, and when."""
     from repermit.privacy import erase_removed_contacts
 
     now = context.now
     due = erase_removed_contacts.count_due(mailing_list, settings=context.settings, now=now)
     if due.first_at is None:
         return
-    held = f"{due.first:,} of the {due.waiting:,} removed whose address is still held."
+    counts_text = f"{due.first:,} of the {due.waiting:,} removed whose address is still held."
     yield ""
     if due.first_at <= now:
-        yield f"Still to be erased today, which has begun: {held}"
+        yield f"Still to be erased today, which has begun: {counts_text}"
         return
-    yield f"To be erased on {context.format_time(due.first_at)} or soon after: {held}"
+    yield f"To be erased on {context.format_time(due.first_at)} or soon after: {counts_text}"
     yield f"Hand the removals over before: `repermit export {mailing_list.slug} removed`."
 
 

@@ -33,22 +33,23 @@ def show_help(topic: str | None, language: str) -> None:
         for page in pages:
             echo(f"  {page.name:<{width}}  {page.title}")
         return
-    # A title is found in either language; of two pages with one title, the reader's own and first.
-    known = (*documentation.list_pages("nl"), *documentation.list_pages("en"), *reversed(pages))
-    titles = {documentation.slugify(page.title): page for page in known}
-    found = documentation.find_page(topic, language=language)
-    if found := found or titles.get(documentation.slugify(topic)):
-        text = documentation.render_text(found)
+    # Titles match in either language. Of two pages with the same title, the first one in the
+    # reader's language wins, as it comes last here.
+    searched = (*documentation.list_pages("nl"), *documentation.list_pages("en"), *reversed(pages))
+    titles = {documentation.slugify(page.title): page for page in searched}
+    match = documentation.find_page(topic, language=language)
+    if match := match or titles.get(documentation.slugify(topic)):
+        text = documentation.render_text(match)
         Console(highlight=False, width=None).print(Markdown(text, hyperlinks=False))
         return
     last = documentation.slugify(topic.rpartition("/")[2])
     names = titles | {page.name.rpartition("/")[2]: page for page in pages}
-    near = difflib.get_close_matches(last, names, n=1)
-    if near:
+    similar = difflib.get_close_matches(last, names, n=1)
+    if similar:
         text = gettext(
             "there is no page %(topic)s; did you mean %(page)s? `repermit help` lists all"
         )
-        raise NotFound(text % {"topic": topic, "page": names[near[0]].name})
+        raise NotFound(text % {"topic": topic, "page": names[similar[0]].name})
     text = gettext("there is no page %(topic)s; `repermit help` lists all")
     raise NotFound(text % {"topic": topic})
 

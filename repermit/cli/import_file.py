@@ -1,4 +1,4 @@
-"""The command that takes a file in: import."""
+"""The command `import`, which imports a file of addresses."""
 
 from __future__ import annotations
 
@@ -155,16 +155,16 @@ def _import_file(
 
 
 class _Progress:
-    """Says on stderr how far an import is, every ten seconds."""
+    """Prints the progress of an import on stderr, every ten seconds."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._told_at = time.monotonic()
+        self._printed_at = time.monotonic()
 
     def print_progress(self, done: int, addresses: int) -> None:
-        """Say it if it is time to."""
-        if time.monotonic() - self._told_at >= _SECONDS_BETWEEN:
-            self._told_at = time.monotonic()
+        """Print the progress, unless it was printed in the last ten seconds."""
+        if time.monotonic() - self._printed_at >= _SECONDS_BETWEEN:
+            self._printed_at = time.monotonic()
             warn(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
 
 
@@ -206,14 +206,16 @@ def _print_import(result: ImportResult) -> None:
 
 
 def _print_part(part: FilePart) -> None:
-    named = [
+    fields_by_name = [
         (column.title or f"column {column.index + 1}", column.field) for column in part.columns
     ]
-    known = [f"{name} = {field}" for name, field in named if field and field != "remark"]
+    meanings = [
+        f"{name} = {field}" for name, field in fields_by_name if field and field != "remark"
+    ]
     tool = f" from {part.tool}" if part.tool != "generic" else ""
-    echo(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
+    echo(f"{part.name} ({part.format}{tool}): {'; '.join(meanings)}")
     for label, field in (("read for a No", "remark"), ("not read", None)):
-        if names := [name for name, one in named if one == field]:
+        if names := [name for name, column_field in fields_by_name if column_field == field]:
             echo(f"  {label}: {'; '.join(names)}")
 
 
@@ -227,9 +229,9 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
     ordered = sorted(rows, key=_rank_problem)
     doubtful = sum(problem.doubtful for problem in ordered)
     mistyped = sum(problem.mistyped for problem in ordered)
-    # Whoever may want no mail, or may be another, is shown however many others there are.
-    shown = max(_SHOWN_PROBLEMS, min(doubtful + mistyped, _SHOWN_DOUBTFUL))
-    for problem in ordered[:shown]:
+    # Rows that may opt out or look mistyped are all shown, beyond the usual number of rows.
+    shown_count = max(_SHOWN_PROBLEMS, min(doubtful + mistyped, _SHOWN_DOUBTFUL))
+    for problem in ordered[:shown_count]:
         part = f"{problem.part}, " if problem.part else ""
         echo(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
     if doubtful:
@@ -243,27 +245,27 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
             f"Addresses that look mistyped: {mistyped:,}. Mend them in the file, or leave them "
             "out: --opt-out LINE."
         )
-    if more := ordered[shown:]:
+    if hidden := ordered[shown_count:]:
         echo("Not shown here; --json lists them:")
-        # Of a long list the last one is no row, but says how many more there are.
-        echo_counts(Counter(_name_kind(problem) for problem in more if problem.line))
-        echo(*(f"  {problem.reason}" for problem in more if not problem.line))
+        # The last problem of a long list is no row, but says how many more there are.
+        echo_counts(Counter(_name_kind(problem) for problem in hidden if problem.line))
+        echo(*(f"  {problem.reason}" for problem in hidden if not problem.line))
 
 
 def _rank_problem(problem: Problem) -> int:
-    """Return the place of a problem: what to look at, what can be mended, duplicates last."""
+    """Return the sort key of a problem: doubtful rows, rows that can be mended, duplicates."""
     from repermit.rules.consent import Fate
 
-    # What is taken in is listed because something in its row may speak against that.
+    # Imported rows are listed because something in them may speak against that.
     taken_in = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
-    rest = (Fate.ROLE, Fate.SUPPRESSED, Fate.OPTED_OUT, Fate.DUPLICATE, None)
-    order = (Fate.INVALID, *taken_in, *rest)
+    others = (Fate.ROLE, Fate.SUPPRESSED, Fate.OPTED_OUT, Fate.DUPLICATE, None)
+    order = (Fate.INVALID, *taken_in, *others)
     is_in_doubt = problem.doubtful or problem.mistyped
     return -1 if is_in_doubt else order.index(problem.fate)
 
 
 def _name_kind(problem: Problem) -> str:
-    # The reason of a duplicate names its other line, and others the words of their row.
+    # The reason of a duplicate names its other line, and other reasons quote the row's words.
     return "duplicate" if problem.fate == "duplicate" else problem.reason.partition(" (")[0]
 
 

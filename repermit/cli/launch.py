@@ -1,4 +1,4 @@
-"""Commands that lead to an asking: preview, launch."""
+"""The commands `preview` and `launch`."""
 
 from __future__ import annotations
 
@@ -130,13 +130,13 @@ def _parse_accepted(
 )
 @click.option(
     "--ground",
-    type=click.Choice([one.replace("_", "-") for one in AskingGround]),
+    type=click.Choice([ground.replace("_", "-") for ground in AskingGround]),
     help="The ground of the law on which you ask (GDPR art. 6(1)(f), (e), (a)), as the answer page "
     "says it.",
 )
 @click.option(
     "--special-ground",
-    type=click.Choice([one.replace("_", "-") for one in SpecialGround]),
+    type=click.Choice([ground.replace("_", "-") for ground in SpecialGround]),
     help="What allows asking a sensitive list (GDPR art. 9(2)(a), (d)); it stands there too.",
 )
 @click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
@@ -194,17 +194,17 @@ def launch(
     """
     from repermit.sending.worker_lock import StopRequest
 
-    stopping = StopRequest()
-    until, starts_at = (
+    stop_request = StopRequest()
+    deadline_time, starts_at = (
         context.parse_future_time(deadline),
         context.parse_future_time(at) if at else None,
     )
     with context.mailing_list(slug) as (database, mailing_list):
-        launched = _launch_campaign(
+        result = _launch_campaign(
             context,
             database,
             mailing_list,
-            deadline=until,
+            deadline=deadline_time,
             starts_at=starts_at,
             attest=attest,
             grounds=Grounds(
@@ -218,13 +218,13 @@ def launch(
             as_json=as_json,
         )
         if not as_json:
-            _print_launched(context, slug, launched, until, starts_at)
+            _print_launched(context, slug, result, deadline_time, starts_at)
         if wait:
-            sent = send_due_mails(context, database, mailing_list, stop_request=stopping)
-            print_sent(sent, stop_request=stopping, to=warn if as_json else echo)
+            sent = send_due_mails(context, database, mailing_list, stop_request=stop_request)
+            print_sent(sent, stop_request=stop_request, to=warn if as_json else echo)
         if as_json:
-            echo_json(_make_document(context, mailing_list, launched))
-    return stopping.exit_code
+            echo_json(_make_document(context, mailing_list, result))
+    return stop_request.exit_code
 
 
 def _launch_campaign(
@@ -242,7 +242,7 @@ def _launch_campaign(
     accepted: dict[str, str],
     as_json: bool,
 ) -> LaunchResult:
-    """Do a launch, and show what it does; what is refused shows the same on stderr."""
+    """Launch, and print the plan: on stdout, or on stderr if refused or for JSON."""
     from repermit.campaigns import campaign_draft, launch_refusals
     from repermit.campaigns import launch as campaigns_launch
     from repermit.web.public.answer import make_unanswered_wording
@@ -261,9 +261,9 @@ def _launch_campaign(
     is_refused = bool(plan.refusals or is_open or campaign_draft.check_attestation(attest))
     if is_refused or as_json:
         _print_plan(context, plan, deadline, to=warn)
-    # Nothing is asked of a website for a launch that is refused.
+    # No website is fetched for a launch that is refused.
     statements = {} if is_refused else _read_statements(context, mailing_list)
-    launched = campaigns_launch.launch(
+    result = campaigns_launch.launch(
         database,
         mailing_list,
         settings=context.settings,
@@ -288,14 +288,14 @@ def _launch_campaign(
         warn("The answer page will not say on what ground of the law you ask: --ground says it.")
     if mailing_list.sensitive and not grounds.special_ground:
         warn("Nor what allows asking a sensitive list (GDPR art. 9): --special-ground says it.")
-    # Not before: nothing stands on stdout if the database fails, as when the disk is full.
+    # Printed after the launch, so that stdout stays empty if the database fails (full disk).
     if not as_json:
-        _print_plan(context, launched.plan, deadline, to=echo)
-    return launched
+        _print_plan(context, result.plan, deadline, to=echo)
+    return result
 
 
 def _read_statements(context: CommandContext, mailing_list: MailingList) -> dict[str, str]:
-    """Return what the list's privacy statements say, by address; warn of those not to be read."""
+    """Return the texts of the list's privacy statements, by URL; warn of unreadable ones."""
     from repermit.checks import run
     from repermit.contacts.lookup import read_list_facts
 
@@ -313,14 +313,14 @@ def _read_statements(context: CommandContext, mailing_list: MailingList) -> dict
 def _find_problems(
     context: CommandContext, database: Database, mailing_list: MailingList
 ) -> list[LaunchProblem]:
-    """Return what `repermit check` finds wrong with a launch; tell how much else it has found."""
+    """Return what `repermit check` finds wrong with a launch; warn how many other points it has."""
     from repermit.bounces import poll
     from repermit.campaigns import result_types
     from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.campaigns.preview import preview_mail
     from repermit.checks import run
 
-    concerns = run.list_launch_findings(
+    launch_findings = run.list_launch_findings(
         context.settings,
         mailing_list.slug,
         database=database,
@@ -330,9 +330,9 @@ def _find_problems(
         log_in=poll.log_in,
         config_path=Path(context.config),
     )
-    problems, others = run.split_problems(concerns)
-    if others:
-        count = pluralize(len(others), "more point")
+    problems, other_findings = run.split_problems(launch_findings)
+    if other_findings:
+        count = pluralize(len(other_findings), "more point")
         warn(f"`repermit check` has {count}, nothing that stops a launch.")
     return [
         result_types.LaunchProblem(code=finding.code, found=finding.found) for finding in problems
@@ -340,13 +340,13 @@ def _find_problems(
 
 
 def _print_plan(context: CommandContext, plan: Plan, deadline: datetime, *, to: Tell) -> None:
-    languages = ", ".join(f"{n:,} in {language}" for language, n in plan.languages.items())
+    languages = ", ".join(f"{count:,} in {language}" for language, count in plan.languages.items())
     to(f"To be asked: {plan.asked:,}{f' ({languages})' if languages else ''}")
     if any(plan.excluded.values()):
         to("Not asked:")
         echo_counts(plan.excluded, to=to)
     if any(plan.left_out.values()):
-        fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
+        fates = (f"{count:,} {fate.replace('_', ' ')}" for fate, count in plan.left_out.items())
         to(f"Left out at import: {', '.join(fates)}")
     if plan.asked and not plan.refusals:
         print_pace(context, plan.last_ask_at, deadline, to=to)
@@ -360,57 +360,60 @@ def _print_plan(context: CommandContext, plan: Plan, deadline: datetime, *, to: 
 def print_pace(
     context: CommandContext, last_ask_at: datetime, deadline: datetime, *, to: Tell
 ) -> None:
-    """Tell when the last mail leaves, and how long that leaves people to answer."""
+    """Print when the last mail leaves, and how long people then have to answer."""
     server = context.settings.mail
     has_rates = server.interval or server.domain_interval
-    how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
+    pace_text = (
+        "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
+    )
     time_to_answer = deadline - last_ask_at
     span = (
         pluralize(count_days(last_ask_at, deadline, context.settings.zone), "day")
         if time_to_answer.days
         else pluralize(time_to_answer.seconds // 3600, "hour")
     )
-    to(f"The last mail leaves on {context.format_time(last_ask_at)}, {how}; {span} to answer.")
+    leaves_on = context.format_time(last_ask_at)
+    to(f"The last mail leaves on {leaves_on}, {pace_text}; {span} to answer.")
 
 
 def _print_launched(
     context: CommandContext,
     slug: str,
-    launched: LaunchResult,
+    result: LaunchResult,
     deadline: datetime,
     starts_at: datetime | None,
 ) -> None:
-    until = f"answers count until {context.format_time(deadline)}"
-    if launched.is_in_doubt:
+    deadline_text = f"answers count until {context.format_time(deadline)}"
+    if result.is_in_doubt:
         echo(
-            f"Launched, but none of the {pluralize(launched.plan.asked, 'mail')} leaves yet; "
-            f"{until}.",
+            f"Launched, but none of the {pluralize(result.plan.asked, 'mail')} leaves yet; "
+            f"{deadline_text}.",
             "Whoever is on this list may have been asked before the database was restored, so that "
             "all are in doubt.",
             f"Look at the mail server's log: `repermit resolve {slug} --leave` if they were asked, "
             "`--resend` if not.",
         )
         return
-    echo(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
+    echo(f"Launched: {result.plan.asked:,} will be asked; {deadline_text}.")
     if starts_at:
         echo(f"The asking begins on {context.format_time(starts_at)}.")
-    if launched.pilot:
+    if result.pilot:
         echo(
-            f"{launched.pilot:,} are asked first; then the others wait until you give "
+            f"{result.pilot:,} are asked first; then the others wait until you give "
             f"`repermit resume {slug}`."
         )
     echo("`repermit serve` sends, answers and removes by itself.")
 
 
 def _make_document(
-    context: CommandContext, mailing_list: MailingList, launched: LaunchResult
+    context: CommandContext, mailing_list: MailingList, result: LaunchResult
 ) -> dict[str, object]:
     from repermit.campaigns import progress
 
     overview = progress.read_status(mailing_list, settings=context.settings, now=context.now)
-    plan = launched.plan.to_json()
-    of_plan = ("asked", "excluded", "last_ask_at")
-    return {**overview.to_json(), **{name: plan[name] for name in of_plan}}
+    plan = result.plan.to_json()
+    plan_keys = ("asked", "excluded", "last_ask_at")
+    return {**overview.to_json(), **{name: plan[name] for name in plan_keys}}
 
 
 COMMANDS = (preview, launch)

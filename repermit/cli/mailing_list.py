@@ -1,4 +1,4 @@
-"""Commands that describe a list, or delete it: list add, list set, list show, list delete."""
+"""Commands for lists: list add, list set, list show, list delete."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FIELDS: tuple[tuple[str, str], ...] = (
 
 
 def _add_field_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that describe a list."""
+    """Add the options for a list's fields."""
     for file in ("subject", "text", "html"):
         command = click.option(
             f"--own-{file}",
@@ -58,11 +58,11 @@ def _add_field_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what was given, with the files among it read."""
-    given = {name: value for name, value in fields.items() if value is not None}
+    """Return the given options, with the content of files in place of their paths."""
+    options = {name: value for name, value in fields.items() if value is not None}
     return {
         name: read_text(value) if isinstance(value, Path) else value
-        for name, value in given.items()
+        for name, value in options.items()
     }
 
 
@@ -114,12 +114,14 @@ def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
 @_add_field_options
 @click.option(
     "--in",
-    "further",
+    "further_language",
     metavar="LANGUAGE",
     help="For its readers in another language; they get mails and pages in it then.",
 )
 @pass_command_context
-def set_(context: CommandContext, /, slug: str, *, further: str | None, **fields: Any) -> None:
+def set_(
+    context: CommandContext, /, slug: str, *, further_language: str | None, **fields: Any
+) -> None:
     """Change a list; what is not given stays as it is.
 
     With --in, say purpose and privacy statement in a further language; also how often, if the list
@@ -127,40 +129,42 @@ def set_(context: CommandContext, /, slug: str, *, further: str | None, **fields
     """
     from repermit.campaigns import list_translations, mailing_lists
 
-    given = _read_fields(fields)
-    if not given:
+    changes = _read_fields(fields)
+    if not changes:
         raise click.UsageError("say what to change; --help lists the options")
-    if further and (shared := given.keys() - {*list_translations.TRANSLATION_FIELDS}):
+    if further_language and (shared := changes.keys() - {*list_translations.TRANSLATION_FIELDS}):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(shared))
         raise click.UsageError(f"{names} is the same in all languages: give it without --in")
     with context.mailing_list(slug) as (database, mailing_list):
         change = partial(
-            mailing_lists.change_list if further is None else list_translations.change_translation,
+            mailing_lists.change_list
+            if further_language is None
+            else list_translations.change_translation,
             database,
             mailing_list,
-            *([] if further is None else [further]),
+            *([] if further_language is None else [further_language]),
         )
-        change(settings=context.settings, now=context.now, actor=context.actor, **given)
-        lacks = _list_missing(mailing_list, further)
+        change(settings=context.settings, now=context.now, actor=context.actor, **changes)
+        lacks = _list_missing(mailing_list, further_language)
         note = mailing_lists.explain_frozen_wording(mailing_list)
         _warn_of_first_screen(context, slug)
     echo(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
 
 
 def _warn_of_first_screen(context: CommandContext, slug: str) -> None:
-    """Warn, as `check` does, if a phone shows the list's mail only in part."""
+    """Warn, as `check` does, if a phone's first screen cuts off the list's mail."""
     from repermit.campaigns.preview import preview_mail
     from repermit.checks.settings import check_first_screen
     from repermit.db.models.lists import find_list
 
     organisation = context.settings.organisation
     preview = partial(preview_mail, settings=context.settings, now=context.now)
-    for found in check_first_screen(find_list(slug), organisation=organisation, preview=preview):
-        warn(f"Mind: {found.found} {found.remedy}.")
+    for finding in check_first_screen(find_list(slug), organisation=organisation, preview=preview):
+        warn(f"Mind: {finding.found} {finding.remedy}.")
 
 
 def _list_missing(mailing_list: MailingList, language: str | None) -> Iterator[str]:
-    """Yield what is still to be said before somebody gets a mail in a further language."""
+    """Yield a line that names the fields that a further language still lacks."""
     from repermit.campaigns import list_translations
     from repermit.contacts import lookup
 
@@ -184,35 +188,38 @@ def show(context: CommandContext, slug: str, *, as_json: bool) -> None:
     from repermit.campaigns import list_translations, mailing_lists
 
     with context.mailing_list(slug) as (_, mailing_list):
-        facts = mailing_lists.make_list_facts(mailing_list).to_json()
-        otherwise = list_translations.count_untranslated(mailing_list)
+        fields = mailing_lists.make_list_facts(mailing_list).to_json()
+        untranslated = list_translations.count_untranslated(mailing_list)
         name = link_target.make_join_id(mailing_list, settings=context.settings)
-    facts["sign_up_url"] = f"{context.settings.public_url}/join/{name}"
-    facts["read_otherwise"] = dict(otherwise)
+    fields["sign_up_url"] = f"{context.settings.public_url}/join/{name}"
+    fields["read_otherwise"] = dict(untranslated)
     if as_json:
-        echo_json(facts)
+        echo_json(fields)
         return
-    del facts["read_otherwise"]
-    texts = facts.pop("texts")
-    _print_facts(facts)
+    del fields["read_otherwise"]
+    texts = fields.pop("texts")
+    _print_facts(fields)
     for language, text in texts.items():
         echo("", f"In {language}:")
         _print_facts({name: value for name, value in text.items() if value})
-    echo(*describe_untranslated(otherwise, slug))
+    echo(*describe_untranslated(untranslated, slug))
 
 
-def _print_facts(facts: dict[str, Any]) -> None:
-    for name, value in facts.items():
+def _print_facts(fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
         lines = text.splitlines() or [""]
         echo(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
         echo(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
 
 
-def describe_untranslated(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:
-    """Yield who gets no mail in their own language, and what would change that."""
-    if otherwise:
-        counts_text = ", ".join(f"{count:,} in {language}" for language, count in otherwise.items())
+def describe_untranslated(counts: Mapping[str, int], slug: str) -> Iterator[str]:
+    """Yield how many contacts get no mail in their own language, and the command for it.
+
+    - `counts`: contacts by their language.
+    """
+    if counts:
+        counts_text = ", ".join(f"{count:,} in {language}" for language, count in counts.items())
         yield ""
         yield f"Who reads another language gets the list's own: {counts_text}."
         yield f"`repermit list set {slug} --in … --purpose … --privacy-url …` gives them theirs."

@@ -1,6 +1,6 @@
-"""How results look: tables of counts for people, one JSON document for programs.
+"""The output of commands: tables of counts for people, one JSON document for programs.
 
-Whatever may go to stdout or stderr takes `to`: `echo` or `warn`.
+A function whose lines may go to stdout or stderr takes `to`: `echo` or `warn`.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def echo_json(document: Any) -> None:
 
 
 def echo_counts(counts: Mapping[Any, int], *, to: Tell = echo, zeros: bool = False) -> None:
-    """Print counts one below another, right-aligned; those that are zero only if asked for."""
-    shown = {str(key): f"{n:,}" for key, n in counts.items() if n or zeros}
-    width = max(map(len, shown.values()), default=0)
-    for key, n in shown.items():
-        to(f"  {n:>{width}}  {key.replace('_', ' ')}")
+    """Print counts one below another, right-aligned; zeros only if `zeros` is set."""
+    counts_text = {str(key): f"{count:,}" for key, count in counts.items() if count or zeros}
+    width = max(map(len, counts_text.values()), default=0)
+    for key, count in counts_text.items():
+        to(f"  {count:>{width}}  {key.replace('_', ' ')}")
 
 
 def echo_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -62,17 +62,17 @@ def echo_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
         echo(f"  {line.rstrip()}")
 
 
-# --- Files that a command writes. -----------------------------------------------------------------
+# --- Output files. --------------------------------------------------------------------------------
 
 
 @contextmanager
 def open_output(context: CommandContext, output: Path | None) -> Iterator[BinaryIO]:
-    """Open a file, or stdout without one; nothing is in it unless all of it is."""
+    """Open a file, or stdout if `output` is None; it is written whole or not at all."""
     if output is not None:
         with open_private_file(context, output) as file:
             yield file
         return
-    # It never has a name, so that nothing of it is left if this is killed.
+    # The spool file has no name, so that nothing of it is left if the process is killed.
     with tempfile.TemporaryFile() as spool:
         yield spool
         spool.seek(0)
@@ -82,7 +82,7 @@ def open_output(context: CommandContext, output: Path | None) -> Iterator[Binary
 
 @contextmanager
 def open_private_file(context: CommandContext, output: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears whole or not at all and is readable by you alone."""
+    """Open a file that appears whole or not at all, and that only its owner can read."""
     from repermit.temporary_files import make_temporary_files
 
     try:

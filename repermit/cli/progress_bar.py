@@ -1,4 +1,4 @@
-"""What is seen on stderr while mails leave: a live bar on a terminal, elsewhere a line at times."""
+"""Progress on stderr while mails are sent: a live bar on a terminal, elsewhere regular lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from repermit.rules.consent import MailState
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
-# Looks a second at what is shown.
+# How often a second the bar is drawn.
 _PER_SECOND = 4
 _WIDTH = 30
 _FEW = 10
@@ -26,122 +26,124 @@ _FEW = 10
 
 @dataclass(frozen=True)
 class ProgressState:
-    """How far it is: so many of `total` are sent, have failed, or are done with otherwise.
+    """How many of `total` mails are sent, failed, or dropped or in doubt.
 
-    `word` says what else there is to know, such as "paused".
+    `word` adds a state, such as "paused".
     """
 
     total: int
     sent: int = 0
     failed: int = 0
-    otherwise: int = 0
+    dropped_or_in_doubt: int = 0
     word: str = ""
 
     @property
     def done(self) -> int:
-        """Return how many are settled."""
-        return self.sent + self.failed + self.otherwise
+        """Return how many mails are settled."""
+        return self.sent + self.failed + self.dropped_or_in_doubt
 
     @property
     def remaining(self) -> int:
-        """Return how many there are still to come."""
+        """Return how many mails are still to come."""
         return max(0, self.total - self.done)
 
 
 class Tally:
-    """Counts what becomes of `total` mails that are being sent."""
+    """Counts the results of sending `total` mails."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._counts: Counter[MailState] = Counter()
 
     def count(self, state: MailState) -> None:
-        """Count a mail; one that is put off is still to come."""
+        """Count a mail's new state; a postponed mail stays among those to come."""
         self._counts[state] += 1
 
     @property
     def state(self) -> ProgressState:
-        """Return how far it is by now."""
+        """Return the progress so far."""
         counts = self._counts
-        otherwise = counts[MailState.DROPPED] + counts[MailState.IN_DOUBT]
+        dropped_or_in_doubt = counts[MailState.DROPPED] + counts[MailState.IN_DOUBT]
         sent, failed = counts[MailState.SENT], counts[MailState.FAILED]
-        # What came due meanwhile is sent too.
-        total = max(self._total, sent + failed + otherwise)
-        return ProgressState(total, sent=sent, failed=failed, otherwise=otherwise)
+        # Mails that came due since the start are sent too.
+        total = max(self._total, sent + failed + dropped_or_in_doubt)
+        return ProgressState(
+            total, sent=sent, failed=failed, dropped_or_in_doubt=dropped_or_in_doubt
+        )
 
 
 class RateEstimate:
-    """How fast it goes, as the last minute has it, or the last mails where they are rare.
+    """Estimates the sending rate from the last minute, or from the last mails if they are rare.
 
-    `interval` is the time between two mails that the rates allow, zero if there are none.
+    `interval` is the time between two mails at the configured rates, zero without rates.
     """
 
     def __init__(self, interval: timedelta) -> None:
-        self._allowed = interval.total_seconds()
-        self._window = max(_MINUTE, _FEW * self._allowed)
-        self._seen: deque[tuple[float, int]] = deque()
+        self._min_interval = interval.total_seconds()
+        self._window = max(_MINUTE, _FEW * self._min_interval)
+        self._samples: deque[tuple[float, int]] = deque()
 
     def add_sample(self, done: int, at: float) -> None:
-        """Take note of how many were settled at a moment, in seconds of any clock."""
-        if len(self._seen) > 1 and self._seen[-2][1] == done:
-            # However long nothing moves, little has to be remembered.
-            self._seen.pop()
-        self._seen.append((at, done))
-        while at - self._seen[0][0] > self._window:
-            self._seen.popleft()
+        """Add how many mails were settled at time `at`, in seconds of any clock."""
+        if len(self._samples) > 1 and self._samples[-2][1] == done:
+            # While nothing moves, the first and the last sample are enough.
+            self._samples.pop()
+        self._samples.append((at, done))
+        while at - self._samples[0][0] > self._window:
+            self._samples.popleft()
 
     @property
     def per_second(self) -> float:
-        """Return how many are settled in a second; 0 if nothing moves."""
-        (began, before), (at, now) = self._seen[0], self._seen[-1]
-        return (now - before) / (at - began) if at > began else 0.0
+        """Return how many mails are settled in a second; 0 if nothing moves."""
+        (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
 
     def estimate_seconds(self, count: int) -> float | None:
-        """Return how long so many will take, None if nobody can tell."""
+        """Return how long `count` mails will take, None if that cannot be estimated."""
         rate = self.per_second
-        if not rate and not self._allowed:
+        if not rate and not self._min_interval:
             return None
-        return count * max(self._allowed, 1 / rate if rate else 0.0)
+        return count * max(self._min_interval, 1 / rate if rate else 0.0)
 
 
 @contextmanager
 def show_progress(
-    look: Callable[[], ProgressState], *, interval: timedelta, every: float = 10.0
+    read_state: Callable[[], ProgressState], *, interval: timedelta, every: float = 10.0
 ) -> Iterator[None]:
-    """Show on stderr what `look` returns, for as long as the block lasts.
+    """Show on stderr the state that `read_state` returns, while the block runs.
 
-    It is called from another thread. `every` is how many seconds lie between two lines where there
-    is no terminal; one that would say what the last one did is left out.
+    - `read_state`: called from another thread.
+    - `every`: seconds between two lines if stderr is no terminal; an unchanged line is left out.
     """
-    view = _ProgressView(look, RateEstimate(interval))
+    view = _ProgressView(read_state, RateEstimate(interval))
     with _draw_bar(view) if sys.stderr.isatty() else _print_lines(view, every):
         yield
 
 
 class _ProgressView:
-    def __init__(self, look: Callable[[], ProgressState], pace: RateEstimate) -> None:
-        self._look = look
-        self._pace = pace
+    def __init__(self, read_state: Callable[[], ProgressState], rate: RateEstimate) -> None:
+        self._read_state = read_state
+        self._rate = rate
 
     def update(self) -> tuple[ProgressState, str]:
-        """Return how far it is, also in words."""
-        standing = self._look()
-        self._pace.add_sample(standing.done, time.monotonic())
-        return standing, describe_progress(standing, self._pace)
+        """Return the present progress, and the line that describes it."""
+        state = self._read_state()
+        self._rate.add_sample(state.done, time.monotonic())
+        return state, describe_progress(state, self._rate)
 
 
-def describe_progress(standing: ProgressState, pace: RateEstimate) -> str:
-    """Return one line: sent, how fast, time left, failures."""
-    parts = [f"{standing.sent:,} of {standing.total:,} sent"]
-    if standing.remaining and pace.per_second:
-        parts.append(_format_rate(pace.per_second))
-    seconds = pace.estimate_seconds(standing.remaining)
-    if standing.remaining and seconds is not None:
+def describe_progress(state: ProgressState, rate: RateEstimate) -> str:
+    """Return one line: mails sent, rate, time left, failures."""
+    parts = [f"{state.sent:,} of {state.total:,} sent"]
+    if state.remaining and rate.per_second:
+        parts.append(_format_rate(rate.per_second))
+    seconds = rate.estimate_seconds(state.remaining)
+    if state.remaining and seconds is not None:
         parts.append(f"{_format_span(seconds)} left")
-    parts.append(f"{standing.failed:,} failed")
-    if standing.otherwise:
-        parts.append(f"{standing.otherwise:,} dropped or in doubt")
-    return ", ".join((*parts, standing.word) if standing.word else parts)
+    parts.append(f"{state.failed:,} failed")
+    if state.dropped_or_in_doubt:
+        parts.append(f"{state.dropped_or_in_doubt:,} dropped or in doubt")
+    return ", ".join((*parts, state.word) if state.word else parts)
 
 
 def _format_rate(per_second: float) -> str:
@@ -159,30 +161,30 @@ def _format_span(seconds: float) -> str:
         ("min", "s", _MINUTE, 1.0),
     ):
         if seconds >= length:
-            whole, rest = divmod(seconds, length)
-            return f"{whole:,.0f} {large} {rest // part:.0f} {small}"
+            count, remainder = divmod(seconds, length)
+            return f"{count:,.0f} {large} {remainder // part:.0f} {small}"
     return f"{seconds:.0f} s"
 
 
 @contextmanager
 def _print_lines(view: _ProgressView, every: float) -> Iterator[None]:
-    over = threading.Event()
+    ended = threading.Event()
 
-    def tell() -> None:
-        said = ""
-        while not over.wait(every):
-            _, words = view.update()
-            if words != said:
-                warn(words)
-            said = words
+    def print_lines() -> None:
+        last_line = ""
+        while not ended.wait(every):
+            _, line = view.update()
+            if line != last_line:
+                warn(line)
+            last_line = line
 
-    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread = threading.Thread(target=print_lines, name="progress", daemon=True)
     view.update()
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 
@@ -196,14 +198,14 @@ def _draw_bar(view: _ProgressView) -> Iterator[None]:
 
     class Terminal(Console):
         def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
-            # It stays: who is ended at once could not bring it back.
+            # The cursor stays visible: a process that is killed could not show it again.
             return False
 
     def render() -> Any:
-        standing, words = view.update()
+        state, line = view.update()
         row = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=max(1, standing.total), completed=standing.done, width=_WIDTH)
-        row.add_row(bar, Text(words))
+        bar = ProgressBar(total=max(1, state.total), completed=state.done, width=_WIDTH)
+        row.add_row(bar, Text(line))
         return row
 
     terminal = Terminal(stderr=True)

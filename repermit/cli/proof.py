@@ -1,4 +1,4 @@
-"""The command `proof`: what one person said, in a file that anybody can check."""
+"""The command `proof`: the evidence about one person, in a file that anybody can check."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from repermit.cli.output import echo, open_private_file
 )
 @click.option(
     "--checkpoint",
-    "kept",
+    "checkpoint_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="A checkpoint that whoever asks holds, such as a receipt: the proof shows them that the "
@@ -38,7 +38,12 @@ from repermit.cli.output import echo, open_private_file
 )
 @pass_command_context
 def proof(
-    context: CommandContext, slug: str, address: str, *, output: Path | None, kept: Path | None
+    context: CommandContext,
+    slug: str,
+    address: str,
+    *,
+    output: Path | None,
+    checkpoint_path: Path | None,
 ) -> None:
     """Prove what one person said: a file that anybody can check without this system.
 
@@ -51,16 +56,16 @@ def proof(
     from repermit.reports.data_recipients import describe_for_proofs
 
     page = _make_page_path(output)
-    known = None if kept is None else read_checkpoint(kept)
+    checkpoint = None if checkpoint_path is None else read_checkpoint(checkpoint_path)
     with context.mailing_list(slug) as (database, mailing_list):
-        made = make_proof.prove_address(
+        result = make_proof.prove_address(
             database,
             mailing_list,
             address,
             settings=context.settings,
             now=context.now,
             actor=context.actor,
-            known=known,
+            known=checkpoint,
             register=describe_for_proofs(mailing_list, settings=context.settings),
         )
         with database.atomic():
@@ -69,15 +74,15 @@ def proof(
                 actor=context.actor,
                 act="proved",
                 mailing_list=mailing_list,
-                subject=made.subject,
+                subject=result.subject,
             )
         language, zone = mailing_list.language, context.settings.zone
     if output is None or page is None:
-        click.echo(made.text, nl=False)
+        click.echo(result.text, nl=False)
         return
     for path, text in (
-        (output, made.text),
-        (page, printable_proof.make_proof_page(made.document, language=language, zone=zone)),
+        (output, result.text),
+        (page, printable_proof.make_proof_page(result.document, language=language, zone=zone)),
     ):
         with open_private_file(context, path) as file:
             file.write(text.encode())
@@ -86,7 +91,7 @@ def proof(
 
 
 def _make_page_path(output: Path | None) -> Path | None:
-    """Return where the page of a proof goes, None if it all goes to stdout."""
+    """Return the path of a proof's page, None if the proof goes to stdout."""
     if output is None or str(output) == "-":
         return None
     page = output.with_suffix(".html")

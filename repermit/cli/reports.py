@@ -22,7 +22,7 @@ _LANGUAGES = ("en", "nl")
 
 
 def _check_suffix(context: click.Context, _: click.Parameter, output: Path | None) -> Path | None:
-    """Refuse a file whose name does not say what it is to be."""
+    """Refuse an output file whose name ends neither in .html nor in .json."""
     if output is None or output.suffix.lower() in {".html", ".json"}:
         if output and output.suffix.lower() == ".html" and context.params.get("as_json"):
             raise click.UsageError(f"--json does not go with a file called {output}")
@@ -31,7 +31,7 @@ def _check_suffix(context: click.Context, _: click.Parameter, output: Path | Non
 
 
 def _add_output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that all reports have."""
+    """Add the options of every report."""
     command = click.option(
         "-o",
         "--output",
@@ -51,12 +51,12 @@ def _add_output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _read_pairs(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, str]:
-    """Read KEY=VALUE."""
+    """Parse the values KEY=VALUE of an option."""
     pairs = [text.partition("=") for text in given]
-    for key, sign, _value in pairs:
-        if not sign:
+    for key, equals, _value in pairs:
+        if not equals:
             raise click.BadParameter(f"{key}: give KEY=VALUE, such as hosting.country=NL")
-    return {key: value for key, _sign, value in pairs}
+    return {key: value for key, _equals, value in pairs}
 
 
 @command(
@@ -70,7 +70,7 @@ def _read_pairs(
 @_add_output_options
 @click.option(
     "--set",
-    "given",
+    "changes",
     multiple=True,
     callback=_read_pairs,
     metavar="KEY=VALUE",
@@ -81,7 +81,7 @@ def register(
     context: CommandContext,
     slug: str,
     *,
-    given: dict[str, str],
+    changes: dict[str, str],
     output: Path | None,
     language: str | None,
     as_json: bool,
@@ -94,17 +94,17 @@ def register(
     from repermit.reports.make_report import ReportKind
 
     with context.mailing_list(slug) as (database, mailing_list):
-        if given:
+        if changes:
             register_notes.set_notes(
-                database, mailing_list, given, now=context.now, actor=context.actor
+                database, mailing_list, changes, now=context.now, actor=context.actor
             )
-        made = _make_report(context, mailing_list, ReportKind.REGISTER, language)
-        is_wanted = not given or output is not None or as_json
+        document = _make_report(context, mailing_list, ReportKind.REGISTER, language)
+        is_wanted = not changes or output is not None or as_json
         if is_wanted:
-            _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
+            _write_report(context, database, mailing_list, document, output=output, as_json=as_json)
     if not is_wanted:
         echo("Kept.")
-    _warn_about_gaps(made.gaps)
+    _warn_about_gaps(document.gaps)
 
 
 def _warn_about_gaps(gaps: dict[str, str]) -> None:
@@ -133,8 +133,8 @@ def report(
     from repermit.reports.make_report import ReportKind
 
     with context.mailing_list(slug) as (database, mailing_list):
-        made = _make_report(context, mailing_list, ReportKind.REPORT, language)
-        _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
+        document = _make_report(context, mailing_list, ReportKind.REPORT, language)
+        _write_report(context, database, mailing_list, document, output=output, as_json=as_json)
 
 
 @command(
@@ -165,14 +165,16 @@ def breach(
     """
     from repermit.reports.make_report import ReportKind
 
-    when = _parse_discovered(context, discovered)
+    discovered_at = _parse_discovered(context, discovered)
     with context.mailing_list(slug) as (database, mailing_list):
-        made = _make_report(context, mailing_list, ReportKind.BREACH, language, discovered=when)
-        _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
+        document = _make_report(
+            context, mailing_list, ReportKind.BREACH, language, discovered=discovered_at
+        )
+        _write_report(context, database, mailing_list, document, output=output, as_json=as_json)
 
 
 def _parse_discovered(context: CommandContext, text: str | None) -> datetime | None:
-    """Read when a breach was noticed, which has been."""
+    """Parse the time at which a breach was noticed, which must be past."""
     if text is None:
         return None
     when = context.parse_time(text)
@@ -204,28 +206,28 @@ def _write_report(
     context: CommandContext,
     database: Database,
     mailing_list: MailingList,
-    made: Report,
+    document: Report,
     *,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Note that it was made, and print it or write its file."""
+    """Record that a report was made, and print it or write its file."""
     from repermit.reports import make_report
 
-    form = "json" if as_json else "text"
-    form = output.suffix.lower().removeprefix(".") if output else form
+    file_format = "json" if as_json else "text"
+    file_format = output.suffix.lower().removeprefix(".") if output else file_format
     render = {
         "text": make_report.render_text,
         "html": make_report.render_page,
         "json": make_report.render_json,
-    }[form]
-    content = render(made)
-    make_report.note_made(
+    }[file_format]
+    content = render(document)
+    make_report.record_report(
         database,
         mailing_list,
-        made,
+        document,
         content=content,
-        form=form,
+        file_format=file_format,
         now=context.now,
         actor=context.actor,
     )
@@ -234,7 +236,7 @@ def _write_report(
         return
     with open_private_file(context, output) as file:
         file.write(content.encode())
-    echo(f"{made.title}: {output}")
+    echo(f"{document.title}: {output}")
 
 
 COMMANDS = (register, report, breach)

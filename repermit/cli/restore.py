@@ -1,4 +1,4 @@
-"""The command that puts a backup in the place of the database: restore."""
+"""The command `restore`, which replaces the database by a backup."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def restore(
         raise click.UsageError("say the FILE of the backup, or --already-there")
     journal_paths = _find_journals(context.file.journal, journals, without=without_journal)
     if file is None:
-        done = _read_journals(context, journal_paths, is_journal_lost=without_journal)
+        result = _read_journals(context, journal_paths, is_journal_lost=without_journal)
     else:
-        done = backups_restore.restore(
+        result = backups_restore.restore(
             file,
             settings=context.file,
             journals=journal_paths,
@@ -77,9 +77,9 @@ def restore(
             actor=context.actor,
         )
     if as_json:
-        echo_json(done.to_json())
+        echo_json(result.to_json())
     else:
-        _print_restored(context, done)
+        _print_restored(context, result)
 
 
 def _read_journals(
@@ -100,98 +100,106 @@ def _read_journals(
         )
 
 
-def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list[Path]:
-    """Return which journals there are; raises Refused for none, unless that is said."""
-    journals = [path for path in (own,) if path is not None and path.exists()]
+def _find_journals(
+    default_journal: Path | None, extra_journals: Sequence[Path], *, without: bool
+) -> list[Path]:
+    """Return the paths of the journals; raises Refused without any, unless `without` is set."""
+    journals = [path for path in (default_journal,) if path is not None and path.exists()]
     journals += [
-        path for path in given if not any(path.exists() and path.samefile(it) for it in journals)
+        path
+        for path in extra_journals
+        if not any(path.exists() and path.samefile(known) for known in journals)
     ]
     if not journals and not without:
         raise Refused(
-            f"there is no journal of suppressions at {own}, so that whoever left since the backup "
-            "would be asked again: put it back, name it with --journal, or say --without-journal "
-            "if it is lost for good"
+            f"there is no journal of suppressions at {default_journal}, so that whoever left since "
+            "the backup would be asked again: put it back, name it with --journal, or say "
+            "--without-journal if it is lost for good"
         )
     return journals
 
 
-def _print_restored(context: CommandContext, done: RestoreResult) -> None:
-    made = context.format_time(done.made_at) if done.made_at else "a moment that it does not tell"
-    echo(
-        f"Restored: the backup of {made}, with {done.checkpoint.seq:,} entries of the evidence.",
-        f"Taken off again, as the journal says: {sum(done.replayed.removed.values()):,}.",
+def _print_restored(context: CommandContext, result: RestoreResult) -> None:
+    made_at_text = (
+        context.format_time(result.made_at) if result.made_at else "a moment that it does not tell"
     )
-    echo_counts(done.replayed.removed)
-    if done.replayed.moved:
+    echo(
+        f"Restored: the backup of {made_at_text}, with {result.checkpoint.seq:,} entries of the "
+        "evidence.",
+        f"Taken off again, as the journal says: {sum(result.replayed.removed.values()):,}.",
+    )
+    echo_counts(result.replayed.removed)
+    if result.replayed.moved:
         echo(
             "Corrected their address since, and are off the list under the former one: "
-            f"{len(done.replayed.moved):,}."
+            f"{len(result.replayed.moved):,}."
         )
-        echo(*(f"  {moved.list}: {moved.address}" for moved in done.replayed.moved))
+        echo(*(f"  {moved.list}: {moved.address}" for moved in result.replayed.moved))
     echo(
-        f"Suppressed besides: {done.replayed.suppressed:,}. Erased again: {done.replayed.erased:,}."
+        f"Suppressed besides: {result.replayed.suppressed:,}. "
+        f"Erased again: {result.replayed.erased:,}."
     )
-    if done.replayed.remade:
+    if result.replayed.remade:
         echo(
             f"Lists that the backup does not know, made anew with who is not to be asked on them: "
-            f"{', '.join(done.replayed.remade)}. Describe them again (`repermit list set`), and "
+            f"{', '.join(result.replayed.remade)}. Describe them again (`repermit list set`), and "
             "bring in their files."
         )
-    if done.replayed.unreadable:
-        echo(f"The journal has {pluralize(done.replayed.unreadable, 'line')} that were cut off.")
-    _print_next_steps(context, done)
+    if result.replayed.unreadable:
+        echo(f"The journal has {pluralize(result.replayed.unreadable, 'line')} that were cut off.")
+    _print_next_steps(context, result)
 
 
-def _print_next_steps(context: CommandContext, done: RestoreResult) -> None:
+def _print_next_steps(context: CommandContext, result: RestoreResult) -> None:
     echo("", "What you have to know:")
-    since = context.format_time(done.made_at or context.now)
-    for line in _describe_lost(done, since):
+    since = context.format_time(result.made_at or context.now)
+    for line in _describe_lost(result, since):
         echo(f"  - {line}")
-    if done.aside:
-        echo("", f"The former database is {done.aside}; delete it once you need it no more.")
+    if result.aside:
+        echo("", f"The former database is {result.aside}; delete it once you need it no more.")
 
 
-def _describe_lost(done: RestoreResult, since: str) -> Iterator[str]:
+def _describe_lost(result: RestoreResult, since: str) -> Iterator[str]:
     yield (
         f"What came after {since} is lost but for who has left: each Yes, files, campaigns, logins "
         "that were changed, tokens that were revoked."
     )
-    if done.replayed.moved:
+    if result.replayed.moved:
         yield (
             "Who has corrected their address has not left, but the new one is lost: no journal "
             "holds an address. The former one gets no mail. Look for the new one where it has gone "
             "since: in the newsletter tool, in the mailbox for replies. Then enter it (Contacts, "
             "Add one by hand), or bring it in with `repermit import`; else let them sign up anew."
         )
-    if done.held.launched:
+    if result.held.launched:
         yield (
             "A campaign was launched since, or may have been, on: "
-            f"{', '.join(done.held.launched)}. Nobody there is asked twice: when you launch "
+            f"{', '.join(result.held.launched)}. Nobody there is asked twice: when you launch "
             "it again, all its mails are in doubt until you have looked at the mail server's log "
             "and given `repermit resolve`. Do so soon: until then the links of its mails take "
             "a No, and no Yes."
         )
-    if done.held.paused:
+    if result.held.paused:
         yield (
-            f"Paused: {', '.join(done.held.paused)}. Who said Yes since has no answer here: read "
+            f"Paused: {', '.join(result.held.paused)}. Who said Yes since has no answer here: read "
             "the mailbox for replies (`repermit answer`), and give people time to answer again "
             "(`repermit extend`) before `repermit resume`."
         )
-    if done.held.in_doubt:
+    if result.held.in_doubt:
         yield (
             "In doubt, as it may have left since the backup: "
-            f"{pluralize(done.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
+            f"{pluralize(result.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
             "server's log, then `repermit resolve`."
         )
-    if done.held.reminders:
+    if result.held.reminders:
         yield (
             "Reminders may have begun since, and are not begun again: "
-            f"{', '.join(done.held.reminders)}."
+            f"{', '.join(result.held.reminders)}."
         )
     yield (
-        f"The evidence goes on behind entry {done.checkpoint.seq:,}: a later checkpoint kept "
+        f"The evidence goes on behind entry {result.checkpoint.seq:,}: a later checkpoint kept "
         "elsewhere tells that entries are missing, and the entry `restored` why. A tool that "
-        f"reads the API goes on with since={done.checkpoint.seq}."
+        f"reads the API goes on with since={result.checkpoint.seq}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The command `send`: sending what is due now, as the jobs do by themselves."""
+"""The command `send`, which sends the mails that are due, as the jobs do."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def send_due_mails(
     *,
     stop_request: StopRequest,
 ) -> SendResult:
-    """Do what the jobs do that begin campaigns, remind and send, and show how far it is.
+    """Start due campaigns, enqueue reminders and send, as the jobs do, and show the progress.
 
-    Until a signal comes, of which `stop_request` then tells.
+    A signal ends it early and sets `stop_request`.
     """
     from repermit.campaigns import enqueue_asks, enqueue_reminders, lifecycle
     from repermit.sending import queue, send_due
@@ -74,7 +74,7 @@ def send_due_mails(
 
 
 def print_sent(result: SendResult, *, stop_request: StopRequest, to: Tell = echo) -> None:
-    """Tell what sending did; a server's fault, and that it was stopped, goes to stderr."""
+    """Print the results of sending; a server fault or a stop is printed on stderr."""
     to(
         f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "
         f"{result.in_doubt:,} in doubt, {result.waiting:,} waiting."

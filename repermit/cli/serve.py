@@ -1,4 +1,4 @@
-"""Commands that start something: init, demo, serve, worker."""
+"""Commands for starting: init, demo, serve, worker."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def serve(context: CommandContext, host: str | None, port: int | None) -> None:
     """
     _set_up_log()
     context.check_journal()
-    # From the first look at the database to the last mail nobody may put another in its place.
+    # From the first read to the last mail the database must not be replaced by a backup.
     with context.hold_presence():
         _run_server(context, host, port)
 
@@ -121,26 +121,24 @@ def _run_server(context: CommandContext, host: str | None, port: int | None) -> 
 
     settings = context.file
     with context.database() as database:
-        # Which refuses what does not go together, before anybody relies on it.
+        # Reading the settings refuses a combination that does not work, before the pages open.
         change_settings.reseal_secrets(database, context.settings.secret_keys)
         suppressions.restore_lost_suppressions(database, settings=settings, now=context.now)
         invited = users.invite_first_admin(database, now=context.now, actor=context.actor)
-    place = (
-        (settings.web.host if host is None else host),
-        (settings.web.port if port is None else port),
-    )
+    listen_host = settings.web.host if host is None else host
+    listen_port = settings.web.port if port is None else port
     try:
         server = Server(
             settings,
             database=database,
             clock=context.clock,
-            host=place[0],
-            port=place[1],
+            host=listen_host,
+            port=listen_port,
             worker=_start_worker(context),
         )
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "there is no such address on this machine"
-        raise Refused(f"cannot listen on {place[0]}, port {place[1]}: {why}") from None
+        reason = getattr(error, "strerror", None) or "there is no such address on this machine"
+        raise Refused(f"cannot listen on {listen_host}, port {listen_port}: {reason}") from None
     echo(
         f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
         "Jobs and sending run beside it. Ctrl-C stops both.",
@@ -154,10 +152,10 @@ def _run_server(context: CommandContext, host: str | None, port: int | None) -> 
 
 
 class RedactingFormatter(logging.Formatter):
-    """Writes no link's token, whoever logs it (invariant 13)."""
+    """Redacts the tokens of links in every log line (invariant 13)."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line for a record."""
+        """Return the redacted line of a record."""
         from repermit.signed_links import redact
 
         return redact(super().format(record))
@@ -170,8 +168,8 @@ def _set_up_log() -> None:
 
 
 def _start_worker(context: CommandContext) -> tuple[str, ...]:
-    """Return the command of a worker that lives as long as this process at most."""
-    # -P: not from a folder of the name repermit that happens to be here.
+    """Return the command line of a worker that ends with this process."""
+    # -P: do not import a folder called repermit in the working directory.
     python = (sys.executable, "-P", "-m", "repermit")
     return (*python, "--config", str(Path(context.config).absolute()), "worker", "--child")
 
@@ -205,7 +203,7 @@ def _run_worker(context: CommandContext, *, child: bool) -> None:
         context.file,
         database,
         clock=context.clock,
-        # Where `serve` writes.
+        # `serve` holds the other end of this pipe.
         control_pipe=sys.stdin.fileno() if child else None,
     )
 

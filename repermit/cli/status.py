@@ -1,4 +1,4 @@
-"""The command `status`: how a list and its campaign stand."""
+"""The command `status`, which shows the state of a list and its campaign."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
     echo(*erasures)
 
 
-# At most so much of the time goes into looking, however many mails there are.
-_LOOK_SHARE = 0.05
-_LOOK_SECONDS = 1.0
+# Reading the progress takes at most this share of the time, however many mails there are.
+_READ_SHARE = 0.05
+_MIN_READ_INTERVAL = 1.0
 
 
 def _watch_campaign(context: CommandContext, mailing_list: MailingList) -> None:
@@ -98,7 +98,7 @@ def _watch_campaign(context: CommandContext, mailing_list: MailingList) -> None:
     ):
         duration = 0.0
         while progress_state and progress_state.state.is_live:
-            if stop_request.wait(max(_LOOK_SECONDS, duration / _LOOK_SHARE)):
+            if stop_request.wait(max(_MIN_READ_INTERVAL, duration / _READ_SHARE)):
                 break
             began = time.monotonic()
             progress_state = progress.read_progress(mailing_list)
@@ -114,7 +114,7 @@ def _make_progress_state(progress_state: CampaignProgress | None) -> progress_ba
         sum(progress_state.mails.values()),
         sent=progress_state.mails[MailState.SENT],
         failed=progress_state.mails[MailState.FAILED],
-        otherwise=progress_state.mails[MailState.DROPPED]
+        dropped_or_in_doubt=progress_state.mails[MailState.DROPPED]
         + progress_state.mails[MailState.IN_DOUBT],
         word="" if progress_state.state is CampaignState.SENDING else str(progress_state.state),
     )
@@ -167,7 +167,7 @@ def _print_status(
 
 
 def _describe_in_doubt(overview: CampaignStatus) -> str:
-    """Return how many were not asked, and how many of them may have been."""
+    """Return how many contacts count as not asked, and how many of them may have been asked."""
     if not (doubts := overview.unasked_in_doubt):
         return f": {overview.unasked:,}"
     clause = "1 is in doubt" if doubts == 1 else f"{doubts:,} are in doubt"
@@ -184,17 +184,17 @@ def _print_campaign(
 
     slug = overview.list
     echo(f"{slug}: the campaign is {campaign.state}.")
-    facts = {
+    fields = {
         "asked": f"{campaign.asked:,}, in {', '.join(campaign.languages)}",
         "launched": context.format_time(campaign.launched_at),
         "deadline": context.format_time(campaign.deadline),
     }
     if campaign.pilot:
-        facts["pilot"] = f"{campaign.pilot:,} first, the others wait for `repermit resume {slug}`"
+        fields["pilot"] = f"{campaign.pilot:,} first, the others wait for `repermit resume {slug}`"
     if campaign.reminder_at:
-        facts["reminder"] = context.format_time(campaign.reminder_at)
+        fields["reminder"] = context.format_time(campaign.reminder_at)
     if campaign.late_reminders:
-        facts["not sent"] = (
+        fields["not sent"] = (
             f"{pluralize(campaign.late_reminders, 'reminder')}, since people would have had too "
             "little time left"
         )
@@ -204,12 +204,12 @@ def _print_campaign(
         and campaign.state is not CampaignState.CANCELLED
         and not any(overview.mails[MailKind.REMINDER].values())
     ):
-        facts["not sent"] = (
+        fields["not sent"] = (
             "the reminder: until the deadline nobody was left to remind, the server was not "
             "running, or the campaign was paused"
         )
-    width = max(map(len, facts))
-    for name, value in facts.items():
+    width = max(map(len, fields))
+    for name, value in fields.items():
         echo(f"  {name:<{width}}  {value}")
     echo(*_list_next_steps(context, slug, campaign), *_list_obstacles(context, campaign, fault))
 
@@ -217,7 +217,7 @@ def _print_campaign(
 def _list_obstacles(
     context: CommandContext, campaign: CampaignDetails, fault: ServerFault | None
 ) -> Iterator[str]:
-    """Yield why the mails of a campaign that is sending wait."""
+    """Yield why the mails of a sending campaign wait."""
     from repermit.rules.consent import CampaignState
 
     if fault and campaign.state is CampaignState.SENDING:
@@ -231,7 +231,7 @@ def _list_obstacles(
 def _list_next_steps(
     context: CommandContext, slug: str, campaign: CampaignDetails
 ) -> Iterator[str]:
-    """Yield what the admin may be waiting for, or has to do."""
+    """Yield what happens next, and what the admin has to do."""
     from repermit.rules.consent import CampaignState
 
     if campaign.state is CampaignState.SCHEDULED:
@@ -265,7 +265,7 @@ _PAUSE_TEXTS = {
 
 
 def _describe_postponed(counts: Mapping[str, int]) -> Iterator[str]:
-    """Yield what is to be known of mails that a policy stands against."""
+    """Yield how many mails were refused for a policy, by reply code."""
     if counts:
         codes = ", ".join(counts)
         yield ""
@@ -278,7 +278,7 @@ def _describe_postponed(counts: Mapping[str, int]) -> Iterator[str]:
 
 
 def _describe_resolution(resolution: Resolution | None) -> Iterator[str]:
-    """Yield how far a decision on mails in doubt is."""
+    """Yield how many mails a running decision on mails in doubt still has to settle."""
     if resolution is not None:
         outcome = "sent again" if resolution.resend else "counted as failed"
         yield ""
@@ -290,7 +290,7 @@ def _describe_resolution(resolution: Resolution | None) -> Iterator[str]:
 
 
 def _describe_ending(figures: Figures | None) -> Iterator[str]:
-    """Yield how far it is what the end of a campaign does to its people and mails."""
+    """Yield how far the end of a campaign is: contacts to take off, and mails to drop."""
     from repermit.rules.consent import UNSETTLED, CampaignState
 
     if figures is None:

@@ -1,4 +1,4 @@
-"""Commands that hand suppressions over and take them in."""
+"""Commands that export and import suppressions."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def suppression() -> None:
 @slug_argument
 @click.option(
     "--format",
-    "form",
+    "file_format",
     type=click.Choice(("csv", "json")),
     default="csv",
     help="[default: csv]",
 )
 @output_option
 @pass_command_context
-def export(context: CommandContext, slug: str, *, form: str, output: Path | None) -> None:
+def export(context: CommandContext, slug: str, *, file_format: str, output: Path | None) -> None:
     """Export the fingerprints of who is not to be asked, for a system with the same key.
 
     No address stands in it.
@@ -58,7 +58,7 @@ def export(context: CommandContext, slug: str, *, form: str, output: Path | None
             database,
             mailing_list,
             out=file,
-            form=form,
+            form=file_format,
             settings=context.settings,
             now=context.now,
             actor=context.actor,

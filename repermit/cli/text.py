@@ -36,14 +36,19 @@ def list_(context: CommandContext, language: str, *, corrected: bool, as_json: b
     texts = _list_texts(language)
     with context.database():
         changed = text_corrections.read_corrections(language)
-    shown = [one for key, one in texts.items() if key in changed or not corrected]
+    texts_shown = [item for key, item in texts.items() if key in changed or not corrected]
     if as_json:
-        echo_json({"language": language, "texts": [_describe_text(one, changed) for one in shown]})
+        echo_json(
+            {
+                "language": language,
+                "texts": [_describe_text(item, changed) for item in texts_shown],
+            }
+        )
         return
-    for one in shown:
-        echo(f"{one.key}  {one.source[0]}")
-        for form in changed.get(one.key, one.usual):
-            echo(f"{'corrected to' if one.key in changed else '':>16}  {form}")
+    for item in texts_shown:
+        echo(f"{item.key}  {item.source[0]}")
+        for form in changed.get(item.key, item.usual):
+            echo(f"{'corrected to' if item.key in changed else '':>16}  {form}")
 
 
 def _describe_text(text: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -93,9 +98,9 @@ def _correct_text(context: CommandContext, language: str, which: str, forms: Seq
     texts = _list_texts(language)
     with context.database() as database:
         matches = _find_texts(texts, which, text_corrections.read_corrections(language))
-        given = forms or ("",) * len(matches.usual)
+        corrected = forms or ("",) * len(matches.usual)
         if not text_corrections.save_correction(
-            database, matches, given, now=context.now, actor=context.actor
+            database, matches, corrected, now=context.now, actor=context.actor
         ):
             raise Refused("it says so already")
 
@@ -104,23 +109,23 @@ def _list_texts(language: str) -> Mapping[str, Text]:
     from repermit.i18n import catalogues, correctable_texts
 
     if language not in catalogues.languages():
-        known = ", ".join(sorted(catalogues.languages()))
-        raise NotFound(f"there are no texts in {language}; there are in: {known}")
+        available = ", ".join(sorted(catalogues.languages()))
+        raise NotFound(f"there are no texts in {language}; there are in: {available}")
     return correctable_texts.texts_in(language)
 
 
 def _find_texts(
     texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]
 ) -> Text:
-    """Return the text that is meant; raises NotFound, and Refused for several."""
+    """Return the text that `which` names; raises NotFound, and Refused if several match."""
     from repermit.i18n import correctable_texts
 
-    wanted = correctable_texts.as_typed(which)
+    typed = correctable_texts.as_typed(which)
     matches = {
         key: text
         for key, text in texts.items()
         if which == key
-        or wanted
+        or typed
         in map(correctable_texts.as_typed, (*text.source, *text.usual, *changed.get(key, ())))
     }
     if not matches:

@@ -1,4 +1,4 @@
-"""Commands on who may log in: user add, user list, user remove."""
+"""Commands for users: user add, user list, user remove."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: b
 
     with context.database() as database:
         try:
-            person = users.find_user_by_email(email)
+            user_info = users.find_user_by_email(email)
         except NotFound:
             role = Role.VIEWER if viewer else Role.ADMIN
             invited = users.add_user(
                 database, email, role=role, now=context.now, actor=context.actor
             )
-            done = f"Added as {role}."
+            summary = f"Added as {role}."
         else:
             invited = users.invite_user(
                 database,
-                person.id,
+                user_info.id,
                 now=context.now,
                 actor=context.actor,
                 renews_second_step=new_second_step,
             )
-            done = f"They are there already, as {person.role}, and get a new link."
+            summary = f"They are there already, as {user_info.role}, and get a new link."
     echo(
-        done,
+        summary,
         f"  {context.settings.public_url}/admin/welcome/{invited.token}",
         f"It works once, until {context.format_time(invited.ends_at)}. Whoever opens it first "
         "gets in.",
@@ -71,18 +71,18 @@ def list_(context: CommandContext) -> None:
     from repermit.accounts import users
 
     with context.database():
-        people = users.list_users()
+        users_ = users.list_users()
     rows = [
         (person.email or "(the first admin)", person.role, _describe_state(person))
-        for person in people
+        for person in users_
     ]
     echo_table(("address", "role", ""), rows)
 
 
-def _describe_state(person: UserInfo) -> str:
-    if not person.has_password:
+def _describe_state(user_info: UserInfo) -> str:
+    if not user_info.has_password:
         return "has not chosen a password yet"
-    return "" if person.has_second_step else "has not set up the second step yet"
+    return "" if user_info.has_second_step else "has not set up the second step yet"
 
 
 @command("remove", examples=("repermit user remove anna@example.org",))
@@ -97,15 +97,15 @@ def remove(context: CommandContext, email: str) -> None:
     from repermit.webhooks import endpoints
 
     with context.database() as database:
-        person = users.find_user_by_email(email)
+        user_info = users.find_user_by_email(email)
         hooks = [
             webhook.url
             for webhook in endpoints.list_webhooks()
-            if webhook.created_by == person.actor
+            if webhook.created_by == user_info.actor
         ]
         users.remove_user(
             database,
-            person.id,
+            user_info.id,
             end_webhooks=endpoints.remove_by_creator,
             now=context.now,
             actor=context.actor,

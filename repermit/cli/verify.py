@@ -1,4 +1,4 @@
-"""Whether the chain of evidence holds: the command `verify`."""
+"""The command `verify`, which checks the chain of evidence, or a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.checkpoints_and_keys import (
-    Kept,
+    KnownCheckpoint,
     find_signers,
     print_checkpoint,
     read_authorities,
@@ -98,19 +98,21 @@ def verify(
 
     if file is not None and as_json:
         raise click.UsageError("--json is for the chain: a proof is JSON itself")
-    kept = [Kept(path, read_checkpoint(path)) for path in paths]
+    known_checkpoints = [KnownCheckpoint(path, read_checkpoint(path)) for path in paths]
     known_keys = read_keys(keys)
     if file is not None:
-        verify_file(file, kept=kept, keys=known_keys, ca=ca)
+        verify_file(file, checkpoints=known_checkpoints, keys=known_keys, ca=ca)
         return 0
     context.lower_priority()
-    kept.sort(key=lambda one: one.checkpoint.seq)
-    checkpoints = [one.checkpoint for one in kept]
+    known_checkpoints.sort(key=lambda file: file.checkpoint.seq)
+    checkpoints = [file.checkpoint for file in known_checkpoints]
     with context.database() as database:
-        signed = [_signer(one, known_keys, context.settings) for one in kept]
-        found = chain.verify_chain(
+        signers = [
+            _describe_signer(file, known_keys, context.settings) for file in known_checkpoints
+        ]
+        result = chain.verify_chain(
             database,
-            known=checkpoints[0] if kept else None,
+            known=checkpoints[0] if known_checkpoints else None,
             others=checkpoints[1:],
             authorities=read_authorities(ca)
             if ca
@@ -120,102 +122,108 @@ def verify(
             fingerprint_key=context.file.fingerprint_key,
             now=context.now,
         ).signed(context.file)
-        differing = _name_differing(found.fault, kept)
-        stamped = [
-            *_about_timestamps(found),
-            *_about_cosignatures(read_witness_key(context.settings)),
-            *_about_coverage(found.entries),
+        differing = _name_differing(result.fault, known_checkpoints)
+        time_lines = [
+            *_describe_timestamps(result),
+            *_describe_cosignatures(read_witness_key(context.settings)),
+            *_describe_coverage(result.entries),
         ]
     if as_json:
-        echo_json(found.to_json())
-        return 0 if found.fault is None else 1
-    if found.checkpoint is None:
-        raise Refused(f"the chain does not hold: {found.fault}{differing}")
-    _print_result(found, found.checkpoint, list(zip(kept, signed, strict=True)), stamped)
+        echo_json(result.to_json())
+        return 0 if result.fault is None else 1
+    if result.checkpoint is None:
+        raise Refused(f"the chain does not hold: {result.fault}{differing}")
+    goes_on_from = list(zip(known_checkpoints, signers, strict=True))
+    _print_result(result, result.checkpoint, goes_on_from, time_lines)
     return 0
 
 
-def _about_timestamps(found: Verified) -> list[str]:
-    """Return how many timestamps there are, by who vouches, and which have been waited for."""
+def _describe_timestamps(result: Verified) -> list[str]:
+    """Describe the timestamps by the authority that made them, and the pending ones."""
     from repermit.emails.frozen_draft import to_one_line
     from repermit.evidence import timestamps
     from repermit.evidence.verify.timestamps import NamedBy
 
-    whys = {
+    reasons = {
         NamedBy.RECORD: "only the record names that authority",
         NamedBy.NOBODY: "who signed was not checked",
     }
-    told, waiting = [], timestamps.list_pending()
-    given = [one for one in found.timestamps if one.named_by is NamedBy.GIVEN]
-    if given:
-        count, last = sum(one.count for one in given), max(one.last for one in given)
-        told.append(f"Timestamps that hold: {count}, the last of {last:%Y-%m-%d %H:%M}Z.")
-    told += [
-        f"{pluralize(one.count, 'timestamp')} by {to_one_line(one.authority)}, the last of "
-        f"{one.last:%Y-%m-%d %H:%M}Z: {whys[one.named_by]}. Give its certificate to rely on it: "
-        "--timestamp-ca or timestamp_ca_file."
-        for one in found.timestamps
-        if one.named_by in whys
+    lines, pending = [], timestamps.list_pending()
+    trusted = [stamps for stamps in result.timestamps if stamps.named_by is NamedBy.GIVEN]
+    if trusted:
+        count = sum(stamps.count for stamps in trusted)
+        last = max(stamps.last for stamps in trusted)
+        lines.append(f"Timestamps that hold: {count}, the last of {last:%Y-%m-%d %H:%M}Z.")
+    lines += [
+        f"{pluralize(stamps.count, 'timestamp')} by {to_one_line(stamps.authority)}, the last of "
+        f"{stamps.last:%Y-%m-%d %H:%M}Z: {reasons[stamps.named_by]}. Give its certificate to rely "
+        "on it: --timestamp-ca or timestamp_ca_file."
+        for stamps in result.timestamps
+        if stamps.named_by in reasons
     ]
-    if waiting:
-        first = waiting[0]
-        why = f": {first.problem}" if first.problem else ""
+    if pending:
+        first = pending[0]
+        problem = f": {first.problem}" if first.problem else ""
         since = f"{first.due_at:%Y-%m-%d %H:%M}Z"
-        told.append(f"{pluralize(len(waiting), 'timestamp')} waited for, since {since}{why}.")
-    return told
+        lines.append(f"{pluralize(len(pending), 'timestamp')} waited for, since {since}{problem}.")
+    return lines
 
 
-def _about_coverage(last: int) -> list[str]:
-    """Return what the times from outside do not show of a record with so many entries."""
+def _describe_coverage(last: int) -> list[str]:
+    """Describe what timestamps and cosignatures leave open of a record with `last` entries."""
     from repermit.evidence import cosigned_checkpoints, timestamps
 
-    seqs = [one.seq for one in timestamps.list_received()]
-    seqs += [one.seq for one in cosigned_checkpoints.read_stored_checkpoints()]
+    seqs = [timestamp.seq for timestamp in timestamps.list_received()]
+    seqs += [checkpoint.seq for checkpoint in cosigned_checkpoints.read_stored_checkpoints()]
     return describe_coverage(seqs, entries=range(1, last + 1))
 
 
-def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
-    """Return the newest cosigned checkpoint with its note, and why none comes."""
+def _describe_cosignatures(witness: WitnessKey | None) -> list[str]:
+    """Return the newest cosigned checkpoint with its note, and the last error of a witness."""
     from repermit.evidence import cosigned_checkpoints
 
-    told = []
-    kept = [
-        (point, cosigned_checkpoints.read_cosigned_times(point.note, witness) if witness else [])
-        for point in cosigned_checkpoints.read_stored_checkpoints()
+    lines = []
+    cosigned = [
+        (stored, cosigned_checkpoints.read_cosigned_times(stored.note, witness) if witness else [])
+        for stored in cosigned_checkpoints.read_stored_checkpoints()
     ]
-    if points := [one for one in kept if one[1] or not witness]:
-        last, times = points[-1]
-        when = f" on {min(times):%Y-%m-%d %H:%M}Z" if times else ""
-        count = pluralize(len(points), "cosigned checkpoint")
-        told += [f"{count}, the last at entry {last.seq:,}{when}:", last.note]
-    if others := len(kept) - len(points):
-        told.append(f"{pluralize(others, 'checkpoint')} that another than this witness cosigned.")
+    if matching := [(stored, times) for stored, times in cosigned if times or not witness]:
+        last, times = matching[-1]
+        date_text = f" on {min(times):%Y-%m-%d %H:%M}Z" if times else ""
+        count = pluralize(len(matching), "cosigned checkpoint")
+        lines += [f"{count}, the last at entry {last.seq:,}{date_text}:", last.note]
+    if other_count := len(cosigned) - len(matching):
+        others = pluralize(other_count, "checkpoint")
+        lines.append(f"{others} that another than this witness cosigned.")
     if problem := cosigned_checkpoints.read_problem():
-        told.append(f"No cosignature came at {problem.at:%Y-%m-%d %H:%M}Z: {problem.reason}.")
-    return told
+        lines.append(f"No cosignature came at {problem.at:%Y-%m-%d %H:%M}Z: {problem.reason}.")
+    return lines
 
 
-def _signer(kept: Kept, keys: Sequence[PublicKey], settings: Settings) -> str:
-    """Return who signed a checkpoint that was kept, in words; "" for one that is not signed.
+def _describe_signer(known: KnownCheckpoint, keys: Sequence[PublicKey], settings: Settings) -> str:
+    """Describe who signed a checkpoint; "" for an unsigned one.
 
-    Raises Refused where keys are known and it is by none of them, or its signature is wrong.
+    Raises Refused if its signature is wrong, or if `keys` are given and none of them signed it.
     """
     from repermit.evidence import evidence_key
 
-    found = find_signers(kept, keys, others=evidence_key.list_known_keys(settings))
-    if not kept.checkpoint.note:
+    signers = find_signers(known, keys, others=evidence_key.list_known_keys(settings))
+    if not known.checkpoint.note:
         return ""
-    return f", signed with {found[0]}" if found else ", signed with a key that is not known here"
+    return f", signed with {signers[0] if signers else 'a key that is not known here'}"
 
 
-def _name_differing(fault: Fault | None, kept: Sequence[Kept]) -> str:
-    """Return which of several checkpoints does not agree, "" if that is not the fault."""
+def _name_differing(fault: Fault | None, known_checkpoints: Sequence[KnownCheckpoint]) -> str:
+    """Return ": " and the file of the checkpoint that the record contradicts.
+
+    "" if there is one checkpoint only, or the fault is another one.
+    """
     from repermit.evidence import stored_tree
     from repermit.evidence.verify.diagnosis import How
 
-    if fault is None or len(kept) == 1:
+    if fault is None or len(known_checkpoints) == 1:
         return ""
-    for path, checkpoint in kept:
+    for path, checkpoint in known_checkpoints:
         is_cut = fault.how is How.CUT and checkpoint.seq >= fault.seq
         is_here = fault.how is How.REWRITTEN and checkpoint.seq == fault.seq
         if is_cut or (is_here and not stored_tree.is_of_record(checkpoint)):
@@ -224,20 +232,19 @@ def _name_differing(fault: Fault | None, kept: Sequence[Kept]) -> str:
 
 
 def _print_result(
-    found: Verified,
+    result: Verified,
     checkpoint: Checkpoint,
-    kept: Sequence[tuple[Kept, str]],
-    stamped: Sequence[str],
+    known_checkpoints: Sequence[tuple[KnownCheckpoint, str]],
+    time_lines: Sequence[str],
 ) -> None:
-    parts = pluralize(found.parts, "part")
-    erased = f" ({found.erased:,} more were erased)" if found.erased else ""
-    counts = (
-        f"{_count_entries(found.entries)}, {parts}{erased}, {pluralize(found.wordings, 'wording')}"
-    )
-    echo(f"The chain holds: {counts}.")
-    for one, signed in kept:
-        echo(f"It goes on from your checkpoint at entry {one.checkpoint.seq:,}{signed}.")
-    echo(*stamped)
+    parts = pluralize(result.parts, "part")
+    erased = f" ({result.erased:,} more were erased)" if result.erased else ""
+    wordings = pluralize(result.wordings, "wording")
+    echo(f"The chain holds: {_count_entries(result.entries)}, {parts}{erased}, {wordings}.")
+    for known, signed in known_checkpoints:
+        seq = known.checkpoint.seq
+        echo(f"It goes on from your checkpoint at entry {seq:,}{signed}.")
+    echo(*time_lines)
     if not checkpoint.note:
         echo(_UNSIGNED)
     echo(

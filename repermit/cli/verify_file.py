@@ -1,4 +1,4 @@
-"""What `verify FILE` checks and says: a proof, an export of the evidence, or a checkpoint."""
+"""`verify FILE`: checking a proof, an export of the evidence, or a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from zoneinfo import ZoneInfo
 
 from repermit.cli.checkpoints_and_keys import (
-    Kept,
+    KnownCheckpoint,
     find_signers,
     read_authorities,
 )
@@ -28,20 +28,27 @@ if TYPE_CHECKING:
 
 
 def verify_file(
-    file: Path, *, kept: Sequence[Kept], keys: Sequence[PublicKey], ca: Path | None
+    file: Path,
+    *,
+    checkpoints: Sequence[KnownCheckpoint],
+    keys: Sequence[PublicKey],
+    ca: Path | None,
 ) -> None:
-    """Check the proof in a file and say what it shows; raises Refused with all that is wrong.
+    """Check a file and print what it shows; raises Refused with all its faults.
 
-    `kept` are checkpoints from elsewhere; one of the record's `keys` must have signed the file, and
-    each witness's cosigned it; `ca` is a file with who vouches for timestamps. What shows that the
-    record goes on from a checkpoint is checked likewise.
+    The file is a proof, an export of the evidence, a checkpoint, or a consistency document that
+    `verify --checkpoint FILE --json` printed.
+
+    - `checkpoints`: known from elsewhere; the file must agree with them.
+    - `keys`: one of the record's keys must have signed the file, and each witness cosigned it.
+    - `ca`: a PEM file with the certificates of trusted timestamp authorities.
     """
     from repermit.evidence.verify import evidence_export as verify_export
     from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
-    for one in kept:
-        find_signers(one, keys)
+    for known in checkpoints:
+        find_signers(known, keys)  # raises Refused for a signature that is wrong
     with _open_seekable(file) as stream:
         octets = _read_proof(stream)
         export = None
@@ -49,16 +56,17 @@ def verify_file(
             stream.seek(0)
             export = verify_export.check_export(stream)
     if export is not None:
-        _tell_of_export(file, export, kept=kept, keys=keys, ca=ca)
+        _print_export(file, export, checkpoints=checkpoints, keys=keys, ca=ca)
         return
-    if shown := verify_proof.read_consistency_output(octets):
-        verify_consistency(file, shown, kept, keys)
+    if consistency := verify_proof.read_consistency_output(octets):
+        verify_consistency(file, consistency, checkpoints, keys)
         return
     if checkpoint := _read_lone_checkpoint(octets):
-        _tell_of_checkpoint(Kept(file, checkpoint), kept=kept, keys=keys, ca=ca)
+        lone = KnownCheckpoint(file, checkpoint)
+        _print_checkpoint(lone, checkpoints=checkpoints, keys=keys, ca=ca)
         return
     checked = verify_proof.check_proof(octets)
-    if checked.faults and (checkpoint := _read_checkpoint_beside(octets)):
+    if checked.faults and (checkpoint := _read_contained_checkpoint(octets)):
         raise Refused(
             f"{file} is neither a proof nor an export, so that nothing in it can be checked by "
             f"itself. It holds a checkpoint, at entry {checkpoint.seq:,}: `repermit verify "
@@ -68,11 +76,11 @@ def verify_file(
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
     signed = _describe_signers(checked.document, keys)
-    entries = [one["entry"]["seq"] for one in checked.document["statement"]["entries"]]
-    stamped = _timestamps(checked.document, ca, entries=entries)
-    told = agreements(checked.document, kept) if kept else [_UNCHANGED]
-    if not _tells_when(kept, ca, keys):
-        told = [f"{_UNCHANGED} Whether its entries were {_AFTERWARDS}"]
+    entries = [proved["entry"]["seq"] for proved in checked.document["statement"]["entries"]]
+    stamped = _describe_timestamps(checked.document, ca, entries=entries)
+    agreement = describe_agreements(checked.document, checkpoints) if checkpoints else [_UNCHANGED]
+    if not _has_outside_time(checkpoints, ca, keys):
+        agreement = [f"{_UNCHANGED} Whether its entries were {_AFTERWARDS}"]
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
     _echo_plain(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
@@ -87,48 +95,49 @@ def verify_file(
         f"For: {purpose['service']}. Who keeps the list: {_describe_keeper(statement)}",
     )
     _echo_plain(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "")
-    _echo_plain(*signed, *stamped, *told)
+    _echo_plain(*signed, *stamped, *agreement)
 
 
-def _tell_of_export(
+def _print_export(
     file: Path,
     checked: CheckedExport,
     *,
-    kept: Sequence[Kept],
+    checkpoints: Sequence[KnownCheckpoint],
     keys: Sequence[PublicKey],
     ca: Path | None,
 ) -> None:
-    """Say what an export of the evidence holds; raises Refused as `verify_file`."""
+    """Print what an export of the evidence holds; raises Refused as `verify_file`."""
     if checked.faults:
         raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
     document = checked.document
     signed = _describe_signers(document, keys, first=checked.first)
-    stamped = _timestamps(document, ca, entries=range(1, document["checkpoint"]["seq"] + 1))
-    told = _agreements_of_export(document, kept)
-    if not _tells_when(kept, ca, keys):
-        told = [f"Whether all of it was {_AFTERWARDS}"]
-    parts, were = pluralize(checked.erased, "part"), "was" if checked.erased == 1 else "were"
-    erased = f" {parts} of them {were} erased." if checked.erased else ""
+    entries = range(1, document["checkpoint"]["seq"] + 1)
+    stamped = _describe_timestamps(document, ca, entries=entries)
+    agreement = _describe_export_agreements(document, checkpoints)
+    if not _has_outside_time(checkpoints, ca, keys):
+        agreement = [f"Whether all of it was {_AFTERWARDS}"]
+    parts, verb = pluralize(checked.erased, "part"), "was" if checked.erased == 1 else "were"
+    erased = f" {parts} of them {verb} erased." if checked.erased else ""
     _echo_plain(
         f"{file} holds. It has {checked.count:,} of the {document['checkpoint']['seq']:,} entries "
         f"of the record: about the list {document['list']}, and of who could log in, what was set, "
         f"and which keys signed.{erased}",
         *_describe_absent(checked),
-        *(*signed, *stamped, *told),
+        *(*signed, *stamped, *agreement),
     )
 
 
 def _describe_absent(checked: CheckedExport) -> Iterator[str]:
-    """Yield which entries an export does not have, and what can be told of these."""
-    shown = [
+    """Yield which entries an export does not have, and whether any was left out."""
+    ranges = [
         str(first) if first == last else f"{first} to {last}" for first, last in checked.absent
     ]
-    if rest := shown[_MOST_RANGES:]:
-        shown[_MOST_RANGES:] = [f"{len(rest):,} more ranges of numbers"]
-    if shown:
+    if further := ranges[_MAX_RANGES:]:
+        ranges[_MAX_RANGES:] = [f"{len(further):,} more ranges of numbers"]
+    if ranges:
         yield (
-            f"Not in it: {', '.join(shown)}. Their leaves do not tell whether they are about other "
-            "lists or of no list, such as logins and backups, as they should be."
+            f"Not in it: {', '.join(ranges)}. Their leaves do not tell whether they are about "
+            "other lists or of no list, such as logins and backups, as they should be."
         )
     if checked.compared:
         yield (
@@ -143,7 +152,7 @@ def _describe_absent(checked: CheckedExport) -> Iterator[str]:
         )
 
 
-_MOST_RANGES = 20
+_MAX_RANGES = 20
 
 
 def _read_lone_checkpoint(octets: bytes) -> Checkpoint | None:
@@ -159,8 +168,8 @@ def _read_lone_checkpoint(octets: bytes) -> Checkpoint | None:
         return None
 
 
-def _read_checkpoint_beside(octets: bytes) -> Checkpoint | None:
-    """Return the checkpoint in a report or another document of ours that is no proof, else None."""
+def _read_contained_checkpoint(octets: bytes) -> Checkpoint | None:
+    """Return the checkpoint in a report or another JSON document that is no proof, else None."""
     from repermit.evidence import signed_checkpoint
 
     try:
@@ -171,33 +180,37 @@ def _read_checkpoint_beside(octets: bytes) -> Checkpoint | None:
         return None
 
 
-def _tell_of_checkpoint(
-    one: Kept, *, kept: Sequence[Kept], keys: Sequence[PublicKey], ca: Path | None
+def _print_checkpoint(
+    lone: KnownCheckpoint,
+    *,
+    checkpoints: Sequence[KnownCheckpoint],
+    keys: Sequence[PublicKey],
+    ca: Path | None,
 ) -> None:
-    """Say who signed a checkpoint, and that no record was compared; raises Refused as above.
+    """Print who signed a checkpoint, and that no record was compared.
 
-    Also where neither a key nor another checkpoint is known, so that nothing can be checked.
+    Raises Refused as `verify_file`, also without any key or other checkpoint to check it by.
     """
     from repermit.evidence.cosigned_checkpoints import read_cosigned_times
     from repermit.evidence.signed_note import WitnessKey
 
     witnesses = [key for key in keys if isinstance(key, WitnessKey)]
-    own = [key for key in keys if not isinstance(key, WitnessKey)]
-    told = [
-        f"It is signed with a key that you know: {key}" for key in own and find_signers(one, own)
-    ]
+    record_keys = [key for key in keys if not isinstance(key, WitnessKey)]
+    signers = record_keys and find_signers(lone, record_keys)
+    lines = [f"It is signed with a key that you know: {key}" for key in signers]
     for witness in witnesses:
-        find_signers(one, [witness])
-        at = min(read_cosigned_times(one.checkpoint.note, witness))
-        told.append(f"{witness.name} cosigned it at {at.isoformat()}")
+        find_signers(lone, [witness])
+        cosigned_at = min(read_cosigned_times(lone.checkpoint.note, witness))
+        lines.append(f"{witness.name} cosigned it at {cosigned_at.isoformat()}")
     if ca:
         raise Refused("it has no timestamp")
-    told += agreements({"checkpoint": one.checkpoint.to_json()}, kept) if kept else []
-    what = f"{one.path} is a checkpoint alone, at entry {one.checkpoint.seq:,}."
-    if not told:
-        nothing = "Nothing was checked: say --key KEY or --checkpoint FILE."
-        raise Refused(f"{what} {nothing} {_UNCOMPARED}")
-    _echo_plain(what, *told, _UNCOMPARED)
+    if checkpoints:
+        lines += describe_agreements({"checkpoint": lone.checkpoint.to_json()}, checkpoints)
+    summary = f"{lone.path} is a checkpoint alone, at entry {lone.checkpoint.seq:,}."
+    if not lines:
+        advice = "Nothing was checked: say --key KEY or --checkpoint FILE."
+        raise Refused(f"{summary} {advice} {_UNCOMPARED}")
+    _echo_plain(summary, *lines, _UNCOMPARED)
 
 
 _UNCOMPARED = (
@@ -207,15 +220,15 @@ _UNCOMPARED = (
 
 
 def _echo_plain(*lines: str) -> None:
-    """Print each text on a line of its own, with its indentation."""
+    """Print each text on one line, and keep its indentation."""
     for line in lines:
         echo(" " * (len(line) - len(line.lstrip(" "))) + _to_one_line(line))
 
 
 def _to_one_line(text: str) -> str:
-    """Return a text of a file on one line, without what moves a terminal's cursor.
+    """Return a file's text on one line, without the characters that move a terminal's cursor.
 
-    Whoever made the file chose its words, which must not pass for what is said of it.
+    The maker of the file chose the text, which must not look like output of `verify`.
     """
     from repermit.emails.frozen_draft import to_one_line
 
@@ -229,75 +242,83 @@ _AFTERWARDS = (
 )
 
 
-def _tells_when(kept: Sequence[Kept], ca: Path | None, keys: Sequence[PublicKey]) -> bool:
-    """Say whether anything from outside is given that tells when entries were written."""
+def _has_outside_time(
+    checkpoints: Sequence[KnownCheckpoint], ca: Path | None, keys: Sequence[PublicKey]
+) -> bool:
+    """Return whether anything from outside is given that dates the entries."""
     from repermit.evidence.signed_note import WitnessKey
 
-    return bool(kept or ca or any(isinstance(key, WitnessKey) for key in keys))
+    return bool(checkpoints or ca or any(isinstance(key, WitnessKey) for key in keys))
 
 
-def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> list[str]:
-    """Return in words how an export agrees with checkpoints; raises Refused for the first not."""
+def _describe_export_agreements(
+    document: Mapping[str, Any], checkpoints: Sequence[KnownCheckpoint]
+) -> list[str]:
+    """Describe how an export agrees with checkpoints; raises Refused at the first contradiction."""
     from repermit.evidence.verify import evidence_export as verify_export
 
-    in_order = sorted(kept, key=lambda one: one.checkpoint.seq)
-    points = verify_export.compute_checkpoints(document, {one.checkpoint.seq for one in kept})
-    told = []
-    for one in in_order:
-        seq = one.checkpoint.seq
+    in_order = sorted(checkpoints, key=lambda known: known.checkpoint.seq)
+    seqs = {known.checkpoint.seq for known in checkpoints}
+    checkpoints_by_seq = verify_export.compute_checkpoints(document, seqs)
+    lines = []
+    for known in in_order:
+        seq = known.checkpoint.seq
         if seq > document["checkpoint"]["seq"]:
-            told.append(f"{one.path}: it was made later than the export, at entry {seq:,}")
+            lines.append(f"{known.path}: it was made later than the export, at entry {seq:,}")
             continue
-        if seq and points[seq] != one.checkpoint:
-            raise Refused(f"{one.path}: {_differing(one.checkpoint)}")
-        told.append(f"{one.path}: it agrees, at entry {seq:,}")
-    if kept and all(one.checkpoint.seq > document["checkpoint"]["seq"] for one in kept):
-        raise Refused("\n".join(told))
-    return told
+        if seq and checkpoints_by_seq[seq] != known.checkpoint:
+            raise Refused(f"{known.path}: {_describe_contradiction(known.checkpoint)}")
+        lines.append(f"{known.path}: it agrees, at entry {seq:,}")
+    if seqs and min(seqs) > document["checkpoint"]["seq"]:
+        raise Refused("\n".join(lines))
+    return lines
 
 
 def _describe_signers(
     document: Mapping[str, Any], keys: Sequence[PublicKey], *, first: int = 0
 ) -> list[str]:
-    """Return who signed a document that holds, and which witnesses cosigned it.
+    """Describe who signed a valid document, and which witnesses cosigned it.
 
-    Raises Refused unless one of the keys that are no witness's signed it, if there are any, and
-    each of the witnesses cosigned it, at its `first` entry or later.
+    - `first`: the entry from which on a cosignature counts.
+
+    Raises Refused unless one of the record's keys signed it, if any is given, and each witness
+    cosigned it.
     """
     from repermit.evidence.signed_note import WitnessKey
     from repermit.evidence.verify import cosignatures
 
     witnesses = [key for key in keys if isinstance(key, WitnessKey)]
-    told = _signature(document, [key for key in keys if not isinstance(key, WitnessKey)])
+    record_keys = [key for key in keys if not isinstance(key, WitnessKey)]
+    lines = _describe_signature(document, record_keys)
     try:
-        found = cosignatures.find_cosigned(document, witnesses)
+        cosigned = cosignatures.find_cosigned(document, witnesses)
     except ValueError as error:
         raise Refused(f"a cosignature of it does not hold: {error}") from None
     for witness in witnesses:
-        if all(one.by != witness or one.seq < first for one in found):
+        if all(cosignature.by != witness or cosignature.seq < first for cosignature in cosigned):
             raise Refused(f"{witness.name} has cosigned nothing of it")
-    told += [
-        f"Entries up to {one.seq} lay in the record at {one.at.isoformat()}, "
-        f"as {one.by.name} cosigned for {one.origin}"
-        for one in found
+    lines += [
+        f"Entries up to {cosignature.seq} lay in the record at {cosignature.at.isoformat()}, "
+        f"as {cosignature.by.name} cosigned for {cosignature.origin}"
+        for cosignature in cosigned
     ]
     if document.get("cosigned") and not witnesses:
-        told.append("Whether a witness cosigned it was not checked: --key KEY-OF-THE-WITNESS")
-    return told
+        lines.append("Whether a witness cosigned it was not checked: --key KEY-OF-THE-WITNESS")
+    return lines
 
 
-def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[str]:
-    """Return who signed a document that holds; raises Refused unless it was one of these keys.
+def _describe_signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[str]:
+    """Describe who signed a valid document; raises Refused if none of the given keys did.
 
-    Without keys, whoever signed is told.
+    Without keys, the lines name the key in the document, or say that it is unsigned.
     """
     from repermit.evidence.verify import signatures
 
     if keys:
-        found = signatures.list_signers(document, keys)
-        if not found:
+        signers = signatures.list_signers(document, keys)
+        if not signers:
             raise Refused("it has no valid signature of a key that you know")
-        return [f"It is signed with a key that you know: {found[0]}"]
+        return [f"It is signed with a key that you know: {signers[0]}"]
     if "key" not in document:
         return ["It is not signed: whoever wrote it may have made all of it."]
     return [
@@ -312,56 +333,57 @@ _BY_KEY = (
 )
 
 
-def _timestamps(
+def _describe_timestamps(
     document: Mapping[str, Any], ca: Path | None, *, entries: Sequence[int]
 ) -> list[str]:
-    """Return what the timestamps of a proof or export show of the entries with these numbers.
+    """Describe what the timestamps of a proof or export show of the entries with these numbers.
 
-    Raises Refused for one that `ca` is not of, and where there is none although they are to be
-    checked.
+    Raises Refused for a timestamp whose authority is not in `ca`, or if `ca` is given and there is
+    no timestamp.
     """
     from repermit.evidence import signed_checkpoint
     from repermit.evidence.verify import timestamps
 
     try:
-        found = timestamps.read_stamps(document, read_authorities(ca) if ca else ())
+        stamps = timestamps.read_stamps(document, read_authorities(ca) if ca else ())
     except ValueError as error:
         signers = dict.fromkeys(_to_one_line(one.by) for one in timestamps.read_stamps(document))
         raise Refused(
             f"a timestamp of it does not hold: {error}. {ca} must hold a certificate that each of "
             f"these leads to: {', '.join(signers)}"
         ) from None
-    if ca and not found:
+    if ca and not stamps:
         raise Refused("it has no timestamp")
-    told = [
-        f"Entries up to {one.seq} lay in the record before {one.at.isoformat()}, says {one.by}"
-        for one in found
+    lines = [
+        f"Entries up to {stamp.seq} lay in the record before {stamp.at.isoformat()}, "
+        f"says {stamp.by}"
+        for stamp in stamps
     ]
-    if found and not ca:
-        told.append("Whether that authority really said so was not checked: --timestamp-ca FILE")
+    if stamps and not ca:
+        lines.append("Whether that authority really said so was not checked: --timestamp-ca FILE")
     cosigned = document.get("cosigned", ())
-    seqs = [signed_checkpoint.read_stamped(one["note"]).seq for one in cosigned]
-    return told + describe_coverage([*seqs, *(one.seq for one in found)], entries=entries)
+    seqs = [signed_checkpoint.read_stamped(checkpoint["note"]).seq for checkpoint in cosigned]
+    return lines + describe_coverage([*seqs, *(stamp.seq for stamp in stamps)], entries=entries)
 
 
 def describe_coverage(seqs: Sequence[int], *, entries: Sequence[int]) -> list[str]:
-    """Return what times from outside do not show.
+    """Describe what timestamps and cosignatures leave open; nothing if there are none.
 
-    - `seqs`: the entries up to which each of them reaches; nothing is said where there are none.
-    - `entries`: the numbers of the entries that are looked at, in their order.
+    - `seqs`: the last entry that each timestamp or cosignature covers.
+    - `entries`: the numbers of the entries in question, ascending.
     """
     if not seqs:
         return []
-    told = (
+    text = (
         "These times are upper bounds: none shows that an entry is not older. Between two of them "
         "an entry's own time is the word of whoever keeps the record."
     )
-    rest = entries[bisect_right(entries, max(seqs)) :]
-    if len(rest) > _MOST_RANGES:
-        told += f" None of them covers the last entries: {rest[0]} to {rest[-1]}."
-    elif rest:
-        told += f" None of them covers the last entries: {', '.join(map(str, rest))}."
-    return [told]
+    uncovered = entries[bisect_right(entries, max(seqs)) :]
+    if len(uncovered) > _MAX_RANGES:
+        text += f" None of them covers the last entries: {uncovered[0]} to {uncovered[-1]}."
+    elif uncovered:
+        text += f" None of them covers the last entries: {', '.join(map(str, uncovered))}."
+    return [text]
 
 
 def _describe_keeper(statement: dict[str, dict[str, str]]) -> str:
@@ -369,7 +391,7 @@ def _describe_keeper(statement: dict[str, dict[str, str]]) -> str:
 
 
 def _describe_erased(checked: Checked) -> list[str]:
-    """Say which parts are held no longer, of which nothing is claimed."""
+    """List the erased parts, about which the proof claims nothing."""
     if not checked.gone:
         return []
     parts = ", ".join(f"{part} of entry {seq}" for seq, part in checked.gone)
@@ -378,7 +400,7 @@ def _describe_erased(checked: Checked) -> list[str]:
 
 @contextmanager
 def _open_seekable(path: Path) -> Iterator[BinaryIO]:
-    """Open a file; what comes through a pipe is put into one of our own first."""
+    """Open a file; the content of a pipe is first copied to a temporary file."""
     try:
         with path.open("rb") as file:
             if file.seekable():
@@ -393,7 +415,7 @@ def _open_seekable(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read_proof(file: BinaryIO) -> bytes:
-    """Return what a file holds; of an export, or a larger file than a proof, its beginning."""
+    """Return a file's content, or the beginning of an export or of a file too large for a proof."""
     from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
     from repermit.evidence.verify import evidence_export as verify_export
 
@@ -403,96 +425,105 @@ def _read_proof(file: BinaryIO) -> bytes:
 
 
 _HEAD = 65_536
-"""Octets by which an export is known."""
+"""How many octets are read to recognise an export."""
 
 
 def _list_faults(faults: tuple[str, ...]) -> list[str]:
     return [f"  - {_to_one_line(fault)}" for fault in faults]
 
 
-# --- Whether a document agrees with checkpoints that were kept elsewhere. -------------------------
+# --- Comparing a document with known checkpoints. -------------------------------------------------
 
 
 def verify_consistency(
-    path: Path, shown: Mapping[str, Any], kept: Sequence[Kept], keys: Sequence[PublicKey]
+    path: Path,
+    document: Mapping[str, Any],
+    checkpoints: Sequence[KnownCheckpoint],
+    keys: Sequence[PublicKey],
 ) -> None:
-    """Say whether a checkpoint goes on from those that are known; raises Refused if not.
+    """Print how a consistency document extends the known checkpoints; raises Refused if not.
 
-    Neither database nor network is asked.
+    Uses neither database nor network.
     """
     from repermit.evidence.verify import proof as verify_proof
 
     try:
-        faults = list(verify_proof.check_consistency(shown))
+        faults = list(verify_proof.check_consistency(document))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Refused(
             f"{path} does not show that a record goes on from an earlier checkpoint: make it by "
             "`repermit verify --checkpoint FILE --json`"
         ) from None
     if faults:
-        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {one}" for one in faults))))
-    if not kept:
+        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {fault}" for fault in faults))))
+    if not checkpoints:
         raise Refused("say which checkpoint you know: --checkpoint FILE")
     if keys:
-        _echo_plain(*_signature(shown, keys))
-    echo(*agreements(shown, kept))
+        _echo_plain(*_describe_signature(document, keys))
+    echo(*describe_agreements(document, checkpoints))
 
 
-def agreements(document: Mapping[str, Any], kept: Sequence[Kept]) -> list[str]:
-    """Return in words how a document agrees with checkpoints that were kept elsewhere.
+def describe_agreements(
+    document: Mapping[str, Any], checkpoints: Sequence[KnownCheckpoint]
+) -> list[str]:
+    """Describe how a document agrees with known checkpoints.
 
-    Raises Refused if it differs from one of them, or is seen to agree with none.
+    Raises Refused if it contradicts one of them, or can be compared with none.
     """
     from repermit.evidence.verify import proof as verify_proof
     from repermit.evidence.verify.proof import Agreement
 
-    if len(kept) == 1:
-        return [describe_agreement(document, kept[0].checkpoint)]
-    ways = {one: verify_proof.agreement(document, one.checkpoint) for one in kept}
-    for one, how in ways.items():
-        if how is Agreement.DIFFERS:
-            raise Refused(f"{one.path}: {_differing(one.checkpoint)}")
-    seen = [one for one, how in ways.items() if how is not Agreement.UNTOLD]
-    if not seen:
-        describe_agreement(document, kept[0].checkpoint)
-    told = [f"{one.path}: {describe_agreement(document, one.checkpoint)}" for one in seen]
-    untold = [
-        f"{one.path}: whether it agrees cannot be told from this file"
-        for one in kept
-        if one not in seen
+    if len(checkpoints) == 1:
+        return [describe_agreement(document, checkpoints[0].checkpoint)]
+    results = {known: verify_proof.agreement(document, known.checkpoint) for known in checkpoints}
+    for known, agreement in results.items():
+        if agreement is Agreement.DIFFERS:
+            raise Refused(f"{known.path}: {_describe_contradiction(known.checkpoint)}")
+    comparable = [
+        known for known, agreement in results.items() if agreement is not Agreement.UNTOLD
     ]
-    return told + untold
+    if not comparable:
+        describe_agreement(document, checkpoints[0].checkpoint)
+    lines = [
+        f"{known.path}: {describe_agreement(document, known.checkpoint)}" for known in comparable
+    ]
+    untold = [
+        f"{known.path}: whether it agrees cannot be told from this file"
+        for known in checkpoints
+        if known not in comparable
+    ]
+    return lines + untold
 
 
-def describe_agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
-    """Return in words how a document agrees with a checkpoint that was kept elsewhere.
+def describe_agreement(document: Mapping[str, Any], checkpoint: Checkpoint) -> str:
+    """Describe how a document agrees with a known checkpoint.
 
-    The document's own checkpoint, and how that goes on from an earlier one, hold by themselves.
-    Raises Refused unless it is seen to agree.
+    The caller has checked the document, with its own checkpoint and consistency path. Raises
+    Refused unless the document shows that it agrees.
     """
     from repermit.evidence.verify import proof as verify_proof
     from repermit.evidence.verify.proof import Agreement
 
-    how = verify_proof.agreement(document, known)
-    if how is Agreement.UNTOLD:
+    agreement = verify_proof.agreement(document, checkpoint)
+    if agreement is Agreement.UNTOLD:
         raise Refused(
             "whether this agrees with your checkpoint cannot be told from the file: that was made "
-            f"at entry {known.seq:,}, this one at {document['checkpoint']['seq']:,}; whoever holds "
-            "the database can tell, by `repermit verify --checkpoint FILE`, and can make a file "
-            "that shows it: `proof … --checkpoint FILE`, or `verify --checkpoint FILE --json`"
+            f"at entry {checkpoint.seq:,}, this one at {document['checkpoint']['seq']:,}; whoever "
+            "holds the database can tell, by `repermit verify --checkpoint FILE`, and can make a "
+            "file that shows it: `proof … --checkpoint FILE`, or `verify --checkpoint FILE --json`"
         )
-    if how is Agreement.SAME:
+    if agreement is Agreement.SAME:
         return "It agrees with your checkpoint: its entries stood in the record when that was kept."
-    if how is Agreement.GOES_ON:
+    if agreement is Agreement.GOES_ON:
         return (
-            f"It goes on from your checkpoint at entry {known.seq:,}: up to there nothing was "
+            f"It goes on from your checkpoint at entry {checkpoint.seq:,}: up to there nothing was "
             "changed, left out or put in since; what has a higher number came later."
         )
-    raise Refused(_differing(known))
+    raise Refused(_describe_contradiction(checkpoint))
 
 
-def _differing(known: Checkpoint) -> str:
+def _describe_contradiction(checkpoint: Checkpoint) -> str:
     return (
-        f"this does not agree with your checkpoint: at the same entry {known.seq:,} that knows "
-        "another record"
+        f"this does not agree with your checkpoint: at the same entry {checkpoint.seq:,} that "
+        "knows another record"
     )

@@ -1,6 +1,6 @@
-"""What an admin does for one person: takes them off at their request, or adds them by hand.
+"""An admin's acts for one person: removing them at their request, or adding them by hand.
 
-Each is one transaction.
+Each act is one transaction.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ def remove_at_request(
     now: datetime,
     actor: str,
 ) -> None:
-    """Take off the contact of this number, who has asked for it; `note` says how.
+    """Remove a contact at the person's request.
 
-    Raises NotFound, TransitionRefused for one who was taken off before, and Refused for an empty
-    note.
+    - `number`: the contact's id.
+    - `note`: how the person asked for it.
+
+    Raises NotFound, TransitionRefused for a removed contact, and Refused for an empty note.
     """
     if not note.strip():
         raise Refused("say how the person asked for it: by phone, by letter, by mail")
@@ -57,7 +59,7 @@ def remove_at_request(
 
 
 def find_contact(mailing_list: MailingList, number: int) -> Contact:
-    """Return the list's contact of this number; raises NotFound."""
+    """Return the list's contact with this id; raises NotFound."""
     contact: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.id == number
     )
@@ -68,11 +70,13 @@ def find_contact(mailing_list: MailingList, number: int) -> Contact:
 
 @dataclass(frozen=True, kw_only=True)
 class NewContact:
-    """Somebody to be added by hand.
+    """A contact to be added by hand.
 
-    `basis` is "" for one who has still to be asked, `imported` or `thin` for a registered opt-in
-    with or without the wording of its form, or `customer`. `proof` says what shows it: when and how
-    they signed up, with the form's text; or that the conditions of the customer basis hold.
+    - `basis`: None for a contact still to be asked, `imported` or `thin` for a registered opt-in
+      with or without the wording of its form, or `customer`.
+    - `proof`: what proves the basis: when and how the person signed up, or that the conditions of
+      the customer basis hold.
+    - `wording`: the text of the sign-up form.
     """
 
     address: str
@@ -97,11 +101,11 @@ def add_contact(
     now: datetime,
     actor: str,
 ) -> Contact:
-    """Put somebody on the list, with the evidence of the ground on which they may be there.
+    """Add a contact to the list, with evidence of the basis.
 
-    Who is unconfirmed is asked by the next campaign. Raises AddressError; and Refused for one who
-    is on the list or was taken off before (only they themselves can undo that), and for a basis
-    without its proof.
+    An unconfirmed contact is asked by the next campaign. Raises AddressError. Raises Refused for an
+    address that is on the list, or was removed before (only the person can undo that), and for a
+    basis without proof.
     """
     address = email_address.parse(person.address)
     _require_proof(mailing_list, person)

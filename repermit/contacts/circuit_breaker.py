@@ -170,7 +170,7 @@ def _release_step(campaign: Campaign, now: datetime, limit: int) -> bool:
 
 
 def _select_queued_asks(campaign: Campaign) -> Any:
-    # Written out, so that SQLite uses the index for just these.
+    # Literal SQL, so that SQLite uses the partial index for these mails.
     return Mail.select(Mail.id).where(
         SQL("state = 'queued'"), Mail.kind == MailKind.ASK, Mail.campaign == campaign
     )
@@ -208,8 +208,8 @@ def _pause_campaign(
 
 
 def _is_pilot_under_way(campaign: Campaign) -> bool:
-    """Say whether an ask of the pilot itself is still queued or being sent."""
+    """Return whether an ask of the pilot itself is still queued or being sent."""
     asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
-    under_way = asks.where(Mail.state.in_(_UNDERWAY))
+    being_sent = asks.where(Mail.state.in_(_UNDERWAY))
     queued = asks.where(Mail.state == MailState.QUEUED, Mail.due_at < AFTER_PILOT)
-    return bool(under_way.exists() or queued.exists())
+    return bool(being_sent.exists() or queued.exists())

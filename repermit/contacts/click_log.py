@@ -72,13 +72,13 @@ def save_link_history(
     - `more_columns`: values of further columns of the row.
     """
     values = _make_columns(history)
-    moments = [value for value in values.values() if isinstance(value, datetime)]
-    if not moments:
+    timestamps = [value for value in values.values() if isinstance(value, datetime)]
+    if not timestamps:
         return opening
-    row = opening or Opening(contact=contact, list=contact.list_id, began_at=min(moments))
+    row = opening or Opening(contact=contact, list=contact.list_id, began_at=min(timestamps))
     for name, value in {**values, **more_columns}.items():
         setattr(row, name, value)
-    row.began_at = min(row.began_at, *moments)
+    row.began_at = min(row.began_at, *timestamps)
     row_values = [field.db_value(row.__data__.get(field.name)) for field in _FIELDS]
     Opening.insert_rows(_FIELDS, [row_values], unique=(Opening.contact,), replace=_FIELDS)
     return row
@@ -96,7 +96,7 @@ def release_held_yes(ids: Sequence[int]) -> None:
 
 
 def _make_release(contact_condition: Any) -> Any:
-    # Written out, so that the index for just these is used.
+    # Literal SQL, so that the partial index for held ones is used.
     return Opening.update(held_at=None).where(contact_condition, SQL("held_at IS NOT NULL"))
 
 
@@ -135,10 +135,8 @@ def make_link_history(row: Opening) -> LinkHistory:
     yes, no = (
         Opened(**{name: getattr(row, f"{link}_{name}") for name in _LINK_COLUMNS}) for link in LINKS
     )
-    past_values = {name: getattr(row, name) for name in _HISTORY_COLUMNS}
-    return LinkHistory(
-        openings=Openings(yes=yes, no=no, together_at=row.together_at), **past_values
-    )
+    columns = {name: getattr(row, name) for name in _HISTORY_COLUMNS}
+    return LinkHistory(openings=Openings(yes=yes, no=no, together_at=row.together_at), **columns)
 
 
 def _describe_opened(opened: Opened) -> dict[str, Any]:
@@ -192,7 +190,7 @@ class PendingOpenings:
         self._writing, self._mutex = threading.Lock(), threading.Lock()
 
     def add(self, uid: str, request: LinkRequest) -> None:
-        """Note that a link of the contact with this uid was opened."""
+        """Add one request of a link of the contact with this uid."""
         with self._mutex:
             requests = self._by_uid.get(uid, [])
             if self._count < self._max_pending and len(requests) < self._max_per_contact:

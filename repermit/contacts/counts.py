@@ -87,21 +87,21 @@ def count_mails(
 
 def count_late_reminders(campaign: Campaign) -> int:
     """Count the reminders of a campaign that were dropped for leaving people too little time."""
-    late = (MailKind.REMINDER, Dropped.TOO_LATE)
+    late_group = (MailKind.REMINDER, Dropped.TOO_LATE)
     counts = count_mails(campaign=campaign)
-    return sum_mails(counts, lambda mails: (mails.kind, mails.reason) == late)
+    return sum_mails(counts, lambda mails: (mails.kind, mails.reason) == late_group)
 
 
 def count_stored_fields(mailing_list: MailingList) -> StoredFieldCounts:
     """Count how many contacts of a list have an address, a name and a source stored."""
-    held_counts = StoredFieldCounts(0, 0, 0)
+    totals = StoredFieldCounts(0, 0, 0)
     names = ("addressed", "named", "sourced")
     conditions = (HeldCount.list_id == mailing_list.id, _make_complete_condition(HeldCount))
-    for *marks, count in _iter_sums(HeldCount, names, conditions):
-        held_counts = StoredFieldCounts(
-            *(sum_ + mark * count for sum_, mark in zip(held_counts, marks, strict=True))
+    for *flags, count in _iter_sums(HeldCount, names, conditions):
+        totals = StoredFieldCounts(
+            *(sum_ + flag * count for sum_, flag in zip(totals, flags, strict=True))
         )
-    return held_counts
+    return totals
 
 
 def count_erased(mailing_list: MailingList) -> int:
@@ -122,7 +122,7 @@ def count_suppressions(mailing_list: MailingList) -> Counter[tuple[str, bool]]:
 
 
 def has_suppressions(list_id: int) -> bool:
-    """Say whether any address is suppressed for this list or for all lists."""
+    """Return whether any address is suppressed for this list or for all lists."""
     list_condition = SuppressionCount.list_id.in_((list_id, 0))
     return bool(
         SuppressionCount.select().where(SuppressionCount.count != 0, list_condition).exists()
@@ -130,9 +130,9 @@ def has_suppressions(list_id: int) -> bool:
 
 
 def has_contacts_from_elsewhere(list_id: int, import_id: int) -> bool:
-    """Say whether a list may have contacts that did not come from this import."""
-    other = (ContactCount.list_id == list_id) & (ContactCount.import_id != import_id)
-    return bool(ContactCount.select().where(ContactCount.count != 0, other).exists())
+    """Return whether a list may have contacts that did not come from this import."""
+    elsewhere = (ContactCount.list_id == list_id) & (ContactCount.import_id != import_id)
+    return bool(ContactCount.select().where(ContactCount.count != 0, elsewhere).exists())
 
 
 def sum_mails(counts: Counter[MailGroup], matches: Callable[[MailGroup], bool]) -> int:

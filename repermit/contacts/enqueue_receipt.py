@@ -81,7 +81,7 @@ def enqueue_no_receipt(contact: Contact, *, at: datetime) -> None:
 
 
 def has_receipt(contact: Contact) -> bool:
-    """Say whether the receipt of the Yes that confirmed a contact was sent, or may have been."""
+    """Return whether the receipt of the Yes that confirmed a contact was or may have been sent."""
     receipts = Mail.select().where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
@@ -92,12 +92,12 @@ def has_receipt(contact: Contact) -> bool:
 
 
 def _make_topic(answer: Answer, at: datetime) -> str:
-    """Return the topic of a receipt: answer and time, for a Yes the time alone."""
+    """Return the topic of a receipt: the answer and its time, for a Yes only the time."""
     return at.isoformat() if answer is Answer.YES else f"{answer} {at.isoformat()}"
 
 
 def is_receipt_of_no(mail: Mail) -> bool:
-    """Say whether a mail is the receipt of a No."""
+    """Return whether a mail is the receipt of a No."""
     return mail.kind == MailKind.RECEIPT and str(mail.topic).startswith(f"{Answer.NO} ")
 
 
@@ -136,7 +136,7 @@ _ENTRY = PreparedQuery(
 def read_consent_record_input(
     contact: Contact, *, settings: Settings, register: Mapping[str, Sequence[str]] = NO_REGISTER
 ) -> ConsentRecordInput:
-    """Return all that a contact's consent record is made from; `register` as in `Account`."""
+    """Return the input of a contact's consent record; `register` as in `ConsentRecordInput`."""
     slug = contact.list.slug
     entries = chain_reader.read_entries_of_subject(contact.subject, slug)
     return consent_receipt.ConsentRecordInput(
@@ -157,11 +157,11 @@ def make_receipt(
     register: Mapping[str, Sequence[str]] = NO_REGISTER,
 ) -> dict[str, Any] | None:
     """Return the receipt for a contact, None if it was never asked and never answered."""
-    account = read_consent_record_input(contact, settings=settings, register=register)
-    if not consent_receipt.compose_consent_record(account)["event"]:
+    record_input = read_consent_record_input(contact, settings=settings, register=register)
+    if not consent_receipt.compose_consent_record(record_input)["event"]:
         return None
     return consent_receipt.compose_receipt(
-        account,
+        record_input,
         withdrawal_url=links.url("no", contact.uid),
         checkpoint=signed_checkpoint.make_signed_checkpoint(settings).to_json(),
     )

@@ -80,8 +80,8 @@ def _iter_mails(contact: Contact) -> Iterator[HistoryEvent]:
 def _find_due_time(mail: Mail) -> datetime:
     """Return the due time of an unsent mail; if it waits for a pilot, the launch time."""
     campaign = mail.campaign
-    at: datetime = mail.due_at
-    return campaign.launched_at if campaign is not None and at >= AFTER_PILOT else at
+    due_at: datetime = mail.due_at
+    return campaign.launched_at if campaign is not None and due_at >= AFTER_PILOT else due_at
 
 
 def _format_code(mail: Mail) -> str:

@@ -82,9 +82,11 @@ _MAILS = PreparedQuery(
 
 def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
     """Return each contact's ask in this campaign, by the contact's id."""
-    number, kind = campaign.id, MailKind.ASK
+    campaign_id, kind = campaign.id, MailKind.ASK
     return {
-        mail.contact_id: mail for mail in mails if mail.campaign_id == number and mail.kind == kind
+        mail.contact_id: mail
+        for mail in mails
+        if mail.campaign_id == campaign_id and mail.kind == kind
     }
 
 

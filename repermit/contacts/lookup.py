@@ -49,7 +49,7 @@ _CONTACTS = PreparedQuery(
 
 
 def is_off_by_file(contact: Contact) -> bool:
-    """Say whether an import alone removed a contact; such a removal can be undone."""
+    """Return whether only an import removed a contact; such a removal can be undone."""
     if contact.status != Status.REMOVED:
         return False
     # The imports are named, so that the index on `imported_by` is used.
@@ -66,7 +66,7 @@ def make_fingerprint(contact: Contact, key: bytes) -> str:
 
 
 def is_suppressed(list_id: int, fingerprint: str) -> bool:
-    """Say whether an address is suppressed for this list or for all."""
+    """Return whether an address is suppressed for this list or for all."""
     return bool(
         Suppression.select()
         .where(
@@ -236,7 +236,7 @@ def _make_still_unconfirmed_conditions(campaign: Campaign) -> tuple[Any, ...]:
     )
 
 
-# Written out, so that the index for just these mails is used.
+# Literal SQL, so that the partial index for these mails is used.
 _IS_ASKING = SQL("kind IN ('ask', 'reminder')")
 
 

@@ -25,7 +25,7 @@ def lock_address(database: Database, address_key: str) -> None:
 
 
 def may_sign_up(address_key: str, *, now: datetime) -> bool:
-    """Say whether another sign-up mail may go to an address; call `lock_address` first.
+    """Return whether another sign-up mail may go to an address; call `lock_address` first.
 
     Sign-ups on all lists count, since anybody can type any address.
     """
@@ -33,7 +33,7 @@ def may_sign_up(address_key: str, *, now: datetime) -> bool:
 
 
 def may_ask_new_address(contact_id: int, *, now: datetime) -> bool:
-    """Say whether a contact may request another mail to a new address."""
+    """Return whether a contact may request another mail to a new address."""
     by_contact = (FreshLink.contact == contact_id) & (FreshLink.purpose == "address")
     return _find_next_time(FreshLink, by_contact, now=now) <= now
 

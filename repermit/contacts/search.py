@@ -1,4 +1,4 @@
-"""Finding contacts of a list, a page at a time, as quickly at the end of a million as at the start.
+"""Finding contacts of a list, a page at a time, equally fast anywhere among a million.
 
 Nothing here writes.
 """
@@ -20,25 +20,26 @@ from repermit.errors import AddressError
 from repermit.rules.consent import Status
 
 PAGE = 50
-"""How many contacts stand on a page."""
+"""The number of contacts on a page."""
 
-# Up to so many contacts, all of them are looked through for a part of an address or name.
-_FEW = 50_000
-# Up to so many of a status and reason, these are looked through for a beginning.
-_FEW_ALIKE = 20_000
-# Characters that are searched for; SQLite refuses a pattern of more than 50,000 bytes.
+# Up to this many contacts are scanned for a part of an address or name.
+_MAX_SCANNED = 50_000
+# Up to this many contacts of a status and reason are scanned for the beginning of an address.
+_MAX_MATCHING_SCANNED = 20_000
+# The longest text that is searched for; SQLite refuses a pattern of more than 50,000 bytes.
 _MAX_LENGTH = 1_000
 _DIGITS = 18
 _PUNYCODE_PREFIX = "xn--"
-# No letter comes after it.
+# It sorts after every letter.
 _LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContactPage:
-    """A page of contacts; `after` asks for the next one, "" if there is none.
+    """A page of contacts.
 
-    `by_part` says whether any part of an address or name was searched for, or its beginning alone.
+    - `after`: the argument for the next page, "" if there is none.
+    - `by_part`: whether any part of an address or name was searched, or only its beginning.
     """
 
     contacts: tuple[Contact, ...]
@@ -55,11 +56,12 @@ def find_contacts(
     after: str = "",
     page: int = PAGE,
 ) -> ContactPage:
-    """Return the contacts that match, those of a status by reason and all others by address.
+    """Return the contacts that match, ordered by reason for a status, otherwise by address.
 
-    A whole address finds itself. Anything else finds what has it in address or name; in a large
-    list, what begins with it. A reason is one for which people were taken off. `after` is what the
-    page before gave; anything else counts as "".
+    - `search`: a whole address finds that contact only. Another text finds addresses and names that
+      contain it; on a large list, addresses that begin with it.
+    - `reason`: of a removal.
+    - `after`: from the page before; an invalid value counts as "".
     """
     text = search.strip()[:_MAX_LENGTH]
     status = status or (Status.REMOVED if reason else "")
@@ -78,78 +80,82 @@ def find_contacts(
 
 
 class _Counts(NamedTuple):
-    """How many contacts a list has, and how many of them are of the status and reason wanted."""
+    """How many contacts a list has, and how many of them have the requested status and reason."""
 
     all: int
-    alike: int
+    matching: int
 
 
 def _count_matching(mailing_list: MailingList, status: str, reason: str) -> _Counts:
     counts = count_contacts(mailing_list)
-    alike = (
-        number
-        for (contact_status, contact_reason), number in counts.items()
+    matching_counts = (
+        count
+        for (contact_status, contact_reason), count in counts.items()
         if status in {"", contact_status} and reason in {"", contact_reason}
     )
-    return _Counts(counts.total(), sum(alike))
+    return _Counts(counts.total(), sum(matching_counts))
 
 
 def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -> ContactPage:
     key, text = Contact.address_key, email_address.fold_case(typed)
     try:
-        whole = email_address.parse(text).key
+        exact_key = email_address.parse(text).key
     except AddressError:
         pass
     else:
-        return _page_by_address(query.where(key == whole), key, after, page)
-    if counts.all <= _FEW:
+        return _page_by_address(query.where(key == exact_key), key, after, page)
+    if counts.all <= _MAX_SCANNED:
         part = reduce(or_, map(Contact.name.contains, _list_spellings(typed)), key.contains(text))
         if readable_matches := _find_readable_matches(query, text):
             part |= key.in_(readable_matches)
         return _page_by_address(query.where(part), key, after, page)
-    # By the index of addresses a few of a kind would be looked for among all others; what is joined
-    # to the address keeps it out of use.
-    letters: Any = key if counts.alike > _FEW_ALIKE else key.concat("")
+    # With the index of addresses, few matching contacts would be searched among all others. The
+    # concatenation keeps that index from being used.
+    search_key: Any = key if counts.matching > _MAX_MATCHING_SCANNED else key.concat("")
     first = _encode_beginning(text)
-    below = query.where(letters < first + _LAST_CHARACTER)
-    return replace(_page_by_address(below, letters, after, page, first=first), by_part=False)
+    matching = query.where(search_key < first + _LAST_CHARACTER)
+    return replace(_page_by_address(matching, search_key, after, page, first=first), by_part=False)
 
 
 def _find_readable_matches(query: Any, text: str) -> list[str]:
-    """Return the addresses in which people read a text though their domain is kept otherwise.
+    """Return the addresses that contain a text in their Unicode form.
 
-    That is bücher.example, of which xn--bcher-kva.example is kept.
+    For example bücher.example, which is stored as xn--bcher-kva.example.
     """
     key: Any = Contact.address_key
     encoded_keys = query.select(key).where(key.contains(_PUNYCODE_PREFIX)).tuples()
     address_parts = (key_text.rpartition("@") for (key_text,) in encoded_keys.iterator())
-    candidates = ((f"{local}@{domain}", local, domain) for local, _, domain in address_parts)
+    candidates = (
+        (f"{local_part}@{domain}", local_part, domain) for local_part, _, domain in address_parts
+    )
     return [
         address
-        for address, local, domain in candidates
-        if text in f"{local}@{email_address.to_unicode_domain(domain)}"
+        for address, local_part, domain in candidates
+        if text in f"{local_part}@{email_address.to_unicode_domain(domain)}"
     ]
 
 
 def _encode_beginning(text: str) -> str:
-    """Return with what an address begins, as it is kept, that people would begin to write so."""
-    local, at, domain = text.partition("@")
+    """Return the stored beginning of addresses whose Unicode form begins with a text."""
+    local_part, at_sign, domain = text.partition("@")
     if domain.isascii():
         return text
     labels = itertools.takewhile(str.isascii, domain.split("."))
-    return local + at + ".".join([*labels, _PUNYCODE_PREFIX])
+    return local_part + at_sign + ".".join([*labels, _PUNYCODE_PREFIX])
 
 
 def _list_spellings(typed: str) -> set[str]:
-    """Return what a name may look like: SQLite knows capitals of A to Z alone, not Ö and ö."""
+    """Return a name in several cases, since SQLite ignores case for A to Z only, not for Ö."""
     return {typed, typed.lower(), typed.title(), typed.upper()}
 
 
 def _page_by_reason(query: Any, after: str, page: int) -> ContactPage:
-    reason, dot, number = after.rpartition(".")
+    reason, separator, contact_id = after.rpartition(".")
     contacts: list[Contact] = []
     for rows in (
-        _iter_following(query, reason, int(number)) if dot and _is_number(number) else (query,)
+        _iter_following(query, reason, int(contact_id))
+        if separator and _is_number(contact_id)
+        else (query,)
     ):
         in_order = rows.order_by(Contact.reason, Contact.id)
         contacts.extend(in_order.limit(page + 1 - len(contacts)))
@@ -162,16 +168,16 @@ def _page_by_reason(query: Any, after: str, page: int) -> ContactPage:
 
 
 def _is_number(text: str) -> bool:
-    """Say whether a text is a number that a database can hold."""
+    """Return whether a text is a number that a database column can hold."""
     return text.isdecimal() and len(text) <= _DIGITS
 
 
-def _iter_following(query: Any, reason: str, number: int) -> Iterator[Any]:
-    """Yield what comes after a contact: the rest of its reason, then the others.
+def _iter_following(query: Any, reason: str, contact_id: int) -> Iterator[Any]:
+    """Yield the queries for the contacts after one: first of the same reason, then of others.
 
-    In two queries, each of which an index leads to; in one, SQLite begins at the first of all.
+    Two queries, so that each uses the index; with one, SQLite would start at the first contact.
     """
-    yield query.where(Contact.reason == reason, Contact.id > number)
+    yield query.where(Contact.reason == reason, Contact.id > contact_id)
     yield query.where(Contact.reason > reason)
 
 
@@ -179,7 +185,7 @@ def _page_by_address(
     query: Any, key: Any, after: str, page: int, *, first: str = ""
 ) -> ContactPage:
     """Return the contacts in the order of `key`, none below `first`."""
-    # By its number, so that no address stands in a link.
+    # By the contact's id, so that no URL contains an address.
     last = Contact.get_or_none(Contact.id == int(after)) if _is_number(after) else None
     if last is not None and last.address_key >= first:
         query = query.where(key > last.address_key)

@@ -126,7 +126,9 @@ def remove_contacts(
     """
     removal_times = removed_at_by_id or {}
     ids_off_by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
-    previous_states = {(one.status, one.basis, one.id in ids_off_by_file) for one in contacts}
+    previous_states = {
+        (contact.status, contact.basis, contact.id in ids_off_by_file) for contact in contacts
+    }
     for status, basis, is_by_file in previous_states:
         require_removal(Status(status), reason, basis=basis, by_file=is_by_file)
     if ids_off_by_file:
@@ -165,17 +167,19 @@ def remove_contacts(
     slug = contacts[0].list.slug if contacts else ""
     evidence, last_asks = evidence_by_id or {}, find_last_asks(mails)
     campaigns = {0, *(last_ask.campaign for last_ask in last_asks.values())}
-    acts = {number: replace(act, campaign=act.campaign or number) for number in campaigns}
+    acts = {
+        campaign_id: replace(act, campaign=act.campaign or campaign_id) for campaign_id in campaigns
+    }
     # The consent record of an answer has these fields already.
     last_descriptions = {} if "purpose" in act.consent else describe_last_asks(contacts, last_asks)
     forms: dict[tuple[Any, ...], PartForm] = {}
 
-    def write_consent(last_ask_fields: EvidenceFields, given: EvidenceFields) -> str:
+    def write_consent(last_ask_fields: EvidenceFields, further_fields: EvidenceFields) -> str:
         # Cached: a hundred thousand contacts who were asked in the same words need few forms.
-        individual = {**last_ask_fields.individual, **given.individual}
-        key = (id(last_ask_fields.shared), id(given.shared), *individual)
+        individual = {**last_ask_fields.individual, **further_fields.individual}
+        key = (id(last_ask_fields.shared), id(further_fields.shared), *individual)
         if key not in forms:
-            shared = {**given.shared, **act.consent}
+            shared = {**further_fields.shared, **act.consent}
             consent_values = {"reason": str(reason), **last_ask_fields.shared, **shared}
             forms[key] = PartForm(consent_values, individual.keys() - shared.keys())
         return forms[key].fill(individual)

@@ -1,1 +1,1 @@
-"""Exports for newsletter tools, and the comparison with what those hold."""
+"""Exports for newsletter tools, and the comparison with their contacts."""

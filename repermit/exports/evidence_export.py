@@ -1,6 +1,6 @@
-"""The evidence about a list: its entries for a table, and as a file that is checked offline.
+"""The evidence about a list: its entries as rows, and as a file that is checked offline.
 
-docs/reference/proof-format.md says what that file has.
+docs/reference/proof-format.md describes that file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from repermit.settings.definitions import Settings
 
 _PAGE = 1000
 _CHUNK = 500
-# Entries of the whole record that are counted within a tenth of a second, many erasures included.
+# The size of a record whose rows are counted within a tenth of a second, also with many erasures.
 _MAX_COUNTED = 20_000
 _FIELDS = ("seq", "at", "event", "list", "campaign", "subject", "actor")
 
@@ -40,15 +40,15 @@ COLUMNS = (
     *(name for part in PARTS for name in (f"{part}_salt", part)),
 )
 
-# --- Which entries there are. ---------------------------------------------------------------------
+# --- The entries. ---------------------------------------------------------------------------------
 
 
 def iter_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield the entries about a list, oldest first, with the columns COLUMNS.
 
-    With those of no list that go with them (EVENTS_BESIDE), and what erased a part elsewhere.
-    `at` is text as it is hashed. A part that was erased, or that an entry never had, is None; its
-    digest tells which.
+    Included are entries of no list that belong with them (EVENTS_BESIDE), and entries elsewhere
+    that erased a part of theirs. `at` is the text that is hashed. A part is None if it was erased
+    or never there; its digest tells which.
     """
     list_entries = Evidence.select().where(Evidence.list == mailing_list.slug)
     related_seqs = sorted(_find_related_seqs(mailing_list.slug))
@@ -67,7 +67,7 @@ def iter_rows(mailing_list: MailingList) -> Iterator[Record]:
 
 
 def count_rows(mailing_list: MailingList) -> int | None:
-    """Return how many entries `iter_rows` yields; None where a page would wait for the count."""
+    """Return how many entries `iter_rows` yields; None if the record is too large to count now."""
     head = EvidenceHead.get_or_none()
     if head is not None and head.seq > _MAX_COUNTED:
         return None
@@ -76,23 +76,23 @@ def count_rows(mailing_list: MailingList) -> int | None:
 
 
 def _find_related_seqs(slug: str) -> set[int]:
-    """Return the numbers of the entries that go with a list's own."""
+    """Return the numbers of the entries elsewhere that belong with a list's entries."""
     elsewhere = Evidence.select(Evidence.seq).where(Evidence.list != slug)
     subjects = Evidence.select(Evidence.subject).where(Evidence.list == slug)
     erasures = _find_erasures(elsewhere.where(Evidence.subject.in_(subjects)), slug)
-    of_users = (Evidence.event == "erased") & Evidence.subject.startswith("user:")
-    beside = elsewhere.where(Evidence.event.in_(EVENTS_BESIDE) | of_users, Evidence.list == "")
-    return {row.seq for row in beside} | erasures
+    is_erased_user = (Evidence.event == "erased") & Evidence.subject.startswith("user:")
+    related = elsewhere.where(
+        Evidence.event.in_(EVENTS_BESIDE) | is_erased_user, Evidence.list == ""
+    )
+    return {row.seq for row in related} | erasures
 
 
 def _find_erasures(query: Any, slug: str) -> set[int]:
-    """Return the erasures among some entries that name one of a list."""
+    """Return the numbers of the erasures in a query that name an entry of a list."""
     erasures = set()
     for row in list(query.where(Evidence.event == "erased")):
-        consent_part = (
-            chain_reader.read_entry(row.seq)["parts"].get("consent", {}).get("content", {})
-        )
-        for seqs in chunks(list(consent_part.get("seqs", ())), _CHUNK):
+        content = chain_reader.read_entry(row.seq)["parts"].get("consent", {}).get("content", {})
+        for seqs in chunks(list(content.get("seqs", ())), _CHUNK):
             list_entries = Evidence.select().where(
                 Evidence.seq.in_(list(seqs)), Evidence.list == slug
             )
@@ -120,7 +120,7 @@ def _read_parts(seqs: Iterable[int]) -> dict[int, Record]:
     return parts_by_seq
 
 
-# --- The file that is checked offline. ------------------------------------------------------------
+# --- The file for checking offline. ---------------------------------------------------------------
 
 
 def write_evidence(
@@ -132,20 +132,24 @@ def write_evidence(
     slug: str,
     settings: Settings,
 ) -> int:
-    """Write entries with all that it takes to check them, as one JSON object; return how many.
+    """Write entries with all that is needed to check them, as one JSON object; return how many.
 
-    Everything is written as it is read, so that a million entries need no memory; the caller holds
-    the view of the database steady. Raises Refused where the record has gaps.
+    Written as it is read, so that a million entries need little memory; the caller provides a
+    snapshot of the database. Raises Refused if the record has gaps.
     """
-    point, key = (
+    checkpoint, key = (
         signed_checkpoint.make_signed_checkpoint(settings),
         signed_checkpoint.get_public_key(settings),
     )
-    head: dict[str, Any] = {"format": FORMAT, "list": slug, "checkpoint": point.to_json()}
+    head: dict[str, Any] = {"format": FORMAT, "list": slug, "checkpoint": checkpoint.to_json()}
     head |= {"key": str(key)} if key else {}
-    timestamps = _read_timestamps(point.seq)
+    timestamps = _read_timestamps(checkpoint.seq)
     head |= {"timestamps": timestamps} if timestamps else {}
-    cosigned = [{"note": one.note} for one in read_stored_checkpoints() if 0 < one.seq <= point.seq]
+    cosigned = [
+        {"note": cosigned_checkpoint.note}
+        for cosigned_checkpoint in read_stored_checkpoints()
+        if 0 < cosigned_checkpoint.seq <= checkpoint.seq
+    ]
     head |= {"cosigned": cosigned} if cosigned else {}
     wording_digests: set[str] = set()
     campaigns: set[int] = set()
@@ -154,14 +158,14 @@ def write_evidence(
         out, (_make_held_entry(row, wording_digests, campaigns) for row in entries)
     )
     out.write(b'],\n"wordings": ' + _encode_json(chain_reader.fetch_wordings(wording_digests)))
-    sign = b',\n"audiences": {'
+    separator = b',\n"audiences": {'
     for campaign in sorted(campaigns):
-        out.write(sign + f'"{campaign}": ['.encode())
+        out.write(separator + f'"{campaign}": ['.encode())
         _write_values(out, read_asked_subjects(campaign))
         out.write(b"]")
-        sign = b",\n"
+        separator = b",\n"
     out.write((b"}" if campaigns else b"") + b',\n"leaves": [')
-    _write_values(out, _iter_leaves(point.seq))
+    _write_values(out, _iter_leaves(checkpoint.seq))
     out.write(b"]}\n")
     return count
 
@@ -179,11 +183,11 @@ def _write_values(out: BinaryIO, values: Iterable[Any]) -> int:
     return count
 
 
-def _make_held_entry(row: Record, named: set[str], campaigns: set[int]) -> dict[str, Any]:
-    """Return a row as a held entry.
+def _make_held_entry(row: Record, wording_digests: set[str], campaigns: set[int]) -> dict[str, Any]:
+    """Convert a row to an entry of the file.
 
-    - `named`: the wordings that it names are added to these.
-    - `campaigns`: the campaign is added to these whose audience it fixes.
+    - `wording_digests`: gets the digests of the wordings that the entry names.
+    - `campaigns`: gets the campaign whose audience the entry fixes.
     """
     parts = {
         part: {"salt": row[f"{part}_salt"], "content": json.loads(row[part])}
@@ -191,7 +195,7 @@ def _make_held_entry(row: Record, named: set[str], campaigns: set[int]) -> dict[
         if row[part] is not None
     }
     consent = parts.get("consent", {}).get("content", {})
-    named.update(iter_wordings_in(consent))
+    wording_digests.update(iter_wordings_in(consent))
     if row["event"] == "launched" and "audience" in consent:
         campaigns.add(row["campaign"])
     digests = {part: row[f"{part}_digest"] for part in PARTS}
@@ -199,16 +203,16 @@ def _make_held_entry(row: Record, named: set[str], campaigns: set[int]) -> dict[
 
 
 def _read_timestamps(seq: int) -> list[dict[str, str]]:
-    """Return the timestamps over checkpoints up to an entry."""
+    """Return the timestamps of checkpoints up to entry `seq`."""
     model = EvidenceTimestamp
     rows = model.select().where(model.reply != "", model.seq <= seq).order_by(model.seq, model.id)
     return [{"note": row.note, "reply": row.reply} for row in rows]
 
 
 def _iter_leaves(last: int) -> Iterator[str]:
-    """Yield the leaves of all entries up to one."""
-    for run in chain_reader.iter_row_batches():
-        for row in run:
+    """Yield the leaves of all entries up to the entry `last`."""
+    for batch in chain_reader.iter_row_batches():
+        for row in batch:
             if row["seq"] > last:
                 return
             leaf = chain_reader.try_compute_leaf(row)

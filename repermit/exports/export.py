@@ -1,4 +1,4 @@
-"""One export: what it holds, written as asked, and recorded."""
+"""Writing an export to a file, and recording it in the evidence."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from repermit.temporary_files import make_temporary_files
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a table looks that people open in a spreadsheet, if it is for no tool.
+    """The layout of a table that people open in a spreadsheet, not in a newsletter tool.
 
-    `headings` are the titles of its columns, by the names that programs know them by. `words` are
-    what stands for the codes of a column, by its name. A CSV is divided by `delimiter` and begins
-    with a byte order mark, without which Excel takes its letters for others.
+    - `headings`: the title of each column, by field name.
+    - `words`: by field name, the texts that replace its codes.
+    - `delimiter`: of a CSV, which also begins with a byte order mark, as Excel needs it.
     """
 
     headings: Mapping[str, str]
@@ -47,11 +47,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """The result of an export.
 
-    `erased` is how many more were removed whose address is held no longer. `by_hand` are
-    addresses that could not go into a tool's file (see write_export) and must be entered there.
-    `twice` is how many have a second row, with the other form of their domain.
+    - `erased`: further removed people, whose address is erased.
+    - `by_hand`: addresses that a tool's file cannot contain (see write_export); enter them there.
+    - `twice`: addresses that have a second row, with the other form of their domain.
     """
 
     list: str
@@ -80,7 +80,7 @@ _ROWS = {
 
 def write_export(
     mailing_list: MailingList,
-    what: str,
+    kind: str,
     *,
     database: Database,
     settings: Settings,
@@ -94,46 +94,47 @@ def write_export(
 ) -> ExportResult:
     """Write an export to `out`, and record in the evidence that it was made.
 
-    1. The rows are written as they are read, as all were at one moment; nothing is locked.
-    2. The entry `exported` is appended, in a transaction of its own; also if the writing ends
-       early after the first row, then with `whole` false and the rows that were written.
+    1. Write the rows as they are read, from one snapshot of the database; nothing is locked.
+    2. Append the entry `exported` in a separate transaction. If writing fails after the first row,
+       the entry has `whole` false and the number of rows written.
 
-    A CSV has an apostrophe before what a spreadsheet could take for a formula, also before an
-    address such as =a@example.org; JSON and XLSX hold it as it is. The evidence as JSON
-    is one object, which is checked offline (see evidence_export). A tool would take that
-    apostrophe for a part of the address and so mail, or take off, somebody else: from a tool's
-    CSV such addresses are left out and handed back in `by_hand`.
+    A CSV has an apostrophe before text that a spreadsheet could take for a formula, also before an
+    address such as =a@example.org. JSON and XLSX have the text unchanged. The evidence as JSON is
+    one object, which is checked offline (see evidence_export).
 
-    Addresses are written as people write them, bücher.example. Some tools hold the A-label
-    (xn--bcher-kva.example) and find that alone, and whoever is not found is not taken off: a
-    tool's file of removals has both, a row each.
+    A newsletter tool would read that apostrophe as part of the address, and so mail or remove
+    somebody else. A tool's CSV leaves such addresses out; the result has them in `by_hand`.
 
-    `layout` is how people open it, in place of what programs read; JSON and the record have none.
+    Addresses are written in Unicode, such as bücher.example. Some tools store only the A-label
+    (xn--bcher-kva.example), and would not find and remove the address. So a tool's file of removals
+    has a row for each form.
 
-    Raises Refused for what does not go together, and while a file of the list is under way, before
-    anything is written, and for what a spreadsheet cannot hold.
+    - `layout`: for people; not used for tools, JSON and the evidence.
+
+    Raises Refused for an invalid combination or while an import is running, before anything is
+    written, and for a row that a spreadsheet cannot hold.
     """
-    what, file_format, used_tool = (
-        ExportKind(what),
+    kind, file_format, used_tool = (
+        ExportKind(kind),
         FileFormat(format),
         Tool(tool) if tool else None,
     )
-    require_combination(what, file_format, used_tool, with_links=with_links)
-    records = _ROWS[what](mailing_list)
+    require_combination(kind, file_format, used_tool, with_links=with_links)
+    records = _ROWS[kind](mailing_list)
     if with_links:
         records = _add_links(records, settings)
     by_hand: list[str] = []
     twice: list[str] = []
-    if used_tool and what is ExportKind.REMOVED:
+    if used_tool and kind is ExportKind.REMOVED:
         records = _add_a_labels(records, twice)
     if used_tool:
         records = _add_tool_fields(records, mailing_list, settings)
         if file_format is FileFormat.CSV:
             records = _skip_formulas(records, by_hand)
-    columns = _make_columns(what, used_tool, with_links=with_links)
+    columns = _make_columns(kind, used_tool, with_links=with_links)
     layout = (
         None
-        if used_tool or file_format is FileFormat.JSON or what is ExportKind.EVIDENCE
+        if used_tool or file_format is FileFormat.JSON or kind is ExportKind.EVIDENCE
         else layout
     )
     if layout:
@@ -141,25 +142,25 @@ def write_export(
         records = _translate_rows(records, columns, layout.words, settings.zone)
     row_counter, erased, is_whole = RowCounter(), 0, False
     try:
-        # A file of the list may begin to be taken in while a slow reader takes the rows.
+        # In the snapshot: an import may start while the rows go to a slow reader.
         with read_snapshot(database):
             background_tasks.require_no_running_import(mailing_list)
-            write_options = (mailing_list, what, file_format, used_tool, layout)
+            write_options = (mailing_list, kind, file_format, used_tool, layout)
             with _open_writer(*write_options, created=now, settings=settings) as write:
                 write(row_counter.count(records), columns, out)
-            erased = contacts_counts.count_erased(mailing_list) if what is ExportKind.REMOVED else 0
+            erased = contacts_counts.count_erased(mailing_list) if kind is ExportKind.REMOVED else 0
         is_whole = True
     finally:
         if is_whole or row_counter.rows:
-            facts = _make_facts(
-                what, file_format, used_tool, row_counter.rows, with_links=with_links
+            content = _make_facts(
+                kind, file_format, used_tool, row_counter.rows, with_links=with_links
             )
-            entry_facts = facts if is_whole else {**facts, "whole": False}
+            entry_content = content if is_whole else {**content, "whole": False}
             with database.atomic():
-                chain.append(_make_entry(mailing_list, entry_facts, now=now, actor=actor))
+                chain.append(_make_entry(mailing_list, entry_content, now=now, actor=actor))
     return ExportResult(
         mailing_list.slug,
-        what,
+        kind,
         file_format,
         used_tool,
         row_counter.rows,
@@ -170,43 +171,46 @@ def write_export(
 
 
 def record_refused_rows(mailing_list: MailingList, rows: int, *, now: datetime, actor: str) -> None:
-    """Append that the rows a file was refused for were downloaded, in the caller's transaction."""
-    facts = _make_facts("refused", FileFormat.CSV, None, rows, with_links=False)
-    chain.append(_make_entry(mailing_list, facts, now=now, actor=actor))
+    """Append an entry that the refused rows of an import were downloaded.
+
+    In the caller's transaction.
+    """
+    content = _make_facts("refused", FileFormat.CSV, None, rows, with_links=False)
+    chain.append(_make_entry(mailing_list, content, now=now, actor=actor))
 
 
 def require_combination(
-    what: ExportKind, form: FileFormat, tool: Tool | None, *, with_links: bool
+    kind: ExportKind, file_format: FileFormat, tool: Tool | None, *, with_links: bool
 ) -> None:
-    """Refuse what does not go together, such as a tool and a format that it does not take."""
-    if with_links and what is not ExportKind.KEEP:
+    """Raise Refused for an invalid combination, such as a tool and a format it does not read."""
+    if with_links and kind is not ExportKind.KEEP:
         raise Refused(
             "links to unsubscribe are for those who may be mailed: export keep", code="links"
         )
     if tool is None:
         return
-    if what not in {ExportKind.KEEP, ExportKind.REMOVED}:
+    if kind not in {ExportKind.KEEP, ExportKind.REMOVED}:
         raise Refused(
             "%(what)s is not for a tool; a tool is given keep and removed",
             code="no_tool",
-            what=str(what),
+            what=str(kind),
         )
-    if form not in TOOL_FORMATS[tool].formats:
+    if file_format not in TOOL_FORMATS[tool].formats:
         raise Refused(
             "%(tool)s does not take %(form)s; it takes %(forms)s",
             code="tool_form",
             tool=str(tool),
-            form=str(form),
+            form=str(file_format),
             forms=LazyJoin(tuple(TOOL_FORMATS[tool].formats), by=" or "),
         )
 
 
-def _make_columns(what: ExportKind, tool: Tool | None, *, with_links: bool) -> Mapping[str, str]:
-    """Return the title of each field that is written, in order."""
+def _make_columns(kind: ExportKind, tool: Tool | None, *, with_links: bool) -> Mapping[str, str]:
+    """Return the titles of the written fields by name, in order."""
     if tool is None:
-        names = (*_COLUMNS[what], "unsubscribe_url") if with_links else _COLUMNS[what]
+        names = (*_COLUMNS[kind], "unsubscribe_url") if with_links else _COLUMNS[kind]
         return {name: name for name in names}
-    titles = TOOL_FORMATS[tool].keep if what is ExportKind.KEEP else TOOL_FORMATS[tool].removed
+    titles = TOOL_FORMATS[tool].keep if kind is ExportKind.KEEP else TOOL_FORMATS[tool].removed
     return {
         field: title for field, title in titles.items() if with_links or field != "unsubscribe_url"
     }
@@ -215,19 +219,19 @@ def _make_columns(what: ExportKind, tool: Tool | None, *, with_links: bool) -> M
 @contextmanager
 def _open_writer(
     mailing_list: MailingList,
-    what: ExportKind,
-    form: FileFormat,
+    kind: ExportKind,
+    file_format: FileFormat,
     tool: Tool | None,
     layout: Layout | None,
     *,
     created: datetime,
     settings: Settings,
 ) -> Iterator[WriteTable]:
-    if form is FileFormat.JSON and what is ExportKind.EVIDENCE:
+    if file_format is FileFormat.JSON and kind is ExportKind.EVIDENCE:
         yield partial(evidence_export.write_evidence, slug=mailing_list.slug, settings=settings)
-    elif form is FileFormat.JSON:
+    elif file_format is FileFormat.JSON:
         yield write_json
-    elif form is FileFormat.XLSX:
+    elif file_format is FileFormat.XLSX:
         with make_temporary_files(settings).folder_for("export") as folder:
             yield partial(write_xlsx, created=created, folder=folder)
     elif layout is not None:
@@ -239,51 +243,53 @@ def _open_writer(
 
 
 def _translate_rows(
-    found: Iterable[Record],
+    records: Iterable[Record],
     columns: Iterable[str],
-    words: Mapping[str, Mapping[str, str]],
+    value_labels: Mapping[str, Mapping[str, str]],
     zone: tzinfo,
 ) -> Iterator[Record]:
-    """Yield the rows as people read them: words for codes, moments of the zone to the minute."""
-    for row in found:
-        yield {name: _translate_value(row[name], words.get(name, {}), zone) for name in columns}
+    """Yield the rows for people: labels for codes, and local times to the minute."""
+    for row in records:
+        yield {
+            name: _translate_value(row[name], value_labels.get(name, {}), zone) for name in columns
+        }
 
 
-def _translate_value(value: Any, words: Mapping[str, str], zone: tzinfo) -> Any:
+def _translate_value(value: Any, labels: Mapping[str, str], zone: tzinfo) -> Any:
     if isinstance(value, datetime):
         return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
-    return words.get(value, value)
+    return labels.get(value, value)
 
 
-def _add_links(found: Iterable[Record], settings: Settings) -> Iterator[Record]:
+def _add_links(records: Iterable[Record], settings: Settings) -> Iterator[Record]:
     links = Links(settings.public_url, settings.secret_keys)
-    for row in found:
+    for row in records:
         yield {**row, "unsubscribe_url": links.url("no", row["uid"])}
 
 
 def _add_tool_fields(
-    found: Iterable[Record], mailing_list: MailingList, settings: Settings
+    records: Iterable[Record], mailing_list: MailingList, settings: Settings
 ) -> Iterator[Record]:
-    """Add what only tools' forms have, and make moments days in the organisation's zone.
+    """Add the fields that only tools have, with days in the organisation's time zone.
 
-    A tool's `since` stands under a title that speaks of consent, so it is given only for those
-    who agreed, and only where the moment is known: else it would claim a consent that nobody
-    gave, or gave then (GDPR art. 7(1)).
+    A tool's `since` has a title about consent. So it is filled only for people who agreed, and only
+    if the time is known; otherwise it would claim a consent that was not given then (GDPR art.
+    7(1)).
     """
-    # Outlook divides its categories at commas or semicolons, by country. It shows them beside
-    # each contact, also to whoever shares the address book: a sensitive list gives none.
+    # Outlook splits its categories at commas or semicolons, by country. It shows them to everybody
+    # who shares the address book, so a sensitive list gives none.
     list_name = "" if mailing_list.sensitive else mailing_list.name
     safe_name = " ".join(list_name.replace(",", " ").replace(";", " ").split())
-    for row in found:
+    for row in records:
         tool_fields = {"list": safe_name, "mark": "ja"}
         if "since" in row:
             tool_fields["since"] = _format_day(row["agreed_at"], settings.zone)
         yield {**row, **tool_fields}
 
 
-def _add_a_labels(found: Iterable[Record], twice: list[str]) -> Iterator[Record]:
-    """Yield each row, and once more those whose domain has an A-label; put these in `twice`."""
-    for row in found:
+def _add_a_labels(records: Iterable[Record], twice: list[str]) -> Iterator[Record]:
+    """Yield each row, and a second one for an A-label; add that address to `twice`."""
+    for row in records:
         yield row
         if row["a_label"] != row["address"]:
             twice.append(row["address"])
@@ -294,9 +300,9 @@ def _format_day(moment: datetime | None, zone: tzinfo) -> str:
     return moment.astimezone(zone).date().isoformat() if moment else ""
 
 
-def _skip_formulas(found: Iterable[Record], by_hand: list[str]) -> Iterator[Record]:
-    """Yield the rows whose address a spreadsheet leaves alone, and put the others in `by_hand`."""
-    for row in found:
+def _skip_formulas(records: Iterable[Record], by_hand: list[str]) -> Iterator[Record]:
+    """Yield the rows whose address is no formula to a spreadsheet; add the others to `by_hand`."""
+    for row in records:
         if escape_formula(row["address"]) == row["address"]:
             yield row
         else:
@@ -304,11 +310,11 @@ def _skip_formulas(found: Iterable[Record], by_hand: list[str]) -> Iterator[Reco
 
 
 def _make_facts(
-    what: str, form: FileFormat, tool: Tool | None, rows: int, *, with_links: bool
+    kind: str, file_format: FileFormat, tool: Tool | None, rows: int, *, with_links: bool
 ) -> dict[str, Any]:
     return {
-        "what": what,
-        "format": form,
+        "what": kind,
+        "format": file_format,
         "tool": tool or "",
         "rows": rows,
         "with_links": with_links,
@@ -316,6 +322,6 @@ def _make_facts(
 
 
 def _make_entry(
-    mailing_list: MailingList, facts: Mapping[str, Any], *, now: datetime, actor: str
+    mailing_list: MailingList, content: Mapping[str, Any], *, now: datetime, actor: str
 ) -> Entry:
-    return Entry(event="exported", at=now, actor=actor, list=mailing_list.slug, consent=facts)
+    return Entry(event="exported", at=now, actor=actor, list=mailing_list.slug, consent=content)

@@ -1,7 +1,7 @@
-"""What an export holds, in which format and for which tool, read page by page.
+"""The kinds, formats and tools of exports, and their rows, read page by page.
 
-Nothing is locked: a row is as it was when its page was read. People come in the order of their
-addresses, and memory stays flat.
+Nothing is locked: a row has the state at the time its page was read. People are ordered by address,
+and memory use does not grow with them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from repermit.db.models.lists import MailingList
 from repermit.email_address import to_unicode_address
 from repermit.rules.consent import Status
 
-# --- What can be exported, in which format, for which tool. ---------------------------------------
+# --- Kinds, formats and tools. --------------------------------------------------------------------
 
 
 class ExportKind(StrEnum):
-    """What an export holds.
+    """The kind of an export.
 
-    `keep` may be mailed; `removed` was taken off; `unasked` could not be asked and so is neither;
-    `evidence` is the record, for the regulator.
+    - `keep`: people who may be mailed.
+    - `removed`: people who were removed.
+    - `unasked`: people who could not be asked, and so are neither.
+    - `evidence`: the record, for the supervisory authority.
     """
 
     KEEP = "keep"
@@ -39,7 +41,7 @@ class ExportKind(StrEnum):
 
 
 class FileFormat(StrEnum):
-    """How a file is written."""
+    """The format of an exported file."""
 
     CSV = "csv"
     JSON = "json"
@@ -47,7 +49,7 @@ class FileFormat(StrEnum):
 
 
 class Tool(StrEnum):
-    """The tools in whose own form a file can be had."""
+    """The newsletter tools whose own import format can be written."""
 
     MAILCHIMP = "mailchimp"
     LAPOSTA = "laposta"
@@ -56,17 +58,18 @@ class Tool(StrEnum):
     OUTLOOK = "outlook"
 
 
-# --- The forms in which newsletter tools take a file. ---------------------------------------------
+# --- The import formats of newsletter tools. ------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToolFormat:
-    """A tool's form: `keep` and `removed` give the title of each column that it gets.
+    """A tool's import format: `keep` and `removed` have the title of each column, by field.
 
-    The fields are those of the plain export, and `list` (the list's name) and `mark` ("ja");
-    `since` is a day here, and empty for whoever gave no consent, as customers.
-    For a removal a tool gets the address and what it needs to find it there, no name and no
-    reason: it has no need to know them (GDPR art. 5(1)(c)).
+    The fields are those of the plain export, `list` (the list's name) and `mark` ("ja"). `since` is
+    a day here, and empty without consent, as for customers.
+
+    For a removal the tool gets the address and what it needs to find it. It does not need the name
+    and the reason (GDPR art. 5(1)(c)).
     """
 
     keep: Mapping[str, str]
@@ -76,9 +79,9 @@ class ToolFormat:
     bom: bool = False
 
 
-# No newsletter tool gets a name under its title for first names: an import overwrites what stands
-# there, and where a first name ends cannot be known ("Anne Marie van der Berg"). Dates are
-# YYYY-MM-DD, as Mailchimp asks for, and which nobody can take for another day.
+# No tool gets a name in its column of first names: an import overwrites the stored first name, and
+# where a first name ends is unknown ("Anne Marie van der Berg"). Dates are YYYY-MM-DD, as Mailchimp
+# asks for, which cannot be read as another day.
 def _read_tool_format(tool: Tool) -> ToolFormat:
     tool_data = package_files.load_newsletter_tool(tool)["export"]
     return ToolFormat(
@@ -93,11 +96,11 @@ def _read_tool_format(tool: Tool) -> ToolFormat:
 TOOL_FORMATS: Mapping[Tool, ToolFormat] = {tool: _read_tool_format(tool) for tool in Tool}
 
 
-def list_formats(what: ExportKind, tool: Tool | None) -> tuple[FileFormat, ...]:
-    """Return the formats in which an export can be had, the usual one first; () for none."""
+def list_formats(kind: ExportKind, tool: Tool | None) -> tuple[FileFormat, ...]:
+    """Return the formats of an export, the default first; () if the tool does not take it."""
     if tool is None:
         return tuple(FileFormat)
-    return TOOL_FORMATS[tool].formats if what in {ExportKind.KEEP, ExportKind.REMOVED} else ()
+    return TOOL_FORMATS[tool].formats if kind in {ExportKind.KEEP, ExportKind.REMOVED} else ()
 
 
 # --- The rows of an export. -----------------------------------------------------------------------
@@ -117,19 +120,24 @@ class StoredJson(str):
 
 
 Record = dict[str, Any]
-"""One row, by column: text, numbers, moments (aware UTC), StoredJson; None for what is gone."""
+"""One row, by column: text, numbers, aware UTC datetimes, StoredJson; None for an erased part."""
 
 
 def format_rfc3339(moment: datetime) -> str:
-    """Return a moment as RFC 3339 writes it, in UTC."""
+    """Format a timestamp as RFC 3339, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def iter_keep_rows(mailing_list: MailingList) -> Iterator[Record]:
-    """Yield who may be mailed, with the columns KEEP, `uid`, the folded `key` and `agreed_at`.
+    """Yield a row for each contact that may be mailed.
 
-    `language` is the list's for whoever has none of their own. `agreed_at` is when the person
-    agreed; None for customers, who were not asked to, and where that moment is not known.
+    The columns are KEEP_COLUMNS and these:
+
+    - `uid`: of the contact's links.
+    - `key`: the folded address.
+    - `agreed_at`: when the person agreed; None for customers, and if unknown.
+
+    `language` is the list's for a contact without a language.
     """
     rows = _select_contacts(mailing_list).where(
         Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
@@ -148,9 +156,10 @@ def iter_keep_rows(mailing_list: MailingList) -> Iterator[Record]:
 
 
 def iter_removed_rows(mailing_list: MailingList) -> Iterator[Record]:
-    """Yield who was taken off and is not erased, with the columns REMOVED and `a_label`.
+    """Yield a row for each removed contact that is not erased.
 
-    `a_label` is the address with its domain in the form in which mail is sent to it.
+    The columns are REMOVED_COLUMNS and `a_label`, the address with its domain in ASCII form, to
+    which mail is sent.
     """
     rows = _select_contacts(mailing_list).where(
         Contact.status == Status.REMOVED, Contact.address.is_null(is_null=False)
@@ -166,8 +175,8 @@ def iter_removed_rows(mailing_list: MailingList) -> Iterator[Record]:
 
 
 def iter_unasked_rows(mailing_list: MailingList) -> Iterator[Record]:
-    """Yield who could not be asked, and why, with the columns UNASKED."""
-    # In one go, since the whole would be sorted anew for every page; they are few.
+    """Yield a row for each contact that could not be asked, with the columns UNASKED_COLUMNS."""
+    # In one query, since each page would sort all rows again; there are few.
     rows = lookup.select_unasked(mailing_list).order_by(Contact.address_key)
     for row in rows.dicts().iterator():
         yield {
@@ -192,8 +201,8 @@ def _iter_rows(query: Any) -> Iterator[Mapping[str, Any]]:
 # --- Addresses that a spreadsheet would read as a formula. ----------------------------------------
 
 
-# With what such an address begins; the guard's other signs cannot stand first in an address.
-_SIGNS = "+-="
+# How such an address begins; the other characters of `escape_formula` cannot begin an address.
+_FORMULA_PREFIXES = "+-="
 _MAX_ADDRESSES = 100
 _STATUSES = {
     ExportKind.KEEP: (Status.CONFIRMED, Status.CUSTOMER),
@@ -201,10 +210,10 @@ _STATUSES = {
 }
 
 
-def list_formula_addresses(mailing_list: MailingList, what: ExportKind) -> tuple[str, ...]:
+def list_formula_addresses(mailing_list: MailingList, kind: ExportKind) -> tuple[str, ...]:
     """Return the addresses of an export that must be entered in the tool by hand, 100 at most."""
     contacts = filter(
-        lambda contact: contact.status in _STATUSES[what], _iter_formula_contacts(mailing_list)
+        lambda contact: contact.status in _STATUSES[kind], _iter_formula_contacts(mailing_list)
     )
     return tuple(
         to_unicode_address(contact.address or "") for contact in islice(contacts, _MAX_ADDRESSES)
@@ -212,16 +221,16 @@ def list_formula_addresses(mailing_list: MailingList, what: ExportKind) -> tuple
 
 
 def _iter_formula_contacts(mailing_list: MailingList) -> Iterator[Contact]:
-    """Yield whose address begins so, sign by sign, in the order of the addresses.
+    """Yield the contacts whose address begins like a formula, by prefix and address.
 
-    Their status is no condition: SQLite would go through everybody who has it.
+    The status is no condition of the query: SQLite would then read all contacts with that status.
     """
     key: Any = Contact.address_key
-    for sign in _SIGNS:
+    for prefix in _FORMULA_PREFIXES:
         rows = Contact.select(Contact.address, Contact.status).where(
             Contact.list == mailing_list,
-            key >= sign,
-            key < chr(ord(sign) + 1),
+            key >= prefix,
+            key < chr(ord(prefix) + 1),
             Contact.address.is_null(is_null=False),
         )
         yield from rows.order_by(key).iterator()

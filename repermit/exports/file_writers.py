@@ -1,4 +1,4 @@
-"""Writing a table as CSV, JSON or a spreadsheet, row by row."""
+"""Writing a table as CSV, JSON or XLSX, row by row."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ import xlsxwriter
 from repermit.errors import Refused
 from repermit.exports.export_rows import Record, StoredJson, format_rfc3339
 
-# --- Text that a spreadsheet must not take for a formula. -----------------------------------------
+# --- Escaping text that a spreadsheet could take for a formula. -----------------------------------
 
 
-# The last four are the full-width forms, which spreadsheets in Japanese and Chinese take alike.
-_SIGNS = r"=+\-@＝＋－＠"  # noqa: RUF001  these look like the ASCII ones, which is the point
+# The last four are full-width forms, which Japanese and Chinese spreadsheets treat alike.
+_FORMULA_PREFIXES = r"=+\-@＝＋－＠"  # noqa: RUF001  these look like the ASCII ones, which is the point
 
 _BLANK = r"[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]"
-_STARTS_LIKE_FORMULA = re.compile(rf"[\t\r\n\x00]|{_BLANK}*[{_SIGNS}]")
+_STARTS_LIKE_FORMULA = re.compile(rf"[\t\r\n\x00]|{_BLANK}*[{_FORMULA_PREFIXES}]")
 
-# Excel divides a file by its own country's separator, whatever the file's is: in the Netherlands
-# "Jan;=1+1" becomes two cells, though it is quoted and the file is divided by commas.
-_AFTER_SEPARATOR = re.compile(rf'([,;\t\r\n](?:{_BLANK}|")*)(?=[{_SIGNS}])')
+# Excel splits a file at its own country's separator. In the Netherlands "Jan;=1+1" becomes two
+# cells, though it is quoted in a file with commas.
+_AFTER_SEPARATOR = re.compile(rf'([,;\t\r\n](?:{_BLANK}|")*)(?=[{_FORMULA_PREFIXES}])')
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_IN_JSON_STRING = re.compile(rf'(^"|[,;]\s*)([{_SIGNS}])')
+_IN_JSON_STRING = re.compile(rf'(^"|[,;]\s*)([{_FORMULA_PREFIXES}])')
 
 
 def escape_formula(text: str) -> str:
-    """Return text with an apostrophe before whatever a spreadsheet could take for a formula.
+    """Put an apostrophe before each part that a spreadsheet could take for a formula.
 
-    Text that is safe already comes back as it is.
+    Safe text is returned unchanged.
     """
     text = _AFTER_SEPARATOR.sub(r"\1'", text)
     return f"'{text}" if _STARTS_LIKE_FORMULA.match(text) else text
 
 
 def escape_formulas_in_json(text: str) -> str:
-    """Return JSON that says the same, with such signs written as escapes.
+    """Return equivalent JSON in which such characters are escaped.
 
-    An apostrophe would change what was said, and its digest with it.
+    An apostrophe would change the content, and so its digest.
     """
     return _JSON_STRING.sub(_escape_string, text)
 
@@ -54,14 +54,14 @@ def _escape_string(string: re.Match[str]) -> str:
     return _IN_JSON_STRING.sub(lambda match: f"{match[1]}\\u{ord(match[2]):04x}", string[0])
 
 
-# --- Writing a table as CSV, JSON or a spreadsheet, row by row. -----------------------------------
+# --- The writers. ---------------------------------------------------------------------------------
 
 
 class WriteTable(Protocol):
-    """What writes a table."""
+    """A function that writes a table."""
 
     def __call__(self, rows: Iterable[Record], columns: Mapping[str, str], out: BinaryIO, /) -> int:
-        """Write to `out` the fields that `columns` names, with its titles; return the rows."""
+        """Write the fields of `columns`, under its titles; return the number of rows."""
 
 
 def write_csv(
@@ -73,10 +73,9 @@ def write_csv(
     delimiter: str = ",",
     bom: bool = False,
 ) -> int:
-    """Write UTF-8 with CRLF (RFC 4180), in which nothing can be taken for a formula.
+    """Write CSV in UTF-8 with CRLF (RFC 4180), with formulas escaped.
 
-    The byte order mark is left out unless asked for: programs would read it as a part of the
-    first title. For a spreadsheet there is write_xlsx.
+    - `bom`: write a byte order mark; programs may read it as part of the first title.
     """
     if bom:
         out.write(codecs.BOM_UTF8)
@@ -89,7 +88,7 @@ def write_csv(
 
 
 def write_json(rows: Iterable[Record], columns: Mapping[str, str], out: BinaryIO, /) -> int:
-    """Write UTF-8: a list of objects, one a line, every value exactly as it is."""
+    """Write JSON in UTF-8: an array of objects, one a line, with unchanged values."""
     out.write(b"[")
     count = 0
     for count, row in enumerate(rows, start=1):
@@ -109,19 +108,19 @@ def write_xlsx(
     created: datetime,
     folder: Path,
 ) -> int:
-    """Write a workbook of one sheet whose every cell is text: no formulas, no links made of it.
+    """Write a workbook with one sheet, in which every cell is text: no formulas, no links.
 
-    Rows go to a file in `folder` as they come. Raises Refused for what a sheet cannot hold.
+    Rows are buffered in a file in `folder`. Raises Refused for more than a sheet can hold.
     """
-    # The file holds addresses; leaving the block deletes it, also after a refusal.
+    # The file contains addresses; leaving the block deletes it, also after a refusal.
     with xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": str(folder)}) as book:
-        # Otherwise the library reads the clock.
+        # Without this the library reads the clock.
         book.set_properties({"created": created.replace(tzinfo=None)})
         sheet = book.add_worksheet()
         sheet.freeze_panes(1, 0)
         sheet.set_column(0, len(columns) - 1, _COLUMN_WIDTH)
         _write_row(sheet, 0, columns.values(), book.add_format({"bold": True}))
-        # What stands in a text cell becomes a formula once it is edited, unless marked as text.
+        # Text that looks like a formula becomes one when its cell is edited, without this prefix.
         as_text = book.add_format({"quote_prefix": True})
         count = 0
         for count, row in enumerate(rows, start=1):
@@ -134,7 +133,7 @@ _COLUMN_WIDTH = 28
 
 def _write_row(sheet: Any, number: int, cells: Iterable[str], style: Any) -> None:
     for column, text in enumerate(cells):
-        # The library cuts off what is too long, and leaves out what is too far down.
+        # The library would truncate a text that is too long, and skip rows beyond the last.
         if sheet.write_string(number, column, text, style):
             raise Refused(
                 "a spreadsheet holds 1,048,576 rows and 32,767 characters a cell, and this is "

@@ -1,7 +1,7 @@
-"""What to do with a tool's file, step by step, in the admin's words.
+"""The steps for handing a file over to a newsletter tool, for the admin, and which are done.
 
-Names of menus change now and then, so each step also says what is to be reached there. A tool's
-help is named where it was found; for what has none, no page was.
+Menus change their names, so each step also says what to achieve. A step links the tool's help page
+if one was found.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from repermit.exports.export_rows import ExportKind, Tool
 from repermit.rules.consent import CampaignState, Status
 
 
-def list_steps(tool: str, what: str, *, slug: str = "LIST") -> tuple[str, ...]:
-    """Return what to do with a list's file for `tool`; () for what is not for a tool."""
+def list_steps(tool: str, kind: str, *, slug: str = "LIST") -> tuple[str, ...]:
+    """Return the steps for a list's file for `tool`; () for a kind that no tool takes."""
     return tuple(
         text.command.replace("{tool}", tool).replace("{slug}", slug)
-        for text in _list_step_texts(tool, what)
+        for text in _list_step_texts(tool, kind)
     )
 
 
-def list_page_steps(tool: str, what: str) -> tuple[str, ...]:
-    """Return the same as a page says it, which has buttons for what are commands elsewhere.
+def list_page_steps(tool: str, kind: str) -> tuple[str, ...]:
+    """Return the steps as an admin page shows them, with buttons in place of commands.
 
-    They are English, and stand in the catalogues.
+    The texts are English, and are translated by the catalogues.
     """
-    return tuple(text.page for text in _list_step_texts(tool, what))
+    return tuple(text.page for text in _list_step_texts(tool, kind))
 
 
 class _StepText(NamedTuple):
@@ -43,12 +43,12 @@ class _StepText(NamedTuple):
     page: str
 
 
-def _list_step_texts(tool: str, what: str) -> tuple[_StepText, ...]:
-    if what not in {ExportKind.KEEP, ExportKind.REMOVED}:
+def _list_step_texts(tool: str, kind: str) -> tuple[_StepText, ...]:
+    if kind not in {ExportKind.KEEP, ExportKind.REMOVED}:
         return ()
     shared = package_files.load_newsletter_tool("shared_by_all")
-    tool_steps = package_files.load_newsletter_tool(Tool(tool))["steps"][what]
-    last_steps = shared["after_keep"] if what == ExportKind.KEEP else [shared["not_in_it"]]
+    tool_steps = package_files.load_newsletter_tool(Tool(tool))["steps"][kind]
+    last_steps = shared["after_keep"] if kind == ExportKind.KEEP else [shared["not_in_it"]]
     return tuple(
         _StepText(**step) if isinstance(step, dict) else _StepText(step, step)
         for step in (
@@ -62,23 +62,23 @@ def _list_step_texts(tool: str, what: str) -> tuple[_StepText, ...]:
 _NOT_DELETE = "{not_delete}"
 
 
-# --- Which steps of handing a campaign over are done. ---------------------------------------------
+# --- The steps that are done. ---------------------------------------------------------------------
 
 
 ALL_REMOVED = "removed-all"
-"""The step that stands for all others of the removals, whichever tool it was; of no tool."""
+"""The step that stands for all steps of the removals, stored without a tool."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingHandover:
-    """How many people stay on a list, and how many are still to be taken off elsewhere."""
+    """How many people stay on a list, and how many are still to be removed in the tool."""
 
     staying: int
     removed: int
 
 
 def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
-    """Return what is to be handed over once a list's latest campaign is over; None for nothing."""
+    """Return the handover that is due after a list's latest campaign; None if none is."""
     campaign = latest_campaign(mailing_list)
     if campaign is None or campaign.state not in _ENDED_STATES or is_handed_over(campaign):
         return None
@@ -96,7 +96,7 @@ _ENDED_STATES = (CampaignState.CLOSED, CampaignState.CANCELLED)
 
 
 def is_handed_over(campaign: Campaign) -> bool:
-    """Say whether the removals are ticked as a whole, or by every step of one tool."""
+    """Return whether the removals are ticked as a whole, or by every step of one tool."""
     rows = HandedOver.select(HandedOver.tool, HandedOver.step).where(
         HandedOver.campaign == campaign
     )
@@ -112,7 +112,7 @@ def _list_removal_steps(tool: Tool) -> set[tuple[str, str]]:
 
 
 def read_ticks(campaign: Campaign, tool: str) -> Mapping[str, datetime]:
-    """Return when each step of a tool was ticked; what is not there has still to be done."""
+    """Return when each step of a tool was ticked; without the steps still to be done."""
     rows = HandedOver.select().where(HandedOver.campaign == campaign, HandedOver.tool == tool)
     return {row.step: row.at for row in rows}
 
@@ -127,7 +127,7 @@ def set_tick(
     now: datetime,
     actor: str,
 ) -> None:
-    """Tick a step, or take its tick away; what is so already stays so."""
+    """Tick or untick a step; nothing changes if it is so already."""
     conditions = (HandedOver.campaign == campaign, HandedOver.tool == tool, HandedOver.step == step)
     with database.atomic():
         was_done = HandedOver.select().where(*conditions).exists()

@@ -1,4 +1,4 @@
-"""Comparing a fresh export from elsewhere with what may be mailed; writes nothing."""
+"""Comparing a newsletter tool's export with the contacts that may be mailed; writes nothing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from repermit.imports.row_opt_outs import REMARK
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
-# --- What a comparison with another tool's export shows, as values and as lines to read. ----------
+# --- The result of a comparison, as values and as lines of text. ----------------------------------
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One address of a comparison: where it stands (1-based; 0 if not in the file), and why.
+    """One address of a comparison, and the reason why it is listed.
 
-    `part` is the table of the file, where it has several ("" otherwise).
+    - `line`: its line in the file, from 1; 0 if it is not in the file.
+    - `part`: the table of a file with several, otherwise "".
     """
 
     line: int
@@ -37,19 +38,19 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconcileResult:
-    """How a file from elsewhere differs from what may be mailed. Each address counts once.
+    """The differences between a tool's file and the list. Each address counts once.
 
     All but `missing` add up to `rows`.
 
-    - `agree`: how many are there and may be;
-    - `should_not_be_there`: removed or suppressed, also if erased since; unsubscribe them there;
-    - `not_yet`: asked or still to be asked: no newsletter for them until their Yes;
-    - `unknown`: not on this list at all;
-    - `opted_out_there`: may be mailed as far as is known here, but opted out there: a No;
-    - `missing`: may be mailed, and does not stand in the file;
-    - `invalid`: rows that cannot be read;
-    - `already_off`: how many are opted out there and may not be mailed from here either;
-    - `duplicates`: how many further rows have an address that stands in the file before.
+    - `agree`: addresses in the file that may be mailed.
+    - `should_not_be_there`: removed or suppressed, also if erased since; unsubscribe them there.
+    - `not_yet`: asked or still to be asked: no newsletter for them until their Yes.
+    - `unknown`: not on this list at all.
+    - `opted_out_there`: may be mailed according to the list, but opted out in the file: a No.
+    - `missing`: may be mailed, but not in the file.
+    - `invalid`: rows that cannot be read.
+    - `already_off`: opted out in the file, and not to be mailed according to the list either.
+    - `duplicates`: further rows with an address that an earlier row has.
     """
 
     list: str
@@ -77,12 +78,12 @@ _FINDING_WORDS = {
 
 
 def make_document(result: ReconcileResult) -> dict[str, Any]:
-    """Return the comparison as JSON can hold it."""
+    """Convert the result to JSON types."""
     return asdict(result)
 
 
 def count_findings(result: ReconcileResult) -> dict[str, int]:
-    """Return how many there are of each kind, zeros included."""
+    """Return the number of findings of each kind, zeros included."""
     findings = {kind: len(getattr(result, kind)) for kind in _FINDING_WORDS}
     other_counts = {"already_off": result.already_off, "duplicates": result.duplicates}
     return {"rows": result.rows, "agree": result.agree, **findings, **other_counts}
@@ -91,8 +92,8 @@ def count_findings(result: ReconcileResult) -> dict[str, int]:
 def format_lines(result: ReconcileResult) -> tuple[str, ...]:
     """Return a line for each finding, the gravest first."""
     return tuple(
-        _format_line(finding, words)
-        for kind, words in _FINDING_WORDS.items()
+        _format_line(finding, description)
+        for kind, description in _FINDING_WORDS.items()
         for finding in getattr(result, kind)
     )
 
@@ -134,20 +135,20 @@ def list_next_steps(result: ReconcileResult) -> tuple[str, ...]:
     return steps or ("Nothing is left to do: there stands who may be mailed, and nobody else.",)
 
 
-def _format_line(finding: Finding, says: str) -> str:
+def _format_line(finding: Finding, description: str) -> str:
     part = f"{finding.part}, " if finding.part else ""
-    place = f"{part}line {finding.line}: " if finding.line else ""
-    return f"{place}{finding.address} {says} ({finding.reason.replace('_', ' ')})"
+    location = f"{part}line {finding.line}: " if finding.line else ""
+    return f"{location}{finding.address} {description} ({finding.reason.replace('_', ' ')})"
 
 
-# --- Comparing a fresh export from elsewhere with what may be mailed. -----------------------------
+# --- The comparison. ------------------------------------------------------------------------------
 
 
 _BATCH = 500
 
 
 class _FileRow(NamedTuple):
-    """One row of the file that has an address, and that address folded for comparing."""
+    """One row of the file with an address; `key` is the folded address, for comparing."""
 
     row: rows.Row
     part: str
@@ -158,7 +159,7 @@ class _FileRow(NamedTuple):
 
 
 class _ContactStatus(NamedTuple):
-    """What is known here of an address: its contact's status, and why it was taken off."""
+    """The status of an address's contact, and the reason of its removal."""
 
     status: str
     reason: str
@@ -168,8 +169,8 @@ class _ContactStatus(NamedTuple):
 class _Comparison:
     """The comparison so far.
 
-    `seen` holds the keys that stand in the file as subscribed, `opted_out` those that stand in
-    it as opted out only.
+    - `seen`: the keys of addresses that are subscribed in the file.
+    - `opted_out`: by key, the addresses that are only opted out in the file.
     """
 
     rows: int = 0
@@ -190,15 +191,16 @@ def reconcile(
     settings: Settings,
     mapping: Mapping[str, str] | None = None,
 ) -> ReconcileResult:
-    """Compare a file from elsewhere with this list.
+    """Compare a newsletter tool's file with this list.
 
-    1. Each address of the file that is not opted out there is looked up: as a contact, and by
-       its fingerprint, since an erased contact has no address any more.
-    2. Whoever may be mailed and was not met is missing, unless the file has them opted out:
-       that is a No, and to add them again would override it.
+    1. Look up each subscribed address of the file as a contact, and by its fingerprint, since an
+       erased contact has no address.
+    2. List each contact that may be mailed and is not subscribed in the file: as missing, or as
+       opted out there. An opt-out is a No, which adding the address again would override.
 
-    `mapping` is as for an import. Raises ListFileError, and Refused while a file of the list is
-    under way.
+    - `mapping`: as for an import.
+
+    Raises ListFileError, and Refused while an import is running.
     """
     background_tasks.require_no_running_import(mailing_list)
     file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
@@ -223,28 +225,28 @@ def reconcile(
 
 
 def _iter_subscribed(file: open_file.ListFile, comparison: _Comparison) -> Iterator[_FileRow]:
-    """Yield each address that is subscribed in the file, once; take note of the other rows."""
+    """Yield each address that is subscribed in the file, once; count the other rows."""
     has_several_parts = len(file.parts) > 1
     for part in file.parts:
         name = part.name if has_several_parts else ""
         for row in file.iter_part_rows(part):
             comparison.rows += 1
             file_row = _parse_row(row, name, comparison)
-            if file_row is not None and _note_row(file_row, comparison):
+            if file_row is not None and _add_row(file_row, comparison):
                 yield file_row
 
 
-def _note_row(file_row: _FileRow, comparison: _Comparison) -> bool:
-    """Take note of a row, and say whether its address now stands as subscribed for the first time.
+def _add_row(file_row: _FileRow, comparison: _Comparison) -> bool:
+    """Add a row; return whether it is the first subscribed row of its address.
 
-    One subscribed row is enough, wherever it stands: the tool mails that address.
+    One subscribed row anywhere in the file is enough for the tool to mail the address.
     """
-    key, mark = file_row.key, file_row.row.opted_out
+    key, opt_out = file_row.key, file_row.row.opted_out
     comparison.duplicates += key in comparison.seen or key in comparison.opted_out
     if key in comparison.seen:
         return False
-    if mark:
-        reason = "unsubscribed" if mark == REMARK else mark
+    if opt_out:
+        reason = "unsubscribed" if opt_out == REMARK else opt_out
         comparison.opted_out.setdefault(key, file_row.finding(reason))
         return False
     comparison.opted_out.pop(key, None)
@@ -304,7 +306,7 @@ def _read_statuses(keys: Sequence[str], mailing_list: MailingList) -> dict[str, 
 def _read_suppressions(
     keys: Sequence[str], mailing_list: MailingList, fingerprint_key: bytes
 ) -> dict[str, str]:
-    """Return the reason for each of these addresses that is suppressed for the list or for all."""
+    """Return the reason of each address that is suppressed on this list or on all, by key."""
     key_by_fingerprint = {email_address.fingerprint(fingerprint_key, key): key for key in keys}
     suppressions = Suppression.select(Suppression.fingerprint, Suppression.reason).where(
         Suppression.fingerprint.in_(list(key_by_fingerprint)),
@@ -319,7 +321,7 @@ def _read_suppressions(
 def _find_missing(
     mailing_list: MailingList, comparison: _Comparison
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Return who is missing in the file, and who is opted out there, of those on the keep list."""
+    """Return the contacts to keep that are missing in the file, and those opted out in it."""
     missing, opted_out = [], []
     for row in export_rows.iter_keep_rows(mailing_list):
         key = row["key"]

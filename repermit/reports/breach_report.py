@@ -61,7 +61,7 @@ class Trace:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSession:
-    """A session that has not ended, and whence it came; the network in part."""
+    """A session that has not ended, with its truncated network and its browser."""
 
     user: int
     began_at: datetime
@@ -72,7 +72,7 @@ class OpenSession:
 
 @dataclass(frozen=True, kw_only=True)
 class AccessPoint:
-    """Something through which a program gets data: a token or a webhook."""
+    """A token or webhook, through which a program gets data."""
 
     kind: str
     name: str
@@ -81,7 +81,7 @@ class AccessPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """What to look at; `wrong_logins` counts those of the last day, by network."""
+    """The traces to look at after a breach; `wrong_logins` are those of the last day by network."""
 
     since: datetime
     acts: tuple[Trace, ...]
@@ -92,14 +92,16 @@ class Traces:
 
 
 def gather_traces(mailing_list: MailingList, *, now: datetime) -> Traces:
-    """Return what to look at, about a list and about no list in particular."""
+    """Return the traces about a list, and about no list in particular."""
     since, slugs = now - LOOK_BACK, ("", mailing_list.slug)
-    acts = Evidence.select(Evidence.event, Evidence.actor, fn.COUNT(Evidence.seq), _last(Evidence))
-    looks = Access.select(Access.act, Access.actor, fn.COUNT(Access.id), _last(Access))
+    acts = Evidence.select(
+        Evidence.event, Evidence.actor, fn.COUNT(Evidence.seq), _make_last_column(Evidence)
+    )
+    looks = Access.select(Access.act, Access.actor, fn.COUNT(Access.id), _make_last_column(Access))
     return Traces(
         since=since,
-        acts=_counted(
-            # About nobody, as acts are: the index of subjects finds them among a million answers.
+        acts=_read_traces(
+            # Acts have no subject, so the index by subject finds them among a million answers.
             acts.where(
                 Evidence.subject == "",
                 Evidence.at >= since,
@@ -107,35 +109,35 @@ def gather_traces(mailing_list: MailingList, *, now: datetime) -> Traces:
                 Evidence.list.in_(slugs),
             ).group_by(Evidence.event, Evidence.actor)
         ),
-        looks=_counted(
+        looks=_read_traces(
             looks.where(Access.at >= since, Access.list.in_(slugs)).group_by(
                 Access.act, Access.actor
             )
         ),
-        sessions=_sessions(),
-        doors=(*_tokens(), *_webhooks(mailing_list)),
-        wrong_logins=_wrong_logins(),
+        sessions=_list_sessions(),
+        doors=(*_iter_tokens(), *_iter_webhooks(mailing_list)),
+        wrong_logins=_count_wrong_logins(),
     )
 
 
 def read_user_emails() -> dict[str, str]:
-    """Return the address of each user by the name that evidence has for them."""
-    return {f"user:{one.id}": one.email for one in User.select()}
+    """Return the address of each user, by the user's actor name in the evidence."""
+    return {f"user:{user.id}": user.email for user in User.select()}
 
 
-def _last(table: Any) -> Any:
+def _make_last_column(table: Any) -> Any:
     return fn.MAX(table.at).alias("last_at")
 
 
-def _counted(rows: Any) -> tuple[Trace, ...]:
-    found = [
-        Trace(what=what, actor=actor, times=times, last_at=parse_timestamp(last))
-        for what, actor, times, last in rows.tuples()
+def _read_traces(rows: Any) -> tuple[Trace, ...]:
+    traces = [
+        Trace(what=act, actor=actor, times=times, last_at=parse_timestamp(last))
+        for act, actor, times, last in rows.tuples()
     ]
-    return tuple(sorted(found, key=lambda one: one.last_at, reverse=True))
+    return tuple(sorted(traces, key=lambda trace: trace.last_at, reverse=True))
 
 
-def _sessions() -> tuple[OpenSession, ...]:
+def _list_sessions() -> tuple[OpenSession, ...]:
     rows = Session.select().where(Session.ended_at.is_null(), Session.is_full == True)  # noqa: E712  a column
     return tuple(
         OpenSession(
@@ -149,18 +151,18 @@ def _sessions() -> tuple[OpenSession, ...]:
     )
 
 
-def _tokens() -> Iterable[AccessPoint]:
+def _iter_tokens() -> Iterable[AccessPoint]:
     for row in list(ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id)):
         yield AccessPoint(kind="token", name=row.name, used_at=row.used_at)
 
 
-def _webhooks(mailing_list: MailingList) -> Iterable[AccessPoint]:
+def _iter_webhooks(mailing_list: MailingList) -> Iterable[AccessPoint]:
     own = (Webhook.list == mailing_list) | Webhook.list.is_null()
     for row in list(Webhook.select().where(own, Webhook.removed_at.is_null()).order_by(Webhook.id)):
         yield AccessPoint(kind="webhook", name=urlsplit(row.url).hostname or "", used_at=None)
 
 
-def _wrong_logins() -> tuple[tuple[str, int], ...]:
+def _count_wrong_logins() -> tuple[tuple[str, int], ...]:
     rows = Throttle.select().where(Throttle.scope.startswith(_NETWORK), Throttle.failures > 0)
     return tuple(
         (row.scope.removeprefix(_NETWORK), row.failures)
@@ -168,18 +170,18 @@ def _wrong_logins() -> tuple[tuple[str, int], ...]:
     )
 
 
-# --- What a breach may have disclosed, and by when to report it (GDPR art. 33, 34). ---------------
+# --- The data that a breach may have disclosed, and the time to notify (GDPR art. 33, 34). --------
 
 
 NOTIFY_WITHIN = timedelta(hours=72)
-"""How long there is to notify the authority after becoming aware (GDPR art. 33(1)).
+"""The time for notifying the authority after becoming aware of a breach (GDPR art. 33(1)).
 
-Counted to the minute: Regulation 1182/71 art. 3 leaves out the hour that has begun, so that this is
-never later than the law.
+Counted to the minute: Regulation 1182/71 art. 3 does not count the hour of the event itself, so
+this is never later than the law.
 """
 
 CONTAINED_AFTER, ASSESSED_AFTER = timedelta(hours=4), timedelta(hours=24)
-"""How long stopping a breach should take, and finding out what has leaked."""
+"""The time in which to stop a breach, and to find out what has leaked."""
 
 _DUTCH = "autoriteitpersoonsgegevens"
 _DUTCH_PAGE = (
@@ -189,11 +191,12 @@ _DUTCH_PAGE = (
 
 @dataclass(frozen=True, kw_only=True)
 class BreachReport:
-    """What may have leaked of how many, and whom to tell until when.
+    """The data that may have leaked, about how many people, and whom to notify by when.
 
-    `discovered_at` and `notify_by` are None as long as nobody has said when it was discovered.
-    `parts` counts what is held of the evidence by kind; `fields` are the data that stand in it.
-    `message` is a draft in the list's language.
+    - `discovered_at`, `notify_by`: None unless the time of discovery is known.
+    - `parts`: stored parts of the evidence, by kind.
+    - `fields`: the names of the data fields that are stored about anybody.
+    - `message`: a draft for the people concerned, in the list's language.
     """
 
     list: str
@@ -217,21 +220,21 @@ class BreachReport:
 
     @property
     def contain_by(self) -> datetime | None:
-        """Return by when the breach should be stopped."""
+        """Return the time by which the breach should be stopped."""
         return self.discovered_at + CONTAINED_AFTER if self.discovered_at else None
 
     @property
     def assess_by(self) -> datetime | None:
-        """Return by when it should be known what has leaked."""
+        """Return the time by which it should be known what has leaked."""
         return self.discovered_at + ASSESSED_AFTER if self.discovered_at else None
 
 
 def gather_breach_report(
     mailing_list: MailingList, *, settings: Settings, now: datetime, discovered: datetime | None
 ) -> BreachReport:
-    """Return what a breach of everything that is held about a list would mean."""
-    held, organisation = count_held_data(mailing_list), settings.organisation
-    fields = _fields(held)
+    """Return the report of a breach in which all data of a list leaked."""
+    held_counts, organisation = count_held_data(mailing_list), settings.organisation
+    fields = _list_fields(held_counts)
     is_dutch = _DUTCH in organisation.authority_url.lower()
     return BreachReport(
         list=mailing_list.slug,
@@ -241,8 +244,8 @@ def gather_breach_report(
         made_at=now,
         discovered_at=discovered,
         notify_by=discovered + NOTIFY_WITHIN if discovered else None,
-        people=held.addresses + held.only_in_files,
-        held=held,
+        people=held_counts.addresses + held_counts.only_in_files,
+        held=held_counts,
         parts=count_held_parts(mailing_list),
         fields=fields,
         users=User.select().count(),
@@ -261,15 +264,15 @@ def gather_breach_report(
     )
 
 
-def _fields(held: HeldDataCounts) -> tuple[str, ...]:
-    """Return the data that are held of anybody, by the names that the message knows them by."""
+def _list_fields(held_counts: HeldDataCounts) -> tuple[str, ...]:
+    """Return the data fields that are stored about anybody, by their names in the draft mail."""
     counts = {
-        "address": held.addresses + held.files,
-        "name": held.names,
-        "language": held.languages,
-        "source": held.sources,
-        "answer": sum(held.statuses.values()),
-        "network": held.traces + held.ip_addresses,
+        "address": held_counts.addresses + held_counts.files,
+        "name": held_counts.names,
+        "language": held_counts.languages,
+        "source": held_counts.sources,
+        "answer": sum(held_counts.statuses.values()),
+        "network": held_counts.traces + held_counts.ip_addresses,
     }
     return tuple(name for name, count in counts.items() if count)
 
@@ -289,7 +292,7 @@ def draft_breach_mail(
 
     - `data`: the fields that may have leaked, of "address", "name", "language", "source",
       "answer" and "network".
-    - `sensitive`: the subject then says nothing of the list.
+    - `sensitive`: if set, the subject does not mention the list.
     """
     fields = {
         "organisation": organisation,

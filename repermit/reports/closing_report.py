@@ -1,4 +1,4 @@
-"""What the closing report of a list's latest campaign holds: counts, which name nobody."""
+"""The closing report of a list's latest campaign: counts only, which name nobody."""
 
 from __future__ import annotations
 
@@ -36,17 +36,19 @@ from repermit.rules.consent import (
 )
 from repermit.settings.definitions import Settings
 
-# --- What the closing report holds, as plain values. ----------------------------------------------
+# --- The content of the closing report, as plain values. ------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """Under which conditions it ran; `downtime` is in seconds, `launched_by` as evidence has it.
+    """The conditions under which a campaign ran. Those of the launch are empty without its entry.
 
-    `attest` is what was attested at launch, `told` what was said before it, in the language
-    `told_in`; `accepted` is what a check had found wrong, with the reason for launching all the
-    same; `excluded` and `left_out` are who was not asked, by why. All are empty where no entry
-    tells.
+    - `launched_by`: an actor of the evidence.
+    - `downtime`: in seconds.
+    - `attest`: the attestation given at launch.
+    - `told`, `told_in`: the text that the admin read before it, and its language.
+    - `accepted`: problems found by the check, with the reasons for launching despite them.
+    - `excluded`, `left_out`: people not asked, by reason.
     """
 
     number: int
@@ -75,7 +77,7 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedWording:
-    """A frozen wording; `digest` is the SHA-256 of `content`, of which subject and text are."""
+    """A frozen wording; `digest` is the SHA-256 of `content`, which includes subject and text."""
 
     kind: MailKind
     language: str
@@ -88,7 +90,7 @@ class UsedWording:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedFile:
-    """A file that came onto the list; `fates` add up to `rows`."""
+    """A file that was imported into the list; `fates` add up to `rows`."""
 
     file: str
     digest: str
@@ -100,7 +102,7 @@ class ImportedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class DayCounts:
-    """What was recorded on a day of the organisation's zone, by what."""
+    """The number of outcomes of each kind on a day in the organisation's time zone."""
 
     day: str
     counts: Mapping[Outcome, int]
@@ -108,9 +110,9 @@ class DayCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Interruption:
-    """That it was paused, went on, ended or was changed: `event` is the entry's.
+    """A pause, resumption, end or change of a campaign; `event` is the entry's.
 
-    - `note`: why the deadline was moved, "" where nobody said so.
+    - `note`: the reason for moving the deadline, "" if none was given.
     """
 
     event: str
@@ -122,7 +124,7 @@ class Interruption:
 
 @dataclass(frozen=True, kw_only=True)
 class HandoverStep:
-    """A step of handing over that was ticked."""
+    """A step of the handover to a newsletter tool that was ticked."""
 
     tool: str
     step: str
@@ -132,7 +134,7 @@ class HandoverStep:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFile:
-    """A file that was made."""
+    """An export that was made."""
 
     at: datetime
     what: str
@@ -144,11 +146,14 @@ class ExportedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ClosingReport:
-    """What came of a campaign. `turns` are all days together; `is_whole` is false while counting.
+    """The results of a campaign.
 
-    Whoever changed their mind is in two `turns`, and in `people` once. `may_be_mailed` are all on
-    the list who may be, and `mailed_unasked` those of them for whom the campaign has no ask. These
-    and `people` are counted at `counted_at`.
+    - `people`: each person counts once.
+    - `turns`: the outcomes of all days; a person who changed their mind counts twice.
+    - `is_whole`: False while entries are still to be counted.
+    - `may_be_mailed`: everybody on the list who may be mailed.
+    - `mailed_unasked`: those of them for whom the campaign has no ask.
+    - `counted_at`: when these two and `people` were counted.
     """
 
     list: str
@@ -188,59 +193,60 @@ _EVENTS = ("launched", "imported", "import_undone", "exported", *_CHANGES, *_PAU
 def gather_closing_report(
     mailing_list: MailingList, *, settings: Settings, now: datetime
 ) -> ClosingReport:
-    """Return what came of the list's latest campaign, up to now; raises NotFound if it has none."""
+    """Return the results of the list's latest campaign so far; raises NotFound if it has none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         raise NotFound("there was no campaign on %(list)s yet to report on", list=mailing_list.slug)
     acts = read_acts(mailing_list.slug, _EVENTS)
-    own = [one for one in acts if one.campaign == campaign.id]
+    campaign_acts = [act for act in acts if act.campaign == campaign.id]
     counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=settings.zone)
     by_day: dict[str, dict[Outcome, int]] = {}
     for key, count in counts.items():
         if key.day and count:
             by_day.setdefault(key.day, dict.fromkeys(Outcome, 0))[key.what] = count
-    imports = _imports(mailing_list)
-    counted = read_people(campaign, now=now)
+    imports = _list_imports(mailing_list)
+    people_count = read_people(campaign, now=now)
     return ClosingReport(
         list=mailing_list.slug,
         name=mailing_list.name,
         purpose=mailing_list.purpose,
         language=mailing_list.language,
         made_at=now,
-        counted_at=counted.at,
-        campaign=_make_conditions(campaign, own),
-        people=counted.people,
+        counted_at=people_count.at,
+        campaign=_make_conditions(campaign, campaign_acts),
+        people=people_count.people,
         turns={what: sum(day[what] for day in by_day.values()) for what in Outcome},
         days=tuple(DayCounts(day=day, counts=by_day[day]) for day in sorted(by_day)),
         is_whole=is_whole,
-        mails=_mails(campaign),
+        mails=_count_mails(campaign),
         late_reminders=contacts_counts.count_late_reminders(campaign),
-        bounces=_bounces(campaign),
+        bounces=_count_bounces(campaign),
         imports=imports,
         fates={
-            fate: sum(one.fates[fate] for one in imports if one.undone_at is None) for fate in Fate
+            fate: sum(file.fates[fate] for file in imports if file.undone_at is None)
+            for fate in Fate
         },
-        interruptions=tuple(_interruptions(own)),
-        handed_over=_handover_steps(campaign),
-        exports=tuple(_exports(acts, since=campaign.launched_at)),
-        still_mailed=_still_mailed(mailing_list),
-        may_be_mailed=counted.may_be_mailed,
-        mailed_unasked=counted.mailed_unasked,
-        wordings=_wordings(campaign),
+        interruptions=tuple(_iter_interruptions(campaign_acts)),
+        handed_over=_list_handover_steps(campaign),
+        exports=tuple(_iter_exports(acts, since=campaign.launched_at)),
+        still_mailed=_count_still_mailed(mailing_list),
+        may_be_mailed=people_count.may_be_mailed,
+        mailed_unasked=people_count.mailed_unasked,
+        wordings=_list_wordings(campaign),
         checkpoint=signed_checkpoint.make_signed_checkpoint(settings),
     )
 
 
 def read_conditions(campaign: Campaign) -> Conditions:
-    """Return the conditions of a campaign, frozen at its launch, with who launched it."""
+    """Return the conditions of a campaign, frozen at its launch, and the admin who launched it."""
     acts = read_acts(campaign.list.slug, ("launched",))
-    return _make_conditions(campaign, [one for one in acts if one.campaign == campaign.id])
+    return _make_conditions(campaign, [act for act in acts if act.campaign == campaign.id])
 
 
 def _make_conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions:
-    launch = next((one for one in acts if one.event == "launched"), None)
-    said: Mapping[str, Any] = launch.said if launch else {}
-    told = Wording.get_or_none(Wording.digest == said.get("told", ""))
+    launch = next((act for act in acts if act.event == "launched"), None)
+    content: Mapping[str, Any] = launch.content if launch else {}
+    told_wording = Wording.get_or_none(Wording.digest == content.get("told", ""))
     state = CampaignState(campaign.state)
     return Conditions(
         number=campaign.id,
@@ -254,33 +260,33 @@ def _make_conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions
         deadline=campaign.deadline,
         minimum_days=campaign.minimum_days,
         include_thin=campaign.include_thin,
-        pilot=said.get("pilot", campaign.pilot),
+        pilot=content.get("pilot", campaign.pilot),
         reminder_at=campaign.reminder_at,
-        # The database counts anew once somebody has decided that silence counts all the same.
-        downtime=max(campaign.downtime, *(one.said.get("downtime", 0) for one in acts), 0),
-        attest=said.get("attest", ""),
-        asking_ground=said.get("asking_ground", ""),
-        special_ground=said.get("special_ground", ""),
-        told=told.content if told else "",
-        # Before it was kept, everybody was told in English.
-        told_in=said.get("told_in", "en") if told else "",
-        accepted=said.get("accepted", []),
-        excluded={why: said.get("excluded", {}).get(why, 0) for why in Exclusion},
-        left_out=said.get("left_out", {}),
+        # The stored downtime starts again at 0 once an admin has overridden it.
+        downtime=max(campaign.downtime, *(act.content.get("downtime", 0) for act in acts), 0),
+        attest=content.get("attest", ""),
+        asking_ground=content.get("asking_ground", ""),
+        special_ground=content.get("special_ground", ""),
+        told=told_wording.content if told_wording else "",
+        # Entries without a language are older: the text was always English then.
+        told_in=content.get("told_in", "en") if told_wording else "",
+        accepted=content.get("accepted", []),
+        excluded={why: content.get("excluded", {}).get(why, 0) for why in Exclusion},
+        left_out=content.get("left_out", {}),
     )
 
 
-def _wordings(campaign: Campaign) -> tuple[UsedWording, ...]:
+def _list_wordings(campaign: Campaign) -> tuple[UsedWording, ...]:
     rows = (
         CampaignWording.select(CampaignWording, Wording)
         .join(Wording)
         .where(CampaignWording.campaign == campaign)
         .order_by(CampaignWording.kind, CampaignWording.language, CampaignWording.revision)
     )
-    return tuple(map(_wording, rows))
+    return tuple(map(_make_used_wording, rows))
 
 
-def _wording(row: CampaignWording) -> UsedWording:
+def _make_used_wording(row: CampaignWording) -> UsedWording:
     draft = frozen_draft.read_draft(row.wording.content)
     return UsedWording(
         kind=MailKind(row.kind),
@@ -293,14 +299,14 @@ def _wording(row: CampaignWording) -> UsedWording:
     )
 
 
-def _imports(mailing_list: MailingList) -> tuple[ImportedFile, ...]:
-    # Not how the contacts were that they changed, which may be many megabytes.
+def _list_imports(mailing_list: MailingList) -> tuple[ImportedFile, ...]:
+    # Without the stored former state of contacts, which may be many megabytes.
     columns = (Import.file, Import.digest, Import.counts, Import.at, Import.undone_at)
     rows = Import.select(*columns).where(Import.list == mailing_list).order_by(Import.id)
-    return tuple(map(_imported_file, rows))
+    return tuple(map(_make_imported_file, rows))
 
 
-def _imported_file(row: Import) -> ImportedFile:
+def _make_imported_file(row: Import) -> ImportedFile:
     counts = json.loads(row.counts)
     return ImportedFile(
         file=row.file,
@@ -312,7 +318,7 @@ def _imported_file(row: Import) -> ImportedFile:
     )
 
 
-def _mails(campaign: Campaign) -> dict[MailKind, dict[MailState, int]]:
+def _count_mails(campaign: Campaign) -> dict[MailKind, dict[MailState, int]]:
     counts = {kind: dict.fromkeys(MailState, 0) for kind in ASKING_KINDS}
     for mails, number in contacts_counts.count_mails(campaign=campaign).items():
         if mails.kind in counts:
@@ -320,28 +326,28 @@ def _mails(campaign: Campaign) -> dict[MailKind, dict[MailState, int]]:
     return counts
 
 
-def _bounces(campaign: Campaign) -> dict[BounceKind, int]:
-    found = dict.fromkeys(BounceKind, 0)
+def _count_bounces(campaign: Campaign) -> dict[BounceKind, int]:
+    counts = dict.fromkeys(BounceKind, 0)
     for mails, number in contacts_counts.count_mails(campaign=campaign).items():
         if mails.bounce:
-            found[BounceKind(mails.bounce)] += number
-    return found
+            counts[BounceKind(mails.bounce)] += number
+    return counts
 
 
 _DETAILS = ("to", "reminder_at", "reason")
 
 
-def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
-    for one in acts:
-        if one.event in {*_PAUSES, *_CHANGES}:
-            detail = next((one.said[name] for name in _DETAILS if one.said.get(name)), "")
-            note = one.said.get("note", "")
+def _iter_interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
+    for act in acts:
+        if act.event in {*_PAUSES, *_CHANGES}:
+            detail = next((act.content[name] for name in _DETAILS if act.content.get(name)), "")
+            note = act.content.get("note", "")
             yield Interruption(
-                event=one.event, at=one.at, actor=one.actor, detail=detail, note=note
+                event=act.event, at=act.at, actor=act.actor, detail=detail, note=note
             )
 
 
-def _handover_steps(campaign: Campaign) -> tuple[HandoverStep, ...]:
+def _list_handover_steps(campaign: Campaign) -> tuple[HandoverStep, ...]:
     rows = HandedOver.select().where(HandedOver.campaign == campaign)
     return tuple(
         HandoverStep(tool=row.tool, step=row.step, at=row.at, actor=row.by)
@@ -349,22 +355,22 @@ def _handover_steps(campaign: Campaign) -> tuple[HandoverStep, ...]:
     )
 
 
-def _exports(acts: Iterable[AdminAct], *, since: datetime) -> Iterable[ExportedFile]:
-    for one in acts:
-        if one.event == "exported" and one.at >= since:
-            said = one.said
+def _iter_exports(acts: Iterable[AdminAct], *, since: datetime) -> Iterable[ExportedFile]:
+    for act in acts:
+        if act.event == "exported" and act.at >= since:
+            content = act.content
             yield ExportedFile(
-                at=one.at,
-                what=said["what"],
-                format=said["format"],
-                tool=said["tool"],
-                rows=said["rows"],
-                actor=one.actor,
+                at=act.at,
+                what=content["what"],
+                format=content["format"],
+                tool=content["tool"],
+                rows=content["rows"],
+                actor=act.actor,
             )
 
 
-def _still_mailed(mailing_list: MailingList) -> int:
-    own = Evidence.select().where(
+def _count_still_mailed(mailing_list: MailingList) -> int:
+    entries = Evidence.select().where(
         Evidence.event == "still_mailed", Evidence.list == mailing_list.slug
     )
-    return int(own.count())
+    return int(entries.count())

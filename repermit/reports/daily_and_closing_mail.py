@@ -1,7 +1,7 @@
 """The admin's mails about a campaign: one a day while it runs, and one once it has closed.
 
-They hold counts alone: a mailbox is out of reach once somebody wants to be erased (GDPR art.
-5(1)(c)). The daily mail is there since a No cannot wait for the deadline.
+They contain counts only, since nothing can be erased from a mailbox (GDPR art. 5(1)(c)). The daily
+mail exists because a No cannot wait for the deadline.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OTHERS = (Outcome.BOUNCE, Outcome.COMPLAINT, Outcome.REQUEST, Outcome.NO_RESPON
 
 
 class _LastMail(NamedTuple):
-    """The last daily mail: up to which entry it reported, and when that was."""
+    """The last daily mail: the last entry that it reported, and its time."""
 
     upto: int
     at: datetime
@@ -58,7 +58,7 @@ def enqueue_daily_mails(database: Database, *, settings: Settings, now: datetime
 
 
 def _find_last_time(now: datetime, zone: ZoneInfo) -> datetime:
-    """Return the last time that it was four in the afternoon."""
+    """Return the latest four o'clock in the afternoon, in the zone."""
     local = now.astimezone(zone)
     today = datetime.combine(local.date(), _DAILY_AT, zone)
     if today <= local:
@@ -66,20 +66,23 @@ def _find_last_time(now: datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(local.date() - timedelta(days=1), _DAILY_AT, zone)
 
 
-def _enqueue_daily_mail(database: Database, number: int, moment: datetime) -> bool:
-    campaign, last = Campaign.get_by_id(number), _read_last_mail(number)
-    before = last or _LastMail(_find_entry_before(campaign.launched_at), campaign.launched_at)
-    # With nothing locked, since a day may have a million entries, which do not change.
-    upto = _find_entry_before(moment, after=before.upto)
+def _enqueue_daily_mail(database: Database, campaign_id: int, moment: datetime) -> bool:
+    campaign, last = Campaign.get_by_id(campaign_id), _read_last_mail(campaign_id)
+    reported = last or _LastMail(_find_entry_before(campaign.launched_at), campaign.launched_at)
+    # Without a lock, since a day may have a million entries; entries do not change.
+    upto = _find_entry_before(moment, after=reported.upto)
     counts = Counter(
-        one.what for one in read_outcomes(after=before.upto, upto=upto, slug=campaign.list.slug)
+        entry.what
+        for entry in read_outcomes(after=reported.upto, upto=upto, slug=campaign.list.slug)
     )
-    topic = _read_daily_counts(campaign, counts, before.at).topic if counts else ""
+    topic = _read_daily_counts(campaign, counts, reported.at).topic if counts else ""
     with database.atomic():
-        lock_rows(Campaign.select().where(Campaign.id == number)).get()
-        if _read_last_mail(number) != last:
+        lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
+        if _read_last_mail(campaign_id) != last:
             return False
-        Meta.write(_daily_key(number), json.dumps({"upto": upto, "at": format_timestamp(moment)}))
+        Meta.write(
+            _make_daily_key(campaign_id), json.dumps({"upto": upto, "at": format_timestamp(moment)})
+        )
         if not counts:
             return False
         enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
@@ -95,7 +98,7 @@ def _read_daily_counts(
         yes=counts[Outcome.YES],
         no=counts[Outcome.NO],
         withdrawn=counts[Outcome.WITHDRAWN],
-        others=sum(counts[what] for what in _OTHERS),
+        others=sum(counts[outcome] for outcome in _OTHERS),
         asked=people.asked,
         all_yes=people.yes,
         all_no=people.gone,
@@ -105,35 +108,36 @@ def _read_daily_counts(
 
 
 def _find_entry_before(moment: datetime, *, after: int | None = None) -> int:
-    """Return the last entry before the first one that is not earlier than `moment`.
+    """Return the number of the entry before the first one that is not earlier than `moment`.
 
-    Answers are stamped before they are recorded, so moments are only nearly in the order of the
-    entries; what is left out this time is told the next. Without `after` it looks backwards.
+    Answers get their time before they are recorded, so times are only nearly in the order of the
+    entries; an entry left out now is reported the next time. Without `after`, return the last
+    entry that is earlier than `moment`.
     """
     if after is None:
         earlier = Evidence.select(Evidence.seq).where(Evidence.at < moment)
-        found = earlier.order_by(Evidence.seq.desc()).first()
-        return found.seq if found else 0
+        entry = earlier.order_by(Evidence.seq.desc()).first()
+        return entry.seq if entry else 0
     later = Evidence.select(Evidence.seq).where(Evidence.seq > after, Evidence.at >= moment)
     first = later.order_by(Evidence.seq).first()
     return first.seq - 1 if first else read_newest_seq()
 
 
-def _has_daily_mail(number: int, moment: datetime) -> bool:
-    last = _read_last_mail(number)
+def _has_daily_mail(campaign_id: int, moment: datetime) -> bool:
+    last = _read_last_mail(campaign_id)
     return last is not None and last.at >= moment
 
 
-def _read_last_mail(number: int) -> _LastMail | None:
-    value = Meta.read(_daily_key(number))
+def _read_last_mail(campaign_id: int) -> _LastMail | None:
+    value = Meta.read(_make_daily_key(campaign_id))
     if value is None:
         return None
-    kept: dict[str, Any] = json.loads(value)
-    return _LastMail(kept["upto"], parse_timestamp(kept["at"]))
+    stored: dict[str, Any] = json.loads(value)
+    return _LastMail(stored["upto"], parse_timestamp(stored["at"]))
 
 
-def _daily_key(number: int) -> str:
-    return f"daily_{number}"
+def _make_daily_key(campaign_id: int) -> str:
+    return f"daily_{campaign_id}"
 
 
 # --- The mail about a campaign that has closed: its counts, and the checkpoint to keep. -----------
@@ -158,21 +162,21 @@ def enqueue_closing_mails(database: Database, *, now: datetime) -> int:
     )
 
 
-def _enqueue_closing_mail(database: Database, number: int, now: datetime) -> bool:
-    # Before any lock is taken: counting the people of a large campaign takes seconds.
-    topic = _read_closing_counts(Campaign.get_by_id(number)).topic
+def _enqueue_closing_mail(database: Database, campaign_id: int, now: datetime) -> bool:
+    # Before taking a lock: counting the people of a large campaign takes seconds.
+    topic = _read_closing_counts(Campaign.get_by_id(campaign_id)).topic
     with database.atomic():
-        campaign = lock_rows(Campaign.select().where(Campaign.id == number)).get()
-        # Another process may have been quicker.
-        if _has_closing_mail(number):
+        campaign = lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
+        # Another process may have enqueued it meanwhile.
+        if _has_closing_mail(campaign_id):
             return False
         enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
-        Meta.create(key=_closing_key(number), value=format_timestamp(now))
+        Meta.create(key=_make_closing_key(campaign_id), value=format_timestamp(now))
     return True
 
 
 def _read_closing_counts(campaign: Campaign) -> ClosingSummary:
-    people, point = count_people(campaign), stored_tree.checkpoint()
+    people, checkpoint = count_people(campaign), stored_tree.checkpoint()
     removed = people.removed
     by_others = (Reason.BOUNCE, Reason.COMPLAINT, Reason.REQUEST)
     return ClosingSummary(
@@ -181,17 +185,17 @@ def _read_closing_counts(campaign: Campaign) -> ClosingSummary:
         no=removed[Reason.NO] + removed[Reason.WITHDRAWN],
         no_response=removed[Reason.NO_RESPONSE],
         others=people.otherwise + sum(removed[reason] for reason in by_others),
-        # Of a campaign that has closed nobody is silent or waits any more.
+        # In a closed campaign nobody is silent or waiting any more.
         unasked=people.silent + people.waiting + sum(people.unasked.values()),
-        seq=point.seq,
-        hash=point.hash,
-        root=point.root,
+        seq=checkpoint.seq,
+        hash=checkpoint.hash,
+        root=checkpoint.root,
     )
 
 
-def _has_closing_mail(number: int) -> bool:
-    return Meta.read(_closing_key(number)) is not None
+def _has_closing_mail(campaign_id: int) -> bool:
+    return Meta.read(_make_closing_key(campaign_id)) is not None
 
 
-def _closing_key(number: int) -> str:
-    return f"closing_{number}"
+def _make_closing_key(campaign_id: int) -> str:
+    return f"closing_{campaign_id}"

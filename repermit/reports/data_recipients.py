@@ -1,4 +1,4 @@
-"""The recipients of a list's data, by settings and evidence, with the organisation's notes."""
+"""The recipients of a list's data, from settings, evidence and the organisation's notes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ EEA = frozenset(
 """The European Economic Area: no third country (GDPR art. 44, EEA agreement)."""
 
 ADEQUATE = frozenset("AD AR BR CA CH FO GB GG IL IM JE JP KR NZ UY".split())
-"""Countries with a decision after art. 45 that covers, as a rule, whoever stands under their law.
+"""Countries with an adequacy decision (art. 45) that covers, as a rule, every recipient there.
 
-The United States are not among them: there it covers who is certified alone. In Canada it covers
-commercial activities (Decision 2002/2/EC), as those of a mail service are.
+Not the United States, whose decision covers certified organisations only. That on Canada covers
+commercial activities (Decision 2002/2/EC), such as a mail service.
 """
 
 ROLES = ("hosting", "mail", "mailbox", "database", "tool", "webhook", "api", "other")
-"""What a recipient may do with the data."""
+"""The roles that a recipient may have."""
 
 _PERSONAL = frozenset(("read:contacts", "read:answers"))
 _LOCAL = frozenset(("localhost", "127.0.0.1", "::1", ""))
@@ -41,10 +41,11 @@ _LOCAL = frozenset(("localhost", "127.0.0.1", "::1", ""))
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """Somebody who gets data; `role` is one of ROLES.
+    """A recipient of data; a field that is "" is not known.
 
-    `server` is where data goes as the settings know it, "" for none. What is "" in the others has
-    not been said. `agreement` is an ISO date (art. 28(3)), or "own".
+    - `role`: one of ROLES.
+    - `server`: the host to which data goes, from the settings.
+    - `agreement`: the ISO date of the processor agreement (art. 28(3)), or "own".
     """
 
     key: str
@@ -57,49 +58,50 @@ class Recipient:
 
     @property
     def is_own(self) -> bool:
-        """Say whether the organisation does it itself."""
+        """Return whether the recipient is the organisation itself."""
         return self.agreement == OWN
 
     @property
     def public_name(self) -> str:
-        """Return what others read it is called, "" for the organisation itself."""
+        """Return the name that others read, "" for the organisation itself."""
         return "" if self.is_own else self.name or self.server
 
     @property
     def safeguard_abroad(self) -> str:
-        """Return what protects the data in a third country, "" for one elsewhere."""
+        """Return the safeguard for a third country, "" for a recipient elsewhere."""
         return self.safeguard if self.is_abroad else ""
 
     @property
     def is_abroad(self) -> bool:
-        """Say whether it is known to be in a third country."""
+        """Return whether the recipient is known to be in a third country."""
         return bool(self.country) and self.country not in EEA
 
     @property
     def needs_safeguard(self) -> bool:
-        """Say whether data may go there only with a safeguard or a certification (art. 46)."""
+        """Return whether data may go there only with a safeguard or a certification (art. 46)."""
         return self.is_abroad and self.country not in ADEQUATE
 
 
 def list_recipients(mailing_list: MailingList, settings: Settings) -> tuple[Recipient, ...]:
-    """Return everybody who gets data of a list, those that are known by themselves first."""
+    """Return the recipients of a list's data, those known from the settings first."""
     notes = read_notes(mailing_list)
-    found = {
-        key: (role, server, name) for key, role, server, name in _known(mailing_list, settings)
+    recipients = {
+        key: (role, server, name)
+        for key, role, server, name in _iter_known_recipients(mailing_list, settings)
     }
     for key in notes.processors:
-        found.setdefault(key, ("other", "", ""))
+        recipients.setdefault(key, ("other", "", ""))
     return tuple(
         Recipient(
             key=key,
             role=role,
             server=server,
-            name=notes.of(key, "name") or name,
-            country=notes.of(key, "country"),
-            agreement=notes.of(key, "agreement"),
-            safeguard=notes.of(key, "safeguard"),
+            name=notes.get(key, "name") or name,
+            country=notes.get(key, "country"),
+            agreement=notes.get(key, "agreement"),
+            safeguard=notes.get(key, "safeguard"),
         )
-        for key, (role, server, name) in found.items()
+        for key, (role, server, name) in recipients.items()
     )
 
 
@@ -107,55 +109,67 @@ _STORES = frozenset(("hosting", "database"))
 
 
 def describe_for_proofs(mailing_list: MailingList, *, settings: Settings) -> dict[str, list[str]]:
-    """Return where a list's data is stored and who gets it, as proofs and receipts say it.
+    """Return the storage locations and recipients of a list's data, for proofs and receipts.
 
-    Countries by their two letters; the organisation itself is no recipient.
+    Countries are two-letter codes; the organisation itself is no recipient.
     """
     recipients = list_recipients(mailing_list, settings)
-    places = {one.country for one in recipients if one.role in _STORES and one.country}
+    countries = {
+        recipient.country
+        for recipient in recipients
+        if recipient.role in _STORES and recipient.country
+    }
     return {
-        "storage_locations": sorted(places),
-        "recipients": [_describe(one) for one in recipients if one.public_name],
+        "storage_locations": sorted(countries),
+        "recipients": [
+            _describe_recipient(recipient) for recipient in recipients if recipient.public_name
+        ],
     }
 
 
-def _describe(one: Recipient) -> str:
-    """Return who somebody is, for what and where, and what protects the data there if need be."""
-    told = (f"{one.public_name} ({one.role})", one.country, one.safeguard_abroad)
-    return ", ".join(filter(None, told))
+def _describe_recipient(recipient: Recipient) -> str:
+    """Describe a recipient: name, role, country, and the safeguard for a third country."""
+    details = (
+        f"{recipient.public_name} ({recipient.role})",
+        recipient.country,
+        recipient.safeguard_abroad,
+    )
+    return ", ".join(filter(None, details))
 
 
-def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+def _iter_known_recipients(
+    mailing_list: MailingList, settings: Settings
+) -> Iterator[tuple[str, str, str, str]]:
     yield "hosting", "hosting", urlsplit(settings.public_url).hostname or "", ""
     mail, bounces = settings.mail, settings.bounces
     if mail.server not in _LOCAL:
         provider = find_provider(mail.preset).provider
-        yield "mail", "mail", mail.server, provider or _domain(mail.server)
-    is_elsewhere = _domain(bounces.server) != _domain(mail.server)
+        yield "mail", "mail", mail.server, provider or _get_domain(mail.server)
+    is_elsewhere = _get_domain(bounces.server) != _get_domain(mail.server)
     if bounces.protocol != "none" and bounces.server not in _LOCAL and is_elsewhere:
-        yield "mailbox", "mailbox", bounces.server, _domain(bounces.server)
+        yield "mailbox", "mailbox", bounces.server, _get_domain(bounces.server)
     database = urlsplit(settings.database).hostname or ""
     if database not in _LOCAL:
-        yield "database", "database", database, _domain(database)
-    for tool in sorted(_tools(mailing_list)):
-        yield tool, "tool", "", _tool_label(tool)
-    for host in sorted(_hosts(mailing_list)):
-        yield host, "webhook", host, _domain(host)
+        yield "database", "database", database, _get_domain(database)
+    for tool in sorted(_list_tools(mailing_list)):
+        yield tool, "tool", "", _get_tool_label(tool)
+    for host in sorted(_list_webhook_hosts(mailing_list)):
+        yield host, "webhook", host, _get_domain(host)
     for number, name, scopes in _TOKENS.rows():
         if _PERSONAL & set(scopes.split()):
             yield f"token-{number}", "api", "", name
 
 
-def _tool_label(tool: str) -> str:
-    """Return what a newsletter tool is called; one that is unknown here by its own name."""
+def _get_tool_label(tool: str) -> str:
+    """Return the label of a newsletter tool, or its own name if it is unknown here."""
     try:
         return str(load_newsletter_tool(tool)["label"])
     except (OSError, KeyError):
         return tool
 
 
-def _domain(host: str) -> str:
-    """Return the last two labels of a host's name: enough to tell two providers apart.
+def _get_domain(host: str) -> str:
+    """Return the last two labels of a host name, which are enough to tell two providers apart.
 
     An IP address is returned as it is.
     """
@@ -163,18 +177,18 @@ def _domain(host: str) -> str:
     return host if is_address else ".".join(host.lower().split(".")[-2:])
 
 
-def _tools(mailing_list: MailingList) -> set[str]:
-    """Return the tools that a file was made for, or in which a step was carried out."""
-    exported = {json.loads(told).get("tool", "") for (told,) in _EXPORTS.rows(mailing_list.slug)}
+def _list_tools(mailing_list: MailingList) -> set[str]:
+    """Return the tools for which a file was exported or a handover step was ticked."""
+    exported = {json.loads(text).get("tool", "") for (text,) in _EXPORTS.rows(mailing_list.slug)}
     handed_over = {tool for (tool,) in _HANDED_OVER.rows(mailing_list.id)}
     return (exported | handed_over) - {""}
 
 
-def _hosts(mailing_list: MailingList) -> set[str]:
+def _list_webhook_hosts(mailing_list: MailingList) -> set[str]:
     return {urlsplit(url).hostname or "" for (url,) in _WEBHOOKS.rows(mailing_list.id)} - {""}
 
 
-# Each page that asks names the recipients.
+# Prepared queries, since each answer page names the recipients.
 _TOKENS = PreparedQuery(
     lambda: (
         ApiToken.select(ApiToken.id, ApiToken.name, ApiToken.scopes)
@@ -184,7 +198,7 @@ _TOKENS = PreparedQuery(
     )
 )
 _EXPORTS = PreparedQuery(
-    # An export is about nobody, so that the index of subjects finds it among a million answers.
+    # An export has no subject, so the index by subject finds it among a million answers.
     lambda slug: (
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))

@@ -111,9 +111,9 @@ class HeldDataCounts:
 
 def count_held_data(mailing_list: MailingList) -> HeldDataCounts:
     """Count the data stored about the people on a list, from stored counts where possible."""
-    people = contacts_counts.count_contact_groups(mailing_list)
+    groups = contacts_counts.count_contact_groups(mailing_list)
     statuses, languages = dict.fromkeys(Status, 0), 0
-    for group, count in people.items():
+    for group, count in groups.items():
         statuses[group.status] += count
         languages += count if group.language else 0
     stored_fields = contacts_counts.count_stored_fields(mailing_list)
@@ -125,8 +125,8 @@ def count_held_data(mailing_list: MailingList) -> HeldDataCounts:
         names=stored_fields.names + sign_ups_only.names,
         languages=languages + sign_ups_only.languages,
         sources=stored_fields.sources,
-        erased=people.total() - stored_fields.addresses,
-        since=min(filter(None, _find_first_times(mailing_list, people)), default=None),
+        erased=groups.total() - stored_fields.addresses,
+        since=min(filter(None, _find_first_times(mailing_list, groups)), default=None),
         sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
         replies=Reply.select().where(Reply.list == mailing_list).count(),
         fingerprints=contacts_counts.count_suppressions(mailing_list).total(),
@@ -185,31 +185,31 @@ def _count_imported_sign_ups(mailing_list: MailingList) -> int:
 
 
 def _find_first_times(
-    mailing_list: MailingList, people: Iterable[ContactGroup]
+    mailing_list: MailingList, groups: Iterable[ContactGroup]
 ) -> tuple[datetime | None, datetime | None, datetime | None]:
     """Return the times of the first contact, sign-up and waiting upload; None for none."""
     waiting, signed_up = (
         table.select(fn.MIN(table.at)).where(table.list == mailing_list).scalar()
         for table in (Upload, SignUp)
     )
-    return _first_contact(mailing_list, people), signed_up, waiting
+    return _first_contact(mailing_list, groups), signed_up, waiting
 
 
-def _first_contact(mailing_list: MailingList, people: Iterable[ContactGroup]) -> datetime | None:
+def _first_contact(mailing_list: MailingList, groups: Iterable[ContactGroup]) -> datetime | None:
     """Return when the oldest contact was added; None if there is none.
 
     Found by its id, for which there is an index within each status and reason.
     """
-    first = (
+    queries = (
         Contact.select(fn.MIN(Contact.id)).where(
             Contact.list == mailing_list, Contact.status == status, Contact.reason == reason
         )
-        for status, reason in {(group.status, group.reason) for group in people}
+        for status, reason in {(group.status, group.reason) for group in groups}
     )
-    number = min(filter(None, (query.scalar() for query in first)), default=None)
-    if number is None:
+    first_id = min(filter(None, (query.scalar() for query in queries)), default=None)
+    if first_id is None:
         return None
-    contact = Contact.get_by_id(number)
+    contact = Contact.get_by_id(first_id)
     times = [contact.status_at]
     if contact.imported_by is not None:
         times.append(contact.imported_by.at)

@@ -1,4 +1,4 @@
-"""Making a report that the law asks for, as text, HTML or JSON, and noting who took it along."""
+"""Making a report that the law requires, as text, HTML or JSON, and recording that it was made."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from repermit.settings.definitions import Settings
 
 
 class ReportKind(StrEnum):
-    """Which report it is: the record of processing, the closing report, the breach report."""
+    """The kinds of report: record of processing, closing report, breach report."""
 
     REGISTER = "register"
     REPORT = "report"
@@ -41,10 +41,10 @@ class ReportKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report says, and in which language.
+    """The content of a report, and the wording in its language.
 
-    `emails` are the addresses of users by their name in the evidence. The record of processing
-    shows none, and JSON keeps the names of the evidence.
+    - `emails`: the addresses of users by their actor name in the evidence; empty for the record of
+      processing. JSON has the actor names.
     """
 
     kind: ReportKind
@@ -59,7 +59,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """Return what the report is called."""
+        """Return the report's title."""
         gettext = self.wording.gettext
         return {
             ReportKind.REGISTER: gettext("Record of processing activities"),
@@ -69,7 +69,7 @@ class Report:
 
     @property
     def gaps(self) -> dict[str, str]:
-        """Return what is still to be filled in: a question for each key."""
+        """Return a question for each key that is still to be filled in."""
         missing = self.facts.missing if isinstance(self.facts, ProcessingRecord) else ()
         return {key: self.wording.question(key) for key in missing}
 
@@ -83,11 +83,12 @@ def make_report(
     language: str = "",
     discovered: datetime | None = None,
 ) -> Report:
-    """Return a report as things stand, in a language of LANGUAGES; by itself in the list's.
+    """Return a report on the present state, in one of LANGUAGES, by default the list's.
 
-    `discovered` (aware) is when a breach was noticed. Raises NotFound for the closing report of a
-    list that has had no campaign, and Refused, except of a breach, while a file of the list is
-    under way.
+    - `discovered`: when the breach was noticed, an aware datetime.
+
+    Raises NotFound for the closing report of a list without a campaign. Raises Refused while an
+    import is running, except for the breach report.
     """
     if kind is not ReportKind.BREACH:
         background_tasks.require_no_running_import(mailing_list)
@@ -102,17 +103,17 @@ def make_report(
     return Report(kind=kind, facts=breach, wording=wording, emails=read_user_emails())
 
 
-def note_made(
+def record_report(
     database: Database,
     mailing_list: MailingList,
     report: Report,
     *,
     content: str,
-    form: str,
+    file_format: str,
     now: datetime,
     actor: str,
 ) -> None:
-    """Append that somebody has taken a report along: in which form, and its digest."""
+    """Append an entry that a report was made, with its format and its digest."""
     with database.atomic():
         chain.append(
             Entry(
@@ -122,7 +123,7 @@ def note_made(
                 list=mailing_list.slug,
                 consent={
                     "paper": str(report.kind),
-                    "format": form,
+                    "format": file_format,
                     "language": report.language,
                     "sha256": chain.digest_wording(content),
                 },
@@ -130,7 +131,7 @@ def note_made(
         )
 
 
-# --- A report as text, as HTML or as JSON. --------------------------------------------------------
+# --- Rendering a report as text, HTML or JSON. ----------------------------------------------------
 
 
 _TEMPLATES = {
@@ -141,22 +142,22 @@ _TEMPLATES = {
 
 
 def render_text(report: Report) -> str:
-    """Return the report for a terminal, with a newline at its end."""
-    lines = _render(report, _TEMPLATES[report.kind], form="txt").split("\n")
+    """Return the report as plain text for a terminal, with a newline at its end."""
+    lines = _render(report, _TEMPLATES[report.kind], template_format="txt").split("\n")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def render_article(report: Report) -> Markup:
-    """Return the report as an `article`, to stand on a page with static/papers.css."""
-    return Markup(_render(report, _TEMPLATES[report.kind], form="html"))  # noqa: S704  everything in it was escaped
+    """Return the report as an HTML `article`, for a page with static/papers.css."""
+    return Markup(_render(report, _TEMPLATES[report.kind], template_format="html"))  # noqa: S704  everything in it was escaped
 
 
 def render_page(report: Report) -> str:
-    """Return the report as a whole page, which prints well on A4 and needs nothing but itself."""
+    """Return the report as a self-contained HTML page, which prints well on A4."""
     return _render(
         report,
         "page.html",
-        form="html",
+        template_format="html",
         article=render_article(report),
         **embed_style("papers.css"),
     )
@@ -164,41 +165,49 @@ def render_page(report: Report) -> str:
 
 def render_json(report: Report) -> str:
     """Return the report's facts as one JSON document, with a newline at its end."""
-    return json.dumps(as_document(report.facts), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(to_document(report.facts), ensure_ascii=False, indent=2) + "\n"
 
 
-def as_document(value: Any) -> Any:
-    """Return a value in JSON's own types: keys are names of fields, moments RFC 3339 in UTC."""
+def to_document(value: Any) -> Any:
+    """Convert a value to JSON types: keys are field names, timestamps RFC 3339 in UTC."""
     if isinstance(value, Checkpoint):
         return value.to_json()
     if is_dataclass(value):
-        return {one.name: as_document(getattr(value, one.name)) for one in fields(value)}
+        return {item.name: to_document(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): as_document(one) for key, one in value.items()}
+        return {str(key): to_document(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [as_document(one) for one in value]
+        return [to_document(item) for item in value]
     if isinstance(value, datetime):
         return format_timestamp(value)
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def _render(report: Report, template: str, *, form: Literal["html", "txt"], **more: object) -> str:
+def _render(
+    report: Report,
+    template: str,
+    *,
+    template_format: Literal["html", "txt"],
+    **extra_fields: object,
+) -> str:
     def name_actor(actor: str) -> str:
         return report.emails.get(actor) or report.wording.actor(actor)
 
-    environment = _environment(report.wording, form)
-    more = {"actor": name_actor, **more}
-    return environment.get_template(template).render(report=report, **more)
+    environment = _get_environment(report.wording, template_format)
+    extra_fields = {"actor": name_actor, **extra_fields}
+    return environment.get_template(template).render(report=report, **extra_fields)
 
 
 @cache
-def _environment(wording: ReportWording, form: Literal["html", "txt"]) -> Environment:
+def _get_environment(
+    wording: ReportWording, template_format: Literal["html", "txt"]
+) -> Environment:
     environment = template_engine.make_environment("reports", wording.language)
-    environment.autoescape = form == "html"
+    environment.autoescape = template_format == "html"
     environment.add_extension("jinja2.ext.do")
     environment.filters.update(wrap=wrap, quote=quote)
     environment.globals.update(
-        form=form,
+        form=template_format,
         lay_out_field=lay_out_field,
         lay_out_table=lay_out_table,
         read_moment=parse_timestamp,
@@ -215,36 +224,39 @@ def _environment(wording: ReportWording, form: Literal["html", "txt"]) -> Enviro
     return environment
 
 
-# --- Laying out a report's paragraphs, fields and tables as plain text, for a terminal. -----------
+# --- Plain-text layout of paragraphs, fields and tables. ------------------------------------------
 
 
 _WIDTH = 92
 _LABEL = 30
-_LEAST = 12
+_MIN_COLUMN_WIDTH = 12
 
 
 def wrap(text: str, *, first: str = "") -> str:
-    """Return a text in lines of 92 characters; `first` stands before it, and blanks below that."""
+    """Wrap a text at 92 characters; `first` precedes it, and further lines are indented alike."""
     return "\n".join(_wrap_lines(text, first=first))
 
 
 def quote(text: str) -> str:
-    """Return a text as it stands, each of its lines behind a bar."""
+    """Return a text with a bar before each of its lines, as a quotation."""
     lines = text.strip().splitlines()
     bar = "    | "
     return "\n".join(
-        "\n".join(_wrap_lines(line, first=bar, rest=bar)) if line else bar.rstrip()
+        "\n".join(_wrap_lines(line, first=bar, continuation=bar)) if line else bar.rstrip()
         for line in lines
     )
 
 
 def lay_out_field(name: str, value: str) -> str:
-    """Return a name with its value beside it; a long name stands above it."""
-    lines = [line for part in value.split("\n") for line in _wrap_lines(part, less=_LABEL)] or [""]
+    """Return a field's name with its value beside it, or below it if the name is long."""
+    lines = [line for part in value.split("\n") for line in _wrap_lines(part, reserved=_LABEL)] or [
+        ""
+    ]
     label, margin = f"{name}:", " " * _LABEL
-    above = [] if len(label) < _LABEL else [label]
-    beside = margin if above else f"{label:<{_LABEL}}"
-    return "\n".join([*above, beside + lines[0], *(margin + line for line in lines[1:])])
+    label_lines = [] if len(label) < _LABEL else [label]
+    first_margin = margin if label_lines else f"{label:<{_LABEL}}"
+    value_lines = [first_margin + lines[0], *(margin + line for line in lines[1:])]
+    return "\n".join([*label_lines, *value_lines])
 
 
 def lay_out_table(
@@ -253,28 +265,32 @@ def lay_out_table(
     numbers: Collection[int] = (),
     total: Sequence[str] = (),
 ) -> str:
-    """Return a table; `numbers` are the columns that hold numbers, from 0; `total` may be empty."""
+    """Return a table as plain text.
+
+    - `numbers`: the indexes of columns with numbers, which are right-aligned.
+    - `total`: the last row, below a rule; none if empty.
+    """
     every_row = [titles, *rows, *([total] if total else [])]
-    widths = _column_widths(every_row)
+    widths = _compute_column_widths(every_row)
     rule = "  ".join("-" * width for width in widths)
     lines = []
     for number, row in enumerate(every_row):
         if number == 1 or (total and number == len(every_row) - 1):
             lines.append(rule)
-        lines += _row_lines(row, widths, numbers)
+        lines += _iter_row_lines(row, widths, numbers)
     return "\n".join(lines)
 
 
-def _column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return how wide each column is: as its longest cell, cut where the line would be too long."""
+def _compute_column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column: its longest cell, narrower if the line gets too long."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while sum(widths) + 2 * len(widths) > _WIDTH and max(widths) > _LEAST:
+    while sum(widths) + 2 * len(widths) > _WIDTH and max(widths) > _MIN_COLUMN_WIDTH:
         widest = widths.index(max(widths))
         widths[widest] -= 1
     return widths
 
 
-def _row_lines(
+def _iter_row_lines(
     row: Sequence[str], widths: Sequence[int], numbers: Collection[int]
 ) -> Iterator[str]:
     cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
@@ -285,12 +301,14 @@ def _row_lines(
         )
 
 
-def _wrap_lines(text: str, *, first: str = "", rest: str = "", less: int = 0) -> list[str]:
+def _wrap_lines(
+    text: str, *, first: str = "", continuation: str = "", reserved: int = 0
+) -> list[str]:
     return textwrap.wrap(
         text,
-        _WIDTH - less,
+        _WIDTH - reserved,
         initial_indent=first,
-        subsequent_indent=rest or " " * len(first),
+        subsequent_indent=continuation or " " * len(first),
         break_long_words=False,
         break_on_hyphens=False,
     )

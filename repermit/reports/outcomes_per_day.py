@@ -137,8 +137,10 @@ def _drop_undone(outcomes: Iterable[OutcomeEntry], *, upto: int) -> Iterator[Out
     subjects = sorted({entry.subject for entry in outcomes if entry.may_be_undone})
     undone_at = _map_undone(Evidence.subject.in_(batch) for batch in chunks(subjects, _BATCH_SIZE))
     for entry in outcomes:
-        seq = undone_at.get((entry.list, entry.subject, format_timestamp(entry.at)), upto + 1)
-        if not entry.may_be_undone or seq > upto:
+        undone_seq = undone_at.get(
+            (entry.list, entry.subject, format_timestamp(entry.at)), upto + 1
+        )
+        if not entry.may_be_undone or undone_seq > upto:
             yield entry
 
 
@@ -166,14 +168,14 @@ def _map_undone(conditions: Iterable[Any]) -> dict[tuple[str, str, str], int]:
     rows: list[Evidence] = []
     for condition in conditions:
         rows.extend(Evidence.select().where(condition, Evidence.event.in_(_UNDOING)))
-    found: dict[tuple[str, str, str], int] = {}
+    undone_by: dict[tuple[str, str, str], int] = {}
     for batch in chunks(rows, _BATCH_SIZE):
         contents = read_consents(row.seq for row in batch)
         for row in batch:
             content = contents.get(row.seq, {})
-            at = content.get("imported_at") or content.get("confirmed_at", "")
-            found[row.list, row.subject, at] = row.seq
-    return found
+            outcome_at = content.get("imported_at") or content.get("confirmed_at", "")
+            undone_by[row.list, row.subject, outcome_at] = row.seq
+    return undone_by
 
 
 def _read_entries(rows: Sequence[Evidence]) -> Iterator[OutcomeEntry]:
@@ -181,13 +183,13 @@ def _read_entries(rows: Sequence[Evidence]) -> Iterator[OutcomeEntry]:
         contents = read_consents(row.seq for row in batch)
         for row in batch:
             content = contents.get(row.seq, {})
-            what, may_be_undone = (
+            outcome, may_be_undone = (
                 _classify_entry(content),
                 "file" in content or "signed_up_at" in content,
             )
-            if what is not None:
-                known = (row.seq, row.at, row.list, row.campaign, row.subject)
-                yield OutcomeEntry(*known, what, may_be_undone)
+            if outcome is not None:
+                entry_fields = (row.seq, row.at, row.list, row.campaign, row.subject)
+                yield OutcomeEntry(*entry_fields, outcome, may_be_undone)
 
 
 def _classify_entry(content: dict[str, Any]) -> Outcome | None:
@@ -196,8 +198,8 @@ def _classify_entry(content: dict[str, Any]) -> Outcome | None:
     return Outcome.YES if content.get("answer") == Outcome.YES else None
 
 
-def _format_day(at: datetime, zone: ZoneInfo) -> str:
-    return at.astimezone(zone).date().isoformat()
+def _format_day(timestamp: datetime, zone: ZoneInfo) -> str:
+    return timestamp.astimezone(zone).date().isoformat()
 
 
 # --- Updating the stored counts of answers and removals. ------------------------------------------
@@ -205,7 +207,7 @@ def _format_day(at: datetime, zone: ZoneInfo) -> str:
 
 _TALLIED_KEY = verify_counts.TALLIED_UPTO
 _MAX_PER_STEP = 2000
-# How many entries are counted at most while a page waits.
+# The largest number of entries that is counted while a page waits.
 _MAX_UNTALLIED = 2000
 
 
@@ -218,8 +220,8 @@ def update_tallies(
 ) -> int:
     """Add the entries appended since the last run to the stored counts; return how many.
 
-    Each step is one transaction that also stores how far it got, so several processes may do so at
-    once and no entry counts twice. A change of the time zone is recorded as evidence.
+    Each step is one transaction that also stores the last entry counted, so several processes may
+    run it at once and no entry counts twice. A change of the time zone is recorded as evidence.
     """
     tallied_count, size = 0, StepSize(max_rows=_MAX_PER_STEP)
     while not should_stop() and _read_tallied_seq() < read_newest_seq():
@@ -246,23 +248,23 @@ def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[C
     Entries appended since the last update are counted here, unless there are too many.
     """
     after, newest = _read_tallied_seq(), read_newest_seq()
-    is_whole = newest - after <= _MAX_UNTALLIED
-    own = (Tally.list == slug, Tally.campaign == campaign)
-    found = Counter(
+    is_complete = newest - after <= _MAX_UNTALLIED
+    conditions = (Tally.list == slug, Tally.campaign == campaign)
+    counts = Counter(
         {
             CountKey(row.list, row.campaign, row.day, Outcome(row.what)): row.count
-            for row in Tally.select().where(*own)
+            for row in Tally.select().where(*conditions)
         }
     )
-    if is_whole:
-        found.update(
+    if is_complete:
+        counts.update(
             {
                 key: change
                 for key, change in count_changes(after, newest, zone).items()
                 if (key.list, key.campaign) == (slug, campaign)
             }
         )
-    return found, is_whole
+    return counts, is_complete
 
 
 def _read_tallied_seq() -> int:
@@ -308,7 +310,7 @@ def _add_to_tallies(changes: Counter[CountKey]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AdminAct:
-    """An act of an admin; `said`: the entry's content, `list`: "" if it is about no list."""
+    """An act of an admin; `content`: the entry's `consent` part, `list`: "" for no list."""
 
     seq: int
     at: datetime
@@ -316,7 +318,7 @@ class AdminAct:
     actor: str
     list: str
     campaign: int
-    said: Mapping[str, Any]
+    content: Mapping[str, Any]
 
 
 def read_acts(
@@ -341,7 +343,7 @@ def read_acts(
             actor=row.actor,
             list=row.list,
             campaign=row.campaign,
-            said=contents.get(row.seq, {}),
+            content=contents.get(row.seq, {}),
         )
         for row in rows
     )

@@ -1,4 +1,4 @@
-"""What the record of processing activities of a list holds (GDPR art. 30(1))."""
+"""The record of processing activities of a list (GDPR art. 30(1))."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from repermit.settings.definitions import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """How long something is kept: `number` of `unit` ("years", "days"), or else by an event."""
+    """A retention period: `number` of `unit` ("years", "days"); 0 if an event ends it."""
 
     key: str
     number: int
@@ -32,13 +32,12 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessingRecord:
-    """The record; `texts` is what a reader of each language is told, none if there is but one.
+    """The record of processing activities of a list.
 
-    `evidence_key` is the public half of what signs checkpoints (C2SP), "" if nothing does.
-
-    `dpia` is what was said of the impact assessment (art. 35), "" for nothing.
-
-    `missing` are the keys of what only the organisation knows and has not said yet.
+    - `texts`: the list's texts in each language; empty if it has one language.
+    - `evidence_key`: the public key of the key that signs checkpoints (C2SP), "" without one.
+    - `dpia`: the note on the impact assessment (art. 35), "" without one.
+    - `missing`: the keys of what the organisation has not filled in yet.
     """
 
     list: str
@@ -71,9 +70,9 @@ class ProcessingRecord:
 def gather_processing_record(
     mailing_list: MailingList, *, settings: Settings, now: datetime
 ) -> ProcessingRecord:
-    """Return the record of a list's processing, as it is now."""
+    """Return the present record of a list's processing activities."""
     notes: Notes = read_notes(mailing_list)
-    held = count_held_data(mailing_list)
+    held_counts = count_held_data(mailing_list)
     attested = _read_attested(mailing_list)
     record = ProcessingRecord(
         list=mailing_list.slug,
@@ -89,22 +88,22 @@ def gather_processing_record(
         controller=dict(vars(settings.organisation)),
         joint_controllers=notes.texts.get("joint-controllers", ""),
         representative=notes.texts.get("representative", ""),
-        held=held,
-        legal_bases=_legal_bases(mailing_list, held),
+        held=held_counts,
+        legal_bases=_list_legal_bases(mailing_list, held_counts),
         attest=str(attested.get("attest", "")),
         asking_ground=str(attested.get("asking_ground", "")),
         special_ground=str(attested.get("special_ground", "")),
         recipients=list_recipients(mailing_list, settings),
         trace_days=settings.retention.trace_days,
-        retention=_retention(settings),
+        retention=_list_terms(settings),
         measures=list_measures(mailing_list, settings),
         other_measures=notes.texts.get("measures", ""),
         evidence_key=str(get_public_key(settings) or ""),
     )
-    return replace(record, missing=tuple(dict.fromkeys(_missing_keys(record))))
+    return replace(record, missing=tuple(dict.fromkeys(_iter_missing_keys(record))))
 
 
-def _missing_keys(record: ProcessingRecord) -> Iterator[str]:
+def _iter_missing_keys(record: ProcessingRecord) -> Iterator[str]:
     """Yield the keys of what is missing, in the order of the record's sections."""
     controller = record.controller
     for key, value in (
@@ -130,22 +129,22 @@ def _missing_keys(record: ProcessingRecord) -> Iterator[str]:
         yield "measures"
 
 
-def _legal_bases(mailing_list: MailingList, held: HeldDataCounts) -> tuple[str, ...]:
-    """Return on what grounds data are processed, as far as there is something to process."""
+def _list_legal_bases(mailing_list: MailingList, held_counts: HeldDataCounts) -> tuple[str, ...]:
+    """Return the legal bases of a list's processing; `customers` only if there are any."""
     consent = "explicit_consent" if mailing_list.sensitive else "consent"
-    customers = ("customers",) if held.statuses[Status.CUSTOMER] else ()
+    customers = ("customers",) if held_counts.statuses[Status.CUSTOMER] else ()
     return (consent, *customers, "asking", "proof", "suppression")
 
 
 def _read_attested(mailing_list: MailingList) -> Mapping[str, Any]:
-    """Return what was attested when people were last asked, nothing if nobody was."""
+    """Return the content of the latest launch's entry; empty without a campaign."""
     campaign = latest_campaign(mailing_list)
     launched = read_acts(mailing_list.slug, ("launched",)) if campaign else ()
-    return launched[-1].said if launched else {}
+    return launched[-1].content if launched else {}
 
 
-def _retention(settings: Settings) -> tuple[Term, ...]:
-    """Return the terms, those of the settings with their numbers."""
+def _list_terms(settings: Settings) -> tuple[Term, ...]:
+    """Return the retention periods, with the numbers of the settings."""
     numbers = vars(settings.retention)
     return (
         Term(key="unconfirmed", number=0, unit=""),

@@ -19,43 +19,43 @@ from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import LazyJoin
 
 FIELDS = ("name", "country", "agreement", "safeguard")
-"""What is kept of a processor."""
+"""The fields of a processor."""
 
 TEXTS = ("joint-controllers", "representative", "dpia", "measures")
-"""What is kept of the processing itself."""
+"""The texts about the processing itself."""
 
 OWN = "own"
-"""Stands for an agreement where the organisation does it itself, so that there is none."""
+"""The value of `agreement` if the organisation does it itself, without an agreement."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
-_LONGEST = 2000
-# Without the codes of unions, of the unknown, and of what is there for tests.
+_MAX_LENGTH = 2000
+# Without the codes of unions, of the unknown region, and for tests.
 _TWO_LETTERS = re.compile(r"(?!EU|EZ|QO|UN|XA|XB|ZZ)[A-Z]{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notes:
-    """What has been said: `texts` by TEXTS, `processors` by key and then by FIELDS."""
+    """The notes: `texts` by TEXTS, `processors` by key and then by FIELDS."""
 
     texts: Mapping[str, str] = field(default_factory=dict)
     processors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def of(self, key: str, name: str) -> str:
-        """Return what is known of a processor, "" for nothing."""
+    def get(self, key: str, name: str) -> str:
+        """Return a field of a processor, "" if it is not filled in."""
         return self.processors.get(key, {}).get(name, "")
 
 
-def countries() -> tuple[str, ...]:
-    """Return the two letters of every country (ISO 3166), in order."""
-    known = map(str, Locale("en").territories)
-    return tuple(sorted(code for code in known if _TWO_LETTERS.fullmatch(code)))
+def list_countries() -> tuple[str, ...]:
+    """Return the code of every country (ISO 3166), in order."""
+    codes = map(str, Locale("en").territories)
+    return tuple(sorted(code for code in codes if _TWO_LETTERS.fullmatch(code)))
 
 
 def read_notes(mailing_list: MailingList) -> Notes:
-    """Return what has been said of a list's processing."""
+    """Return the notes on a list's processing."""
     row = _NOTES.first(mailing_list.id)
-    kept = json.loads(row[0]) if row else {}
-    return Notes(texts=kept.get("texts", {}), processors=kept.get("processors", {}))
+    stored = json.loads(row[0]) if row else {}
+    return Notes(texts=stored.get("texts", {}), processors=stored.get("processors", {}))
 
 
 _NOTES = PreparedQuery(
@@ -69,26 +69,27 @@ _NOTES = PreparedQuery(
 def set_notes(
     database: Database,
     mailing_list: MailingList,
-    given: Mapping[str, str],
+    changes: Mapping[str, str],
     *,
     now: datetime,
     actor: str,
 ) -> Notes:
-    """Keep what is given beside what was kept, and return all of it; an empty value takes back.
+    """Change some notes and return all of them; an empty value deletes a note.
 
-    Keys are those of TEXTS, or a processor's with a field, as in "hosting.country"; a processor's
-    alone, with an empty value, drops it. Raises Refused, before anything changes, for a key or a
-    value that makes no sense.
+    - `changes`: keys are those of TEXTS, or a processor's key with a field, such as
+      "hosting.country". A processor's key alone, with an empty value, deletes the processor.
+
+    Raises Refused, before anything changes, for an unknown key or an invalid value.
     """
-    checked = {key: _checked(key, " ".join(value.split())) for key, value in given.items()}
+    checked = {key: _check_value(key, " ".join(value.split())) for key, value in changes.items()}
     with database.atomic():
         lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
         before = read_notes(mailing_list)
-        after = _merged(before, checked)
+        after = _merge_notes(before, checked)
         if after == before:
             return before
-        kept = json.dumps({"texts": after.texts, "processors": after.processors})
-        RegisterNotes.insert(list=mailing_list, notes=kept, updated_at=now).on_conflict(
+        stored = json.dumps({"texts": after.texts, "processors": after.processors})
+        RegisterNotes.insert(list=mailing_list, notes=stored, updated_at=now).on_conflict(
             conflict_target=[RegisterNotes.list],
             preserve=[RegisterNotes.notes, RegisterNotes.updated_at],
         ).execute()
@@ -104,33 +105,35 @@ def set_notes(
     return after
 
 
-def _merged(before: Notes, given: Mapping[str, str]) -> Notes:
+def _merge_notes(before: Notes, changes: Mapping[str, str]) -> Notes:
     texts = dict(before.texts)
     processors = {key: dict(fields) for key, fields in before.processors.items()}
-    for name, value in given.items():
-        key, _, what = name.rpartition(".")
+    for name, value in changes.items():
+        key, _, field_name = name.rpartition(".")
         if name in TEXTS:
             texts[name] = value
-        elif what in FIELDS and key:
-            processors.setdefault(key, {})[what] = value
+        elif field_name in FIELDS and key:
+            processors.setdefault(key, {})[field_name] = value
         else:
             processors.pop(name, None)
-    known = {key: {n: v for n, v in fields.items() if v} for key, fields in processors.items()}
+    filled = {key: {n: v for n, v in fields.items() if v} for key, fields in processors.items()}
     return Notes(
         texts={name: value for name, value in texts.items() if value},
-        processors={key: fields for key, fields in known.items() if fields},
+        processors={key: fields for key, fields in filled.items() if fields},
     )
 
 
-def _checked(name: str, value: str) -> str:
-    """Return a value as it is kept; raises Refused."""
-    if len(value) > _LONGEST:
-        raise Refused("%(name)s is longer than %(most)s characters", name=name, most=str(_LONGEST))
+def _check_value(name: str, value: str) -> str:
+    """Return a value as it is stored; raises Refused for an invalid one."""
+    if len(value) > _MAX_LENGTH:
+        raise Refused(
+            "%(name)s is longer than %(most)s characters", name=name, most=str(_MAX_LENGTH)
+        )
     if name in TEXTS:
         return value
-    key, _, what = name.rpartition(".")
-    if what in FIELDS and _KEY.fullmatch(key):
-        return _checked_field(name, what, value)
+    key, _, field_name = name.rpartition(".")
+    if field_name in FIELDS and _KEY.fullmatch(key):
+        return _check_field(name, field_name, value)
     if _KEY.fullmatch(name) and not value:
         return value
     raise Refused(
@@ -141,17 +144,17 @@ def _checked(name: str, value: str) -> str:
     )
 
 
-def _checked_field(name: str, what: str, value: str) -> str:
-    if what == "country" and value:
+def _check_field(name: str, field_name: str, value: str) -> str:
+    if field_name == "country" and value:
         code = value.upper()
-        if code not in countries():
+        if code not in list_countries():
             raise Refused(
                 "%(name)s takes a country's two letters, such as NL, not %(value)s",
                 name=name,
                 value=value,
             )
         return code
-    if what == "agreement" and value and value != OWN:
+    if field_name == "agreement" and value and value != OWN:
         try:
             date.fromisoformat(value)
         except ValueError:

@@ -1,4 +1,4 @@
-"""How reports say things: texts, moments, numbers, countries and actors in one language."""
+"""The wording of reports: texts, dates, numbers, countries and actors in one language."""
 
 from __future__ import annotations
 
@@ -12,79 +12,81 @@ from repermit.evidence.entries import login_name
 from repermit.i18n import catalogues, dates
 
 LANGUAGES = ("en", "nl")
-"""The languages that reports are written in."""
+"""The languages in which reports are written."""
 
 _DAY, _HOUR, _MINUTE = 86400, 3600, 60
 
 
-def choose_language(wanted: str) -> str:
-    """Return the language of a report for a list in this language."""
-    return wanted if wanted in LANGUAGES else LANGUAGES[0]
+def choose_language(requested: str) -> str:
+    """Return the requested language if reports are written in it, otherwise English."""
+    return requested if requested in LANGUAGES else LANGUAGES[0]
 
 
 @dataclass(frozen=True)
 class ReportWording:
-    """Words of one language, with moments in one zone."""
+    """Formats texts in one language and timestamps in one time zone."""
 
     language: str
     zone: ZoneInfo
 
     def gettext(self, text: str, **values: object) -> str:
-        """Return a text, its %(names)s filled in."""
-        found = catalogues.load_translations(self.language).gettext(text)
-        return found % values if values else found
+        """Translate a text and fill in its %(names)s."""
+        translation = catalogues.load_translations(self.language).gettext(text)
+        return translation % values if values else translation
 
     def translate_paragraphs(self, text: str) -> str:
-        """Return a text with those of its English paragraphs translated that are texts of ours."""
-        return "\n\n".join(one and self.gettext(one) for one in text.split("\n\n"))
+        """Translate each English paragraph of a text that has a translation."""
+        return "\n\n".join(
+            paragraph and self.gettext(paragraph) for paragraph in text.split("\n\n")
+        )
 
     def ngettext(self, singular: str, plural: str, count: int) -> str:
-        """Return a text for a count, which may stand in it."""
-        found = catalogues.load_translations(self.language).ngettext(singular, plural, count)
-        return found % {"count": self.number(count)}
+        """Translate a text that depends on a count; %(count)s is filled in."""
+        translation = catalogues.load_translations(self.language).ngettext(singular, plural, count)
+        return translation % {"count": self.number(count)}
 
     def moment(self, at: datetime | None) -> str:
-        """Return a day and time in words; "" for None."""
+        """Format a timestamp in words; "" for None."""
         if at is None:
             return ""
         return dates.format_local_datetime(at, language=self.language, zone=self.zone)
 
     def short_moment(self, at: datetime | None) -> str:
-        """Return a day and time as they stand in a table: 2026-12-22 09:00; "" for None."""
+        """Format a timestamp for a table, such as 2026-12-22 09:00; "" for None."""
         return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M}" if at else ""
 
     def number(self, value: int) -> str:
-        """Return a number with the language's separators, as in 1,234 or 1.234."""
+        """Format a number with the language's separators, such as 1,234 or 1.234."""
         text = f"{value:,}"
         return text.replace(",", ".") if self.language == "nl" else text
 
     def country(self, code: str) -> str:
-        """Return a country's name for its two letters (ISO 3166); raises KeyError."""
+        """Return the name of a country by its ISO 3166 code; raises KeyError."""
         name: str = Locale(self.language).territories[code]
         return name
 
     def language_name(self, code: str) -> str:
-        """Return what one of our languages is called, by its two letters; raises KeyError."""
+        """Return the name of a language by its two-letter code; raises KeyError."""
         name: str = Locale(self.language).languages[code]
         return name
 
     def span(self, seconds: int) -> str:
-        """Return a length of time in its two largest units; none for 0."""
+        """Format a duration in its two largest units; "none" for 0."""
         if not seconds:
             return self.gettext("none")
-        days, rest = divmod(seconds, _DAY)
-        hours, rest = divmod(rest, _HOUR)
-        minutes = rest // _MINUTE
+        days, remainder = divmod(seconds, _DAY)
+        hours, remainder = divmod(remainder, _HOUR)
+        minutes = remainder // _MINUTE
         parts = [
             self.ngettext("one day", "%(count)s days", days) if days else "",
             self.ngettext("one hour", "%(count)s hours", hours) if hours else "",
             self.ngettext("one minute", "%(count)s minutes", minutes) if minutes else "",
         ]
-        said = [part for part in parts if part][:2]
-        return ", ".join(said) or self.gettext("less than a minute")
+        largest = [part for part in parts if part][:2]
+        return ", ".join(largest) or self.gettext("less than a minute")
 
     def actor(self, actor: str) -> str:
-        """Return who acted, as far as the name in the evidence tells."""
+        """Describe an actor of the evidence, without an address."""
         kind, _, name = actor.partition(":")
         return {
             "job": self.gettext("by itself"),
@@ -96,7 +98,7 @@ class ReportWording:
         }.get(kind, actor)
 
     def role_name(self, role: str) -> str:
-        """Return what a recipient of this role does; raises KeyError."""
+        """Describe what a recipient of this role does; raises KeyError."""
         return {
             "hosting": self.gettext("keeps the server"),
             "mail": self.gettext("sends the mails"),
@@ -109,8 +111,8 @@ class ReportWording:
         }[role]
 
     def question(self, key: str) -> str:
-        """Return what is asked for by a key of ProcessingRecord.missing; raises KeyError."""
-        known = {
+        """Return the question for a key of ProcessingRecord.missing; raises KeyError."""
+        texts = {
             "organisation.name": self.gettext("name, in the settings"),
             "organisation.address": self.gettext("address, in the settings"),
             "organisation.authority": self.gettext("authority, in the settings"),
@@ -128,4 +130,4 @@ class ReportWording:
             "country": self.gettext("country"),
             "safeguard": self.gettext("standard clauses, certification or another safeguard"),
         }
-        return known.get(key) or about_recipient[key.rpartition(".")[2]]
+        return texts.get(key) or about_recipient[key.rpartition(".")[2]]

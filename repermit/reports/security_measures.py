@@ -1,6 +1,6 @@
-"""The security measures that are really in force, each read from settings or database.
+"""The security measures in force, each read from settings or database (GDPR art. 32, 30(1)(g)).
 
-Nothing is claimed that was not looked at (GDPR art. 32 and 30(1)(g)).
+No measure is listed as in force without a check.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A measure: whether it is in force, and the numbers that its sentence tells."""
+    """A measure: whether it is in force, and the numbers in its sentence."""
 
     key: str
     in_force: bool
@@ -29,36 +29,40 @@ class Measure:
 
 
 def list_measures(mailing_list: MailingList, settings: Settings) -> tuple[Measure, ...]:
-    """Return every measure that repermit knows of, those that are not in force too."""
+    """Return every measure that repermit knows, including those that are not in force."""
     return tuple(
-        Measure(key=key, in_force=holds, numbers=numbers)
-        for key, holds, numbers in (
-            *_of_people(settings),
-            *_of_ways(settings),
-            *_of_data(mailing_list),
-            *_of_files(settings),
+        Measure(key=key, in_force=in_force, numbers=numbers)
+        for key, in_force, numbers in (
+            *_list_user_measures(settings),
+            *_list_transport_measures(settings),
+            *_list_data_measures(mailing_list),
+            *_list_file_measures(settings),
         )
     )
 
 
-_Known = tuple[str, bool, dict[str, int]]
+_MeasureRow = tuple[str, bool, dict[str, int]]
 
 
-def _of_people(settings: Settings) -> Iterator[_Known]:
+def _list_user_measures(settings: Settings) -> Iterator[_MeasureRow]:
     users = list(User.select())
-    hashes = [one.password for one in users if one.password]
+    hashes = [user.password for user in users if user.password]
     if hashes:
-        all_argon = all(one.startswith("$argon2id$") for one in hashes)
-        second = sum(bool(one.totp_secret) for one in users if one.password)
+        all_argon = all(user.startswith("$argon2id$") for user in hashes)
+        with_second_step = sum(bool(user.totp_secret) for user in users if user.password)
         yield "passwords", all_argon, {"users": len(hashes)}
-        yield "second_step", second == len(hashes), {"with": second, "users": len(hashes)}
-    admins = sum(one.role == "admin" for one in users)
+        yield (
+            "second_step",
+            with_second_step == len(hashes),
+            {"with": with_second_step, "users": len(hashes)},
+        )
+    admins = sum(user.role == "admin" for user in users)
     yield "roles", True, {"admins": admins, "viewers": len(users) - admins}
     yield "lock", True, {"minutes": settings.web.idle_minutes}
     yield "access_log", True, {"days": settings.retention.access_days}
 
 
-def _of_ways(settings: Settings) -> Iterator[_Known]:
+def _list_transport_measures(settings: Settings) -> Iterator[_MeasureRow]:
     yield "tls_pages", settings.public_url.startswith("https:"), {}
     if settings.mail.tls == "none" and settings.mail.server in _THIS_MACHINE:
         yield "local_mail", True, {}  # over no network, whatever that server does next
@@ -68,18 +72,18 @@ def _of_ways(settings: Settings) -> Iterator[_Known]:
         yield "tls_mailbox", settings.bounces.tls != "none", {}
 
 
-def _of_data(mailing_list: MailingList) -> Iterator[_Known]:
+def _list_data_measures(mailing_list: MailingList) -> Iterator[_MeasureRow]:
     fingerprints = counts.count_suppressions(mailing_list)
     yield "fingerprints", True, {"count": fingerprints.total()}
     yield "chain", True, {"entries": EvidenceHead.get().seq}
-    people, found = (
+    contact_groups, stored_fields = (
         counts.count_contact_groups(mailing_list),
         counts.count_stored_fields(mailing_list),
     )
-    yield "erasure", True, {"erased": people.total() - found.addresses}
+    yield "erasure", True, {"erased": contact_groups.total() - stored_fields.addresses}
 
 
-def _of_files(settings: Settings) -> Iterator[_Known]:
+def _list_file_measures(settings: Settings) -> Iterator[_MeasureRow]:
     if settings.path is not None and settings.path.exists():
         yield "private_settings", not any(map(_is_open, list_secret_files(settings.path))), {}
     if settings.sqlite_path is not None and settings.sqlite_path.exists():

@@ -1,6 +1,6 @@
-"""A campaign in figures: its people by where they stand, in parts that add up, and answers per day.
+"""Statistics of a campaign: its people by state, in parts that add up, and answers per day.
 
-The people are counted in one place for pages, reports and mails.
+Pages, reports and mails use these counts.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ from repermit.rules.consent import (
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """The people of a campaign by where they stand; `asked` is the sum of all the others.
+    """The people of a campaign by state; `asked` is the sum of all others.
 
-    `yes` agreed themselves; `otherwise` are confirmed or customers by a proof that came meanwhile;
-    `removed` has every reason. Of who has not decided, `silent` were asked, `waiting` still are to
-    be, and `unasked` could not be, by why.
+    - `yes`: agreed themselves.
+    - `otherwise`: confirmed or customers by another proof.
+    - `removed`: by reason, with every reason.
+    - `silent`: asked, and not decided.
+    - `waiting`: still to be asked.
+    - `unasked`: could not be asked, by reason.
     """
 
     asked: int
@@ -61,12 +64,12 @@ class People:
 
     @property
     def unanswered(self) -> int:
-        """Return how many were asked and gave no answer, also of those taken off for that."""
+        """Return how many were asked and gave no answer, removed for it or not."""
         return self.silent + self.removed[Reason.NO_RESPONSE]
 
     @property
     def gone(self) -> int:
-        """Return how many were taken off for any reason but silence."""
+        """Return how many were removed for a reason other than silence."""
         return sum(self.removed.values()) - self.removed[Reason.NO_RESPONSE]
 
     @property
@@ -82,7 +85,7 @@ class People:
 
 
 class _PeopleGroup(NamedTuple):
-    """How many people have the same status and the same state of their ask."""
+    """People with the same status and the same state of their ask; `size` is their number."""
 
     status: str
     reason: str
@@ -99,20 +102,20 @@ def count_people(campaign: Campaign) -> People:
 
 
 def _sum_groups(campaign: Campaign, groups: Iterable[_PeopleGroup]) -> People:
-    yes = otherwise = silent = waiting = asked = 0
+    yes = confirmed_otherwise = silent = waiting = asked = 0
     removed = dict.fromkeys(Reason, 0)
-    unasked = {str(why): 0 for why in lookup.UNASKED_REASONS}
+    unasked = {str(reason_unasked): 0 for reason_unasked in lookup.UNASKED_REASONS}
     for group in groups:
         asked += group.size
         if is_undecided(Status(group.status), group.basis, include_thin=campaign.include_thin):
             if group.mail in UNSETTLED and campaign.state != CampaignState.CLOSED:
                 waiting += group.size
-            elif why := _explain_unasked(group, campaign):
-                # Who has a thin proof keeps it, and may be mailed as before.
+            elif reason_unasked := _explain_unasked(group, campaign):
+                # A contact with a thin proof keeps it, and may be mailed as before.
                 if group.status == Status.UNCONFIRMED:
-                    unasked[why] += group.size
+                    unasked[reason_unasked] += group.size
                 else:
-                    otherwise += group.size
+                    confirmed_otherwise += group.size
             else:
                 silent += group.size
         elif group.status == Status.REMOVED:
@@ -120,11 +123,11 @@ def _sum_groups(campaign: Campaign, groups: Iterable[_PeopleGroup]) -> People:
         elif group.basis in OWN_YES:
             yes += group.size
         else:
-            otherwise += group.size
+            confirmed_otherwise += group.size
     return People(
         asked=asked,
         yes=yes,
-        otherwise=otherwise,
+        otherwise=confirmed_otherwise,
         removed=removed,
         silent=silent,
         waiting=waiting,
@@ -133,7 +136,7 @@ def _sum_groups(campaign: Campaign, groups: Iterable[_PeopleGroup]) -> People:
 
 
 def _explain_unasked(group: _PeopleGroup, campaign: Campaign) -> str:
-    """Return why they could not be asked, "" if they were; as select_unasked has it."""
+    """Return why a group could not be asked, "" if it was; as `select_unasked` decides it."""
     was_sent = group.mail == MailState.SENT and not group.bounce
     if was_sent and campaign.state != CampaignState.CLOSED:
         return ""
@@ -157,21 +160,22 @@ def _iter_groups(campaign: Campaign) -> Iterator[_PeopleGroup]:
 # --- The counts of a large campaign, stored from time to time. ------------------------------------
 
 
-# Up to so many people are counted at once; larger counts are stored.
-_FEW = 10_000
-# How long a count is left alone while things change: 30 seconds for 100,000 people, of which
-# counting takes a third of a second. And how old a count may be that is shown.
-_REST_PER_PERSON = timedelta(microseconds=300)
+# Up to this many people are counted while a page waits; larger counts are stored.
+_MAX_COUNTED_AT_ONCE = 10_000
+# A stored count is not renewed sooner: 30 seconds for 100,000 people, whose counting takes a third
+# of a second. A count older than _MAX_AGE is not shown.
+_RECOUNT_DELAY_PER_PERSON = timedelta(microseconds=300)
 _MAX_AGE = timedelta(hours=1)
 _MAILABLE = (Status.CONFIRMED, Status.CUSTOMER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleCount:
-    """The people of a campaign as they stood at a moment.
+    """The people of a campaign as counted at time `at`.
 
-    `may_be_mailed` are all on its list who may be, and `mailed_unasked` those of them for whom it
-    has no ask. `mark` is what `_make_mark` returned then; it changes with anything that counts.
+    - `may_be_mailed`: everybody on its list who may be mailed.
+    - `mailed_unasked`: those of them for whom the campaign has no ask.
+    - `mark`: what `_make_mark` returned; it differs once anything counted has changed.
     """
 
     people: People
@@ -181,11 +185,16 @@ class PeopleCount:
     mark: str
 
 
-def read_people(campaign: Campaign, *, now: datetime, few: int = _FEW) -> PeopleCount:
-    """Return what became of a campaign's people: as of now, or as last counted if they are many."""
+def read_people(
+    campaign: Campaign, *, now: datetime, max_counted_at_once: int = _MAX_COUNTED_AT_ONCE
+) -> PeopleCount:
+    """Return a campaign's people as of now, or as last counted if they are many.
+
+    - `max_counted_at_once`: up to how many people are counted now.
+    """
     mails = contacts_counts.count_mails(campaign=campaign)
     mark = _make_mark(campaign, mails)
-    stored_count = None if _count_asks(mails) <= few else _read_stored(campaign)
+    stored_count = None if _count_asks(mails) <= max_counted_at_once else _read_stored(campaign)
     if stored_count and stored_count.mark == mark:
         return replace(stored_count, at=now)
     if stored_count and stored_count.at > now - _MAX_AGE:
@@ -201,7 +210,7 @@ def _count_now(campaign: Campaign, mark: str, now: datetime) -> PeopleCount:
     return PeopleCount(
         people=_sum_groups(campaign, groups),
         may_be_mailed=may_be_mailed,
-        # While answers come in, one who is asked may have come onto the list since.
+        # The two counts are not read at one moment, so the difference may be below zero.
         mailed_unasked=max(0, may_be_mailed - asked),
         at=now,
         mark=mark,
@@ -213,15 +222,15 @@ def store_people_counts(
     *,
     now: datetime,
     should_stop: Callable[[], bool] = bool,
-    few: int = _FEW,
+    max_counted_at_once: int = _MAX_COUNTED_AT_ONCE,
 ) -> int:
-    """Count the people of large campaigns anew where something has changed; return of how many.
+    """Count the people of large campaigns again if they changed; return how many were counted.
 
-    Of each list's latest campaign, which its page and report are about. Any number of processes may
-    do so at once; nothing is locked meanwhile.
+    Only the latest campaign of each list, which its page and report show. Several processes may
+    run it at once; nothing is locked.
     """
-    counted = 0
-    for campaign, mails in _iter_large(few):
+    stored = 0
+    for campaign, mails in _iter_large(max_counted_at_once):
         mark = _make_mark(campaign, mails)
         if not _is_count_due(_read_stored(campaign), mark, now):
             continue
@@ -230,21 +239,21 @@ def store_people_counts(
         document = {**asdict(_count_now(campaign, mark, now)), "at": format_timestamp(now)}
         with database.atomic():
             Meta.write(_make_key(campaign), json.dumps(document))
-        counted += 1
-    return counted
+        stored += 1
+    return stored
 
 
 def _is_count_due(last: PeopleCount | None, mark: str, now: datetime) -> bool:
     if last is None:
         return True
-    return last.mark != mark and last.at <= now - _REST_PER_PERSON * last.people.asked
+    return last.mark != mark and last.at <= now - _RECOUNT_DELAY_PER_PERSON * last.people.asked
 
 
-def _iter_large(few: int) -> Iterator[tuple[Campaign, Counter[MailGroup]]]:
+def _iter_large(max_counted_at_once: int) -> Iterator[tuple[Campaign, Counter[MailGroup]]]:
     newest = Campaign.select(fn.MAX(Campaign.id)).group_by(Campaign.list)
     for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id)):
         mails = contacts_counts.count_mails(campaign=campaign)
-        if _count_asks(mails) > few:
+        if _count_asks(mails) > max_counted_at_once:
             yield campaign, mails
 
 
@@ -258,7 +267,7 @@ def _read_stored(campaign: Campaign) -> PeopleCount | None:
         return None
     document: dict[str, Any] = json.loads(value)
     if "mailed_unasked" not in document:
-        # Counted by an earlier version.
+        # Stored by an earlier version.
         return None
     people: dict[str, Any] = document.pop("people")
     removed = {Reason(reason): count for reason, count in people.pop("removed").items()}
@@ -267,9 +276,9 @@ def _read_stored(campaign: Campaign) -> PeopleCount | None:
 
 
 def _make_mark(campaign: Campaign, mails: Counter[MailGroup]) -> str:
-    """Return what changes whenever anybody comes to stand elsewhere, or any mail does.
+    """Return a text that differs once any person or mail has changed state.
 
-    Read before the counting, so that what comes meanwhile makes it old.
+    Read before counting, so that a change during the counting makes the count outdated.
     """
     groups = [(*map(str, group), count) for group, count in sorted(mails.items())]
     return f"{read_newest_seq()} {campaign.state} {groups}"
@@ -283,12 +292,12 @@ def _make_key(campaign: Campaign) -> str:
 
 
 _MAX_SHOWN = timedelta(days=400)
-"""So many days ahead are drawn, and as many as anybody has answered on."""
+"""A chart has this many days at most, and more only up to the last day with an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """What came on a day, by the calendar of the organisation's zone."""
+    """The answers of a day in the organisation's time zone."""
 
     day: date
     yes: int
@@ -297,16 +306,20 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """The people of a list's latest campaign.
+    """The figures of a list's latest campaign, as counted at `counted_at`.
 
-    `asked` is its audience, and the sum of `yes`, `no` (of every kind, or gone), `silent`,
-    `waiting` (for their mail), `unasked` (could not be asked, as `select_unasked` has it) and
-    `otherwise` (stay by a proof of their own). `expired` are those of
-    `silent` who were taken off for it by now, and `held` those whose Yes may be a program's, and
-    waits for one press more. `reached` are those of `asked` whom the question may
-    have reached, and `answered` said Yes or No themselves. `mails` counts asks and reminders by
-    state. `days` go from its beginning to the deadline, or to its end. People stand as they did at
-    `counted_at`. `is_whole` is false while the counting of days is behind.
+    - `asked`: its audience, the sum of `yes`, `no`, `silent`, `waiting`, `unasked`, `otherwise`.
+    - `no`: removed for any reason but silence.
+    - `waiting`: their mail is still to be sent.
+    - `unasked`: could not be asked, as `select_unasked` decides it.
+    - `otherwise`: stay by a proof of their own.
+    - `expired`: those of `silent` who were removed for it so far.
+    - `held`: those whose Yes may be a program's, and waits for one more press.
+    - `reached`: those of `asked` whom the question may have reached.
+    - `answered`: said Yes or No themselves.
+    - `mails`: asks and reminders by state.
+    - `days`: from the start to the deadline, or to the end of a cancelled campaign.
+    - `is_whole`: False while entries are still to be counted.
     """
 
     campaign: int
@@ -330,13 +343,17 @@ class Figures:
 
 
 def read_figures(
-    mailing_list: MailingList, *, zone: ZoneInfo, now: datetime, few: int = _FEW
+    mailing_list: MailingList,
+    *,
+    zone: ZoneInfo,
+    now: datetime,
+    max_counted_at_once: int = _MAX_COUNTED_AT_ONCE,
 ) -> Figures | None:
-    """Return how the list's latest campaign stands; None if there is none."""
+    """Return the figures of the list's latest campaign; None if there is none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         return None
-    count = read_people(campaign, now=now, few=few)
+    count = read_people(campaign, now=now, max_counted_at_once=max_counted_at_once)
     people = count.people
     tallies, are_days_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
     mails = contacts_counts.count_mails(campaign=campaign)

@@ -1,4 +1,4 @@
-"""The composition of the web application."""
+"""Composing the web application."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ _MAX_FORM_FIELDS = 20
 
 
 class Application(Flask):
-    """Flask with a log that holds no request path."""
+    """Flask, but without request paths in its log."""
 
     def log_exception(self, exc_info: ExcInfo | tuple[None, None, None]) -> None:
-        """Note a failure without the request's path, which holds a token (invariant 13)."""
+        """Log a failure without the request's path, which contains a token (invariant 13)."""
         kind, _, trace = exc_info
         error_pages.log_failure(kind, trace)
 
 
 class _Token(BaseConverter):
-    """A link's token with what a mail program has glued to it, be it a slash; or any other text."""
+    """A link's token, also with text that a mail program has appended to it; or any other text."""
 
     regex = r"[\w-]{22}\.[\w-]{43}(?:[\W_].*)?|[^/]+"
     part_isolating = False
-    # As that of Werkzeug's own converter for paths: after what is more exact, such as a file below.
+    # The weight of werkzeug's path converter: tried after more specific routes, such as a file.
     weight = 200
 
 
@@ -70,14 +70,13 @@ def create_app(
 ) -> Flask:
     """Return the application with all pages.
 
-    `database` is the one in use if the process has one already; without it, the settings'
-    becomes the one in use. `openings` is where it puts down which links were opened, to be written
-    by whoever has it too.
+    - `database`: by default that of the settings, which is connected.
+    - `openings`: collects the opened links; a job of the process writes them.
     """
     app = Application("repermit", static_folder=None, template_folder=None)
     database = database or connect(settings.database, journal=make_journal(settings))
-    database.before_commit = request_context.note_commit
-    database.commit_failed = request_context.note_failed_commit
+    database.before_commit = request_context.mark_commit
+    database.commit_failed = request_context.unmark_failed_commit
     database.checkpoints_wal = False
     app.extensions["repermit"] = request_context.AppServices(
         settings=settings,
@@ -93,7 +92,7 @@ def create_app(
     app.extensions["repermit.sign_ups"] = join.SignUpLimits()
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _MAX_FORM_SIZE
     app.config["MAX_FORM_PARTS"] = _MAX_FORM_FIELDS
-    # Werkzeug would redirect //yes to /yes at the address that the Host header names.
+    # Otherwise werkzeug redirects //yes to /yes at the host of the Host header.
     app.url_map.merge_slashes = False
     app.url_map.converters["token"] = _Token
     app.before_request(request_context.stamp_arrival)
@@ -137,19 +136,19 @@ def _trust_proxies(app: Flask, settings: Settings) -> None:
     )
 
 
-# --- Answer pages made smaller on their way, for whoever takes gzip (RFC 9110 §8.4.1.3). ----------
+# --- Compressing answer pages with gzip (RFC 9110 §8.4.1.3). --------------------------------------
 
 
 _COMPRESSED = frozenset({"answer", "join"})
 
 
 def compress_response(response: Response) -> Response:
-    """Return the response, compressed if it is such a page and the browser takes that."""
+    """Compress the response if it is an answer page and the browser accepts gzip."""
     if request.blueprint not in _COMPRESSED or response.mimetype != "text/html":
         return response
     response.vary.add("Accept-Encoding")
     if request.accept_encodings["gzip"] > 0:
-        # Without a time in it, the same page is the same bytes.
+        # Without a timestamp, so that the same page gives the same bytes.
         response.set_data(gzip.compress(response.get_data(), mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     return response

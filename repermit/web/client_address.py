@@ -1,6 +1,6 @@
-"""Whose request it is: the client's address, and the relays whose word that rests on.
+"""The client's address of a request, and the relays that forwarded it.
 
-X-Forwarded-For is written by whoever likes to; each web server in front adds one entry at its end.
+Anybody can send X-Forwarded-For; each web server in front appends one entry.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class StripPublicPath:
-    """Take the path of `public_url` off the path of a request, if it is still there.
+    """Remove the path of `public_url` from the path of a request, if a proxy has not.
 
-    A path that is a page as it stands is left alone, also if it begins like `public_url`'s.
+    A path that is a page already is not changed, even if it begins like that of `public_url`.
     """
 
     def __init__(self, inner: WSGIApplication, *, app: Flask, public_path: str) -> None:
@@ -38,7 +38,7 @@ class StripPublicPath:
         return self._inner(environ, start_response)
 
 
-# --- Whose request it is. -------------------------------------------------------------------------
+# --- The client's address. ------------------------------------------------------------------------
 
 
 _FORWARDED_HEADER = "HTTP_X_FORWARDED_FOR"
@@ -60,9 +60,10 @@ _OWN_NETWORKS = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """The client of a request, and the `relays` between, the nearest first.
+    """The client of a request, and the relays that forwarded it.
 
-    `trusted` is how many of the relays the settings vouch for.
+    - `relays`: the nearest first.
+    - `trusted`: how many relays the setting `trusted_proxies` trusts.
     """
 
     client: str
@@ -71,22 +72,22 @@ class Route:
 
     @property
     def doubtful_relays(self) -> tuple[str, ...]:
-        """Return the relays that may be the client itself, who invented what stands behind them.
+        """Return the relays that may be the client itself, which then invented its address.
 
-        Those are relays that nobody vouches for, and those of the internet: with `trusted_proxies`
-        set too high, one of them is the client.
+        These are the untrusted relays, and those with a public address: if `trusted_proxies` is too
+        high, one of them is the client.
         """
         return tuple(
             relay
-            for place, relay in enumerate(self.relays)
-            if place >= self.trusted or not is_local_address(relay)
+            for index, relay in enumerate(self.relays)
+            if index >= self.trusted or not is_local_address(relay)
         )
 
 
 class ReadClientAddress:
-    """Put the client's address into REMOTE_ADDR, as so many trusted web servers in front tell it.
+    """Set REMOTE_ADDR to the client's address, as told by `trusted` web servers in front.
 
-    An invalid IP address is not trusted: the nearest known address is used instead.
+    If an address is invalid, the last valid one before it is used.
     """
 
     def __init__(self, inner: WSGIApplication, *, trusted: int) -> None:
@@ -94,7 +95,7 @@ class ReadClientAddress:
         self._trusted = trusted
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass the request on with the address of its client."""
+        """Pass the request on, with the address of its client."""
         peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get(_FORWARDED_HEADER, "")
         chain = _read_chain(peer, forwarded)
         environ[_ROUTE_KEY] = _find_client(chain, trusted=self._trusted)
@@ -103,15 +104,15 @@ class ReadClientAddress:
 
 
 def read_route(environ: WSGIEnvironment) -> Route:
-    """Return the route of a request, by which its client's rate is limited."""
+    """Return the route of a request, for rate limits."""
     route: Route = environ[_ROUTE_KEY]
     return route
 
 
 def is_local_address(address: str) -> bool:
-    """Say whether an IP address is this machine's or one of a local network.
+    """Return whether an IP address is this machine's or one of a local network.
 
-    So may be a web server of one's own in front, as a client may that sits in the same building.
+    Both an own web server in front and a client in the same building may have such an address.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -132,20 +133,20 @@ def mask_network(address: str) -> str:
 
 
 def _find_client(chain: list[str], *, trusted: int) -> Route:
-    """Return the route to the first address that is trusted and of the internet, or to the last.
+    """Return the route to the first public address after the trusted relays, or to the last one.
 
-    Behind a private address stands somebody else, also where the settings know of no web server:
-    everybody would be one client otherwise.
+    A private address is taken for a relay even if no proxy is configured; otherwise all people
+    would count as one client.
     """
     end = next(
-        (place for place in range(trusted, len(chain)) if not is_local_address(chain[place])),
+        (index for index in range(trusted, len(chain)) if not is_local_address(chain[index])),
         len(chain) - 1,
     )
     return Route(client=chain[end], relays=tuple(chain[:end]), trusted=trusted)
 
 
 def _read_chain(peer: str, forwarded: str) -> list[str]:
-    """Return who connected to us, who connected to that one and so on, as far as it can be read."""
+    """Return the addresses from the peer to the client, as far as they can be parsed."""
     return [_parse_address(peer) or peer, *islice(_split_forwarded(forwarded), _MAX_ENTRIES)]
 
 

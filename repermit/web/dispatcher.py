@@ -34,11 +34,11 @@ _ADMIN = "/admin/"
 
 
 class Dispatcher:
-    """Three groups of threads, equally many: for POSTs, for other requests, and for admins.
+    """Three groups of threads of equal size: for POSTs, for other requests, and for admin pages.
 
-    Admins upload, download and test other servers for as long as that takes; no answer waits for
-    one of their threads. A POST is refused at once, by a reading thread, if more POSTs wait than
-    can be recorded within `MAX_WAIT`.
+    Admin requests may take long (uploads, downloads, tests of other servers), so no answer waits
+    for one of their threads. A POST is refused at once, by a reading thread, if more POSTs wait
+    than can be recorded within `MAX_WAIT`.
 
     - `now`: the clock that stamps each request before it waits for a thread.
     - `close`: called in each thread when it ends; with it, threads keep their database connection
@@ -81,7 +81,7 @@ class Dispatcher:
         channel.is_of_writers = group is self._writers
         group.add_task(channel)
 
-    def note_recorded(self) -> None:
+    def count_recorded(self) -> None:
         """Count a POST that was answered other than by 503."""
         with self._lock:
             self._recorded_at.append(time.monotonic())
@@ -94,7 +94,7 @@ class Dispatcher:
             group.shutdown()
 
     def _is_full(self, now: float) -> bool:
-        """Say whether more POSTs wait for a thread than can be recorded within `MAX_WAIT`.
+        """Return whether more POSTs wait for a thread than can be recorded within `MAX_WAIT`.
 
         The measure is the number recorded within the last `MAX_WAIT` seconds, once POSTs have been
         queued all that time; before, an assumed number.
@@ -135,7 +135,7 @@ class Task(WSGITask):  # type: ignore[misc]
         """Have the application answer."""
         super().execute()
         if self.channel.is_of_writers and not self.status.startswith("503"):
-            self.channel.server.task_dispatcher.note_recorded()
+            self.channel.server.task_dispatcher.count_recorded()
 
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment, with the request's arrival and its remaining seconds."""

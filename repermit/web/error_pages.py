@@ -1,6 +1,6 @@
-"""Pages for what went wrong, in every language at once, since nobody is known to be reading.
+"""Error pages, in every language at once, since the reader is unknown.
 
-A page tells nothing of what was asked for; what the browser would rather read comes first.
+A page quotes nothing of the request; the browser's preferred language comes first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from repermit.web.request_context import get_services, may_have_committed
 _log = logging.getLogger(__name__)
 
 TOO_MUCH = "repermit.too_much"
-"""By which name the environment of a request says that its body was too large to be read."""
+"""The key of the WSGI environment for a body that was too large to be read."""
 
 _NOT_FOUND = 404
 _NOT_ALLOWED = 405
@@ -42,28 +42,28 @@ _RETRY_AFTER = 30
 
 
 def register_error_pages(app: Flask) -> None:
-    """Show these pages instead of Werkzeug's."""
+    """Register these pages in place of werkzeug's."""
     app.register_error_handler(HTTPException, show_request_error)
     app.register_error_handler(LinkError, lambda _error: show_not_found())
-    # An address of an admin's page that names a list or contact which is not there.
+    # An admin page's URL may name a list or contact that does not exist.
     app.register_error_handler(errors.NotFound, lambda _error: show_not_found())
     app.register_error_handler(Exception, show_unavailable)
     app.register_error_handler(_FAILED, show_failure)
 
 
 def refuse_large_request() -> None:
-    """Refuse a request whose body the server in front has not read, since it is too large."""
+    """Abort with 413 if the server has not read the body because it is too large."""
     if request.environ.get(TOO_MUCH):
         abort(_TOO_LARGE)
 
 
 def show_not_found() -> Response:
-    """Return the one page for every link that is not ours, whatever is wrong with it."""
+    """Return the page for every invalid link, whatever is wrong with it."""
     return show_request_error(NotFound())
 
 
 def show_request_error(error: HTTPException) -> Response:
-    """Return the page for a request that cannot be answered; programs get what they can read."""
+    """Return the page for an HTTP error; the API gets a problem as JSON."""
     if is_api_request():
         return make_http_problem(error)
     code = error.code or _FAILED
@@ -80,7 +80,7 @@ def show_request_error(error: HTTPException) -> Response:
 
 
 def show_failure(_error: Exception) -> Response:
-    """Return the page for a failure of ours; the database may be what failed."""
+    """Return the page for an internal error; made without the database, which may have failed."""
     if is_api_request():
         return make_http_problem()
     if result_text.is_admin_request():
@@ -89,16 +89,16 @@ def show_failure(_error: Exception) -> Response:
 
 
 def show_unavailable(error: Exception) -> Response:
-    """Return the page for a database that is busy or away, and say when to try again.
+    """Return the page for a database that is busy or unavailable, with Retry-After.
 
-    Any other error is raised again: it is a failure of ours.
+    Any other error is raised again, as an internal error.
     """
-    # Anything but a POST is refused by the database itself if it writes: a failure of ours too.
+    # The database refuses a write of any method but POST, which is an internal error too.
     if not (is_busy(error) or is_database_unavailable(error, may_write=request.method == "POST")):
         raise error
-    # The words of all other errors may quote an address.
-    why = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
-    _log.error("a page failed: %s: %s", request.endpoint, why)
+    # The text of any other error may quote an address.
+    reason = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
+    _log.error("a page failed: %s: %s", request.endpoint, reason)
     response = _make_unavailable_page(is_recorded=may_have_committed())
     # RFC 9110 §10.2.3, in seconds.
     response.headers["Retry-After"] = str(_RETRY_AFTER)
@@ -106,7 +106,10 @@ def show_unavailable(error: Exception) -> Response:
 
 
 def _make_unavailable_page(*, is_recorded: bool) -> Response:
-    """Return the page that asks to try again; `is_recorded` if something may be recorded."""
+    """Return the page that asks to try again.
+
+    - `is_recorded`: whether something may have been recorded.
+    """
     if is_api_request():
         return make_http_problem(ServiceUnavailable())
     if result_text.is_admin_request():
@@ -119,21 +122,22 @@ def _make_unavailable_page(*, is_recorded: bool) -> Response:
 
 
 def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -> None:
-    """Note what failed and where, without the words of the error: they may quote an address."""
+    """Log the kind and place of a failure, without the error's text, which may quote an address."""
     frames = traceback.extract_tb(trace)
     places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
     _log.error("a page failed: %s (%s) at %s", request.endpoint, kind and kind.__name__, places)
 
 
 def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -> Response:
-    """Return a page in every language: first what was chosen on a page, or the browser wants.
+    """Return a page in every language.
 
-    `language` comes first if that is none of ours.
+    First comes the language requested by `?lang=`, the browser's, `language`, or the default.
     """
-    chosen = catalogues.choose_language(request.args.get("lang", ""), default="")
-    ordered = _order_languages(first=(chosen, *list_browser_languages(), language))
+    requested = catalogues.choose_language(request.args.get("lang", ""), default="")
+    ordered = _order_languages(first=(requested, *list_browser_languages(), language))
     sections = [
-        (one, *_get_words(code, catalogues.load_translations(one).gettext)) for one in ordered
+        (language_code, *_get_words(code, catalogues.load_translations(language_code).gettext))
+        for language_code in ordered
     ]
     context = PageContext(settings=get_services().settings, language=ordered[0], path="")
     fields = {**make_frame_fields(context), "choices": (), "privacy_url": privacy_url}
@@ -144,10 +148,11 @@ def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -
 
 
 def _order_languages(*, first: tuple[str, ...]) -> list[str]:
-    """Return all languages: the first of `first` that is one of them, then the usual order."""
-    chosen = next((language for language in first if language), LANGUAGES[0])
+    """Return all languages in their default order, after the first non-empty one of `first`."""
+    first_language = next((language for language in first if language), LANGUAGES[0])
     return sorted(
-        catalogues.languages(), key=lambda language: (language != chosen, LANGUAGES.index(language))
+        catalogues.languages(),
+        key=lambda language: (language != first_language, LANGUAGES.index(language)),
     )
 
 
@@ -187,7 +192,7 @@ class _SharedFacts(TypedDict):
 def _read_shared_facts() -> _SharedFacts:
     """Return the facts that all lists share, with the language of the link's contact.
 
-    Nothing of it where the database cannot be read.
+    All are "" if the database cannot be read.
     """
     database = get_services().database
     if not database.is_closed() and database.is_connection_usable():
@@ -215,8 +220,8 @@ def _read_link_language() -> str:
 def find_shared_facts() -> _SharedFacts:
     """Return the privacy statement and the language that all lists have in common, or "".
 
-    Anybody sees this page, and where the statement of a sensitive list stands may tell what it is
-    about.
+    The URL of a sensitive list's statement is left out: anybody sees this page, and the URL may
+    tell what the list is about.
     """
     query = MailingList.select(MailingList.privacy_url, MailingList.sensitive, MailingList.language)
     lists = list(query.distinct())

@@ -1,4 +1,4 @@
-"""The health check and the metrics, for the operator: counts alone, of no person and no list."""
+"""The health check and the metrics for the operator: counts only, without persons and lists."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ pages = Blueprint("health_and_metrics", __name__)
 _log = logging.getLogger(__name__)
 
 _FAILING = 503
-# Some hundred answers, with what SQLite writes beside them.
+# Enough for some hundred answers, with SQLite's other files.
 _MIN_DISK_SPACE = 1 << 20
 CACHE_TIME = timedelta(seconds=15)
 
 
 @pages.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """Say whether the database can be read, and whether there is room to write."""
+    """Return whether the database can be read, and whether its disk has space."""
     database = get_services().database
     opened = False
     try:
@@ -43,7 +43,7 @@ def healthz() -> tuple[Response, int]:
     finally:
         if opened:
             database.close()
-    # Where PostgreSQL writes may be another machine.
+    # PostgreSQL may be on another machine, so its disk is not checked.
     if isinstance(database, FairSqliteDatabase) and not _has_disk_space(database.path):
         _log.error("the disk of the database is full")
         return jsonify(status="failing"), _FAILING

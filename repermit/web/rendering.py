@@ -230,7 +230,7 @@ TEXTS = "texts"
 
 
 def is_current_version() -> bool:
-    """Say whether the page that sent a Yes had the current texts.
+    """Return whether the page that sent a Yes had the current texts.
 
     Call it after the wording to be stored is rendered, so that no later correction is in that.
     """

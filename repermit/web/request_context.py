@@ -131,7 +131,7 @@ def count_forwarded() -> int:
 # --- The database connection of the request. ------------------------------------------------------
 
 
-# For a note of a GET: about as long as a step of others holds the database.
+# For a note within a GET: about as long as a write step holds the lock.
 _NOTE_TIMEOUT = 0.05
 # For reading the texts of the page that refuses a request after its timeout.
 _MIN_TIMEOUT = 0.1
@@ -221,7 +221,7 @@ def _drop_connection(database: Database) -> None:
         connection.close()
 
 
-def note_commit() -> None:
+def mark_commit() -> None:
     """Mark that the current request may have recorded something from now on.
 
     This ends the limit on lock waits: a person who is asked to press again must have nothing
@@ -232,14 +232,14 @@ def note_commit() -> None:
         _end_wait_limit()
 
 
-def note_failed_commit(error: peewee.PeeweeException) -> None:
+def unmark_failed_commit(error: peewee.PeeweeException) -> None:
     """Unmark a commit that failed, if its error shows for certain that nothing was recorded."""
     if has_request_context() and not g.get("is_noting") and is_rolled_back(error):
         g.may_be_recorded = g.was_recorded_before
 
 
 def may_have_committed() -> bool:
-    """Say whether this request may have written something to the database."""
+    """Return whether this request may have written something to the database."""
     return bool(g.get("may_be_recorded"))
 
 

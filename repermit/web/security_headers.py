@@ -1,6 +1,6 @@
-"""The headers of every response: nothing loads, nothing frames, nothing is kept.
+"""The security headers of every response: no foreign content, no framing, no caching.
 
-They follow the OWASP Secure Headers Project, but for Referrer-Policy: without any referrer, forms
+They follow the OWASP Secure Headers Project, except Referrer-Policy: without a referrer, forms
 could not be told from those of other websites.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _YEAR = 365 * 24 * 3600
 
-# What a page might ask of the browser; an empty list is nobody.
+# Features of the browser that no page may use.
 _DISABLED_FEATURES = (
     "accelerometer",
     "autoplay",
@@ -46,23 +46,23 @@ _PERMISSIONS = ", ".join(f"{feature}=()" for feature in _DISABLED_FEATURES)
 
 
 def add_headers(response: Response) -> Response:
-    """Add what tells the browser to do nothing but show the page and send its form.
+    """Add headers that let the browser only show the page and send its form.
 
-    Headers that a page has set stay: an admin page has styles and a script in files.
+    Headers that a page has set are kept: an admin page loads styles and a script.
     """
     response.headers.setdefault("Content-Security-Policy", _make_content_policy())
-    for name, value in make_usual_headers(get_services().settings):
+    for name, value in make_common_headers(get_services().settings):
         response.headers.setdefault(name, value)
     return response
 
 
 def make_plain_text_headers(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the headers of a response that is no page, such as a refusal of the server in front."""
+    """Yield the headers of a response that is no page, such as a refusal of waitress."""
     yield "Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-    yield from make_usual_headers(settings)
+    yield from make_common_headers(settings)
 
 
-def make_usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
+def make_common_headers(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the headers of every response, except the content security policy."""
     yield "Referrer-Policy", "same-origin"
     yield "X-Content-Type-Options", "nosniff"
@@ -77,12 +77,12 @@ def make_usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _make_transport_policy(settings: Settings) -> str:
-    """Return for how long the host, and what is below it, is reached by https alone (RFC 6797).
+    """Return the value of Strict-Transport-Security (RFC 6797).
 
-    Where the pages share the host of a website, what is below that host is not theirs to decide on.
+    Subdomains are left out if the pages share a website's host, which decides about them.
     """
-    below = "" if urlsplit(settings.public_url).path else "; includeSubDomains"
-    return f"max-age={_YEAR}{below}"
+    subdomains = "" if urlsplit(settings.public_url).path else "; includeSubDomains"
+    return f"max-age={_YEAR}{subdomains}"
 
 
 def _make_content_policy() -> str:

@@ -1,4 +1,4 @@
-"""The server: waitress before the application, without an access log, and the jobs beside it."""
+"""The server: waitress in front of the application, without an access log, and the jobs."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _MAX_BODY_SIZE = 64 * 1024
-# As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
-# the lines of one name in the square of their length.
+# The same limit as nginx. Waitress parses headers in the one thread that serves all connections,
+# and joins repeated headers in quadratic time.
 _MAX_HEADER_SIZE = 32 * 1024
-# More than can wait to be recorded, so that whoever reads gets a connection beside them; a process
-# may have some 1,024 files open.
+# More than the POSTs that may wait, so that readers still get a connection; a process may have some
+# 1,024 open files.
 _MAX_CONNECTIONS = 500
-# What is sent behind a request that was refused is read and dropped up to here: the largest file
-# that a page takes, and some.
+# The body of a refused request is read and dropped up to this size, above the largest file that a
+# page accepts.
 _MAX_DROPPED_BYTES = 128 * 1024 * 1024
-# A little more than the pages take, so that it is they who say that it was too much.
+# Slightly more than the pages accept, so that the page itself reports a body that is too large.
 _MAX_BODY_SIZE_BY_PATH = {
     r"/admin/lists/[^/]+/file/upload": uploads.LARGEST + 2 * _MAX_BODY_SIZE,
     r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _MAX_BODY_SIZE,
@@ -63,24 +63,24 @@ _MAX_BODY_SIZE_BY_PATH = {
 
 
 def _redact_path(record: logging.LogRecord) -> bool:
-    """Take from a line of waitress which path it was about, and any words of an error.
+    """Remove the path and the text of an error from a log record of waitress.
 
-    A path holds a token, and an error may quote an address (invariant 13).
+    A path contains a token, and an error may quote an address (invariant 13).
     """
-    message, about = record.getMessage(), ""
-    for before, instead in _ABOUT.items():
-        start, separator, _ = message.partition(before)
-        about = about or (start + instead if separator else "")
-    if about or record.exc_info:
-        # As "closing channel" has it, the error is being handled and not in the record.
+    message, redacted = record.getMessage(), ""
+    for phrase, replacement in _REPLACEMENTS.items():
+        start, separator, _ = message.partition(phrase)
+        redacted = redacted or (start + replacement if separator else "")
+    if redacted or record.exc_info:
+        # For "closing channel" the error is being handled, but is not in the record.
         kind = (record.exc_info or sys.exc_info())[0]
-        record.msg = (about or message) + (f" ({kind.__name__})" if kind else "")
+        record.msg = (redacted or message) + (f" ({kind.__name__})" if kind else "")
         record.args, record.exc_info = (), None
     return True
 
 
-# What stands before a path, a connection or an error's words, and what is written instead.
-_ABOUT = {
+# The phrases before a path, a connection or an error's text, and what is logged instead.
+_REPLACEMENTS = {
     " while serving ": " while serving a page",
     " when servicing ": " when servicing a connection",
     ", closing channel ": ", closing a connection",
@@ -88,7 +88,7 @@ _ABOUT = {
 
 
 logging.getLogger("waitress").addFilter(_redact_path)
-# It would warn once for each request of a burst that has to wait for a thread.
+# It would warn for each request of a burst that has to wait for a thread.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
@@ -104,12 +104,12 @@ def make_server(
 ) -> Any:
     """Return a server that listens already; `run()` serves.
 
-    `host` and `port` stand for those of the settings; port 0 takes a free one, which is then
-    `effective_port`. `sockets` is filled with what waitress listens and talks on. By `clock` each
-    request is stamped before it waits for a thread. Threads keep their connection to `database`, if
-    it is named.
+    - `host`, `port`: override the settings; port 0 takes a free port, then `effective_port`.
+    - `sockets`: gets the sockets of waitress.
+    - `clock`: stamps each request before it waits for a thread.
+    - `database`: if given, threads keep their connection to it.
     """
-    listening = {} if sockets is None else sockets
+    socket_map = {} if sockets is None else sockets
     dispatcher = Dispatcher(
         settings.web.threads,
         now=clock.now if clock else None,
@@ -117,33 +117,33 @@ def make_server(
     )
     server = waitress.create_server(
         app,
-        map=listening,
+        map=socket_map,
         host=settings.web.host if host is None else host,
         port=settings.web.port if port is None else port,
         _dispatcher=dispatcher,
         connection_limit=_MAX_CONNECTIONS,
         max_request_body_size=_MAX_BODY_SIZE,
         max_request_header_size=_MAX_HEADER_SIZE,
-        # So that the name of the software, and its version, go to nobody.
+        # No Server header, so that nobody learns the software and its version.
         ident=None,
-        # Which X-Forwarded-For entries are believed is decided by `web.trusted_proxies`.
+        # The setting `web.trusted_proxies` decides which X-Forwarded-For entries are trusted.
         clear_untrusted_proxy_headers=False,
     )
     channel = _make_channel_class(settings)
-    for channel_map in listening.values():
+    for channel_map in socket_map.values():
         channel_map.channel_class = channel
     return server
 
 
 class BodyLimits:
-    """How much may follow the head of a request: small forms, and more from who has logged in."""
+    """The limits of request bodies: small forms, and more for a logged-in client."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = re.escape(urlsplit(settings.public_url).path)
         self._is_of_a_login = make_cookie_reader(settings)
 
     def get_limit(self, path: str, cookie: str) -> int:
-        """Return how many bytes a page takes from a client with this cookie."""
+        """Return how many bytes a page accepts from a client with this Cookie header."""
         sizes = (
             size
             for pattern, size in _MAX_BODY_SIZE_BY_PATH.items()
@@ -154,9 +154,9 @@ class BodyLimits:
 
 
 def _make_channel_class(settings: Settings) -> type[HTTPChannel]:
-    """Return the channel class, which reads requests up to the size that is allowed.
+    """Return the channel class, which reads requests up to the allowed size.
 
-    What it refuses by itself has the headers of all pages.
+    A refusal of the server itself has the headers of all pages.
     """
     limits = BodyLimits(settings)
     security_headers = tuple(make_plain_text_headers(settings))
@@ -168,7 +168,7 @@ def _make_channel_class(settings: Settings) -> type[HTTPChannel]:
             try:
                 super().parse_header(header_plus)
             except ValueError:
-                # It would close the connection without a word.
+                # Waitress would close the connection without a response.
                 message = "Content-Length is invalid"
                 raise ParsingError(message) from None
             self.adj = copy.copy(self.adj)
@@ -190,10 +190,10 @@ def _make_channel_class(settings: Settings) -> type[HTTPChannel]:
 
 
 class _LingeringChannel(HTTPChannel):  # type: ignore[misc]
-    """Reads on after a request that was refused early, until its sender has closed.
+    """Keeps reading after an early refusal, until the client closes the connection.
 
-    A socket that is closed with unread bytes is reset, and the answer with it: nginx says 502
-    then (RFC 9112 section 9.6).
+    Closing a socket with unread bytes resets it, and loses the response: nginx then answers 502
+    (RFC 9112 §9.6).
     """
 
     connected: bool
@@ -219,7 +219,7 @@ class _LingeringChannel(HTTPChannel):  # type: ignore[misc]
 
 
 class _TooLarge(Task):
-    """Lets the application say that a body is too large, in its words; none of it is read."""
+    """Lets the application answer that a body is too large, without reading it."""
 
     def execute(self) -> None:
         self.set_close_on_finish()
@@ -227,15 +227,15 @@ class _TooLarge(Task):
 
     def get_environment(self) -> dict[str, Any]:
         environ = super().get_environment()
-        nothing = {"CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(), error_pages.TOO_MUCH: True}
-        environ.update(nothing)
+        empty_body = {"CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(), error_pages.TOO_MUCH: True}
+        environ.update(empty_body)
         return environ
 
 
 def _make_refusal(
     channel: HTTPChannel, request: HTTPRequestParser, headers: Sequence[tuple[str, str]]
 ) -> ErrorTask | _TooLarge:
-    """Return the task that answers a request which the server itself refuses or fails at."""
+    """Return the task that answers a request which the server itself refuses."""
     if isinstance(request.error, RequestEntityTooLarge):
         return _TooLarge(channel, request)
     task = ErrorTask(channel, request)
@@ -246,19 +246,20 @@ def _make_refusal(
 # --- The pages on one port. -----------------------------------------------------------------------
 
 
-_LOOK_SECONDS = 0.2
-# Each statement that a page runs gives the interpreter to another thread, which keeps it for up to
-# so long; Python's own 0.005 add up to more than all else in an answer.
+_POLL_SECONDS = 0.2
+# At each SQL statement a page hands the interpreter to another thread, which keeps it for up to
+# this time. Python's default of 0.005 s would dominate the time of an answer.
 _SWITCH_SECONDS = 0.001
 
 
 class Server:
-    """The pages on one port, and the jobs beside them.
+    """The pages on one port, and the jobs.
 
-    It listens from the moment it is made, so that a port 0 is known as `port`. `database` is the
-    one in use. `around` may put pages of its own beside the public ones. `worker` is the command
-    of a process that takes the jobs and the sending, so that the pages need not wait for them; it
-    is looked after. Without it they run here, in threads.
+    It listens as soon as it is created, so that `port` is known also for port 0.
+
+    - `around`: wraps the WSGI application, to add pages to the public ones.
+    - `worker`: the command line of a process for jobs and sending, which is supervised, so that the
+      pages need not wait for them. Without it they run here, in threads.
     """
 
     def __init__(
@@ -298,7 +299,7 @@ class Server:
         except BaseException:
             wasyncore.close_all(self._sockets)
             raise
-        # A name such as localhost may stand for two addresses, each with a socket of its own.
+        # A name such as localhost may resolve to two addresses, each with its own socket.
         self.host, self.port = _list_addresses(self._http)[0]
 
     def run(self) -> None:
@@ -309,7 +310,7 @@ class Server:
 
     def run_here(self) -> None:
         """Serve until `stop`, in any thread."""
-        # Read by the first who needs it, a catalogue would hold up everybody else.
+        # Loaded at the first request, a catalogue would delay all other requests.
         for language in catalogues.languages():
             catalogues.load_translations(language)
         with heap_frozen():
@@ -322,7 +323,7 @@ class Server:
         if self._child:
             self._child.start()
         self._stopping.wait()
-        # A mail on the wire is finished and marked, an answer under way is given, before the end.
+        # Before the end, mails on the wire are finished and marked, and running requests answered.
         if self._child:
             self._child.stop()
         self._work.stop()
@@ -335,13 +336,13 @@ class Server:
         self._stopping.ask()
 
     def _serve_pages(self) -> None:
-        # Waitress's own `run` ends by an exception alone, which belongs to the main thread.
+        # Waitress's own `run` ends only by an exception in the main thread.
         while not self._closing.is_set():
-            wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=True, map=self._sockets, count=1)
+            wasyncore.loop(timeout=_POLL_SECONDS, use_poll=True, map=self._sockets, count=1)
         wasyncore.close_all(self._sockets)
 
 
 def _list_addresses(http: Any) -> list[tuple[str, int]]:
     """Return the (host, port) pairs of a waitress server with one socket or several."""
-    one = [(http.effective_host, http.effective_port)] if hasattr(http, "effective_port") else []
-    return [(host, int(port)) for host, port in one or http.effective_listen]
+    single = [(http.effective_host, http.effective_port)] if hasattr(http, "effective_port") else []
+    return [(host, int(port)) for host, port in single or http.effective_listen]

@@ -212,12 +212,12 @@ def test_reasons_are_there_again_after_another_telephone(
     database: Database, typing: tuple[Page, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = Finding(code="smtp_half_a_login")
-    monkeypatch.setattr("repermit.web.admin.launch.find_launch_concerns", lambda _list: (problem,))
+    monkeypatch.setattr("repermit.web.admin.launch.find_launch_findings", lambda _list: (problem,))
     page, url = typing
     conditions = Conditions(
         deadline="2026-03-30", attest=TYPED, asking_ground="legitimate-interest"
     )
-    campaign_draft.keep_conditions(database, MailingList.get(), conditions, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, MailingList.get(), conditions, now=NOW, actor="user:1")
     save_setting(typing, "organisation", "E-mail address", "eik@example.org")
     page.goto(f"{url}/admin/lists/news/launch")
     version = page.locator("main [name=version]").input_value()

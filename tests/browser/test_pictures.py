@@ -149,7 +149,7 @@ def add_prepared(pages: Pages) -> None:
         own_subject="May we keep writing to you?",
         own_text=TEXT,
     )
-    campaign_draft.keep_conditions(
+    campaign_draft.save_conditions(
         pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW, actor="user:1"
     )
     given: dict[str, Any] = {"settings": pages.settings, "now": NOW}

@@ -150,7 +150,7 @@ def _add_prepared(pages: Pages) -> None:
     _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
     _read_upload(pages, club, takes_in=True)
     conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
-    campaign_draft.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
     _hand_in(pages, club, FILE)
     _read_upload(pages, club)
 

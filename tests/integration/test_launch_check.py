@@ -244,7 +244,7 @@ def admin(database: Database, pages: Pages) -> FlaskClient:
     news = make_list(database)
     make_contact(database, news)
     ready = Conditions(deadline="2026-03-30", attest=ATTEST)
-    campaign_draft.keep_conditions(database, news, ready, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, news, ready, now=NOW, actor="user:1")
     return admin_client(pages)
 
 
@@ -397,11 +397,11 @@ def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
         return (HERE,)
 
     monkeypatch.setattr(run, "list_launch_findings", check_one)
-    monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
+    monkeypatch.setattr(admin_launch, "_CHECK_WAIT", 0.0)
     page = launch(admin, **{"accept-pages_here_alone": WHY})
     assert 'name="confirm"' not in page.text
     may_end.set()
-    monkeypatch.setattr(admin_launch, "_PATIENCE", 60.0)
+    monkeypatch.setattr(admin_launch, "_CHECK_WAIT", 60.0)
     assert f'name="accept-pages_here_alone" value="{WHY}"' in admin.get(URL).text
     assert launch(admin, **{"accept-pages_here_alone": WHY}).status_code == 303
     with admin.application.app_context():
@@ -430,7 +430,7 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
         return (HERE,)
 
     monkeypatch.setattr(run, "list_launch_findings", check_one)
-    monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
+    monkeypatch.setattr(admin_launch, "_CHECK_WAIT", 0.0)
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
     page = admin.get(URL)
     assert 'data-again="/admin/lists/news/launch/check.json"' in page.text
@@ -439,7 +439,7 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
     assert post(admin, URL, confirm="1").status_code == 422
     assert not Campaign.select().exists()
     may_end.set()
-    monkeypatch.setattr(admin_launch, "_PATIENCE", 60.0)
+    monkeypatch.setattr(admin_launch, "_CHECK_WAIT", 60.0)
     assert 'name="accept-pages_here_alone"' in admin.get(URL).text
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
 

@@ -1,6 +1,6 @@
-"""One's own account: password, second step, recovery codes, sessions, language.
+"""The user's own account: password, second step, recovery codes, sessions, language.
 
-What one gets in with is changed by whoever gives the password again.
+Changing a credential requires the password.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wtforms.validators import InputRequired
 
 from repermit.accounts import login, sessions, two_factor, users
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import make_visit
+from repermit.web.admin.current_user import make_login_attempt
 from repermit.web.admin.forms import Form, describe_browser
 from repermit.web.admin.lock_screen import add_retry_after, confirm_password
 from repermit.web.admin.login import NewPasswordForm, make_setup_fields, set_session_cookie
@@ -34,19 +34,19 @@ _PASSWORD_ATTRIBUTES = {"autocomplete": "current-password"}
 
 
 class PasswordForm(NewPasswordForm):
-    """The password as it is, and as it shall be."""
+    """The form for a new password, with the present one."""
 
     current = PasswordField(N_("Password as it is now"), [_NEEDED], render_kw=_PASSWORD_ATTRIBUTES)
 
 
 class CodesForm(Form):
-    """The password, before there are new recovery codes."""
+    """The form for new recovery codes, with the password."""
 
     confirmation = PasswordField(N_("Password"), [_NEEDED], render_kw=_PASSWORD_ATTRIBUTES)
 
 
 class AppForm(CodesForm):
-    """The password, and what a new app shows."""
+    """The form for a new app, with the password and the app's code."""
 
     code = StringField(
         N_("Code"), [_NEEDED], render_kw={"autocomplete": "one-time-code", "class": "short"}
@@ -54,7 +54,7 @@ class AppForm(CodesForm):
 
 
 class LanguageForm(Form):
-    """A language, "" for what the browser would read."""
+    """The form for the pages' language, "" for the browser's."""
 
     language = SelectField(N_("Language"))
 
@@ -68,24 +68,27 @@ class LanguageForm(Form):
 @pages.get("/", endpoint="show")
 @for_viewers
 def show_account() -> Response:
-    """Show one's own account."""
+    """Show the user's account."""
     return _show_page()
 
 
 @pages.post("/password")
 @for_viewers
 def change_password() -> AnyResponse:
-    """Change one's password; all other sessions end."""
+    """Change the user's password; all other sessions end."""
     form = PasswordForm(request.form)
     if not form.is_fit(current_user.email):
         return _show_page(password_form=form, status=_WRONG)
-    tried = confirm_password(form, "current")
-    if not tried.is_accepted:
-        return add_retry_after(tried, _show_page(password_form=form, status=_WRONG))
-    tried = login.change_password(
-        get_services().database, current_user.login, form.password.data, attempt=make_visit()
+    result = confirm_password(form, "current")
+    if not result.is_accepted:
+        return add_retry_after(result, _show_page(password_form=form, status=_WRONG))
+    result = login.change_password(
+        get_services().database,
+        current_user.login,
+        form.password.data,
+        attempt=make_login_attempt(),
     )
-    set_session_cookie(tried.token)
+    set_session_cookie(result.token)
     flash_message(
         gettext("Your password is changed. Wherever else you were logged in, you are no more.")
     )
@@ -95,51 +98,51 @@ def change_password() -> AnyResponse:
 @pages.get("/second-step")
 @for_viewers
 def show_second_step() -> Response:
-    """Show how another app takes the place of the one in use."""
+    """Show how to replace the app of the second step."""
     return render_page("account/second_step.html", form=AppForm(), **make_setup_fields())
 
 
 @pages.post("/second-step")
 @for_viewers
 def replace_app() -> AnyResponse:
-    """Take another app into use; show fresh recovery codes."""
+    """Replace the app of the second step; show new recovery codes."""
     form, fields = AppForm(request.form), make_setup_fields()
 
-    def again(status: int = _WRONG) -> Response:
+    def show_form_again(status: int = _WRONG) -> Response:
         return render_page("account/second_step.html", form=form, status=status, **fields)
 
     if not form.validate():
-        return again()
-    tried = confirm_password(form)
-    if not tried.is_accepted:
-        return add_retry_after(tried, again())
-    tried = login.set_up_second_step(
+        return show_form_again()
+    result = confirm_password(form)
+    if not result.is_accepted:
+        return add_retry_after(result, show_form_again())
+    result = login.set_up_second_step(
         get_services().database,
         current_user.login,
         secret=fields["secret"],
         code=form.code.data,
         settings=get_services().settings,
-        attempt=make_visit(),
+        attempt=make_login_attempt(),
     )
-    if not tried.is_accepted:
+    if not result.is_accepted:
         form.refuse("code", gettext("This is not the code that the app shows now."))
-        return again()
-    set_session_cookie(tried.token)
-    return render_page("login/recovery_codes.html", codes=tried.codes)
+        return show_form_again()
+    set_session_cookie(result.token)
+    return render_page("login/recovery_codes.html", codes=result.codes)
 
 
 @pages.post("/recovery-codes")
 @for_viewers
 def renew_codes() -> AnyResponse:
-    """Make fresh recovery codes, and show them this once."""
+    """Make new recovery codes, and show them once."""
     form = CodesForm(request.form)
     if not form.validate():
         return _show_page(codes_form=form, status=_WRONG)
-    tried = confirm_password(form)
-    if not tried.is_accepted:
-        return add_retry_after(tried, _show_page(codes_form=form, status=_WRONG))
+    result = confirm_password(form)
+    if not result.is_accepted:
+        return add_retry_after(result, _show_page(codes_form=form, status=_WRONG))
     codes = login.renew_recovery_codes(
-        get_services().database, current_user.person, attempt=make_visit()
+        get_services().database, current_user.person, attempt=make_login_attempt()
     )
     return render_page("login/recovery_codes.html", codes=codes)
 
@@ -147,7 +150,7 @@ def renew_codes() -> AnyResponse:
 @pages.post("/sessions/<int:session_id>/end")
 @for_viewers
 def end_session(session_id: int) -> AnyResponse:
-    """End one of one's own sessions."""
+    """End one of the user's own sessions."""
     users.end_own_session(
         get_services().database, session_id, user_id=current_user.id, now=get_arrival()
     )
@@ -158,10 +161,10 @@ def end_session(session_id: int) -> AnyResponse:
 @pages.post("/language")
 @for_viewers
 def choose_language() -> AnyResponse:
-    """Keep in which language one reads these pages."""
-    wanted = request.form.get("language", "")
-    chosen = wanted if wanted in LANGUAGES else ""
-    users.set_language(get_services().database, current_user.id, chosen)
+    """Save the user's language of these pages."""
+    requested = request.form.get("language", "")
+    language = requested if requested in LANGUAGES else ""
+    users.set_language(get_services().database, current_user.id, language)
     return redirect_to("account.show")
 
 

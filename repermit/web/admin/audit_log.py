@@ -1,6 +1,6 @@
-"""The log: who did what, from the evidence, who looked at personal data, and who was refused.
+"""The audit log: acts from the evidence, accesses to personal data, and security events.
 
-Nothing personal of a contact stands here: only the random name that the evidence has for them.
+A contact appears only under its random subject in the evidence.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from repermit.web.admin.rendering import format_time, gettext, name_language, re
 pages = Blueprint("audit_log", __name__, url_prefix="/admin/log")
 
 _FILTERS = ("what", "actor", "slug")
-_DIGITS = 18  # of the largest number that both databases take, and more than there ever will be
+_DIGITS = 18  # any number of so many digits fits into a column of either database
 
 
 @pages.get("/")
 def show() -> Response:
-    """Show what was done, the newest first."""
+    """Show the acts, newest first."""
     return _show_page("show", audit_log.list_acts, ACTS, describe_act)
 
 
 @pages.get("/looks")
 def show_looks() -> Response:
-    """Show who looked at personal data, the newest first."""
+    """Show the accesses to personal data, newest first."""
     return _show_page("show_looks", audit_log.list_accesses, ACCESSES, describe_access)
 
 
 @pages.get("/security")
 def show_security() -> Response:
-    """Show the refused attempts to get in, the newest first."""
-    wanted = {name: request.args.get(name, "") for name in ("what", "actor")}
+    """Show the security events, newest first."""
+    requested = {name: request.args.get(name, "") for name in ("what", "actor")}
     before = parse_number(request.args.get("before", ""))
     log_page = audit_log.list_security_events(
-        before=before, what=wanted["what"], actor=wanted["actor"]
+        before=before, what=requested["what"], actor=requested["actor"]
     )
-    known = list_emails()
-    whats = ((kind, describe_security_event(kind)) for kind in SECURITY_EVENTS)
+    emails = list_emails()
+    event_titles = ((kind, describe_security_event(kind)) for kind in SECURITY_EVENTS)
     return render_page(
         "audit_log/security.html",
         rows=[
             {
                 **event.said,
                 "at": event.at,
-                "who": describe_actor(event.actor, known) if event.actor else "",
+                "who": describe_actor(event.actor, emails) if event.actor else "",
                 "what": describe_security_event(event.what),
             }
             for event in log_page.records
         ],
-        wanted=wanted,
-        filters={name: value for name, value in wanted.items() if value},
+        wanted=requested,
+        filters={name: value for name, value in requested.items() if value},
         is_further_back=before > 0,
         before=log_page.before,
-        whats=sorted(whats, key=lambda pair: pair[1].lower()),
-        actors=[*known.items(), ("api:", gettext(KINDS["api:"]))],
+        whats=sorted(event_titles, key=lambda pair: pair[1].lower()),
+        actors=[*emails.items(), ("api:", gettext(KINDS["api:"]))],
     )
 
 
@@ -74,20 +74,20 @@ def _show_page(
     kinds: Mapping[str, str],
     describe: Callable[..., str],
 ) -> Response:
-    wanted = {name: request.args.get(name, "") for name in _FILTERS}
+    requested = {name: request.args.get(name, "") for name in _FILTERS}
     before = parse_number(request.args.get("before", ""))
-    log_page = find_rows(before=before, **wanted)
-    known = list_emails()
+    log_page = find_rows(before=before, **requested)
+    emails = list_emails()
     return render_page(
         "audit_log/show.html",
         here=f"audit_log.{page}",
-        rows=[_make_row(entry, known, describe) for entry in log_page.records],
-        wanted=wanted,
-        filters={name: value for name, value in wanted.items() if value},
+        rows=[_make_row(entry, emails, describe) for entry in log_page.records],
+        wanted=requested,
+        filters={name: value for name, value in requested.items() if value},
         is_further_back=before > 0,
         before=log_page.before,
         whats=sorted(((kind, describe(kind)) for kind in kinds), key=lambda pair: pair[1].lower()),
-        actors=[*known.items(), *((kind, gettext(text)) for kind, text in KINDS.items())],
+        actors=[*emails.items(), *((kind, gettext(text)) for kind, text in KINDS.items())],
         slugs=[
             (entry.slug, entry.name) for entry in MailingList.select().order_by(MailingList.name)
         ],
@@ -96,22 +96,24 @@ def _show_page(
     )
 
 
-def _make_row(entry: Any, known: Mapping[str, str], describe: Callable[..., str]) -> dict[str, Any]:
-    # Of a contact the beginning of the random name, by which two rows can be seen to be of one.
-    about = known.get(entry.subject) or entry.subject[:8]
-    who = describe_actor(entry.actor, known)
+def _make_row(
+    entry: Any, emails: Mapping[str, str], describe: Callable[..., str]
+) -> dict[str, Any]:
+    # A contact's random subject is cut to its beginning, enough to recognise it in another row.
+    about = emails.get(entry.subject) or entry.subject[:8]
+    who = describe_actor(entry.actor, emails)
     what = describe(entry.what, entry.actor)
-    shown = {"at": entry.at, "who": who, "what": what, "list": entry.list, "about": about}
-    return {**shown, "event": entry.what, "said": entry.said}
+    columns = {"at": entry.at, "who": who, "what": what, "list": entry.list, "about": about}
+    return {**columns, "event": entry.what, "said": entry.said}
 
 
 def parse_number(typed: str) -> int:
-    """Return the number that an address names a page by, 0 if it is none."""
-    is_one = typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS
-    return int(typed) if is_one else 0
+    """Parse the number of a page in the URL; 0 if it is invalid."""
+    is_number = typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS
+    return int(typed) if is_number else 0
 
 
-# --- What the details of an act are called. -------------------------------------------------------
+# --- Texts for the details of an act. -------------------------------------------------------------
 
 
 _FIELDS: Mapping[str, str] = {
@@ -146,15 +148,15 @@ _SCOPES: Mapping[str, str] = {
 
 
 def describe_fields(names: Iterable[str]) -> str:
-    """Return the names of what was changed of a list, of conditions, of a person or a paper."""
-    # Of whoever works for the organisation there are several fields each: it is named once.
-    own = {name if name in _FIELDS else name.partition(".")[0] for name in names}
-    known = [gettext(text) for name, text in _FIELDS.items() if name in own]
-    return ", ".join([*known, *sorted(own - _FIELDS.keys())])
+    """Return the titles of changed fields of a list, of conditions, of a person or a report."""
+    # A processor has several fields, such as "hosting.country"; it is named once.
+    field_names = {name if name in _FIELDS else name.partition(".")[0] for name in names}
+    titles = [gettext(text) for name, text in _FIELDS.items() if name in field_names]
+    return ", ".join([*titles, *sorted(field_names - _FIELDS.keys())])
 
 
 def describe_settings(keys: Iterable[str]) -> str:
-    """Return the names of settings, each with that of its page."""
+    """Return the titles of settings, each after the title of its page."""
     return ", ".join(map(_describe_setting, keys))
 
 
@@ -166,12 +168,12 @@ def _describe_setting(key: str) -> str:
 
 
 def describe_scope(scope: str) -> str:
-    """Describe what a token may be used for."""
+    """Describe the scope of a token."""
     return gettext(_SCOPES[scope]) if scope in _SCOPES else scope
 
 
 def format_kept_time(text: str) -> str:
-    """Return a moment as evidence keeps it in words, "" for none."""
+    """Format a timestamp of the evidence, "" for none."""
     return format_time(datetime.fromisoformat(text)) if text else ""
 
 
@@ -181,10 +183,10 @@ DETAIL_FORMATTERS: Mapping[str, Any] = {
     "scope_in_words": describe_scope,
     "moment_kept": format_kept_time,
 }
-"""The texts by which the page describes details."""
+"""The functions by which the page formats details."""
 
 
-# --- What the acts and looks of the log are called, and who is behind an actor's name. ------------
+# --- Texts for acts, accesses, security events and actors. ----------------------------------------
 
 
 ACTS: Mapping[str, str] = {
@@ -252,7 +254,7 @@ ACTS: Mapping[str, str] = {
     "webhook_tested": N_("tested a webhook"),
     "webhook_redelivered": N_("had a webhook told again"),
 }
-"""Every event of the record, as what its actor did."""
+"""The text of every event of the record, as something that its actor did."""
 
 CONTACT_ACTS: Mapping[str, str] = {
     "confirmed": N_("answered Yes"),
@@ -260,7 +262,7 @@ CONTACT_ACTS: Mapping[str, str] = {
     "corrected": N_("corrected what is held about them"),
     "erased": N_("had erased what was held about them"),
 }
-"""Events with another text if the contact did them itself: nobody confirms somebody else."""
+"""Events with another text if the contact is the actor."""
 
 ACCESSES: Mapping[str, str] = {
     "contacts": N_("looked at the contacts"),
@@ -282,7 +284,7 @@ ACCESSES: Mapping[str, str] = {
     "proved": N_("had a proof about somebody made"),
     "answers": N_("fetched answers and removals"),
 }
-"""Every look that is noted."""
+"""The text of every recorded access."""
 
 SECURITY_EVENTS: Mapping[str, str] = {
     SecurityEventKind.LOGIN_FAILED: N_("gave a wrong password, or an address that nobody has here"),
@@ -296,7 +298,7 @@ SECURITY_EVENTS: Mapping[str, str] = {
     SecurityEventKind.FORM_REFUSED: N_("sent a form that was too old, or not ours"),
     SecurityEventKind.TOKEN_REFUSED: N_("showed a token that does not hold, or not for this"),
 }
-"""Everything that is refused and noted."""
+"""The text of every recorded security event."""
 
 KINDS: Mapping[str, str] = {
     "person": N_("People themselves"),
@@ -305,40 +307,40 @@ KINDS: Mapping[str, str] = {
     "cli:": N_("On the command line"),
     "api:": N_("Programs"),
 }
-"""Actors that are no users, as the filter has them; one that ends in ":" is all of that kind."""
+"""The actors in the filter that are no users; one that ends in ":" means all of its kind."""
 
 
 def describe_act(what: str, actor: str = "") -> str:
-    """Describe an act, by its actor if one is given; an unknown act stays as it is kept."""
-    words = {**ACTS, **CONTACT_ACTS} if actor == "person" else ACTS
-    return gettext(words[what]) if what in words else what.replace("_", " ")
+    """Describe an act, for its actor if one is given; an unknown act keeps its stored name."""
+    titles = {**ACTS, **CONTACT_ACTS} if actor == "person" else ACTS
+    return gettext(titles[what]) if what in titles else what.replace("_", " ")
 
 
 def describe_access(what: str, _actor: str = "") -> str:
-    """Describe an access; an unknown one stays as it is kept."""
+    """Describe an access; an unknown one keeps its stored name."""
     return gettext(ACCESSES[what]) if what in ACCESSES else what.replace("_", " ")
 
 
 def describe_security_event(what: str, _actor: str = "") -> str:
-    """Describe a refused attempt."""
+    """Describe a security event."""
     return gettext(SECURITY_EVENTS[what])
 
 
 def list_emails() -> dict[str, str]:
-    """Return the users by the name that evidence has for them."""
+    """Return the users' addresses by their actor name in the evidence."""
     return {user.actor: user.email for user in users.list_users() if user.email}
 
 
 def make_actor_formatter() -> Callable[[str], str]:
-    """Return a function that describes actors, for a page with several of them."""
-    return partial(describe_actor, known=list_emails())
+    """Return a function that describes actors, which reads the users once."""
+    return partial(describe_actor, emails=list_emails())
 
 
-def describe_actor(actor: str, known: Mapping[str, str]) -> str:
-    """Return who acted: an address for a user who is still there."""
+def describe_actor(actor: str, emails: Mapping[str, str]) -> str:
+    """Describe an actor; an existing user by their address."""
     kind, _, name = actor.partition(":")
-    if actor in known:
-        return known[actor]
+    if actor in emails:
+        return emails[actor]
     return {
         "person": gettext("The person"),
         "reader": gettext("Who reads the mail to this address"),

@@ -1,4 +1,4 @@
-"""What the admin does to a campaign: pause, resume, extend, cancel, decide, answer what is open."""
+"""The admin's acts on a campaign: pause, resume, extend, cancel, resolve, decide on replies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from repermit.expiry import forecast, sweep
 from repermit.rules.consent import Answer
 from repermit.sending import in_doubt
 from repermit.web.admin.campaign_page import render_campaign
-from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.rendering import (
     flash_message,
     format_time,
@@ -40,8 +40,8 @@ from repermit.web.request_context import get_arrival, get_services
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-# So many mails are dropped, let go or decided on while somebody waits for the page; the others
-# within seconds.
+# This many mails are dropped, released or resolved while the page waits; the others follow within
+# seconds.
 _MAX_MAILS_AT_ONCE = 5000
 _DAYS = re.compile(r"[1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5]")
 
@@ -63,24 +63,24 @@ def pause_campaign(slug: str) -> AnyResponse:
 
 @pages.post("/resume")
 def resume_campaign(slug: str) -> AnyResponse:
-    """Let the campaign go on."""
+    """Resume the campaign."""
 
     def act(mailing_list: MailingList) -> str:
         services = get_services()
-        resumed = lifecycle.resume_campaign(
+        result = lifecycle.resume_campaign(
             services.database,
             mailing_list,
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            most=_MAX_MAILS_AT_ONCE,
+            max_rows=_MAX_MAILS_AT_ONCE,
         )
-        if not resumed.let_go:
+        if not result.let_go:
             return gettext("The campaign goes on.")
         return ngettext(
             "The pilot is over: one more mail may leave now.",
             "The pilot is over: %(count)s more mails may leave now.",
-            resumed.let_go,
+            result.let_go,
         )
 
     return _run_act(slug, act)
@@ -88,7 +88,7 @@ def resume_campaign(slug: str) -> AnyResponse:
 
 @pages.post("/cancel")
 def cancel_campaign(slug: str) -> AnyResponse:
-    """End the campaign, if that was ticked as well as pressed."""
+    """Cancel the campaign, if the box was ticked."""
 
     def act(mailing_list: MailingList) -> str:
         _require_confirmation()
@@ -97,7 +97,7 @@ def cancel_campaign(slug: str) -> AnyResponse:
             mailing_list,
             now=get_arrival(),
             actor=get_actor(),
-            most=_MAX_MAILS_AT_ONCE,
+            max_rows=_MAX_MAILS_AT_ONCE,
         )
         return gettext(
             "Cancelled. Nobody is removed for silence, and links in mails that were sent still "
@@ -109,7 +109,7 @@ def cancel_campaign(slug: str) -> AnyResponse:
 
 @pages.post("/count-silence")
 def accept_silence(slug: str) -> AnyResponse:
-    """Decide that silence counts although the pages were down, if that was ticked as well."""
+    """Let expiry proceed although the pages were down, if the box was ticked."""
 
     def act(mailing_list: MailingList) -> str:
         _require_confirmation()
@@ -130,7 +130,7 @@ def resolve_in_doubt(slug: str) -> AnyResponse:
     resend = decision == "resend"
 
     def act(mailing_list: MailingList) -> str:
-        decided = in_doubt.resolve_in_doubt(
+        count = in_doubt.resolve_in_doubt(
             get_services().database,
             mailing_list,
             resend=resend,
@@ -140,11 +140,11 @@ def resolve_in_doubt(slug: str) -> AnyResponse:
             max_mails=_MAX_MAILS_AT_ONCE,
         )
         if resend:
-            return ngettext("One mail is sent again.", "%(count)s mails are sent again.", decided)
+            return ngettext("One mail is sent again.", "%(count)s mails are sent again.", count)
         return ngettext(
             "One mail counts as failed; its reader as not asked.",
             "%(count)s mails count as failed; their readers as not asked.",
-            decided,
+            count,
         )
 
     return _run_act(slug, act)
@@ -152,15 +152,15 @@ def resolve_in_doubt(slug: str) -> AnyResponse:
 
 @pages.post("/extend")
 def extend_campaign(slug: str) -> AnyResponse:
-    """Move the deadline; the page again, with what was typed, if that cannot be."""
+    """Move the deadline; if that is refused, show the page with what was typed."""
     mailing_list = find_list(slug)
-    until, at, note = (request.form.get(name, "").strip() for name in ("until", "at", "note"))
+    until, time, note = (request.form.get(name, "").strip() for name in ("until", "at", "note"))
     services = get_services()
     try:
-        extended = lifecycle.extend_campaign(
+        result = lifecycle.extend_campaign(
             services.database,
             mailing_list,
-            deadline=parse_when(f"{until}T{at}" if at else until, services.settings.zone),
+            deadline=parse_when(f"{until}T{time}" if time else until, services.settings.zone),
             note=note,
             settings=services.settings,
             now=get_arrival(),
@@ -170,29 +170,29 @@ def extend_campaign(slug: str) -> AnyResponse:
             ),
         )
     except Refused as error:
-        typed = {"until": until, "at": at, "note": note}
+        typed = {"until": until, "at": time, "note": note}
         return render_campaign(mailing_list, status=422, **typed, wrong=make_sentence(error.said))
-    flash_message(_describe_extension(extended))
+    flash_message(_describe_extension(result))
     return redirect_to("campaign_page.show", slug=slug)
 
 
-def _describe_extension(extended: ExtendResult) -> str:
+def _describe_extension(result: ExtendResult) -> str:
     text = gettext(
         "Answers count until %(deadline)s. Mails that are still to leave name that moment.",
-        deadline=format_time(extended.deadline),
+        deadline=format_time(result.deadline),
     )
-    if extended.sent:
+    if result.sent:
         text += " " + ngettext(
             "One mail that was sent names the earlier one.",
             "%(count)s mails that were sent name the earlier one.",
-            extended.sent,
+            result.sent,
         )
     return text
 
 
 @pages.post("/remind")
 def remind_silent(slug: str) -> AnyResponse:
-    """Add a reminder; the page again, with what was typed, if that cannot be."""
+    """Add a reminder; if that is refused, show the page with what was typed."""
     mailing_list, services = find_list(slug), get_services()
     typed = request.form.get("days", "").strip()
     try:
@@ -234,13 +234,13 @@ def _run_act(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
     return redirect_to("campaign_page.show", slug=slug)
 
 
-# --- Whom a campaign's open questions are about. --------------------------------------------------
+# --- The open questions of a campaign: replies, mails in doubt, silent contacts. ------------------
 
 
 open_question_pages = Blueprint("open_questions", __name__, url_prefix="/admin/lists/<slug>")
 
 _PAGE = 50
-# Somebody waits for the page meanwhile.
+# Few, since the page waits for them.
 _MAX_EXCERPTS = 50
 _MAILBOX_SECONDS = 5
 _MAX_DECIDED = 20
@@ -249,12 +249,12 @@ _NO_ANSWER = "none"
 
 @open_question_pages.get("/replies")
 def show_replies(slug: str) -> Response:
-    """Show what people wrote back, for somebody to decide what it says.
+    """Show the replies that wait for a decision.
 
-    With `read`, also who wrote and the first line, as they stand in the mailbox.
+    With `read` in the query, also show sender and first line, read from the mailbox.
     """
     mailing_list = find_list(slug)
-    note_access("replies", mailing_list=mailing_list)
+    record_access("replies", mailing_list=mailing_list)
     waiting = human_replies.list_waiting_replies(mailing_list)
     account = get_services().settings.bounces
     is_read = "read" in request.args and poll.can_read(account)
@@ -284,7 +284,7 @@ def show_replies(slug: str) -> Response:
 
 @open_question_pages.post("/replies/<int:number>")
 def decide_reply(slug: str, number: int) -> AnyResponse:
-    """Take a reply for a Yes, for a No, or for no answer at all."""
+    """Record a reply as a Yes, as a No, or as no answer."""
     mailing_list = find_list(slug)
     decision = request.form.get("decision", "")
     if decision not in {*Answer, _NO_ANSWER}:
@@ -309,9 +309,9 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
 
 @open_question_pages.post("/replies/<int:number>/undo")
 def undo_decision(slug: str, number: int) -> AnyResponse:
-    """Take a decision on a reply back: what was set aside waits again, a Yes becomes a No.
+    """Undo a decision on a reply: a reply set aside waits again, a Yes becomes a No.
 
-    The record keeps both: what is taken back is a further entry.
+    The evidence keeps the first entry and adds another one.
     """
     mailing_list = find_list(slug)
     decision = request.form.get("decision", "")
@@ -327,13 +327,13 @@ def undo_decision(slug: str, number: int) -> AnyResponse:
         flash_message(gettext("Something has come of that reply since."), kind="warning")
         return redirect_to("open_questions.show_replies", slug=slug)
     try:
-        _take_back(mailing_list, reply)
+        _undo_decision(mailing_list, reply)
     except Refused as error:
         flash_message(make_sentence(error.said), kind="problem")
     return redirect_to("open_questions.show_replies", slug=slug)
 
 
-def _take_back(mailing_list: MailingList, reply: DecidedReply) -> None:
+def _undo_decision(mailing_list: MailingList, reply: DecidedReply) -> None:
     services = get_services()
     if reply.decision == _NO_ANSWER:
         human_replies.reopen_reply(
@@ -374,9 +374,9 @@ def _apply_decision(
 
 @open_question_pages.get("/doubts")
 def show_in_doubt(slug: str) -> Response:
-    """Show which mails a server may or may not have taken."""
+    """Show the mails in doubt."""
     mailing_list = find_list(slug)
-    note_access("doubts", mailing_list=mailing_list)
+    record_access("doubts", mailing_list=mailing_list)
     doubts = progress.list_doubts(mailing_list)
     return render_page(
         "campaign_page/in_doubt.html",
@@ -388,14 +388,14 @@ def show_in_doubt(slug: str) -> Response:
 
 @open_question_pages.get("/silent")
 def show_silent(slug: str) -> Response:
-    """Show who would be removed if nobody answered any more."""
+    """Show the contacts that would be removed without further answers."""
     mailing_list = find_list(slug)
     campaign = find_live_campaign(mailing_list)
     after = request.args.get("after", default=0, type=int)
     silent_page = forecast.SilentPage((), 0)
     if campaign is not None:
         silent_page = forecast.list_silent(campaign, after=after, most=_PAGE)
-    note_access("silent", mailing_list=mailing_list)
+    record_access("silent", mailing_list=mailing_list)
     return render_page(
         "campaign_page/not_answered.html",
         mailing_list=mailing_list,

@@ -1,4 +1,4 @@
-"""Step 4 of a campaign: until when, how quickly, on whose decision, and whether it would work."""
+"""Step 4 of a campaign: its conditions, such as deadline and attestation, and the check."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ pages = Blueprint("campaign_dates", __name__, url_prefix="/admin/lists/<slug>/co
 
 @pages.get("", endpoint="show")
 def show_form(slug: str) -> Response:
-    """Show the conditions as they are kept; those of a new campaign with what is usual.
+    """Show the saved conditions, or suggested ones for a new campaign.
 
-    Of a campaign that is under way, show those that were frozen at its launch.
+    For a running campaign, show those that were frozen at its launch.
     """
     mailing_list = find_list(slug)
     if campaign := find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
-    kept = campaign_draft.read_conditions(mailing_list) or campaign_draft.suggest_conditions(
+    conditions = campaign_draft.read_conditions(mailing_list) or campaign_draft.suggest_conditions(
         get_services().settings, get_arrival()
     )
-    return _show_page(mailing_list, make_form(kept), kept)
+    return _show_page(mailing_list, make_form(conditions), conditions)
 
 
 @pages.post("", endpoint="save")
 def save_dates(slug: str) -> AnyResponse:
-    """Keep the conditions; nothing begins by that."""
+    """Save the conditions; this starts nothing."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
     if find_live_campaign(mailing_list):
-        # A page that was open while somebody launched.
+        # The page was open while somebody launched.
         text = gettext(
             "Nothing was saved: a campaign is under way, and its conditions are settled."
         )
@@ -74,7 +74,7 @@ def save_dates(slug: str) -> AnyResponse:
     conditions = _validate(mailing_list, form)
     if conditions is None or form.errors:
         return _show_page(mailing_list, form, conditions, status=422)
-    campaign_draft.keep_conditions(
+    campaign_draft.save_conditions(
         get_services().database, mailing_list, conditions, now=get_arrival(), actor=get_actor()
     )
     flash_message(gettext("Saved."))
@@ -85,14 +85,14 @@ def save_dates(slug: str) -> AnyResponse:
 
 @pages.post("/check")
 def check_campaign(slug: str) -> AnyResponse:
-    """Look whether a campaign would work, and show it beside the form as it was typed."""
+    """Run the check, and show its findings beside the form as typed."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
     if campaign := find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
     return _show_page(mailing_list, form, _validate(mailing_list, form), report=check_everything())
 
 
-# What a plan has against the times that were typed, by the field in which it is mended.
+# The field at which a refusal of the typed times is shown, by the refusal's code.
 _TIME_FIELDS = {
     **dict.fromkeys(("too_near", "too_slow", "too_far"), "until"),
     **dict.fromkeys(("reminder_too_soon", "reminders_too_slow"), "reminder"),
@@ -100,7 +100,7 @@ _TIME_FIELDS = {
 
 
 def _validate(mailing_list: MailingList, form: ConditionsForm) -> Conditions | None:
-    """Return what was typed, None where it makes no conditions; errors stand at their fields.
+    """Return the typed conditions, None if they cannot be read; errors are added to their fields.
 
     Times at which no campaign could run are errors too.
     """
@@ -122,9 +122,9 @@ def _show_page(
     status: int = 200,
     report: Report | None = None,
 ) -> Response:
-    """Return the page; `conditions` is None where what was typed makes none."""
+    """Return the page; `conditions` is None if the typed ones cannot be read."""
     settings = get_services().settings
-    seen = make_outlook(mailing_list, conditions or Conditions())
+    outlook = make_outlook(mailing_list, conditions or Conditions())
     return render_page(
         "campaign_dates/show.html",
         status=status,
@@ -134,20 +134,22 @@ def _show_page(
         zone=settings.zone.key.replace("_", " "),
         minimum_days=settings.campaign.minimum_days,
         is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
-        outlook=seen if conditions and seen.deadline else None,
+        outlook=outlook if conditions and outlook.deadline else None,
         deadline_in_words=describe_deadline,
         lacks=[
-            obstacle.text for obstacle in seen.against if obstacle.endpoint == "campaign_dates.show"
+            obstacle.text
+            for obstacle in outlook.against
+            if obstacle.endpoint == "campaign_dates.show"
         ]
         if conditions
         else [],
-        told=[make_sentence(note) for note in seen.plan.notes],
+        told=[make_sentence(note) for note in outlook.plan.notes],
         findings=report and list_findings(report, mailing_list.slug),
     )
 
 
 def _show_frozen(mailing_list: MailingList, campaign: Campaign) -> Response:
-    """Return the page of the conditions that were frozen at launch, to be read."""
+    """Return the read-only page of the conditions that were frozen at launch."""
     frozen = closing_report.read_conditions(campaign)
     return render_page(
         "campaign_dates/frozen.html",
@@ -160,9 +162,9 @@ def _show_frozen(mailing_list: MailingList, campaign: Campaign) -> Response:
 
 
 def list_grounds(asking_ground: str, special_ground: str) -> list[str]:
-    """Return the grounds of the law that were given, in words."""
-    given = ((ASKING_GROUNDS, asking_ground), (SPECIAL_GROUNDS, special_ground))
-    return [gettext(words[ground]) for words, ground in given if ground in words]
+    """Return the titles of the legal grounds that were given."""
+    grounds = ((ASKING_GROUNDS, asking_ground), (SPECIAL_GROUNDS, special_ground))
+    return [gettext(titles[ground]) for titles, ground in grounds if ground in titles]
 
 
 # --- The form of a campaign's conditions. ---------------------------------------------------------
@@ -174,7 +176,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class ConditionsForm(Form):
-    """The conditions of a launch, as they were typed."""
+    """The form for the conditions of a launch."""
 
     until = StringField(N_("Last day to answer"))
     until_time = StringField(N_("Time; empty for the end of that day"))
@@ -191,17 +193,17 @@ class ConditionsForm(Form):
 
     def __init__(self, *arguments: Any, **values: Any) -> None:
         super().__init__(*arguments, **values)
-        for field, words in (
+        for field, titles in (
             (self.asking_ground, ASKING_GROUNDS),
             (self.special_ground, SPECIAL_GROUNDS),
         ):
             field.choices = [
                 SelectChoice("", gettext("not said")),
-                *(SelectChoice(ground, gettext(text)) for ground, text in words.items()),
+                *(SelectChoice(ground, gettext(title)) for ground, title in titles.items()),
             ]
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
-        """Say whether conditions can be made of it; what is still missing is no mistake."""
+        """Return whether the form can be read as conditions; an empty field is no error."""
         super().validate(extra_validators)
         self._check_moment("until", "until_time", _parse_future_time)
         self._check_moment("starts", "starts_time", _parse_future_start)
@@ -222,18 +224,18 @@ class ConditionsForm(Form):
 
 
 def join_date_time(form: Form, day: str, time: str) -> str:
-    """Return a day and its time as the command line takes them, "" if neither is given."""
+    """Join a day and its time as the command line takes them, "" if neither is given."""
     typed_time = _get_text(form, time)
     return f"{_get_text(form, day)}T{typed_time}" if typed_time else _get_text(form, day)
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return WHEN as aware UTC, None for ""; raises Refused."""
+    """Parse a time to an aware UTC datetime, None for ""; raises Refused."""
     return parse_when(text, get_services().settings.zone) if text else None
 
 
 def _parse_future_time(text: str) -> datetime | None:
-    """Return a deadline; raises Refused for one that has passed."""
+    """Parse a deadline; raises Refused for one that has passed."""
     parsed = parse_time(text)
     if parsed is not None and parsed <= get_arrival():
         raise Refused("this has passed already: choose a later day", code="deadline_typed")
@@ -241,13 +243,13 @@ def _parse_future_time(text: str) -> datetime | None:
 
 
 def _parse_future_start(text: str) -> datetime | None:
-    """Return a start; raises Refused for one that has passed, of a day once it is over."""
+    """Parse a start; raises Refused if it has passed; a day without a time passes at its end."""
     _parse_future_time(text)
     return parse_start(text)
 
 
 def parse_start(text: str) -> datetime | None:
-    """Return WHEN as aware UTC, of a day its morning, None for ""; raises Refused."""
+    """Parse a start to an aware UTC datetime, a day as its morning, None for ""; raises Refused."""
     return parse_time(text if "T" in text or not text else f"{text}T{MORNING:%H:%M}")
 
 
@@ -266,7 +268,7 @@ def read_conditions(form: ConditionsForm) -> Conditions:
 
 
 def make_form(conditions: Conditions) -> ConditionsForm:
-    """Return the form that says these conditions."""
+    """Return a form that is filled in with conditions."""
     until, _, until_time = conditions.deadline.partition("T")
     starts, _, starts_time = conditions.starts.partition("T")
     return ConditionsForm(
@@ -289,14 +291,15 @@ def _get_text(form: Form, name: str) -> str:
     return (form[name].data or "").strip()
 
 
-# --- What would come of a campaign's conditions: the plan, and its moments in words. --------------
+# --- The outlook of a campaign's conditions: the plan, and its times as text. ---------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What a launch under these conditions would do; `against` is all that stands in its way.
+    """The plan of a launch under these conditions.
 
-    `deadline` and `starts_at` are None where they have not been given, or cannot be read any more.
+    - `deadline`, `starts_at`: None if not given, or not readable any more.
+    - `against`: all obstacles to the launch.
     """
 
     conditions: Conditions
@@ -307,7 +310,7 @@ class Outlook:
 
     @property
     def begins_at(self) -> datetime | None:
-        """Return when the asking begins, None if as soon as it is launched."""
+        """Return when the asking begins, None if at the launch."""
         return self.starts_at if self.starts_at and self.starts_at > get_arrival() else None
 
     @property
@@ -317,13 +320,13 @@ class Outlook:
 
     @property
     def days_to_answer(self) -> int:
-        """Return how many days the last to be asked have to answer."""
+        """Return how many days to answer the people have who are asked last."""
         zone = get_services().settings.zone
         return count_days(self.plan.last_ask_at, self.deadline, zone) if self.deadline else 0
 
 
 def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
-    """Return the plan of a launch at this moment and the obstacles to it; writes nothing."""
+    """Return the plan of a launch now, and the obstacles to it; writes nothing."""
     settings = get_services().settings
     deadline = campaign_draft.read_deadline(conditions, settings)
     starts_at = _read_start(conditions)
@@ -338,18 +341,18 @@ def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     )
     against = list_obstacles(plan, conditions.attest)
     if conditions.starts and starts_at is None:
-        wanted = gettext("Say anew when the asking begins.")
-        against.insert(0, Obstacle(text=wanted, endpoint="campaign_dates.show"))
+        request_text = gettext("Say anew when the asking begins.")
+        against.insert(0, Obstacle(text=request_text, endpoint="campaign_dates.show"))
     if deadline is None:
-        wanted = gettext("Say until when answers count.")
-        against.insert(0, Obstacle(text=wanted, endpoint="campaign_dates.show"))
+        request_text = gettext("Say until when answers count.")
+        against.insert(0, Obstacle(text=request_text, endpoint="campaign_dates.show"))
     return Outlook(
         conditions=conditions, deadline=deadline, starts_at=starts_at, plan=plan, against=against
     )
 
 
 def describe_deadline(deadline: datetime) -> str:
-    """Return how far off a deadline is, and when that is."""
+    """Describe a deadline: how many days from now, and its time."""
     zone = get_services().settings.zone
     days = count_days(get_arrival(), deadline, zone)
     if days < 1:
@@ -365,11 +368,11 @@ def describe_deadline(deadline: datetime) -> str:
 def _read_start(conditions: Conditions) -> datetime | None:
     try:
         return parse_start(conditions.starts)
-    except Refused:  # The clocks change, in the zone that the settings have now.
+    except Refused:  # The time does not exist in the present zone, when clocks change.
         return None
 
 
-# --- What stands against a launch. ----------------------------------------------------------------
+# --- The obstacles to a launch. -------------------------------------------------------------------
 
 
 _CONDITIONS = "campaign_dates.show"
@@ -388,7 +391,7 @@ _CODES_BY_ENDPOINT = {
     "imports.show": ("nobody", "taken_back"),
 }  # fmt: skip
 _ENDPOINTS = {code: endpoint for endpoint, codes in _CODES_BY_ENDPOINT.items() for code in codes}
-# What has no code is about the mail: the admin's own wording, or its size.
+# Refusals without a code are about the mail: the admin's own wording, or its size.
 _MAIL = "mail_wording.show"
 
 

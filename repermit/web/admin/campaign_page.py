@@ -1,6 +1,6 @@
 """The page of a campaign: its state, the pending decisions, and the possible actions.
 
-Counts only; addresses stand elsewhere.
+Counts only, no addresses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, abort, current_app
 
 from repermit.campaigns import add_reminder, enqueue_asks, progress
-from repermit.campaigns.lifecycle import LONGEST_NOTE
+from repermit.campaigns.lifecycle import MAX_NOTE_LENGTH
 from repermit.clock import count_days
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
@@ -40,11 +40,11 @@ from repermit.web.admin.rendering import ngettext, render_page
 from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_services
 
-# --- How fast mails leave, as two looks at the page have it. --------------------------------------
+# --- The sending speed, measured between two requests of the page. --------------------------------
 
 
-_LONGEST = timedelta(minutes=2)
-_SHORTEST = timedelta(seconds=2)
+_MAX_SAMPLE_AGE = timedelta(minutes=2)
+_MIN_SAMPLE_INTERVAL = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -54,36 +54,38 @@ class _SpeedSample:
 
 
 class SendSpeed:
-    """Remembers, for each campaign, how many mails had left at earlier looks."""
+    """Remembers, for each campaign, how many mails were sent at earlier requests."""
 
     def __init__(self) -> None:
-        self._looks: dict[int, list[_SpeedSample]] = {}
+        self._samples: dict[int, list[_SpeedSample]] = {}
         self._lock = threading.Lock()
 
     def measure(self, campaign: int, *, sent: int, now: datetime) -> float | None:
-        """Return the mails sent per second; None at the first look or if none are sent."""
+        """Return the mails sent per second; None at the first request or if none were sent."""
         with self._lock:
-            looks = [
-                sample for sample in self._looks.get(campaign, []) if sample.at >= now - _LONGEST
+            samples = [
+                sample
+                for sample in self._samples.get(campaign, [])
+                if sample.at >= now - _MAX_SAMPLE_AGE
             ]
-            if not looks or now - looks[-1].at >= _SHORTEST:
-                looks.append(_SpeedSample(now, sent))
-            self._looks[campaign] = looks
-        first = looks[0]
-        took = (now - first.at).total_seconds()
-        return (sent - first.sent) / took if took and sent > first.sent else None
+            if not samples or now - samples[-1].at >= _MIN_SAMPLE_INTERVAL:
+                samples.append(_SpeedSample(now, sent))
+            self._samples[campaign] = samples
+        first = samples[0]
+        seconds = (now - first.at).total_seconds()
+        return (sent - first.sent) / seconds if seconds and sent > first.sent else None
 
 
 def estimate_time_left(
     count: int, *, interval: timedelta, per_second: float | None
 ) -> timedelta | None:
-    """Return how long `count` mails take: by the rates of the settings, else as measured."""
+    """Return how long `count` mails take, by the configured rates, otherwise as measured."""
     if interval:
         return count * interval
     return timedelta(seconds=count / per_second) if per_second else None
 
 
-# --- One page a campaign. -------------------------------------------------------------------------
+# --- The page. ------------------------------------------------------------------------------------
 
 
 pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
@@ -114,7 +116,7 @@ def show_figures(slug: str) -> Response:
 
 
 def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
-    """Return the page; `typed` is what was given to extend or to remind, and what was wrong."""
+    """Return the page; `typed` has the fields for extending or reminding, and their errors."""
     services = get_services()
     return render_page(
         "campaign_page/show.html",
@@ -129,7 +131,7 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
 
 
 def list_due_erasures(mailing_list: MailingList) -> erase_removed_contacts.DueCounts:
-    """Return who waits to be erased, and when."""
+    """Return how many contacts wait to be erased, and when."""
     return erase_removed_contacts.count_due(
         mailing_list, settings=get_services().settings, now=get_arrival()
     )
@@ -137,7 +139,7 @@ def list_due_erasures(mailing_list: MailingList) -> erase_removed_contacts.DueCo
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """How the mails leave: so many are left, at a rate, for so long; None where not known."""
+    """The progress of sending: mails left, rate, and time left; None if not known."""
 
     left: int
     per_hour: int | None
@@ -150,7 +152,7 @@ def _make_changing_fields(mailing_list: MailingList) -> dict[str, Any]:
         **_make_figures(mailing_list),
         "still_mailed": progress.count_still_mailed(mailing_list),
         "not_the_person": progress.count_not_the_person(mailing_list),
-        "longest_note": LONGEST_NOTE,
+        "longest_note": MAX_NOTE_LENGTH,
     }
 
 
@@ -191,7 +193,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
 
 
 def _read_promise(campaign: Campaign) -> add_reminder.Promise | None:
-    """Return what the asks say of asking once; None where no reminder can be added anyhow."""
+    """Return whether the asks promise to ask once; None if no reminder can be added anyway."""
     is_live = CampaignState(campaign.state).is_live
     if not is_live or campaign.reminder_at or campaign.deadline <= get_arrival():
         return None
@@ -199,7 +201,7 @@ def _read_promise(campaign: Campaign) -> add_reminder.Promise | None:
 
 
 def format_wait(wait: timedelta | None) -> str:
-    """Return a time in the unit that fits it, rounded up; "" for None."""
+    """Format a duration in a suitable unit, rounded up; "" for None."""
     if wait is None:
         return ""
     minutes = math.ceil(wait.total_seconds() / 60)
@@ -211,7 +213,7 @@ def format_wait(wait: timedelta | None) -> str:
 
 
 def format_time_left(deadline: datetime) -> str:
-    """Return for how long answers still count, in days or hours; "" once that is over."""
+    """Format the time until the deadline in days or hours; "" once it has passed."""
     now = get_arrival()
     if deadline - now < timedelta(minutes=_TWO_DAYS):
         return format_wait(deadline - now) if deadline > now else ""
@@ -220,7 +222,7 @@ def format_time_left(deadline: datetime) -> str:
 
 
 def _is_pilot_too_late(campaign: Campaign) -> bool:
-    """Say whether those who wait for the end of a pilot would have too little time."""
+    """Return whether those who wait for the end of a pilot would have too little time."""
     return bool(campaign.pilot) and get_arrival() > latest_ask(
         campaign.deadline, campaign.minimum_days
     )
@@ -240,7 +242,7 @@ def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
     )
 
 
-# --- The chart of answers a day. ------------------------------------------------------------------
+# --- The chart of answers per day. ----------------------------------------------------------------
 
 
 _WHOLE = 100  # percent
@@ -250,9 +252,9 @@ _NOON = time(12)
 
 @dataclass(frozen=True, kw_only=True)
 class ChartColumn:
-    """One day: where its bars stand (the No below, the Yes on it), and what they count.
+    """One day of the chart: the geometry of its bars (No below, Yes on top), and their counts.
 
-    `at` is its noon, aware.
+    - `at`: noon of the day, an aware datetime.
     """
 
     day: Day
@@ -264,20 +266,22 @@ class ChartColumn:
 
     @property
     def no_y(self) -> float:
-        """Return where the lower bar begins, from above."""
+        """Return the distance of the lower bar from the top."""
         return round(_WHOLE - self.no_height, 2)
 
     @property
     def yes_y(self) -> float:
-        """Return where the upper bar begins, from above."""
+        """Return the distance of the upper bar from the top."""
         return round(_WHOLE - self.no_height - self.yes_height, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A campaign's days; `most` is the highest count of one, `today` where the present day is.
+    """The chart of a campaign's days.
 
-    `only` is the day with answers, None if there are several or none.
+    - `most`: the highest count of a day.
+    - `today`: the position of the present day.
+    - `only`: the day with answers, None if there are several or none.
     """
 
     columns: tuple[ChartColumn, ...]
@@ -287,23 +291,25 @@ class Chart:
 
 
 def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
-    """Return the chart of these days, by the calendar of `zone`."""
-    most = max((day.yes + day.no for day in days), default=0)
+    """Return the chart of these days, which are in the time zone `zone`."""
+    max_count = max((day.yes + day.no for day in days), default=0)
     step = _WHOLE / max(1, len(days))
-    columns = tuple(_draw_column(day, n, step, most, zone) for n, day in enumerate(days))
+    columns = tuple(
+        _draw_column(day, index, step, max_count, zone) for index, day in enumerate(days)
+    )
     date = now.astimezone(zone).date()
     today = next((day.x for day in columns if day.day.day == date), None)
     answered = [column for column in columns if column.day.yes or column.day.no]
     only = answered[0] if len(answered) == 1 else None
-    return Chart(columns=columns, most=most, today=today, only=only)
+    return Chart(columns=columns, most=max_count, today=today, only=only)
 
 
-def _draw_column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> ChartColumn:
-    scale = _WHOLE / max(1, most)
+def _draw_column(day: Day, index: int, step: float, max_count: int, zone: ZoneInfo) -> ChartColumn:
+    scale = _WHOLE / max(1, max_count)
     return ChartColumn(
         day=day,
         at=datetime.combine(day.day, _NOON, zone),
-        x=round(n * step + step * _GAP / 2, 2),
+        x=round(index * step + step * _GAP / 2, 2),
         width=round(step * (1 - _GAP), 2),
         yes_height=round(day.yes * scale, 2),
         no_height=round(day.no * scale, 2),

@@ -16,7 +16,7 @@ from repermit.web.admin.rendering import gettext, make_help_url, make_url
 from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_services
 
-# The settings in which something is mended, by what is wrong or by what it is about.
+# The page of settings where a finding is resolved, by its code or its area.
 _GROUPS = {
     "bounces_nowhere": "mail",
     "config_organisation": "organisation",
@@ -41,17 +41,18 @@ HELP_BY_AREA = {
     Area.MX: "how-to/check",
     Area.BOUNCES: "how-to/bounces",
 }
-"""The page of the help about what is found in an area."""
+"""The help page for the findings of an area."""
 
 _VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FindingText:
-    """One finding in words; `verdict` is what a campaign makes of it.
+    """One finding as text.
 
-    `place` is the address of the page on which it is mended, "" if there is none; `help` is that
-    of the page of the help about it.
+    - `verdict`: whether a campaign would work with it.
+    - `place`: the URL of the page where it is resolved, "" if there is none.
+    - `help`: the URL of the help page about it.
     """
 
     verdict: Verdict
@@ -64,7 +65,7 @@ class FindingText:
 
 
 def check_everything(mail: bytes | None = None) -> Report:
-    """Look whether a campaign would work; `mail` is a test mail as it was received."""
+    """Run all checks; `mail` is a test mail as it was received."""
     services = get_services()
     return run.run_checks(
         services.settings,
@@ -79,7 +80,7 @@ def check_everything(mail: bytes | None = None) -> Report:
 
 
 def list_findings(report: Report, slug: str) -> list[FindingText]:
-    """Return all findings but those of other lists, the worst first, by area within them."""
+    """Return all findings but those of other lists, the worst first."""
     ordered = _sort_findings(report)
     return [
         _describe_finding(finding)
@@ -89,16 +90,16 @@ def list_findings(report: Report, slug: str) -> list[FindingText]:
 
 
 def describe_findings(findings: Iterable[Finding]) -> list[FindingText]:
-    """Return findings as the pages say them, in their order."""
+    """Return findings as text, in the same order."""
     return list(map(_describe_finding, findings))
 
 
 def group_findings(report: Report) -> Iterator[tuple[str, list[FindingText]]]:
-    """Yield all findings by the title of their area, the worst first within one."""
-    group = [_describe_finding(finding) for finding in _sort_findings(report)]
+    """Yield each area's title with its findings, the worst first."""
+    texts = [_describe_finding(finding) for finding in _sort_findings(report)]
     for title in map(describe_area, Area):
-        if own := [finding for finding in group if finding.area == title]:
-            yield title, own
+        if area_findings := [finding for finding in texts if finding.area == title]:
+            yield title, area_findings
 
 
 def _sort_findings(report: Report) -> list[Finding]:
@@ -106,12 +107,12 @@ def _sort_findings(report: Report) -> list[Finding]:
 
 
 def _describe_finding(finding: Finding) -> FindingText:
-    seen, remedy = make_finding_texts(finding)
+    found_text, remedy = make_finding_texts(finding)
     return FindingText(
         verdict=finding.verdict,
         title=describe_verdict(finding.verdict),
         area=describe_area(finding.area),
-        found=seen,
+        found=found_text,
         remedy=remedy,
         place=_find_remedy_page(finding),
         help=make_help_url(HELP_BY_AREA[finding.area]),
@@ -128,7 +129,7 @@ def make_finding_texts(finding: Finding) -> tuple[str, str]:
 
 
 def _describe_value(value: str) -> str:
-    # All but what was said is a name or a value of its own, such as the policy "none".
+    # Any other value is a name or a literal, such as the policy "none".
     return translate_said(value) if isinstance(value, LazyText) else value
 
 
@@ -137,7 +138,7 @@ def _find_remedy_page(finding: Finding) -> str:
         return ""
     if finding.code == "lists_none":
         return make_url("list_form.show_new")
-    # The sender is the list's, also where the mail server takes no other than its own.
+    # The sender belongs to the list, also if the mail server refuses it.
     if finding.area in {Area.LISTS, Area.SMTP} and "list" in finding.values:
         return make_url("list_form.show", slug=finding.values["list"])
     group = _GROUPS.get(finding.code) or _GROUPS.get(finding.area)
@@ -145,7 +146,7 @@ def _find_remedy_page(finding: Finding) -> str:
 
 
 def describe_verdict(verdict: Verdict) -> str:
-    """Return the few words for a verdict."""
+    """Return the title of a verdict."""
     return {
         Verdict.OK: gettext("Good"),
         Verdict.WARNING: gettext("Mind"),

@@ -1,6 +1,6 @@
 """The contacts of a list: search, one contact's history, and acts by hand.
 
-That a person was looked at is noted.
+Looking at a person is recorded as an access.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.web.admin.audit_log import make_actor_formatter
-from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.evidence_check import read_checkpoint
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
@@ -54,19 +54,19 @@ _require_text = DataRequired(N_("Please fill this in."))
 
 
 class _Form(Form):
-    """A form whose choices are in the page's language too."""
+    """A form whose choices are also in the page's language."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self:
-            if isinstance(field, SelectField):  # which a RadioField is too
+            if isinstance(field, SelectField):  # also a RadioField, which is a subclass
                 field.choices = [
                     SelectChoice(choice.value, gettext(choice.label)) for choice in field.choices
                 ]
 
 
 class AnswerForm(_Form):
-    """An answer that somebody gave by phone, letter or reply."""
+    """The form for an answer given by phone, letter or reply."""
 
     answer = RadioField(
         N_("What did they say?"),
@@ -83,13 +83,13 @@ class AnswerForm(_Form):
 
 
 class RequestForm(_Form):
-    """A request to be taken off."""
+    """The form for a request to be removed."""
 
     reason = StringField(N_("How did they ask for it?"), [_require_text])
 
 
 class AddForm(_Form):
-    """Somebody to be added by hand."""
+    """The form for a contact to be added by hand."""
 
     address = StringField(N_("E-mail address"), [_require_text])
     name = StringField(N_("Name"))
@@ -97,7 +97,10 @@ class AddForm(_Form):
         N_("Language"),
         choices=[
             SelectChoice("", N_("that of the list")),
-            *(SelectChoice(one, catalogues.language_name(one)) for one in catalogues.languages()),
+            *(
+                SelectChoice(code, catalogues.language_name(code))
+                for code in catalogues.languages()
+            ),
         ],
         default="",
     )
@@ -121,7 +124,7 @@ class AddForm(_Form):
     wording = TextAreaField(N_("The text of the form"))
 
 
-# --- The people on a list. ------------------------------------------------------------------------
+# --- The pages. -----------------------------------------------------------------------------------
 
 
 pages = Blueprint("contact_pages", __name__, url_prefix="/admin/lists/<slug>/contacts")
@@ -129,28 +132,28 @@ pages = Blueprint("contact_pages", __name__, url_prefix="/admin/lists/<slug>/con
 
 @pages.get("/")
 def show(slug: str) -> Response:
-    """Show the people of a list, a page at a time; what is searched for comes by POST alone."""
+    """Show the contacts of a list, a page at a time; a search needs a POST."""
     return _show_results(find_list(slug), {**request.args.to_dict(), "search": ""})
 
 
 @pages.post("/search")
 def search_contacts(slug: str) -> Response:
-    """Find people by address or name.
+    """Find contacts by address or name.
 
-    By POST, since an address in a link would come into logs and into the browser's history. It
-    changes nothing.
+    A POST, although it changes nothing: an address in a URL would get into logs and into the
+    browser's history.
     """
     return _show_results(find_list(slug), request.form.to_dict())
 
 
-def _show_results(mailing_list: MailingList, wanted: dict[str, str]) -> Response:
+def _show_results(mailing_list: MailingList, fields: dict[str, str]) -> Response:
     search, status, reason, after = (
-        wanted.get(name, "") for name in ("search", "status", "reason", "after")
+        fields.get(name, "") for name in ("search", "status", "reason", "after")
     )
     results = contacts_search.find_contacts(
         mailing_list, search=search, status=status, reason=reason, after=after
     )
-    note_access("searched" if search else "contacts", mailing_list=mailing_list)
+    record_access("searched" if search else "contacts", mailing_list=mailing_list)
     return render_page(
         "contact_pages/list.html",
         mailing_list=mailing_list,
@@ -167,15 +170,23 @@ def _list_filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
     counts = contacts_counts.count_contacts(mailing_list)
     filters = []
     for status in Status:
-        own = {reason: count for (its, reason), count in counts.items() if its == status}
-        filters.append((str(status), "", sum(own.values())))
-        filters += [(str(status), str(reason), own[reason]) for reason in Reason if own.get(reason)]
+        count_by_reason = {
+            reason: count
+            for (other_status, reason), count in counts.items()
+            if other_status == status
+        }
+        filters.append((str(status), "", sum(count_by_reason.values())))
+        filters += [
+            (str(status), str(reason), count_by_reason[reason])
+            for reason in Reason
+            if count_by_reason.get(reason)
+        ]
     return filters
 
 
 @pages.get("/<int:number>")
 def show_contact(slug: str, number: int) -> Response:
-    """Show one person's whole history."""
+    """Show one contact's whole history."""
     return _render_contact(find_list(slug), number)
 
 
@@ -188,7 +199,7 @@ def _render_contact(
     status: int = 200,
 ) -> Response:
     contact = admin_requests.find_contact(mailing_list, number)
-    note_access("contact", mailing_list=mailing_list, subject=contact.subject)
+    record_access("contact", mailing_list=mailing_list, subject=contact.subject)
     return render_page(
         "contact_pages/contact.html",
         status=status,
@@ -207,11 +218,11 @@ def _render_contact(
 
 @pages.post("/<int:number>/answer")
 def record_spoken_answer(slug: str, number: int) -> AnyResponse:
-    """Record what somebody said."""
+    """Record an answer given by phone, letter or reply."""
     mailing_list, form = find_list(slug), AnswerForm(request.form)
     contact = admin_requests.find_contact(mailing_list, number)
     if contact.address is None:
-        # Nobody is known any more of whom that could be said.
+        # The contact is erased, so no answer can be recorded.
         abort(409)
     if not form.validate():
         return _render_contact(mailing_list, number, answering=form, status=422)
@@ -239,7 +250,7 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
         if refusal.said.code == "given_before":
             form.refuse("given_on", gettext("This person was asked only after that day."))
             return _render_contact(mailing_list, number, answering=form, status=422)
-        # The form has seen to all else that is refused.
+        # The form has checked everything else.
         form.refuse(
             "answer",
             gettext(
@@ -248,14 +259,17 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
             ),
         )
         return _render_contact(mailing_list, number, answering=form, status=422)
-    nothing, done = gettext("Nothing changed: that is how it stood."), gettext("Recorded.")
-    flash_message(nothing if recorded.outcome is Outcome.NOTHING else done)
+    unchanged_text, recorded_text = (
+        gettext("Nothing changed: that is how it stood."),
+        gettext("Recorded."),
+    )
+    flash_message(unchanged_text if recorded.outcome is Outcome.NOTHING else recorded_text)
     return redirect_to("contact_pages.show_contact", slug=slug, number=number)
 
 
 @pages.post("/<int:number>/remove")
 def remove_contact(slug: str, number: int) -> AnyResponse:
-    """Take somebody off who has asked for it."""
+    """Remove a contact at the person's request."""
     mailing_list, form = find_list(slug), RequestForm(request.form)
     if not form.validate():
         return _render_contact(mailing_list, number, requesting=form, status=422)
@@ -281,69 +295,69 @@ def remove_contact(slug: str, number: int) -> AnyResponse:
 
 @pages.post("/<int:number>/proof")
 def download_proof(slug: str, number: int) -> AnyResponse:
-    """Hand out the proof of what one person said: the file to check, and the page to print.
+    """Send the proof about one person: the file to check, and the page to print.
 
-    It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
-    since that it was made is an entry of the record.
+    With a checkpoint, it shows its holder that the record extends that checkpoint. A POST, since it
+    appends an entry to the evidence.
     """
     mailing_list, services = find_list(slug), get_services()
     contact = admin_requests.find_contact(mailing_list, number)
     try:
-        known = read_checkpoint(request.form.get("checkpoint", ""))
+        checkpoint = read_checkpoint(request.form.get("checkpoint", ""))
     except ValueError:
         flash_message(gettext("There is no checkpoint in this."), kind="problem")
         return redirect_to("contact_pages.show_contact", slug=slug, number=number)
     try:
-        made = make_proof.prove_contact(
+        proof = make_proof.prove_contact(
             services.database,
             mailing_list,
             number,
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            known=known,
+            known=checkpoint,
             register=describe_for_proofs(mailing_list, settings=services.settings),
         )
     except NotFound:
         abort(409)
-    note_access("proved", mailing_list=mailing_list, subject=contact.subject)
+    record_access("proved", mailing_list=mailing_list, subject=contact.subject)
     page = printable_proof.make_proof_page(
-        made.document, language=mailing_list.language, zone=services.settings.zone
+        proof.document, language=mailing_list.language, zone=services.settings.zone
     )
     name = f"proof-{slug}-{number}"
-    return make_zip_response(name, {f"{name}.json": made.text, f"{name}.html": page})
+    return make_zip_response(name, {f"{name}.json": proof.text, f"{name}.html": page})
 
 
 def make_zip_response(name: str, files: Mapping[str, str]) -> Response:
-    """Return several files as one, to be downloaded."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    """Return several files as a ZIP download."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    response = Response(packed.getvalue(), content_type="application/zip")
+    response = Response(buffer.getvalue(), content_type="application/zip")
     response.headers.set("Content-Disposition", "attachment", filename=f"{name}.zip")
     return response
 
 
 @pages.get("/add")
 def show_add(slug: str) -> Response:
-    """Show the form for one more person."""
+    """Show the form for adding a contact."""
     return _show_add(find_list(slug), AddForm())
 
 
 @pages.post("/add")
 def add_contact(slug: str) -> AnyResponse:
-    """Put one more person on the list."""
+    """Add a contact to the list."""
     mailing_list, form = find_list(slug), AddForm(request.form)
-    made = _add_contact(mailing_list, form) if form.validate() else None
-    if made is None:
+    contact = _add_contact(mailing_list, form) if form.validate() else None
+    if contact is None:
         return _show_add(mailing_list, form, status=422)
     flash_message(gettext("Added."))
-    return redirect_to("contact_pages.show_contact", slug=slug, number=made.id)
+    return redirect_to("contact_pages.show_contact", slug=slug, number=contact.id)
 
 
 def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
-    """Add the person of a form; returns None after an error, which the form then shows."""
+    """Add the contact of a form; None after an error, which is added to the form."""
     services = get_services()
     try:
         return admin_requests.add_contact(
@@ -368,12 +382,12 @@ class _InvalidDayError(Exception):
 
 
 def _read_person(form: AddForm) -> NewContact:
-    given: dict[str, Any] = {
+    texts: dict[str, Any] = {
         name: form[name].data or "" for name in ("address", "name", "source", "proof", "wording")
     }
     basis = Basis(form.basis.data) if form.basis.data else None
     return NewContact(
-        **given,
+        **texts,
         language=form.language.data,
         basis=basis,
         basis_at=_parse_day(form.basis_at.data or ""),
@@ -385,7 +399,7 @@ def _parse_day(typed: str) -> datetime | None:
         return None
     now, zone = get_arrival(), get_services().settings.zone
     try:
-        # At noon, which is on that day in every zone that people live in.
+        # At noon, which is on the same day in every inhabited time zone.
         noon = parse_when(f"{typed.strip()}T12:00", zone)
     except Refused:
         raise _InvalidDayError(gettext("Choose a day.")) from None

@@ -1,4 +1,4 @@
-"""Who is looking: found by the cookie, named in evidence, kept awake, noted when they look."""
+"""The logged-in user: finding them by the cookie, and recording their activity and accesses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from repermit.db.models.lists import MailingList
 from repermit.web.client_address import mask_network, read_route
 from repermit.web.request_context import get_arrival, get_services, make_trace, write_note
 
-TOKEN_KEY = "token"  # noqa: S105  the name under which the cookie has it
+TOKEN_KEY = "token"  # noqa: S105  the key of the session's token in the cookie
 
 
 class Visitor(UserMixin):  # type: ignore[misc]
-    """Somebody who has logged in, at least by half, as Flask-Login and the pages know them."""
+    """A user who has given the password, maybe not yet the second step, for Flask-Login."""
 
     def __init__(self, login: ActiveSession) -> None:
         self.login = login
@@ -33,16 +33,16 @@ class Visitor(UserMixin):  # type: ignore[misc]
 
 
 def find_user(_request: Request) -> Visitor | None:
-    """Return who has the session that the cookie names, None if it names none that lasts."""
+    """Return the user of the session in the cookie, None if there is no active session."""
     services = get_services()
-    login = sessions.find_session(
+    active_session = sessions.find_session(
         session.get(TOKEN_KEY, ""), now=get_arrival(), settings=services.settings
     )
-    return None if login is None else Visitor(login)
+    return None if active_session is None else Visitor(active_session)
 
 
-def make_visit() -> LoginAttempt:
-    """Return when and whence this request comes, as accounts takes it."""
+def make_login_attempt() -> LoginAttempt:
+    """Return the time and origin of the current request, for a login attempt."""
     route = read_route(request.environ)
     origin = Origin(
         mask_network(route.client),
@@ -52,21 +52,21 @@ def make_visit() -> LoginAttempt:
 
 
 def get_actor() -> str:
-    """Return the logged-in user's name in the evidence, which may hold no address."""
+    """Return the logged-in user as an actor of the evidence, without an address."""
     name: str = current_user.person.actor
     return name
 
 
-def note_activity() -> None:
-    """Note that the session is in use, so that its screen does not lock."""
-    login: ActiveSession = current_user.login
+def record_activity() -> None:
+    """Record that the session is in use, so that its screen does not lock."""
+    active_session: ActiveSession = current_user.login
     now = get_arrival()
-    if sessions.should_record_last_seen(login, now=now):
-        write_note(lambda: sessions.record_last_seen(login, now=now))
+    if sessions.should_record_last_seen(active_session, now=now):
+        write_note(lambda: sessions.record_last_seen(active_session, now=now))
 
 
-def note_access(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
-    """Note that the logged-in user looks at personal data; also within a GET."""
+def record_access(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
+    """Record that the logged-in user looks at personal data; works within a GET too."""
     write_note(
         partial(
             audit_log.record_access,

@@ -51,18 +51,18 @@ class ListSummary:
 
     @property
     def total(self) -> int:
-        """Return how many people there are in the counts."""
+        """Return the total of the counts."""
         return sum(self.counts.values())
 
     @property
     def is_live(self) -> bool:
-        """Say whether a campaign is under way."""
+        """Return whether a campaign is running."""
         return self.campaign is not None and CampaignState(self.campaign.state).is_live
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingDecision:
-    """Something that nobody but an admin can decide, and the page where they do."""
+    """A decision that only an admin can take, and the endpoint of its page."""
 
     mailing_list: MailingList
     text: str
@@ -72,7 +72,7 @@ class PendingDecision:
 @pages.get("/")
 @for_viewers
 def show() -> Response:
-    """Show all lists, those with a campaign under way first."""
+    """Show all lists, those with a running campaign first."""
     list_summaries = sorted(
         map(_summarise_list, _list_mailing_lists()), key=lambda summary: not summary.is_live
     )
@@ -118,7 +118,7 @@ def _count_people(mailing_list: MailingList) -> dict[Status, int]:
 
 
 def _list_pending(list_summary: ListSummary) -> Iterator[PendingDecision]:
-    """Yield what waits on one list, the most urgent first."""
+    """Yield the pending decisions of one list, the most urgent first."""
     pending = [
         *_list_standstills(list_summary),
         *_list_open_questions(list_summary),
@@ -164,23 +164,23 @@ def _list_open_questions(list_summary: ListSummary) -> Iterator[tuple[str, str]]
     is_decided = in_doubt.find_resolution(list_summary.mailing_list) is not None
     doubts = 0 if is_decided else in_doubt.count_in_doubt(list_summary.mailing_list)
     if replies:
-        said = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)
-        yield said, "open_questions.show_replies"
+        text = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)
+        yield text, "open_questions.show_replies"
     if doubts:
-        said = ngettext("One mail in doubt.", "%(count)s mails in doubt.", doubts)
-        yield said, "open_questions.show_in_doubt"
+        text = ngettext("One mail in doubt.", "%(count)s mails in doubt.", doubts)
+        yield text, "open_questions.show_in_doubt"
 
 
 def _list_unfinished(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
-    """Yield what was begun and not brought to its end."""
+    """Yield the work on a list that was begun and not finished."""
     if handover := find_pending_handover(list_summary.mailing_list):
-        said = ngettext(
+        text = ngettext(
             "%(staying)s stay, one is to be taken off elsewhere: hand over now.",
             "%(staying)s stay, %(count)s are to be taken off elsewhere: hand over now.",
             handover.removed,
             staying=format_number(handover.staying),
         )
-        yield said, "exports.show"
+        yield text, "exports.show"
     files = Upload.select().where(Upload.list == list_summary.mailing_list).count()
     if files:
         yield gettext("A file was handed in and not taken in yet."), "imports.show"
@@ -198,9 +198,9 @@ def _describe_preparation(list_summary: ListSummary) -> tuple[str, str]:
         return gettext(
             "Everybody on it may be mailed: there is nobody to ask."
         ), "contact_pages.show"
-    said = ngettext(
+    text = ngettext(
         "One person has still to be asked: go on with the mail.",
         "%(count)s people have still to be asked: go on with the mail.",
         people,
     )
-    return said, "mail_wording.show"
+    return text, "mail_wording.show"

@@ -1,6 +1,6 @@
-"""Erasing a contact, or everything held of an address, after confirmation.
+"""Erasing a contact, or everything stored about an address, after confirmation.
 
-That a person was looked at is noted.
+Looking at a person is recorded as an access.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from repermit.reports.data_recipients import describe_for_proofs
 from repermit.temporary_files import make_temporary_files
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.contact_pages import make_zip_response
-from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_services
@@ -37,14 +37,14 @@ pages = Blueprint("erase_contact", __name__, url_prefix="/admin/lists/<slug>/con
 
 @pages.get("/<int:number>/forget")
 def show_forget(slug: str, number: int) -> Response:
-    """Ask whether somebody is really to be erased, and say what that does and cannot do."""
+    """Ask for confirmation before an erasure, and show what it does and cannot do."""
     mailing_list = find_list(slug)
     return _show_page(mailing_list, _find_contact(mailing_list, number))
 
 
 @pages.post("/<int:number>/forget")
 def erase_contact(slug: str, number: int) -> AnyResponse:
-    """Erase somebody, if the address that was typed is theirs."""
+    """Erase a contact, if the typed address is theirs."""
     mailing_list, services = find_list(slug), get_services()
     contact = _find_contact(mailing_list, number)
     if not _matches_address(contact, request.form.get("confirm", "")):
@@ -72,7 +72,7 @@ def erase_contact(slug: str, number: int) -> AnyResponse:
 def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
     services, key = get_services(), contact.address_key
     try:
-        done = privacy_forget.erase_address(
+        erasure = privacy_forget.erase_address(
             services.database,
             request.form["confirm"],
             mailing_list=None,
@@ -82,12 +82,12 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
         )
     except Refused as error:
         return _show_page(mailing_list, contact, status=422, wrong=make_sentence(error.said))
-    for forgotten in done.lists:
-        uploads.forget_in_upload(find_list(forgotten.list), key, settings=services.settings)
+    for result in erasure.lists:
+        uploads.forget_in_upload(find_list(result.list), key, settings=services.settings)
     names = ", ".join(
-        forgotten.list
-        for forgotten in done.lists
-        if forgotten.found is privacy_forget.ErasureOutcome.CONTACT
+        result.list
+        for result in erasure.lists
+        if result.found is privacy_forget.ErasureOutcome.CONTACT
     )
     flash_message(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
     flash_unfinished_files()
@@ -96,30 +96,30 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
 
 
 def flash_unfinished_files() -> None:
-    """Name the files that are half written and still there, since the address may be in them."""
+    """Flash the names of unfinished files that remain, since the address may be in them."""
     for file in make_temporary_files(get_services().settings).sweep():
-        said = gettext(
+        sentence = gettext(
             "This file is being written now, or was left half written and cannot be deleted, and "
             "the address may be in it: %(file)s",
             file=str(file.path),
         )
-        flash_message(said, kind="warning")
+        flash_message(sentence, kind="warning")
 
 
 def _flash_user(key: str) -> None:
     """Flash a note if a user logs in with this address."""
     if privacy_forget.is_address_of_user(key):
-        said = gettext(
+        sentence = gettext(
             "Somebody also logs in here with this address. Under Users you can remove them, which "
             "erases it there."
         )
-        flash_message(said, kind="warning")
+        flash_message(sentence, kind="warning")
 
 
 def _find_contact(mailing_list: MailingList, number: int) -> Contact:
     contact = admin_requests.find_contact(mailing_list, number)
     if contact.address is None:
-        # It is done already.
+        # The contact is erased already.
         abort(409)
     return contact
 
@@ -134,7 +134,7 @@ def _matches_address(contact: Contact, typed: str) -> bool:
 def _show_page(
     mailing_list: MailingList, contact: Contact, *, status: int = 200, wrong: str = ""
 ) -> Response:
-    note_access("contact", mailing_list=mailing_list, subject=contact.subject)
+    record_access("contact", mailing_list=mailing_list, subject=contact.subject)
     return render_page(
         "contact_pages/forget.html",
         status=status,
@@ -149,7 +149,7 @@ def _show_page(
     )
 
 
-# --- What somebody asks for by naming their address. ----------------------------------------------
+# --- Proof and erasure by address. ----------------------------------------------------------------
 
 
 address_pages = Blueprint("erase_address", __name__, url_prefix="/admin/lists/<slug>/address")
@@ -166,16 +166,16 @@ _FOUND: Mapping[ErasureOutcome, str] = {
 
 @address_pages.get("", endpoint="show")
 def show_address_form(slug: str) -> Response:
-    """Show the form."""
+    """Show the forms for an address."""
     return _show_address_page(find_list(slug))
 
 
 @address_pages.post("/proof")
 def download_proof(slug: str) -> Response:
-    """Hand out the proof of an address, also after its erasure; that it was made is recorded."""
+    """Send the proof of an address, also after its erasure, and record that."""
     mailing_list, services = find_list(slug), get_services()
     try:
-        made = make_proof.prove_address(
+        proof = make_proof.prove_address(
             services.database,
             mailing_list,
             request.form.get("address", ""),
@@ -186,41 +186,41 @@ def download_proof(slug: str) -> Response:
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
-    note_access("proved", mailing_list=mailing_list, subject=made.subject)
+    record_access("proved", mailing_list=mailing_list, subject=proof.subject)
     page = printable_proof.make_proof_page(
-        made.document, language=mailing_list.language, zone=services.settings.zone
+        proof.document, language=mailing_list.language, zone=services.settings.zone
     )
     name = f"proof-{slug}"
-    return make_zip_response(name, {f"{name}.json": made.text, f"{name}.html": page})
+    return make_zip_response(name, {f"{name}.json": proof.text, f"{name}.html": page})
 
 
 @address_pages.post("/forget", endpoint="forget")
 def erase_address(slug: str) -> Response:
-    """Erase whatever is held of an address, on this list or on all; see `rights.forget`."""
-    mailing_list, services, given = find_list(slug), get_services(), request.form
-    if not given.get("sure"):
+    """Erase everything stored about an address, on this list or on all."""
+    mailing_list, services, typed = find_list(slug), get_services(), request.form
+    if not typed.get("sure"):
         return _show_address_page(mailing_list, wrong=gettext("Say that you are sure."))
     try:
-        key = email_address.parse(given.get("address", "")).key
-        done = privacy_forget.erase_address(
+        key = email_address.parse(typed.get("address", "")).key
+        erasure = privacy_forget.erase_address(
             services.database,
-            given["address"],
-            mailing_list=None if given.get("everywhere") else mailing_list,
-            suppress=bool(given.get("suppress")),
+            typed["address"],
+            mailing_list=None if typed.get("everywhere") else mailing_list,
+            suppress=bool(typed.get("suppress")),
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
-    for forgotten in done.lists:
-        uploads.forget_in_upload(find_list(forgotten.list), key, settings=services.settings)
+    for result in erasure.lists:
+        uploads.forget_in_upload(find_list(result.list), key, settings=services.settings)
     flash_unfinished_files()
-    return _show_address_page(mailing_list, done=done)
+    return _show_address_page(mailing_list, erasure=erasure)
 
 
 def _show_address_page(
-    mailing_list: MailingList, *, wrong: str = "", done: AddressErasure | None = None
+    mailing_list: MailingList, *, wrong: str = "", erasure: AddressErasure | None = None
 ) -> Response:
     return render_page(
         "contact_pages/by_address.html",
@@ -228,22 +228,20 @@ def _show_address_page(
         mailing_list=mailing_list,
         wrong=wrong,
         typed=request.form if wrong else {},
-        done=done,
-        lists=[_make_result_fields(forgotten) for forgotten in done.lists] if done else [],
+        done=erasure,
+        lists=[_make_result_fields(result) for result in erasure.lists] if erasure else [],
         who=make_actor_formatter(),
         has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
     )
 
 
-def _make_result_fields(forgotten: ErasureResult) -> dict[str, Any]:
+def _make_result_fields(result: ErasureResult) -> dict[str, Any]:
     """Return the template's fields for the result on one list."""
-    held = forgotten.found is ErasureOutcome.CONTACT
-    is_kept = (
-        forgotten.found in {ErasureOutcome.NOTHING, ErasureOutcome.SIGN_UP} and forgotten.suppressed
-    )
+    was_contact = result.found is ErasureOutcome.CONTACT
+    is_kept = result.found in {ErasureOutcome.NOTHING, ErasureOutcome.SIGN_UP} and result.suppressed
     return {
-        "slug": forgotten.list,
-        "text": gettext(_FOUND[forgotten.found]),
+        "slug": result.list,
+        "text": gettext(_FOUND[result.found]),
         "is_kept": is_kept,
-        "beyond": forgotten.beyond if held else None,
+        "beyond": result.beyond if was_contact else None,
     }

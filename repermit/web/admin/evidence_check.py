@@ -1,6 +1,6 @@
-"""Whether the record holds: all of it, or a proof that somebody hands in.
+"""The pages that verify the whole record, or a proof that is handed in.
 
-Nothing is changed or disclosed, so that nothing is recorded, as with the command.
+Nothing is changed or disclosed, so nothing is recorded, as with the command.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response as AnyResponse
 
-# --- A checkpoint that somebody pasted into a form. -----------------------------------------------
+# --- A checkpoint that was pasted into a form. ----------------------------------------------------
 
 
 def read_checkpoint(text: str) -> Checkpoint | None:
-    """Return the checkpoint in what was pasted, None for nothing; raises ValueError for others."""
+    """Return the checkpoint in a pasted text, None for no text; raises ValueError."""
     return signed_checkpoint.read_checkpoint_copy(text) if text.strip() else None
 
 
-# --- How the record fails, in the page's language. ------------------------------------------------
+# --- The faults of a record, in the page's language. ----------------------------------------------
 
 
 WORDS: Mapping[How, str] = {
@@ -87,17 +87,17 @@ WORDS: Mapping[How, str] = {
 
 
 def describe_fault(fault: Mapping[str, Any]) -> str:
-    """Return a fault, as it is kept in JSON, as a sentence."""
+    """Describe a fault, given as JSON, in a sentence."""
     return gettext(WORDS[How(fault["how"])], seq=fault["seq"])
 
 
-# --- Whether the record holds. --------------------------------------------------------------------
+# --- The pages. -----------------------------------------------------------------------------------
 
 
 pages = Blueprint("evidence_check", __name__, url_prefix="/admin/log/verify")
 
 MAX_FILE_SIZE = 5_000_000
-"""Bytes of a proof; one of a person who answered ten times has some 200,000."""
+"""The largest proof in bytes; that of a person who answered ten times has about 200,000."""
 
 _FORM_OVERHEAD = 300 * 1024
 _AGREEMENTS: Mapping[Agreement | None, tuple[str, str]] = {
@@ -147,21 +147,21 @@ _NO_RESULT = {
 
 @pages.get("", endpoint="show")
 def show_last_check() -> Response:
-    """Show what came of the last walk, and the forms."""
+    """Show the result of the last check of the record, and the forms."""
     return _show_page()
 
 
 @pages.get("/state.json")
 @in_the_background
 def show_state() -> Response:
-    """Say whether the record is being walked, for the page that waits for it."""
+    """Return whether the record is being checked, for the page that waits for it."""
     walk = chain.find_last_walk(get_services().settings)
     return jsonify(is_busy=walk is not None and walk.is_busy)
 
 
 @pages.get("/result.json")
 def download_result() -> Response:
-    """Send what the last walk found, as `verify --json` prints it."""
+    """Send the result of the last check, as `verify --json` prints it."""
     walk = chain.find_last_walk(get_services().settings)
     if walk is None or walk.found is None:
         abort(404)
@@ -172,20 +172,20 @@ def download_result() -> Response:
 
 @pages.post("/chain")
 def verify_chain() -> AnyResponse:
-    """Walk the record, against a checkpoint if one is given; a long one beside the pages."""
+    """Check the record in a separate process, against a checkpoint if one is given."""
     services = get_services()
     try:
-        known = _read_given_checkpoint()
+        checkpoint = _read_given_checkpoint()
     except ValueError:
         return _show_page(wrong_at="chain")
-    begun = chain.verify_in_process(
+    is_started = chain.verify_in_process(
         services.database,
-        known=known,
+        known=checkpoint,
         settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
     )
-    if not begun:
+    if not is_started:
         flash_message(gettext("The record is being checked already."), kind="warning")
     return redirect_to("evidence_check.show")
 
@@ -198,21 +198,21 @@ def check_proof() -> Response:
     if file is None or not file.filename:
         return _show_page(wrong=gettext("Choose a file first."))
     try:
-        known = _read_given_checkpoint()
+        checkpoint = _read_given_checkpoint()
     except ValueError:
         return _show_page(wrong_at="proof")
-    shown = {**_NO_RESULT, **_check_file(file.read(), known)}
-    return render_page("evidence_check/proof.html", name=file.filename, **shown)
+    fields = {**_NO_RESULT, **_check_file(file.read(), checkpoint)}
+    return render_page("evidence_check/proof.html", name=file.filename, **fields)
 
 
 def _read_given_checkpoint() -> Checkpoint | None:
     return read_checkpoint(request.form.get("checkpoint", ""))
 
 
-def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
+def _check_file(octets: bytes, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Return the template's fields for a proof file: its faults, or what it proves."""
-    if shown := proof.read_consistency_output(octets):
-        return _check_consistency(shown, known)
+    if consistency := proof.read_consistency_output(octets):
+        return _check_consistency(consistency, checkpoint)
     checked = proof.check_proof(octets, max_bytes=MAX_FILE_SIZE)
     if checked.faults:
         return {"faults": list(map(translate_said, checked.faults))}
@@ -221,7 +221,7 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     return {
         "signature": _describe_signature(document),
         "stamps": _describe_timestamps(document),
-        "agreement": _describe_agreement(document, known),
+        "agreement": _describe_agreement(document, checkpoint),
         "told": proof_text.describe_entries(document, language=get_page_language(), zone=zone),
         "gone": checked.gone,
         "statement": document["statement"],
@@ -229,19 +229,23 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     }
 
 
-def _check_consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
+def _check_consistency(
+    document: Mapping[str, Any], checkpoint: Checkpoint | None
+) -> dict[str, Any]:
     try:
-        faults = tuple(map(translate_said, proof.check_consistency(shown)))
+        faults = tuple(map(translate_said, proof.check_consistency(document)))
     except (ValueError, LookupError, TypeError, AttributeError):
         faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
-    return {"faults": faults} if faults else {"agreement": _describe_agreement(shown, known)}
+    return (
+        {"faults": faults} if faults else {"agreement": _describe_agreement(document, checkpoint)}
+    )
 
 
 def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what each timestamp of a proof shows: the kind of note, and its words."""
+    """Describe each timestamp of a proof: the kind of note, and its text."""
     settings = get_services().settings
     try:
-        found = read_stamps(
+        stamps = read_stamps(
             document, read_configured_authorities(settings), read_recorded_authorities()
         )
     except ValueError:
@@ -249,20 +253,20 @@ def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             "One of its timestamps is of an authority that neither settings nor record name."
         )
         return [("warning", text)]
-    return [_describe_stamp(one, settings.zone) for one in found]
+    return [_describe_stamp(stamp, settings.zone) for stamp in stamps]
 
 
 def _describe_stamp(stamp: Stamp, zone: ZoneInfo) -> tuple[str, str]:
     moment = proof_text.format_time(stamp.at.isoformat(), language=get_page_language(), zone=zone)
-    said = gettext(
+    sentence = gettext(
         "Entries up to %(seq)s lay in the record before %(moment)s, says %(who)s.",
         seq=stamp.seq,
         moment=moment,
         who=stamp.by,
     )
     if stamp.named_by is NamedBy.GIVEN:
-        return "done", said
-    return "warning", f"{said} {gettext(_DOUBTS[stamp.named_by])}"
+        return "done", sentence
+    return "warning", f"{sentence} {gettext(_DOUBTS[stamp.named_by])}"
 
 
 _DOUBTS: Mapping[NamedBy, str] = {
@@ -278,7 +282,7 @@ _DOUBTS: Mapping[NamedBy, str] = {
 
 
 def _describe_signature(document: Mapping[str, Any]) -> tuple[str, str]:
-    """Return whether a proof is signed with a key of this record: the kind of note, its words."""
+    """Describe whether a proof is signed with a key of this record: kind of note, and text."""
     if signatures.list_signers(document, evidence_key.list_known_keys(get_services().settings)):
         return "done", gettext("It is signed with a key of this record.")
     if "key" in document:
@@ -286,10 +290,12 @@ def _describe_signature(document: Mapping[str, Any]) -> tuple[str, str]:
     return "warning", gettext("It is not signed: whoever wrote it may have made all of it.")
 
 
-def _describe_agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[str, str]:
-    """Return how a file stands to a checkpoint: the kind of note, and its words."""
-    kind, words = _AGREEMENTS[proof.agreement(document, known) if known else None]
-    return kind, gettext(words)
+def _describe_agreement(
+    document: Mapping[str, Any], checkpoint: Checkpoint | None
+) -> tuple[str, str]:
+    """Describe how a file agrees with a checkpoint: the kind of note, and its text."""
+    kind, text = _AGREEMENTS[proof.agreement(document, checkpoint) if checkpoint else None]
+    return kind, gettext(text)
 
 
 def _show_page(*, wrong: str = "", wrong_at: str = "") -> Response:

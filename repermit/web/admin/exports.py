@@ -1,4 +1,4 @@
-"""Handing over: files for the tool that sends the newsletter, the steps there, the comparison."""
+"""The handover pages: files for the newsletter tool, the steps there, and the comparison."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from repermit.rules.consent import Basis, CampaignState, Reason, Status
 from repermit.temporary_files import make_temporary_files
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import list_due_erasures
-from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import (
+    get_code_label,
     get_csv_delimiter,
     get_page_language,
     gettext,
-    put_in_words,
     redirect_to,
     render_page,
     stream_output,
@@ -46,7 +46,7 @@ pages = Blueprint("exports", __name__, url_prefix="/admin/lists/<slug>/handover"
 
 _MAX_FILE_SIZE = 100 * 1024 * 1024
 _FINDINGS = ("should_not_be_there", "not_yet", "unknown", "opted_out_there", "missing", "invalid")
-# What a page can hold; the file itself has the rest.
+# The most findings of a kind that a page shows.
 _MAX_SHOWN = 200
 _TYPES = {
     FileFormat.CSV: "text/csv; charset=utf-8",
@@ -57,22 +57,22 @@ _TYPES = {
 
 @pages.get("/")
 def show(slug: str) -> Response:
-    """Show the files and the steps, for one tool or for none."""
+    """Show the files and the handover steps, for one tool or for none."""
     return _show_page(find_list(slug), request.args.get("tool", ""))
 
 
 def _show_page(
-    mailing_list: MailingList, name: str, *, status: int = 200, wrong: str = ""
+    mailing_list: MailingList, tool_name: str, *, status: int = 200, wrong: str = ""
 ) -> Response:
-    tool = Tool(name) if name in tuple(Tool) else None
+    tool = Tool(tool_name) if tool_name in tuple(Tool) else None
     campaign = _find_ended_campaign(mailing_list)
     counts = _count_rows(mailing_list)
     files = [
-        {**_make_export_fields(mailing_list, campaign, what, tool), "count": counts[what]}
-        for what in ExportKind
+        {**_make_export_fields(mailing_list, campaign, kind, tool), "count": counts[kind]}
+        for kind in ExportKind
     ]
     if any(file["by_hand"] for file in files):
-        note_access("by_hand", mailing_list=mailing_list)
+        record_access("by_hand", mailing_list=mailing_list)
     return render_page(
         "exports/show.html",
         status=status,
@@ -87,14 +87,21 @@ def _show_page(
     )
 
 
-def _list_plain_formats(what: ExportKind) -> tuple[FileFormat, ...]:
-    """Return the formats of what is for no tool: Excel first, of the record what is verified."""
-    first = FileFormat.JSON if what is ExportKind.EVIDENCE else FileFormat.XLSX
-    return (first, *(one for one in export_rows.list_formats(what, None) if one is not first))
+def _list_plain_formats(kind: ExportKind) -> tuple[FileFormat, ...]:
+    """Return the formats of an export for no tool: Excel first, for the evidence JSON."""
+    first = FileFormat.JSON if kind is ExportKind.EVIDENCE else FileFormat.XLSX
+    return (
+        first,
+        *(
+            file_format
+            for file_format in export_rows.list_formats(kind, None)
+            if file_format is not first
+        ),
+    )
 
 
 def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
-    """Return how many people each file has, and entries the record; None for a long record."""
+    """Return the number of rows of each export; None for the evidence of a long record."""
     counts = dict.fromkeys(Status, 0)
     for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
         counts[status] += count
@@ -107,14 +114,14 @@ def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
 
 
 def _make_layout() -> Layout:
-    """Return how a table is for a reader of the page: in their language, divided for Excel."""
+    """Return the layout of a table in the page's language, with a delimiter for its Excel."""
     return Layout(
         headings={name: gettext(title) for name, title in _HEADINGS.items()},
         words={
             "language": Locale(get_page_language()).languages,
-            "basis": {basis: put_in_words("basis", basis) for basis in Basis},
+            "basis": {basis: get_code_label("basis", basis) for basis in Basis},
             "reason": {
-                reason: put_in_words("reason", reason)
+                reason: get_code_label("reason", reason)
                 for reason in (*Reason, *lookup.UNASKED_REASONS)
             },
         },
@@ -135,13 +142,13 @@ _HEADINGS = {
 
 
 def _find_ended_campaign(mailing_list: MailingList) -> Campaign | None:
-    """Return the latest campaign if it is over; ticked before, a step would not stand for all."""
+    """Return the latest campaign if it is over; a step ticked earlier would not cover all."""
     campaign = latest_campaign(mailing_list)
     return None if campaign is None or CampaignState(campaign.state).is_live else campaign
 
 
 def _make_whole_step(campaign: Campaign | None) -> dict[str, Any]:
-    """Return the step that stands for all of the removals; {} while nothing is over."""
+    """Return the step that stands for all removals; {} without an ended campaign."""
     if campaign is None:
         return {}
     step = handover_steps.ALL_REMOVED
@@ -149,72 +156,72 @@ def _make_whole_step(campaign: Campaign | None) -> dict[str, Any]:
 
 
 def _make_export_fields(
-    mailing_list: MailingList, campaign: Campaign | None, what: ExportKind, tool: Tool | None
+    mailing_list: MailingList, campaign: Campaign | None, kind: ExportKind, tool: Tool | None
 ) -> dict[str, Any]:
     """Return the template's fields for one export: its formats, and its steps with their ticks."""
-    formats = export_rows.list_formats(what, tool) if tool else ()
-    done = handover_steps.read_ticks(campaign, tool or "") if campaign else {}
-    steps = handover_steps.list_page_steps(tool, what) if tool else ()
+    formats = export_rows.list_formats(kind, tool) if tool else ()
+    done_at = handover_steps.read_ticks(campaign, tool or "") if campaign else {}
+    steps = handover_steps.list_page_steps(tool, kind) if tool else ()
     is_for_csv = tool is not None and FileFormat.CSV in formats
     return {
-        "what": what,
-        "formats": formats or _list_plain_formats(what),
+        "what": kind,
+        "formats": formats or _list_plain_formats(kind),
         "is_for_tool": bool(formats),
         "steps": [
-            (f"{what}-{n}", gettext(text), done.get(f"{what}-{n}"))
-            for n, text in enumerate(steps, start=1)
+            (f"{kind}-{number}", gettext(text), done_at.get(f"{kind}-{number}"))
+            for number, text in enumerate(steps, start=1)
         ],
-        "by_hand": export_rows.list_formula_addresses(mailing_list, what) if is_for_csv else (),
+        "by_hand": export_rows.list_formula_addresses(mailing_list, kind) if is_for_csv else (),
     }
 
 
 @pages.post("/export")
 def download_export(slug: str) -> AnyResponse:
-    """Send a file; that it was made is recorded in the evidence, and noted as a look."""
-    mailing_list, services, given = find_list(slug), get_services(), request.form
+    """Send an export; it is recorded in the evidence, and as an access to personal data."""
+    mailing_list, services, typed = find_list(slug), get_services(), request.form
     try:
-        what, form = ExportKind(given.get("what", "")), FileFormat(given.get("format", ""))
-        tool = Tool(given["tool"]) if given.get("tool") else None
+        kind, file_format = ExportKind(typed.get("what", "")), FileFormat(typed.get("format", ""))
+        tool = Tool(typed["tool"]) if typed.get("tool") else None
     except ValueError:
         abort(400)
-    with_links = bool(given.get("with_links"))
+    with_links = bool(typed.get("with_links"))
     try:
         background_tasks.require_no_running_import(mailing_list)
-        exports_export.require_combination(what, form, tool, with_links=with_links)
+        exports_export.require_combination(kind, file_format, tool, with_links=with_links)
     except Refused as error:
         return _show_page(
-            mailing_list, given.get("tool", ""), status=422, wrong=make_sentence(error.said)
+            mailing_list, typed.get("tool", ""), status=422, wrong=make_sentence(error.said)
         )
-    note_access(f"exported_{what}", mailing_list=mailing_list)
+    record_access(f"exported_{kind}", mailing_list=mailing_list)
     write = partial(
         exports_export.write_export,
         mailing_list,
-        what,
+        kind,
         database=services.database,
         settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
-        format=form,
+        format=file_format,
         tool=tool,
         with_links=with_links,
         layout=_make_layout(),
     )
-    name = "-".join(filter(None, (slug, what, tool))) + f".{form}"
+    name = "-".join(filter(None, (slug, kind, tool))) + f".{file_format}"
     return Response(
         stream_output(lambda out: write(out=out), database=services.database),
-        content_type=_TYPES[form],
+        content_type=_TYPES[file_format],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
 @pages.post("/tick")
 def mark_step_done(slug: str) -> AnyResponse:
-    """Note that a step is done, or is not."""
-    mailing_list, given = find_list(slug), request.form
+    """Tick or untick a handover step."""
+    mailing_list, typed = find_list(slug), request.form
     campaign, tool, step = (
         _find_ended_campaign(mailing_list),
-        given.get("tool", ""),
-        given.get("step", ""),
+        typed.get("tool", ""),
+        typed.get("step", ""),
     )
     if campaign is None or step not in _list_step_names(tool):
         abort(400)
@@ -223,7 +230,7 @@ def mark_step_done(slug: str) -> AnyResponse:
         campaign,
         tool=tool,
         step=step,
-        is_done=given.get("done") == "yes",
+        is_done=typed.get("done") == "yes",
         now=get_arrival(),
         actor=get_actor(),
     )
@@ -231,28 +238,28 @@ def mark_step_done(slug: str) -> AnyResponse:
 
 
 def _list_step_names(tool: str) -> set[str]:
-    """Return the steps of a tool, of none the one that stands for all; none of an unknown one."""
+    """Return the steps of a tool, for "" the one for all removals; none for an unknown tool."""
     if tool not in tuple(Tool):
         return set() if tool else {handover_steps.ALL_REMOVED}
     return {
-        f"{what}-{n}"
-        for what in ExportKind
-        for n in range(1, len(handover_steps.list_page_steps(tool, what)) + 1)
+        f"{kind}-{number}"
+        for kind in ExportKind
+        for number in range(1, len(handover_steps.list_page_steps(tool, kind)) + 1)
     }
 
 
 @pages.post("/compare")
 @takes_up_to(_MAX_FILE_SIZE)
 def compare_export(slug: str) -> Response:
-    """Show how a fresh export from a tool differs from what may be mailed; changes nothing."""
+    """Show how a tool's export differs from the contacts that may be mailed; changes nothing."""
     mailing_list, tool = find_list(slug), request.form.get("tool", "")
     file = request.files.get("file")
     if file is None or not file.filename:
         return _show_page(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
-    note_access("compared", mailing_list=mailing_list)
+    record_access("compared", mailing_list=mailing_list)
     try:
         with make_temporary_files(get_services().settings).folder_for("upload") as folder:
-            # Under its own name, whose ending says what it is, and in no other folder.
+            # Under its own name, whose ending tells the format, but without its folder.
             path = folder / uploads.plain_name(file.filename)
             file.save(path)
             result = reconcile.reconcile(mailing_list, path, settings=get_services().settings)

@@ -1,7 +1,6 @@
-"""The common part of all admin forms: texts in the page's language.
+"""The base class of admin forms, with texts in the page's language, and common texts.
 
-Forms prove that they are ours by the guard, so that these are plain forms without a token of their
-own.
+The guard checks the CSRF token, so these forms have no token field.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.rendering import get_page_language, gettext, ngettext
 
-# What wtforms itself says of a choice that it did not offer, so that catalogues know it.
+# A message of wtforms, marked for the catalogues.
 N_("Not a valid choice.")
 
 
 class _Texts:
-    """The catalogue of the page, as wtforms asks for it."""
+    """The translations of the page, with the interface of wtforms."""
 
     def gettext(self, text: str) -> str:
         return gettext(text)
 
     def ngettext(self, singular: str, plural: str, count: int) -> str:
-        # Not the one of `showing`, which fills in: wtforms does so itself, with names of its own.
+        # Not that of `rendering`, which fills in the count: wtforms does so itself.
         catalogue = catalogues.load_translations(get_page_language())
         return catalogue.ngettext(singular, plural, count)
 
@@ -40,10 +39,10 @@ class Form(wtforms.Form):  # type: ignore[misc]
     """A form whose labels and messages are marked with N_ and shown in the page's language."""
 
     class Meta:
-        """Where texts come from."""
+        """Settings of wtforms."""
 
         def get_translations(self, _form: Any) -> _Texts:
-            """Return the catalogue of the page."""
+            """Return the translations of the page."""
             return _Texts()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -52,26 +51,26 @@ class Form(wtforms.Form):  # type: ignore[misc]
             field.label.text = gettext(field.label.text)
 
     def validate(self, extra_validators: Mapping[str, Sequence[Any]] | None = None) -> bool:
-        """Say whether the form is valid; errors are added to their fields."""
+        """Return whether the form is valid; errors are added to their fields."""
         is_valid: bool = super().validate(extra_validators)
         for field in self:
             field.errors = [gettext(str(error)) for error in field.errors]
         return is_valid
 
     def refuse(self, name: str, reason: str) -> None:
-        """Write at a field, or at the form under a field's name, what speaks against it."""
+        """Add an error to a field."""
         field = self[name]
         field.errors = [*field.errors, reason]
 
 
-# --- What the pages say of passwords, of waiting and of roles, in words. --------------------------
+# --- Texts about passwords, waits, roles and browsers. --------------------------------------------
 
 
 _MINUTE = 60
 
 
 def describe_weakness(weakness: Weakness) -> str:
-    """Return why a password may not be chosen."""
+    """Explain why a password may not be chosen."""
     return {
         Weakness.SHORT: gettext(
             "It is too short: take %(count)d signs or more, for instance four words.",
@@ -85,7 +84,7 @@ def describe_weakness(weakness: Weakness) -> str:
 
 
 def describe_wait(wait: timedelta) -> str:
-    """Return how long to wait, after too many tries that were wrong."""
+    """Describe how long to wait after too many wrong attempts."""
     seconds = to_seconds(wait)
     if seconds < _MINUTE:
         return ngettext(
@@ -111,9 +110,9 @@ def describe_role(role: Role) -> str:
 
 
 def describe_browser(user_agent: str) -> str:
-    """Return a browser's name and its system's, of what it says of itself; "" for none known.
+    """Return the browser and system that a User-Agent names; "" if both are unknown.
 
-    Each says that it is several others too, so the order counts.
+    A User-Agent names several other browsers too, so the order matters.
     """
     names = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox"}
     names |= {"Chrome": "Chrome", "CriOS": "Chrome", "Safari": "Safari"}
@@ -124,4 +123,4 @@ def describe_browser(user_agent: str) -> str:
 
 
 def _find_first(user_agent: str, names: dict[str, str]) -> str:
-    return next((name for sign, name in names.items() if sign in user_agent), "")
+    return next((name for marker, name in names.items() if marker in user_agent), "")

@@ -1,4 +1,4 @@
-"""The help: pages of docs/ in the reader's language, or in one that is asked for."""
+"""The help: pages of docs/, in the user's language or a requested one."""
 
 from __future__ import annotations
 
@@ -32,16 +32,21 @@ def show_page(page_name: str) -> Response:
 
 
 def _show(name: str) -> Response:
-    reader, chosen = get_page_language(), request.args.get("language", "")
-    language = chosen if chosen in LANGUAGES else reader
+    page_language, requested = get_page_language(), request.args.get("language", "")
+    language = requested if requested in LANGUAGES else page_language
     page = documentation.find_page(name, language=language)
     if page is None:
         abort(404)
 
-    def make_url(name: str, other: str) -> str:
-        wanted, usual = other or language, documentation.find_page(name, language=reader)
-        is_usual = wanted == reader or (usual is not None and usual.language == wanted)
-        return make_help_url(name) + ("" if is_usual else f"?language={wanted}")
+    def make_url(name: str, other_language: str) -> str:
+        target_language, default_page = (
+            other_language or language,
+            documentation.find_page(name, language=page_language),
+        )
+        is_default = target_language == page_language or (
+            default_page is not None and default_page.language == target_language
+        )
+        return make_help_url(name) + ("" if is_default else f"?language={target_language}")
 
     html = documentation.render_html(page, url_of=make_url)
     return render_page("help/show.html", page=page, text=Markup(html))  # noqa: S704  our own text

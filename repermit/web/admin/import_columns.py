@@ -1,4 +1,4 @@
-"""The columns of a file as a page shows them, and what the admin chooses for each."""
+"""The columns of a file as a page shows them, and the field that the admin chooses for each."""
 
 from __future__ import annotations
 
@@ -42,10 +42,13 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class ShownColumn:
-    """A column: the name by which a mapping calls it, its part, its title ("" if it has none).
+    """A column of a file.
 
-    `field` is what it is taken for, "" for nothing; `examples` are its first cells that hold
-    something.
+    - `name`: its name in a mapping.
+    - `part`: the table of the file that has it.
+    - `title`: "" if it has none.
+    - `field`: the field that it is read as, "" for none.
+    - `examples`: its first cells that are not empty.
     """
 
     name: str
@@ -56,21 +59,21 @@ class ShownColumn:
 
 
 def read_columns(path: Path, mapping: Mapping[str, str]) -> list[ShownColumn]:
-    """Return the columns of a file, each title once; raises ListFileError for what is no list."""
+    """Return the columns of a file, each title once; raises ListFileError if it is no list."""
     return list_columns(open_file.preview_file(path, mapping=mapping))
 
 
-def list_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
+def list_columns(previews: Sequence[FilePreview]) -> list[ShownColumn]:
     """Return the first columns of the tables of a file, each title once."""
-    return _gather_columns(glimpses)[:MAX_COLUMNS]
+    return _gather_columns(previews)[:MAX_COLUMNS]
 
 
-def _gather_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
+def _gather_columns(previews: Sequence[FilePreview]) -> list[ShownColumn]:
     with_addresses = [
-        table for table in glimpses if any(c.field == "address" for c in table.columns)
+        table for table in previews if any(column.field == "address" for column in table.columns)
     ]
     columns: dict[str, ShownColumn] = {}
-    for table in with_addresses or glimpses:
+    for table in with_addresses or previews:
         for column in _iter_columns(table):
             columns.setdefault(column.name, column)
     return list(columns.values())
@@ -90,23 +93,32 @@ def _iter_columns(preview_file: FilePreview) -> Iterator[ShownColumn]:
 
 
 def apply_choices(columns: Sequence[ShownColumn], fields: Mapping[str, str]) -> list[ShownColumn]:
-    """Return the columns with what is chosen for them, by their names; others stay as they are."""
-    known = {"", *rows.FIELDS}
+    """Return the columns with the chosen fields, by column name; other columns are unchanged."""
+    allowed = {"", *rows.FIELDS}
     chosen = [replace(column, field=fields.get(column.name, column.field)) for column in columns]
-    return [now if now.field in known else was for was, now in zip(columns, chosen, strict=True)]
+    return [
+        choice if choice.field in allowed else column
+        for column, choice in zip(columns, chosen, strict=True)
+    ]
 
 
 def make_mapping(path: Path, chosen: Sequence[ShownColumn]) -> dict[str, str]:
-    """Return the mapping that says what is chosen, as far as it is not recognised by itself."""
-    own = {column.name: column.field for column in _gather_columns(open_file.preview_file(path))}
-    shown = {column.name for column in chosen}
+    """Return a mapping of the chosen fields, without those that are detected anyway."""
+    detected = {
+        column.name: column.field for column in _gather_columns(open_file.preview_file(path))
+    }
+    chosen_names = {column.name for column in chosen}
     mapping = {}
     for field in rows.FIELDS:
         names = [column.name for column in chosen if column.field == field]
-        if names != [column.name for column in chosen if own.get(column.name, "") == field]:
+        if names != [column.name for column in chosen if detected.get(column.name, "") == field]:
             if field in rows.REPEATED_FIELDS:
-                # Columns that no page shows are read as before.
-                names += [name for name, one in own.items() if one == field and name not in shown]
+                # Columns that the page does not show are read as before.
+                names += [
+                    name
+                    for name, detected_field in detected.items()
+                    if detected_field == field and name not in chosen_names
+                ]
             mapping[field] = "".join(f"{name}\n" for name in names)
     return mapping
 
@@ -125,6 +137,6 @@ def find_wrong_choices(chosen: Sequence[ShownColumn]) -> list[str]:
 
 
 def list_field_titles() -> dict[str, str]:
-    """Return the titles of the fields that a column may hold; "" is none."""
-    words = {name: gettext(text) for name, text in _WORDS.items()}
-    return {"": gettext("not read"), **words}
+    """Return the titles of the fields that a column may be read as; "" is none."""
+    titles = {name: gettext(text) for name, text in _WORDS.items()}
+    return {"": gettext("not read"), **titles}

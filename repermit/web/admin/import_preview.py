@@ -1,4 +1,4 @@
-"""The preview of an import, and the form that says how to read its file."""
+"""The preview of an import, and the form with the choices for reading its file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import gettext, make_url, ngettext
 from repermit.web.admin.result_text import make_sentence, translate_said
 
-# --- Why a row has its fate, in the page's language. ----------------------------------------------
+# --- Fates of rows and their reasons, in the page's language. -------------------------------------
 
 
 _TITLES = {
@@ -42,7 +42,7 @@ _TITLES = {
     Fate.DUPLICATE: N_("Duplicate"),
     Fate.INVALID: N_("Invalid"),
 }
-# Of a file that is taken in, whose people a campaign may have asked since, or not.
+# For a file that was imported: a campaign may have asked its people since, or not.
 _TITLES_TAKEN_IN = {
     **_TITLES,
     Fate.ASK: N_("Not confirmed"),
@@ -72,69 +72,69 @@ _IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
 
 
 def make_fate_text(fate: Fate) -> str:
-    """Return the few words for a fate."""
+    """Return the title of a fate."""
     return gettext(_TITLES[fate])
 
 
 def explain_fate(fate: Fate) -> str:
-    """Return the meaning of a fate in a sentence."""
+    """Explain a fate in a sentence."""
     return gettext(_REASONS[fate])
 
 
-def explain_row(sight: PreviewRow, choices: Choices) -> str:
-    """Return why a row has its fate, in one or more sentences.
+def explain_row(row: PreviewRow, choices: Choices) -> str:
+    """Explain a row's fate in one or more sentences.
 
-    Of whom the admin leaves out no file says that they are off.
+    A row that the admin leaves out gets no sentence about an opt-out in the file.
     """
-    fate = Fate(sight.fate)
-    if fate is Fate.OPTED_OUT and choices.leaves_out(sight.place, sight.said):
-        return _add_quote(explain_fate(fate), sight.said)
-    return " ".join(filter(None, _list_sentences(sight, fate)))
+    fate = Fate(row.fate)
+    if fate is Fate.OPTED_OUT and choices.leaves_out(row.place, row.said):
+        return _add_quote(explain_fate(fate), row.said)
+    return " ".join(filter(None, _list_sentences(row, fate)))
 
 
-def explain_doubtful_row(sight: PreviewRow) -> str:
-    """Return why a row in doubt has its fate, "" where it is simply asked or left out."""
-    fate = Fate(sight.fate)
-    if fate in (Fate.ASK, Fate.OPTED_OUT) or not sight.said:
+def explain_doubtful_row(row: PreviewRow) -> str:
+    """Explain the fate of a doubtful row, "" if it is simply asked or left out."""
+    fate = Fate(row.fate)
+    if fate in (Fate.ASK, Fate.OPTED_OUT) or not row.said:
         return ""
-    return " ".join(filter(None, _list_reasons(sight, fate)))
+    return " ".join(filter(None, _list_reasons(row, fate)))
 
 
-def _list_sentences(sight: PreviewRow, fate: Fate) -> tuple[str, ...]:
-    is_in_doubt = sight.said and not sight.mark and fate is not Fate.INVALID
-    doubt = _add_quote(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
-    return (*_list_reasons(sight, fate), doubt, ask_what_is_meant(sight))
+def _list_sentences(row: PreviewRow, fate: Fate) -> tuple[str, ...]:
+    is_in_doubt = row.said and not row.mark and fate is not Fate.INVALID
+    doubt = _add_quote(gettext(_IN_DOUBT), row.said) if is_in_doubt else ""
+    return (*_list_reasons(row, fate), doubt, ask_what_is_meant(row))
 
 
-def ask_what_is_meant(sight: PreviewRow) -> str:
+def ask_what_is_meant(row: PreviewRow) -> str:
     """Return the question about an address that looks mistyped, "" for any other."""
-    return gettext(_MISTYPED, address=to_unicode_address(sight.hint)) if sight.hint else ""
+    return gettext(_MISTYPED, address=to_unicode_address(row.hint)) if row.hint else ""
 
 
-def _list_reasons(sight: PreviewRow, fate: Fate) -> tuple[str, ...]:
+def _list_reasons(row: PreviewRow, fate: Fate) -> tuple[str, ...]:
     if fate is Fate.INVALID:
-        return (make_sentence(deserialize(sight.said)),)
-    if sight.other:
-        return _make_duplicate_text(sight.other), gettext(_MERGED) if sight.merged else ""
-    if fate is Fate.OPTED_OUT and sight.mark:
-        return (_add_quote(gettext(_MARKS[sight.mark]), sight.said),)
+        return (make_sentence(deserialize(row.said)),)
+    if row.other:
+        return _make_duplicate_text(row.other), gettext(_MERGED) if row.merged else ""
+    if fate is Fate.OPTED_OUT and row.mark:
+        return (_add_quote(gettext(_MARKS[row.mark]), row.said),)
     return (explain_fate(fate),)
 
 
-def _make_duplicate_text(other: str) -> str:
-    part, _, line = other.rpartition(":")
+def _make_duplicate_text(place: str) -> str:
+    part, _, line = place.rpartition(":")
     return gettext(_AGAIN_IN_PART, line=line, part=part) if part else gettext(_AGAIN, line=line)
 
 
-def _add_quote(sentence: str, said: str) -> str:
-    return f"{sentence} ({said})" if said else sentence
+def _add_quote(sentence: str, quote: str) -> str:
+    return f"{sentence} ({quote})" if quote else sentence
 
 
-# --- What the page of a file shows of it, and what its form says. ---------------------------------
+# --- The page of a file, and its form. ------------------------------------------------------------
 
 
-_LONGEST_TEXT = 100
-# In the order of a bar: who comes onto the list, then who does not.
+_MAX_SEARCH_LENGTH = 100
+# In the order of the bar: fates that come onto the list, then those that do not.
 _ORDER = (
     Fate.ASK,
     Fate.ROLE,
@@ -148,7 +148,7 @@ _ORDER = (
 
 
 class ReadingForm(Form):
-    """How a file is to be read, apart from its columns."""
+    """The choices for reading a file, apart from its columns."""
 
     source = StringField(N_("Where do these addresses come from?"))
     customers = BooleanField(N_("Everybody in this file is a customer"))
@@ -158,17 +158,17 @@ class ReadingForm(Form):
 
 
 def get_user_id() -> int:
-    """Return who is logged in."""
+    """Return the id of the logged-in user."""
     user_id: int = current_user.id
     return user_id
 
 
-def read_choices(form: ReadingForm, kept: StoredUpload) -> tuple[Choices, list[str]]:
+def read_choices(form: ReadingForm, stored_upload: StoredUpload) -> tuple[Choices, list[str]]:
     """Return the choices of the form and its columns, and the errors in them."""
-    mapping, wrong = kept.choices.mapping, []
-    if chosen := _read_chosen_columns(kept):
-        mapping, wrong = (
-            import_columns.make_mapping(kept.path, chosen),
+    mapping, errors = stored_upload.choices.mapping, []
+    if chosen := _read_chosen_columns(stored_upload):
+        mapping, errors = (
+            import_columns.make_mapping(stored_upload.path, chosen),
             import_columns.find_wrong_choices(chosen),
         )
     choices = uploads.Choices(
@@ -177,54 +177,54 @@ def read_choices(form: ReadingForm, kept: StoredUpload) -> tuple[Choices, list[s
         customers=bool(form.customers.data),
         attest=(form.attest.data or "").strip(),
         consent_text=(form.consent_text.data or "").strip(),
-        **read_decisions(kept),
+        **read_decisions(stored_upload),
     )
-    return choices, wrong
+    return choices, errors
 
 
 _DECISIONS = {"no": "opted_out", "ask": "asked", "mend": "corrected"}
 
 
-def read_decisions(kept: StoredUpload) -> dict[str, Any]:
-    """Return the lines by what was decided, and the remarks: as before where not shown."""
-    shown = set(request.form.getlist("doubt"))
-    chosen = {line: request.form.get(f"decide-{line}") for line in sorted(shown)}
+def read_decisions(stored_upload: StoredUpload) -> dict[str, Any]:
+    """Return the lines by decision, and the remarks; those not shown keep their decision."""
+    shown_lines = set(request.form.getlist("doubt"))
+    decision_by_line = {line: request.form.get(f"decide-{line}") for line in sorted(shown_lines)}
     lines = {
         name: (
-            *(line for line in getattr(kept.choices, name) if line not in shown),
-            *(line for line, decision in chosen.items() if decision == value),
+            *(line for line in getattr(stored_upload.choices, name) if line not in shown_lines),
+            *(line for line, decision in decision_by_line.items() if decision == value),
         )
         for value, name in _DECISIONS.items()
     }
-    return {**lines, "remarks": _read_remark_decisions(kept)}
+    return {**lines, "remarks": _read_remark_decisions(stored_upload)}
 
 
-def _read_remark_decisions(kept: StoredUpload) -> dict[str, str]:
-    remarks = dict(kept.choices.remarks)
-    for said in request.form.getlist("remark"):
-        remarks.pop(said, None)
-        if (decision := request.form.get(f"decide-{said}")) in {"ask", "no"}:
-            remarks[said] = decision
+def _read_remark_decisions(stored_upload: StoredUpload) -> dict[str, str]:
+    remarks = dict(stored_upload.choices.remarks)
+    for remark in request.form.getlist("remark"):
+        remarks.pop(remark, None)
+        if (decision := request.form.get(f"decide-{remark}")) in {"ask", "no"}:
+            remarks[remark] = decision
     return remarks
 
 
-def _read_chosen_columns(kept: StoredUpload) -> list[import_columns.ShownColumn]:
-    """Return the columns as the form has them, or none where the file shows none."""
+def _read_chosen_columns(stored_upload: StoredUpload) -> list[import_columns.ShownColumn]:
+    """Return the columns with the form's choices, none if the preview has none."""
     names = request.form.getlist("column")
     fields = dict(zip(names, request.form.getlist("field"), strict=False))
-    return import_columns.apply_choices(_read_columns(kept), fields)
+    return import_columns.apply_choices(_read_columns(stored_upload), fields)
 
 
-def _read_columns(kept: StoredUpload) -> list[import_columns.ShownColumn]:
-    outcome = kept.task.result
+def _read_columns(stored_upload: StoredUpload) -> list[import_columns.ShownColumn]:
+    outcome = stored_upload.task.result
     return import_columns.list_columns(read_upload.previews_of(outcome)) if outcome else []
 
 
 def validate_choices(
-    form: ReadingForm, choices: Choices, kept: StoredUpload, mailing_list: MailingList
+    form: ReadingForm, choices: Choices, stored_upload: StoredUpload, mailing_list: MailingList
 ) -> bool:
-    """Say whether the file can be imported; obstacles are errors of their fields."""
-    outcome = kept.task.result or {}
+    """Return whether the file can be imported; obstacles become errors of the form's fields."""
+    outcome = stored_upload.task.result or {}
     if choices.customers and mailing_list.sensitive:
         form.refuse(
             "customers",
@@ -236,7 +236,7 @@ def validate_choices(
             gettext("There are customers in this file: say on what ground they may be mailed."),
         )
     undecided = RowsToLookAt(decided=choices.decided, remarks=list(choices.remarks))
-    counts = row_preview.count_reasons(kept.rows, RowFilter(to_look_at=undecided))
+    counts = row_preview.count_reasons(stored_upload.rows, RowFilter(to_look_at=undecided))
     if not form.looked.data and counts.keys() & {"doubtful", "mistyped"}:
         form.refuse(
             "looked",
@@ -247,56 +247,63 @@ def validate_choices(
     return not form.errors
 
 
-def make_form_fields(kept: StoredUpload, form: ReadingForm | None) -> dict[str, Any]:
-    """Return the template's fields for the form, as it was sent or as it is kept."""
-    shown = _read_columns(kept) if form is None else _read_chosen_columns(kept)
-    parts = {column.part for column in shown}
+def make_form_fields(stored_upload: StoredUpload, form: ReadingForm | None) -> dict[str, Any]:
+    """Return the template's fields for the form, as submitted or as stored (None)."""
+    columns = _read_columns(stored_upload) if form is None else _read_chosen_columns(stored_upload)
+    parts = {column.part for column in columns}
     return {
-        "form": form or ReadingForm(data=vars(kept.choices)),
-        "columns": shown,
+        "form": form or ReadingForm(data=vars(stored_upload.choices)),
+        "columns": columns,
         "has_parts": len(parts) > 1,
         "field_titles": import_columns.list_field_titles(),
     }
 
 
 def make_preview_fields(
-    slug: str, kept: StoredUpload, outcome: Mapping[str, Any], *, decided: Mapping[str, Any]
+    slug: str,
+    stored_upload: StoredUpload,
+    outcome: Mapping[str, Any],
+    *,
+    decided: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the template's fields for the preview: counts, notes, one page of rows.
 
-    `decided` are the places that are decided on, as the form has them or as they are kept.
+    - `decided`: the decisions on rows, as submitted or as stored.
     """
-    wanted = _read_filter(kept)
-    rows = row_preview.read(kept.rows, wanted, after=_read_number("after"), limit=ROWS_PER_PAGE + 1)
-    doubts = _make_doubt_fields(slug, kept, decided=decided)
+    row_filter = _read_filter(stored_upload)
+    rows = row_preview.read(
+        stored_upload.rows, row_filter, after=_read_number("after"), limit=ROWS_PER_PAGE + 1
+    )
+    doubts = _make_doubt_fields(slug, stored_upload, decided=decided)
     last = rows[ROWS_PER_PAGE - 1].number if len(rows) > ROWS_PER_PAGE else 0
     return {
         "outcome": outcome,
         "parts": make_bar({Fate(name): count for name, count in outcome["fates"].items()}),
         "notes_on_parts": [_describe_note(note) for note in outcome["notes"]],
-        "wanted": wanted,
-        "chips": list(_list_chips(slug, doubts["to_look_at"], outcome, wanted)),
-        "reasons": list(_list_reason_chips(slug, kept, wanted)),
+        "wanted": row_filter,
+        "chips": list(_list_chips(slug, doubts["to_look_at"], outcome, row_filter)),
+        "reasons": list(_list_reason_chips(slug, stored_upload, row_filter)),
         "rows": [
             (
                 row,
                 make_fate_text(Fate(row.fate)),
-                explain_row(row, kept.choices),
-                _can_be_left_out(row, kept.choices, doubts["doubtful"]),
+                explain_row(row, stored_upload.choices),
+                _can_be_left_out(row, stored_upload.choices, doubts["doubtful"]),
             )
             for row in rows[:ROWS_PER_PAGE]
         ],
-        "next_url": _make_rows_url(slug, wanted, after=last) if last else None,
-        "previous_url": _make_rows_url(slug, wanted) if _read_number("after") else None,
+        "next_url": _make_rows_url(slug, row_filter, after=last) if last else None,
+        "previous_url": _make_rows_url(slug, row_filter) if _read_number("after") else None,
         **doubts,
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
     }
 
 
 def _can_be_left_out(row: PreviewRow, choices: Choices, doubts: Sequence[Doubt]) -> bool:
-    """Say whether a row of the table has a box: it comes onto the list, or was left out by it.
+    """Return whether a row of the table has a checkbox for leaving it out.
 
-    One that is shown above has its decision there, unless it is one of many with a remark.
+    A row that is shown above the table has its decision there, unless it is one of many with the
+    same remark.
     """
     is_one_of_many = any(doubt.is_by_remark and doubt.row.said == row.said for doubt in doubts)
     is_in_doubt = row.said and not row.mark and not is_one_of_many
@@ -305,34 +312,41 @@ def _can_be_left_out(row: PreviewRow, choices: Choices, doubts: Sequence[Doubt])
 
 
 def _list_chips(
-    slug: str, to_look_at: Mapping[str, int], outcome: Mapping[str, Any], wanted: RowFilter
+    slug: str, to_look_at: Mapping[str, int], outcome: Mapping[str, Any], row_filter: RowFilter
 ) -> Iterator[tuple[str, int, str, bool]]:
-    """Yield title, count, address and whether it is chosen, of each way to filter the rows."""
-    look = RowFilter(to_look_at=RowsToLookAt())
-    filters = [(gettext("Have a look"), sum(to_look_at.values()), look)]
+    """Yield title, count, URL and whether it is chosen, for each filter of the rows."""
+    to_look_at_filter = RowFilter(to_look_at=RowsToLookAt())
+    filters = [(gettext("Have a look"), sum(to_look_at.values()), to_look_at_filter)]
     filters += [(gettext("All"), outcome["rows"], RowFilter())]
     filters += [
         (make_fate_text(fate), outcome["fates"][fate], RowFilter(fate=fate)) for fate in _ORDER
     ]
-    for title, count, one in filters:
-        if count or one == RowFilter():
-            is_look = one.to_look_at is not None
-            is_chosen = one.fate == wanted.fate and is_look == (wanted.to_look_at is not None)
-            yield title, count, _make_rows_url(slug, replace(one, text=wanted.text)), is_chosen
+    for title, count, choice in filters:
+        if count or choice == RowFilter():
+            is_to_look_at = choice.to_look_at is not None
+            is_chosen = choice.fate == row_filter.fate and is_to_look_at == (
+                row_filter.to_look_at is not None
+            )
+            yield (
+                title,
+                count,
+                _make_rows_url(slug, replace(choice, text=row_filter.text)),
+                is_chosen,
+            )
 
 
 def _list_reason_chips(
-    slug: str, kept: StoredUpload, wanted: RowFilter
+    slug: str, stored_upload: StoredUpload, row_filter: RowFilter
 ) -> Iterator[tuple[str, int, str, bool]]:
-    """Yield the same of each reason for the rows that are shown; nothing where there is but one."""
-    is_divided = wanted.fate or wanted.to_look_at
-    group = RowFilter(fate=wanted.fate, to_look_at=wanted.to_look_at)
-    counts = row_preview.count_reasons(kept.rows, group) if is_divided else {}
+    """Yield the same for each reason of the shown rows; nothing if there is one reason only."""
+    has_reasons = row_filter.fate or row_filter.to_look_at
+    group = RowFilter(fate=row_filter.fate, to_look_at=row_filter.to_look_at)
+    counts = row_preview.count_reasons(stored_upload.rows, group) if has_reasons else {}
     if len(counts) > 1:
         for reason, count in counts.items():
-            one = replace(wanted, reason=None if reason == wanted.reason else reason)
-            title = _make_reason_text(wanted.fate, reason)
-            yield title, count, _make_rows_url(slug, one), reason == wanted.reason
+            toggled = replace(row_filter, reason=None if reason == row_filter.reason else reason)
+            title = _make_reason_text(row_filter.fate, reason)
+            yield title, count, _make_rows_url(slug, toggled), reason == row_filter.reason
 
 
 def _make_reason_text(fate: Fate | None, reason: str) -> str:
@@ -372,43 +386,55 @@ class Doubt:
 
 
 def _make_doubt_fields(
-    slug: str, kept: StoredUpload, *, decided: Mapping[str, Any]
+    slug: str, stored_upload: StoredUpload, *, decided: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the rows that the admin has to decide on, those decided on among them.
+    """Return the template's fields for the rows that the admin has to decide on, or has decided on.
 
-    Whom a remark opts out stand apart: of them nothing has to be decided.
+    Rows that a remark opts out are listed separately, as they need no decision.
     """
-    lines, remarks = kept.choices.decided, list(kept.choices.remarks)
-    to_look_at = RowFilter(to_look_at=_find_rows_to_look_at(kept))
+    lines, remarks = stored_upload.choices.decided, list(stored_upload.choices.remarks)
+    to_look_at = RowFilter(to_look_at=_find_rows_to_look_at(stored_upload))
     limit = MOST_DOUBTFUL + 1
     doubts = row_preview.read_doubtful(
-        kept.rows, decided=lines, remarks=remarks, after=_read_number("doubts"), limit=limit
+        stored_upload.rows,
+        decided=lines,
+        remarks=remarks,
+        after=_read_number("doubts"),
+        limit=limit,
     )
-    off = row_preview.read_opted_out_by_remark(
-        kept.rows, decided=lines, after=_read_number("off"), limit=limit
+    opted_out = row_preview.read_opted_out_by_remark(
+        stored_upload.rows, decided=lines, after=_read_number("off"), limit=limit
     )
     return {
-        "doubtful": [_make_doubt(slug, kept, *one) for one in doubts[:MOST_DOUBTFUL]],
-        "off_by_remark_rows": [_make_doubt(slug, kept, *one) for one in off[:MOST_DOUBTFUL]],
-        "off_count": row_preview.count_opted_out_by_remark(kept.rows),
-        "to_look_at": row_preview.count_reasons(kept.rows, to_look_at),
+        "doubtful": [
+            _make_doubt(slug, stored_upload, *row_and_count)
+            for row_and_count in doubts[:MOST_DOUBTFUL]
+        ],
+        "off_by_remark_rows": [
+            _make_doubt(slug, stored_upload, *row_and_count)
+            for row_and_count in opted_out[:MOST_DOUBTFUL]
+        ],
+        "off_count": row_preview.count_opted_out_by_remark(stored_upload.rows),
+        "to_look_at": row_preview.count_reasons(stored_upload.rows, to_look_at),
         "shared_url": _make_rows_url(slug, replace(to_look_at, reason="role")),
         "decisions": {line: value for value, name in _DECISIONS.items() for line in decided[name]}
         | dict(decided["remarks"]),
         "more_doubts": _make_more_url(slug, doubts, "doubts"),
-        "more_off": _make_more_url(slug, off, "off"),
+        "more_off": _make_more_url(slug, opted_out, "off"),
     }
 
 
-def _find_rows_to_look_at(kept: StoredUpload) -> RowsToLookAt:
-    """Return the rows to look at; whom the admin leaves out is off already."""
-    remarks = [said for said, decision in kept.choices.remarks.items() if decision == "ask"]
-    return RowsToLookAt(decided=kept.choices.asked, remarks=remarks)
+def _find_rows_to_look_at(stored_upload: StoredUpload) -> RowsToLookAt:
+    """Return the filter for rows to look at; rows that the admin leaves out are excluded."""
+    remarks = [
+        remark for remark, decision in stored_upload.choices.remarks.items() if decision == "ask"
+    ]
+    return RowsToLookAt(decided=stored_upload.choices.asked, remarks=remarks)
 
 
-def _make_doubt(slug: str, kept: StoredUpload, row: PreviewRow, count: int) -> Doubt:
-    is_alone = row.hint or row.place in kept.choices.decided
-    is_by_remark = count > 1 or (row.said in kept.choices.remarks and not is_alone)
+def _make_doubt(slug: str, stored_upload: StoredUpload, row: PreviewRow, count: int) -> Doubt:
+    is_decided_alone = row.hint or row.place in stored_upload.choices.decided
+    is_by_remark = count > 1 or (row.said in stored_upload.choices.remarks and not is_decided_alone)
     return Doubt(
         row=row,
         count=count,
@@ -421,47 +447,47 @@ def _make_doubt(slug: str, kept: StoredUpload, row: PreviewRow, count: int) -> D
 
 
 def _make_more_url(slug: str, rows: Sequence[tuple[PreviewRow, int]], name: str) -> str:
-    """Return the address of the page with further rows, "" where there are none."""
+    """Return the URL of the page with further rows, "" if there are none."""
     if len(rows) <= MOST_DOUBTFUL:
         return ""
     last, _ = rows[MOST_DOUBTFUL - 1]
     return make_url("imports.show", slug=slug, _anchor=name, **{name: last.number})
 
 
-def _make_rows_url(slug: str, wanted: RowFilter, *, after: int | None = None) -> str:
+def _make_rows_url(slug: str, row_filter: RowFilter, *, after: int | None = None) -> str:
     return make_url(
         "imports.show",
         slug=slug,
-        fate=wanted.fate,
-        reason=wanted.reason,
-        look="yes" if wanted.to_look_at else None,
-        said=wanted.said or None,
-        text=wanted.text or None,
+        fate=row_filter.fate,
+        reason=row_filter.reason,
+        look="yes" if row_filter.to_look_at else None,
+        said=row_filter.said or None,
+        text=row_filter.text or None,
         after=after,
         _anchor="rows",
     )
 
 
 def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
-    """Return the parts of a bar of fates: key, words, count."""
+    """Return the parts of a bar of fates: key, title, count."""
     return [(str(fate), make_fate_text(fate), fates[fate]) for fate in _ORDER]
 
 
 def make_bar_taken_in(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
-    """Return the same of a file that is taken in."""
+    """Return the same for a file that was imported."""
     return [(str(fate), gettext(_TITLES_TAKEN_IN[fate]), fates[fate]) for fate in _ORDER]
 
 
-def _read_filter(kept: StoredUpload) -> RowFilter:
+def _read_filter(stored_upload: StoredUpload) -> RowFilter:
     name = request.args.get("fate", "")
     fate = Fate(name) if name in set(Fate) else None
-    is_look = request.args.get("look") == "yes"
+    is_to_look_at = request.args.get("look") == "yes"
     return RowFilter(
         fate=fate,
-        reason=request.args.get("reason") if fate or is_look else None,
-        to_look_at=_find_rows_to_look_at(kept) if is_look else None,
+        reason=request.args.get("reason") if fate or is_to_look_at else None,
+        to_look_at=_find_rows_to_look_at(stored_upload) if is_to_look_at else None,
         said=request.args.get("said", ""),
-        text=request.args.get("text", "").strip()[:_LONGEST_TEXT],
+        text=request.args.get("text", "").strip()[:_MAX_SEARCH_LENGTH],
     )
 
 
@@ -471,7 +497,7 @@ def _read_number(name: str) -> int:
 
 def _describe_note(note: Mapping[str, Any]) -> str:
     part = f"{note['part']}: " if note["part"] else ""
-    # What was looked at before these were counted tells of none.
+    # Previews made by earlier versions have no such counts.
     if note.get("numbers") or note.get("unread"):
         return part + " ".join(_describe_dates(note))
     if note["column"]:
@@ -508,14 +534,14 @@ def _describe_dates(note: Mapping[str, Any]) -> Iterator[str]:
 
 
 def describe_refusal(refusal: RepermitError) -> str:
-    """Return why something was refused, in the page's language."""
+    """Explain a refusal in the page's language."""
     if not isinstance(refusal, ListFileError):
         return make_sentence(refusal.said)
     return _make_place_text(refusal.reason, refusal.line, refusal.expected)
 
 
 def describe_place(outcome: Mapping[str, Any]) -> str:
-    """Return why a file was refused, where in it, and what was expected instead."""
+    """Explain why a file was refused: the line, the reason, and what was expected."""
     return _make_place_text(
         deserialize(outcome["refused"]), outcome["line"], deserialize(outcome["expected"])
     )

@@ -1,4 +1,4 @@
-"""Step 2 of a campaign: the file, what would become of its rows, and taking it in."""
+"""Step 2 of a campaign: uploading a file, its preview, and the import."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from repermit.imports.row_preview import PreviewRow
 from repermit.imports.uploads import Choices, StoredUpload
 from repermit.rules.consent import Fate, Status
 from repermit.web.admin import import_preview
-from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
     flash_message,
@@ -60,33 +60,37 @@ _REFUSED_HEADINGS = (
     N_("Reason"),
 )
 _MAX_ROWS_AT_ONCE = 500
-# A file of so many rows is taken back while somebody waits for the page, a larger one beside it.
+# An import of up to this many rows is undone while the page waits, a larger one in the background.
 _MAX_UNDONE_AT_ONCE = 2000
 
 
 @pages.get("", endpoint="show")
 def show_import(slug: str) -> Response:
-    """Show the form for a file, or what would become of the rows of the one that waits."""
+    """Show the upload form, or the preview of the file that waits for import."""
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=get_services().settings)
-    return _show_page(mailing_list) if kept is None else _show_waiting_file(mailing_list, kept)
+    stored_upload = uploads.find_upload(mailing_list, settings=get_services().settings)
+    return (
+        _show_page(mailing_list)
+        if stored_upload is None
+        else _show_waiting_file(mailing_list, stored_upload)
+    )
 
 
 @pages.get("/state.json")
 @in_the_background
 def show_state(slug: str) -> Response:
-    """Say whether a file is being worked with, for the page that waits for it."""
+    """Return whether a file is being processed, for the page that waits for it."""
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=get_services().settings)
-    is_busy = kept is not None and kept.task.is_busy
-    is_under_way = background_tasks.describe_running_import(mailing_list) is not None
-    return jsonify(is_busy=is_busy or is_under_way)
+    stored_upload = uploads.find_upload(mailing_list, settings=get_services().settings)
+    is_busy = stored_upload is not None and stored_upload.task.is_busy
+    is_import_running = background_tasks.describe_running_import(mailing_list) is not None
+    return jsonify(is_busy=is_busy or is_import_running)
 
 
 @pages.post("/upload")
 @takes_up_to(uploads.LARGEST + _FORM_OVERHEAD)
 def upload_file(slug: str) -> AnyResponse:
-    """Keep a file, and look at it."""
+    """Store a file, and start its preview."""
     mailing_list, services, file = find_list(slug), get_services(), request.files.get("file")
     if file is None or not file.filename:
         return _show_page(mailing_list, status=422, wrong=gettext("Choose a file first."))
@@ -110,40 +114,42 @@ def upload_file(slug: str) -> AnyResponse:
 
 @pages.post("/look")
 def save_reading(slug: str) -> AnyResponse:
-    """Look at the file again, read as the form says."""
-    mailing_list, kept = _find_shown(slug)
+    """Preview the file again, with the choices of the form."""
+    mailing_list, stored_upload = _find_shown(slug)
     form = import_preview.ReadingForm(request.form)
-    choices, wrong = import_preview.read_choices(form, kept)
-    if wrong:
-        return _show_waiting_file(mailing_list, kept, status=422, form=form, wrong=wrong)
+    choices, errors = import_preview.read_choices(form, stored_upload)
+    if errors:
+        return _show_waiting_file(mailing_list, stored_upload, status=422, form=form, wrong=errors)
     return _preview_file(mailing_list, choices)
 
 
 @pages.post("/ticks")
 def keep_choices(slug: str) -> AnyResponse:
-    """Keep what is ticked and typed so far, before the script follows a link to other rows."""
-    _, kept = _find_shown(slug)
-    choices, wrong = import_preview.read_choices(import_preview.ReadingForm(request.form), kept)
-    if not wrong:
+    """Save the choices so far, before the script follows a link to other rows."""
+    _, stored_upload = _find_shown(slug)
+    choices, errors = import_preview.read_choices(
+        import_preview.ReadingForm(request.form), stored_upload
+    )
+    if not errors:
         with get_services().database.atomic():
-            kept.save_choices(choices)
+            stored_upload.save_choices(choices)
     return Response(status=204)
 
 
 @pages.post("/take-in")
 def import_file(slug: str) -> AnyResponse:
-    """Take the file in, if its rows have been shown; decisions on some of them may be newer."""
-    mailing_list, kept = _find_shown(slug)
-    outcome, form = kept.task.result, import_preview.ReadingForm(request.form)
-    choices, wrong = import_preview.read_choices(form, kept)
+    """Import the file; show a new preview if the last one was made with other choices."""
+    mailing_list, stored_upload = _find_shown(slug)
+    outcome, form = stored_upload.task.result, import_preview.ReadingForm(request.form)
+    choices, errors = import_preview.read_choices(form, stored_upload)
     if outcome is None or "refused" in outcome:
         return (
             _preview_file(mailing_list, choices)
-            if not wrong
+            if not errors
             else redirect_to("imports.show", slug=slug)
         )
-    if wrong or not import_preview.validate_choices(form, choices, kept, mailing_list):
-        return _show_waiting_file(mailing_list, kept, status=422, form=form, wrong=wrong)
+    if errors or not import_preview.validate_choices(form, choices, stored_upload, mailing_list):
+        return _show_waiting_file(mailing_list, stored_upload, status=422, form=form, wrong=errors)
     if not choices.is_covered_by(read_upload.choices_of(outcome)):
         flash_message(
             gettext("You changed how the file is read. Look at what becomes of it now."),
@@ -155,11 +161,11 @@ def import_file(slug: str) -> AnyResponse:
 
 @pages.post("/give-up")
 def discard_file(slug: str) -> AnyResponse:
-    """Delete the file that waits."""
-    mailing_list, kept = _find_shown(slug)
+    """Delete the file that waits for import."""
+    mailing_list, stored_upload = _find_shown(slug)
     database = get_services().database
     try:
-        uploads.discard_upload(database, kept)
+        uploads.discard_upload(database, stored_upload)
     except RepermitError:
         flash_message(
             gettext("The file is being worked with. Try again in a minute."), kind="problem"
@@ -174,10 +180,10 @@ def discard_file(slug: str) -> AnyResponse:
 
 @pages.post("/undo")
 def undo_import(slug: str) -> AnyResponse:
-    """Take the last file back."""
+    """Undo the last import."""
     mailing_list, services = find_list(slug), get_services()
     try:
-        done = imports_undo.undo_import(
+        result = imports_undo.undo_import(
             services.database,
             mailing_list,
             settings=services.settings,
@@ -187,22 +193,22 @@ def undo_import(slug: str) -> AnyResponse:
         )
     except RepermitError as refusal:
         return _show_page(mailing_list, status=422, wrong=import_preview.describe_refusal(refusal))
-    if done.is_whole:
-        flash_message(_describe_undo(done))
+    if result.is_whole:
+        flash_message(_describe_undo(result))
     return redirect_to("imports.show", slug=slug)
 
 
 @pages.post("/refused.csv")
 def download_refused(slug: str) -> Response:
-    """Return the rows that are not taken in, each with the reason, as CSV.
+    """Return the rows that would not be imported, with their reasons, as CSV.
 
-    That is an entry of the evidence, and so no GET, which any website could have a browser do.
+    A POST, since it appends an entry to the evidence; any website could make a browser send a GET.
     """
-    mailing_list, kept = _find_waiting(slug)
-    if not kept.rows.exists():
+    mailing_list, stored_upload = _find_waiting(slug)
+    if not stored_upload.rows.exists():
         abort(404)
-    note_access("exported", mailing_list=mailing_list)
-    count = row_preview.count(kept.rows, _REFUSED)
+    record_access("exported", mailing_list=mailing_list)
+    count = row_preview.count(stored_upload.rows, _REFUSED)
     with get_services().database.atomic():
         export.record_refused_rows(
             mailing_list,
@@ -210,9 +216,9 @@ def download_refused(slug: str) -> Response:
             now=get_arrival(),
             actor=get_actor(),
         )
-    rows = row_preview.read_all(kept.rows, _REFUSED)
+    rows = row_preview.read_all(stored_upload.rows, _REFUSED)
     return Response(
-        stream_with_context(_iter_csv(rows, kept.choices)),
+        stream_with_context(_iter_csv(rows, stored_upload.choices)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="refused-{slug}.csv"'},
     )
@@ -221,7 +227,7 @@ def download_refused(slug: str) -> Response:
 def _iter_csv(rows: Iterable[PreviewRow], choices: Choices) -> Iterator[str]:
     """Yield a table in pieces, in the page's language.
 
-    Without a byte order mark Excel would take its letters for others.
+    It has a byte order mark, without which Excel misreads its characters.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=get_csv_delimiter())
@@ -239,35 +245,35 @@ def _iter_csv(rows: Iterable[PreviewRow], choices: Choices) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def _describe_undo(done: UndoResult) -> str:
+def _describe_undo(result: UndoResult) -> str:
     return gettext(
         "Took back %(file)s. Contacts taken back: %(contacts)s; put back as they were: "
         "%(restored)s; suppressions taken back: %(suppressions)s.",
-        file=done.file,
-        contacts=format_number(done.contacts_taken_back),
-        restored=format_number(done.restored),
-        suppressions=format_number(done.suppressions_taken_back),
+        file=result.file,
+        contacts=format_number(result.contacts_taken_back),
+        restored=format_number(result.restored),
+        suppressions=format_number(result.suppressions_taken_back),
     )
 
 
 def _find_waiting(slug: str) -> tuple[MailingList, StoredUpload]:
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=get_services().settings)
-    if kept is None:
+    stored_upload = uploads.find_upload(mailing_list, settings=get_services().settings)
+    if stored_upload is None:
         abort(404)
-    return mailing_list, kept
+    return mailing_list, stored_upload
 
 
 def _find_shown(slug: str) -> tuple[MailingList, StoredUpload]:
-    """Return the file that waits; if the form was about an earlier one, the page comes first."""
-    mailing_list, kept = _find_waiting(slug)
-    if request.form.get("upload") != kept.upload.token:
+    """Return the file that waits; redirect to the page if the form was about an earlier file."""
+    mailing_list, stored_upload = _find_waiting(slug)
+    if request.form.get("upload") != stored_upload.upload.token:
         flash_message(
             gettext("Another file was handed in meanwhile. Nothing was done: look at it first."),
             kind="warning",
         )
         abort(redirect_to("imports.show", slug=slug))
-    return mailing_list, kept
+    return mailing_list, stored_upload
 
 
 def _start_reading(mailing_list: MailingList, choices: Choices, *, takes_in: bool) -> None:
@@ -295,7 +301,7 @@ def _start_import(mailing_list: MailingList, choices: Choices) -> AnyResponse:
 
 def _count_on_list(mailing_list: MailingList) -> int:
     counts = contacts_counts.count_contact_groups(mailing_list)
-    return sum(count for one, count in counts.items() if one.status is not Status.REMOVED)
+    return sum(count for group, count in counts.items() if group.status is not Status.REMOVED)
 
 
 def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:
@@ -315,40 +321,50 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
 
 def _show_waiting_file(
     mailing_list: MailingList,
-    kept: StoredUpload,
+    stored_upload: StoredUpload,
     *,
     status: int = 200,
     form: import_preview.ReadingForm | None = None,
     wrong: Iterable[str] = (),
 ) -> Response:
-    is_busy, outcome = kept.task.is_busy, kept.task.result
-    decided = vars(kept.choices) if form is None else import_preview.read_decisions(kept)
-    shared: dict[str, Any] = {
+    is_busy, outcome = stored_upload.task.is_busy, stored_upload.task.result
+    decided = (
+        vars(stored_upload.choices)
+        if form is None
+        else import_preview.read_decisions(stored_upload)
+    )
+    shared_fields: dict[str, Any] = {
         **make_step_fields(mailing_list),
-        "file": kept.upload.name,
-        "token": kept.upload.token,
+        "file": stored_upload.upload.name,
+        "token": stored_upload.upload.token,
         "wrong": list(wrong),
     }
     if outcome is None:
-        return render_page("imports/progress.html", is_busy=is_busy, notes=_list_notes(), **shared)
-    note_access("looked", mailing_list=mailing_list)
-    fields = import_preview.make_form_fields(kept, form)
+        return render_page(
+            "imports/progress.html", is_busy=is_busy, notes=_list_notes(), **shared_fields
+        )
+    record_access("looked", mailing_list=mailing_list)
+    fields = import_preview.make_form_fields(stored_upload, form)
     if "refused" in outcome:
         reason = import_preview.describe_place(outcome)
-        return render_page("imports/refused.html", status=status, reason=reason, **fields, **shared)
-    seen = import_preview.make_preview_fields(mailing_list.slug, kept, outcome, decided=decided)
+        return render_page(
+            "imports/refused.html", status=status, reason=reason, **fields, **shared_fields
+        )
+    preview_fields = import_preview.make_preview_fields(
+        mailing_list.slug, stored_upload, outcome, decided=decided
+    )
     return render_page(
         "imports/preview.html",
         status=status,
-        refused=row_preview.count(kept.rows, _REFUSED),
-        **seen,
+        refused=row_preview.count(stored_upload.rows, _REFUSED),
+        **preview_fields,
         **fields,
-        **shared,
+        **shared_fields,
     )
 
 
 def _list_notes() -> list[tuple[str, str]]:
-    """Return the notes for a page that waits for a file; warnings are about the next page."""
+    """Return the notes for a page that waits for a file; keep warnings for the next page."""
     notes: Any = get_flashed_messages(with_categories=True)
     for kind, text in notes:
         if kind == "warning":

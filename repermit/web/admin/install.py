@@ -1,4 +1,4 @@
-"""Putting the admin's pages into the application: keys, cookies, guards, static files."""
+"""Adding the admin pages to the application: keys, cookie, guard, static files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _DAY_SECONDS = 24 * 3600
 @pages.get("/<path:name>")
 @for_everybody
 def serve_static_file(name: str) -> Response:
-    """Return a file of `static/`; they are small and read whole."""
+    """Return a file of `static/`; the files are small and read whole."""
     path = safe_join(str(find_asset("static")), name)
     if path is None or not Path(path).is_file():
         abort(404)
@@ -70,7 +70,7 @@ def serve_static_file(name: str) -> Response:
     return response
 
 
-# One blueprint a module, each with its pages below /admin/.
+# The blueprints of the modules, with their pages below /admin/.
 PAGES: tuple[Blueprint, ...] = (
     pages,
     login.pages,
@@ -104,17 +104,17 @@ PAGES: tuple[Blueprint, ...] = (
 
 
 class _Number(IntegerConverter):
-    """A number in a page's address that a database can hold; longer ones are no page."""
+    """A number in a URL that a database column can hold; a longer one gives 404."""
 
     regex = r"\d{1,18}"
 
 
 def register_admin_pages(app: Flask, settings: Settings) -> None:
-    """Add the pages below /admin/, with the cookie and the keys that only they use."""
+    """Add the pages below /admin/, with their cookie and keys."""
     _set_up_cookie(app, settings)
     app.config.update(
         WTF_CSRF_CHECK_DEFAULT=False,
-        # A form that was open over lunch is still good: the session ends, not the form.
+        # A form stays valid as long as its session.
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
@@ -122,7 +122,7 @@ def register_admin_pages(app: Flask, settings: Settings) -> None:
     require_permission.install_guard(app)
     app.register_error_handler(Refused, result_text.show_refused_page)
     app.url_map.converters["int"] = _Number
-    # Werkzeug would redirect /admin/people to /admin/people/ at the host that the request names.
+    # Otherwise werkzeug redirects /admin/people to /admin/people/ at the host of the request.
     app.url_map.strict_slashes = False
     for pages in PAGES:
         app.register_blueprint(pages)
@@ -130,9 +130,9 @@ def register_admin_pages(app: Flask, settings: Settings) -> None:
 
 
 def make_cookie_reader(settings: Settings) -> Callable[[str], bool]:
-    """Return a function that says whether a Cookie header belongs to a login.
+    """Return a function that tells whether a Cookie header belongs to a login.
 
-    It looks at the signature alone, not into the database, where the session may have ended.
+    It checks the signature only, not the database, where the session may have ended.
     """
     app = Flask(__name__, static_folder=None)
     _set_up_cookie(app, settings)
@@ -167,7 +167,7 @@ def _set_up_cookie(app: Flask, settings: Settings) -> None:
         SECRET_KEY=_derive_key(settings.secret_keys[-1]),
         SECRET_KEY_FALLBACKS=[_derive_key(key) for key in settings.secret_keys[:-1]],
         SESSION_COOKIE_NAME=make_cookie_name(settings),
-        # The prefix wants "/", by which everything on the host is sent it.
+        # The prefix __Host- requires "/", so that the cookie is sent to the whole host.
         SESSION_COOKIE_PATH="/" if is_secure else f"{path}/admin/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -176,9 +176,10 @@ def _set_up_cookie(app: Flask, settings: Settings) -> None:
 
 
 def make_cookie_name(settings: Settings) -> str:
-    """Return the name of the cookie, with the prefix that lets no other host set it (RFC 6265bis).
+    """Return the cookie's name, with the prefix that keeps other hosts from setting it.
 
-    Browsers take that prefix by https alone. Two installations on one host have two names.
+    Browsers accept that prefix over https only (RFC 6265bis). Two installations on one host have
+    different names.
     """
     if not settings.public_url.startswith("https:"):
         return "repermit"
@@ -187,5 +188,5 @@ def make_cookie_name(settings: Settings) -> str:
 
 
 def _derive_key(key: bytes) -> bytes:
-    """Return Flask's key: made from a link key, but another one, so that neither signs for both."""
+    """Derive Flask's key from a link key, so that a signature of one is not valid for the other."""
     return hmac.digest(key, b"repermit admin cookie", hashlib.sha256)

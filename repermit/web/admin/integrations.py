@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 pages = Blueprint("integrations", __name__, url_prefix="/admin/connecting")
 
 _WRONG = 422
-_LONGEST_NAME = 60
+_MAX_NAME_LENGTH = 60
 _PAGE_SIZE = 50
 
 
 class TokenForm(Form):
-    """A token to be made: which program it is for, and what that may ask."""
+    """The form for a new token: its program and scopes."""
 
     name = StringField(
         N_("Which program is it for?"),
         [
             InputRequired(N_("Please fill this in.")),
-            Length(max=_LONGEST_NAME, message=N_("Take at most 60 signs.")),
+            Length(max=_MAX_NAME_LENGTH, message=N_("Take at most 60 signs.")),
         ],
         render_kw={"autocomplete": "off"},
     )
@@ -52,7 +52,7 @@ class TokenForm(Form):
 
 
 class WebhookForm(Form):
-    """A webhook to be added."""
+    """The form for a new webhook."""
 
     url = StringField(
         N_("Address of the program"),
@@ -72,24 +72,27 @@ class WebhookForm(Form):
 
 @pages.get("/")
 def show() -> Response:
-    """Show the tokens that hold, and the webhooks."""
+    """Show the active tokens, and the webhooks."""
     return _show_page()
 
 
 def _show_page(
     *, tokening: TokenForm | None = None, hooking: WebhookForm | None = None, status: int = 200
 ) -> Response:
-    known = list_emails()
+    emails = list_emails()
     return render_page(
         "integrations/show.html",
         status=status,
         tokens=[
-            (one, describe_actor(one.created_by, known))
-            for one in api_tokens.list_tokens()
-            if one.revoked_at is None
+            (token, describe_actor(token.created_by, emails))
+            for token in api_tokens.list_tokens()
+            if token.revoked_at is None
         ],
         scopes=[(scope, describe_scope(scope)) for scope in api_tokens.SCOPES],
-        hooks=[(one, describe_actor(one.created_by, known)) for one in endpoints.list_webhooks()],
+        hooks=[
+            (webhook, describe_actor(webhook.created_by, emails))
+            for webhook in endpoints.list_webhooks()
+        ],
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
         api_url=f"{get_services().settings.public_url}/api/v1",
@@ -102,12 +105,12 @@ def _show_page(
 
 @pages.post("/tokens")
 def make_token() -> Response:
-    """Make a token, and show it this once."""
+    """Make a token, and show it once."""
     form = TokenForm(request.form)
     if not form.validate():
         return _show_page(tokening=form, status=_WRONG)
     try:
-        made = api_tokens.make_token(
+        token = api_tokens.make_token(
             get_services().database,
             form.name.data,
             scopes=form.scopes.data,
@@ -115,15 +118,15 @@ def make_token() -> Response:
             actor=get_actor(),
         )
     except Refused:
-        # The form has seen to all else that a page can send.
+        # The form has checked everything else.
         form.refuse("name", gettext("This name cannot be used, or there is a token of it already."))
         return _show_page(tokening=form, status=_WRONG)
-    return render_page("integrations/secret.html", kind="token", secret=made.bearer)
+    return render_page("integrations/secret.html", kind="token", secret=token.bearer)
 
 
 @pages.post("/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
-    """End a token."""
+    """Revoke a token."""
     api_tokens.revoke_token(get_services().database, token_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("Revoked. The program is refused from now on."))
     return redirect_to("integrations.show")
@@ -134,13 +137,13 @@ def revoke_token(token_id: int) -> AnyResponse:
 
 @pages.post("/webhooks")
 def add_webhook() -> Response:
-    """Add a webhook, and show its secret this once."""
+    """Add a webhook, and show its secret once."""
     form, services = WebhookForm(request.form), get_services()
     if not form.validate():
         return _show_page(hooking=form, status=_WRONG)
     mailing_list = find_list(form.list.data) if form.list.data else None
     try:
-        added = endpoints.add(
+        webhook = endpoints.add(
             services.database,
             form.url.data,
             mailing_list=mailing_list,
@@ -151,12 +154,12 @@ def add_webhook() -> Response:
     except Refused as error:
         form.refuse("url", make_sentence(error.said))
         return _show_page(hooking=form, status=_WRONG)
-    return render_page("integrations/secret.html", kind="webhook", secret=added.secret)
+    return render_page("integrations/secret.html", kind="webhook", secret=webhook.secret)
 
 
 @pages.post("/webhooks/<int:webhook_id>/remove")
 def remove_webhook(webhook_id: int) -> AnyResponse:
-    """Tell a webhook nothing more."""
+    """Remove a webhook."""
     endpoints.remove(get_services().database, webhook_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("Removed. It is told nothing more."))
     return redirect_to("integrations.show")
@@ -164,7 +167,7 @@ def remove_webhook(webhook_id: int) -> AnyResponse:
 
 @pages.post("/webhooks/<int:webhook_id>/test")
 def test_webhook(webhook_id: int) -> AnyResponse:
-    """Send a message that says nothing, and say what came of it."""
+    """Send a test message to a webhook, and flash the result."""
     services = get_services()
     reply = deliver.send_test_message(
         services.database,
@@ -179,20 +182,20 @@ def test_webhook(webhook_id: int) -> AnyResponse:
 
 def _flash_reply(reply: Reply) -> None:
     if reply.is_accepted:
-        said = gettext(
+        text = gettext(
             "The test message has arrived: it was answered with %(code)s.", code=reply.code
         )
-        flash_message(said)
+        flash_message(text)
         return
-    said = translate_said(reply.problem)
+    text = translate_said(reply.problem)
     flash_message(
-        gettext("The test message has not arrived: %(problem)s.", problem=said), kind="problem"
+        gettext("The test message has not arrived: %(problem)s.", problem=text), kind="problem"
     )
 
 
 @pages.get("/webhooks/<int:webhook_id>/")
 def show_deliveries(webhook_id: int) -> Response:
-    """Show the deliveries of a webhook, the newest first."""
+    """Show the deliveries of a webhook, newest first."""
     hook, before = _find_webhook(webhook_id), parse_number(request.args.get("before", ""))
     deliveries = endpoints.list_deliveries(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
     return render_page(

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 pages = Blueprint("launch", __name__, url_prefix="/admin/lists/<slug>/launch")
 
-# Asks for so many contacts are made while somebody waits for the page, the others beside it.
+# Asks for this many contacts are enqueued while the page waits, the others in the background.
 _MAX_ASKS_AT_ONCE = 5_000
 _ACCEPT = "accept-"
 _SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'’")
@@ -59,52 +59,52 @@ _SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPA
 
 @pages.get("", endpoint="show")
 def show_launch(slug: str) -> Response:
-    """Show what a launch would do; with a campaign under way, that it is."""
+    """Show what a launch would do, or that a campaign is running."""
     return _show_page(find_list(slug))
 
 
 @pages.post("", endpoint="launch")
 def launch_campaign(slug: str) -> AnyResponse:
-    """Launch what was seen, if the number of people that was typed is the one there is."""
+    """Launch the campaign as shown, if the typed number of people is right."""
     mailing_list = find_list(slug)
-    seen, typed = _make_outlook(mailing_list), request.form.get("confirm", "").strip()
-    if seen.deadline is None:
-        return _show_page(mailing_list, status=422, seen=seen, typed=typed)
-    _keep_reasons(mailing_list)
-    problems, _ = _find_concerns(mailing_list, seen)
+    outlook, typed = _make_outlook(mailing_list), request.form.get("confirm", "").strip()
+    if outlook.deadline is None:
+        return _show_page(mailing_list, status=422, outlook=outlook, typed=typed)
+    _save_typed_reasons(mailing_list)
+    problems, _ = _find_problems(mailing_list, outlook)
     accepted = _read_accepted(mailing_list, problems or ())
     wrong = ""
-    if typed.translate(_SEPARATORS) != str(seen.plan.asked):
+    if typed.translate(_SEPARATORS) != str(outlook.plan.asked):
         wrong = gettext("Type how many people will be asked, as it stands above.")
     elif (
-        seen.against
+        outlook.against
         or problems is None
-        or request.form.get("version") != _make_version(mailing_list, seen.conditions, problems)
+        or request.form.get("version") != _make_version(mailing_list, outlook.conditions, problems)
     ):
         wrong = _make_changed_text()
     if wrong or problems is None or not all(map(launch_refusals.is_reason, accepted.values())):
         return _show_page(
-            mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
+            mailing_list, status=422, outlook=outlook, typed=typed, wrong=wrong, asks_why=True
         )
-    services, conditions = get_services(), seen.conditions
+    services, conditions = get_services(), outlook.conditions
     statements = read_statements(mailing_list)
     try:
-        launched = campaigns_launch.launch(
+        result = campaigns_launch.launch(
             services.database,
             mailing_list,
             settings=services.settings,
             now=get_arrival(),
-            deadline=seen.deadline,
-            starts_at=seen.starts_at,
+            deadline=outlook.deadline,
+            starts_at=outlook.starts_at,
             attest=conditions.attest,
             grounds=conditions.grounds,
             include_thin=conditions.include_thin,
             pilot=conditions.pilot,
             reminder=conditions.reminder,
             actor=get_actor(),
-            plan=seen.plan,
-            expected=seen.plan.asked,
-            most=_MAX_ASKS_AT_ONCE,
+            plan=outlook.plan,
+            expected=outlook.plan.asked,
+            max_rows=_MAX_ASKS_AT_ONCE,
             problems=[
                 LaunchProblem(code=problem.code, found=make_finding_texts(problem)[0])
                 for problem in problems
@@ -118,12 +118,12 @@ def launch_campaign(slug: str) -> AnyResponse:
             note_language=get_page_language(),
         )
     except Refused:
-        # Something has changed since the page was asked for.
+        # Something has changed since this request began.
         return _show_page(mailing_list, status=422, typed=typed, wrong=_make_changed_text())
-    campaign_draft.drop_conditions(services.database, mailing_list)
+    campaign_draft.delete_conditions(services.database, mailing_list)
     forget_check(mailing_list)
-    keep_reasons(mailing_list, get_actor(), {})
-    flash_message(_describe_launch(launched))
+    save_reasons(mailing_list, get_actor(), {})
+    flash_message(_describe_launch(result))
     for url in lookup.read_list_facts(mailing_list).privacy_urls:
         if url not in statements:
             flash_message(
@@ -142,9 +142,9 @@ def launch_campaign(slug: str) -> AnyResponse:
 
 @pages.post("/check")
 def check_again(slug: str) -> AnyResponse:
-    """Look once more whether a campaign would work, once something was mended elsewhere."""
+    """Run the check again, after something was corrected elsewhere."""
     mailing_list = find_list(slug)
-    _keep_reasons(mailing_list)
+    _save_typed_reasons(mailing_list)
     forget_check(mailing_list)
     return redirect_to("launch.show", slug=slug)
 
@@ -152,34 +152,34 @@ def check_again(slug: str) -> AnyResponse:
 @pages.get("/check.json")
 @in_the_background
 def check_state(slug: str) -> Response:
-    """Say whether the check is under way, for the page that waits for it."""
+    """Return whether the check is running, for the page that waits for it."""
     return jsonify(is_busy=is_checking(find_list(slug)))
 
 
-def _find_concerns(
-    mailing_list: MailingList, seen: Outlook
+def _find_problems(
+    mailing_list: MailingList, outlook: Outlook
 ) -> tuple[tuple[Finding, ...] | None, tuple[Finding, ...]]:
-    """Return the problems of a check and its other points; none where other obstacles stand.
+    """Return the problems of the check, and its other findings; none if there are other obstacles.
 
-    The problems are None while it runs.
+    The problems are None while the check is running.
     """
-    concerns = () if seen.against else find_launch_concerns(mailing_list)
-    return (None, ()) if concerns is None else checks_run.split_problems(concerns)
+    findings = () if outlook.against else find_launch_findings(mailing_list)
+    return (None, ()) if findings is None else checks_run.split_problems(findings)
 
 
-def _keep_reasons(mailing_list: MailingList) -> None:
-    """Keep the reasons that the form gives, also while a check runs and the page has no form."""
-    given = {
+def _save_typed_reasons(mailing_list: MailingList) -> None:
+    """Save the reasons in the form, since the page has no form while a check is running."""
+    reasons = {
         name.removeprefix(_ACCEPT): text.strip()
         for name, text in request.form.items()
         if name.startswith(_ACCEPT)
     }
-    keep_reasons(mailing_list, get_actor(), given)
+    save_reasons(mailing_list, get_actor(), reasons)
 
 
 def _read_accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> dict[str, str]:
-    given = read_reasons(mailing_list, get_actor())
-    return {problem.code: given.get(problem.code, "") for problem in problems}
+    reasons = read_reasons(mailing_list, get_actor())
+    return {problem.code: reasons.get(problem.code, "") for problem in problems}
 
 
 def _make_changed_text() -> str:
@@ -189,22 +189,22 @@ def _make_changed_text() -> str:
 def _make_version(
     mailing_list: MailingList, conditions: Conditions, problems: tuple[Finding, ...] | None
 ) -> str:
-    """Return a digest that changes with the conditions and with all that people read.
+    """Return a digest of the conditions, of all that people read, and of the problems.
 
-    What they read is what the list says in each language, who asks, and where the answers go. What
-    a check found wrong counts too, since each of it is accepted by itself.
+    People read the list's texts in each language, who asks, and where the answers go. The problems
+    count since each of them is accepted separately.
     """
     settings = get_services().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
     problem_keys = sorted((problem.code, problem.found) for problem in problems or ())
-    frozen = (
+    digested = (
         mailing_list.id,
         conditions,
         mailing_lists.make_list_facts(mailing_list),
         *asks,
         problem_keys,
     )
-    return sha256(repr(frozen).encode()).hexdigest()
+    return sha256(repr(digested).encode()).hexdigest()
 
 
 def _make_outlook(mailing_list: MailingList) -> Outlook:
@@ -215,28 +215,28 @@ def _show_page(
     mailing_list: MailingList,
     *,
     status: int = 200,
-    seen: Outlook | None = None,
+    outlook: Outlook | None = None,
     typed: str = "",
     wrong: str = "",
     asks_why: bool = False,
 ) -> Response:
-    seen = seen or _make_outlook(mailing_list)
+    outlook = outlook or _make_outlook(mailing_list)
     campaign = find_live_campaign(mailing_list)
-    deadline = campaign.deadline if campaign else seen.deadline
-    problems, others = ((), ()) if campaign else _find_concerns(mailing_list, seen)
+    deadline = campaign.deadline if campaign else outlook.deadline
+    problems, other_findings = ((), ()) if campaign else _find_problems(mailing_list, outlook)
     accepted = _read_accepted(mailing_list, problems or ())
     return render_page(
         "launch/show.html",
         status=status,
         **make_step_fields(mailing_list),
-        outlook=seen,
-        grounds=list_grounds(seen.conditions.asking_ground, seen.conditions.special_ground),
+        outlook=outlook,
+        grounds=list_grounds(outlook.conditions.asking_ground, outlook.conditions.special_ground),
         deadline_in_words=describe_deadline,
-        told=[make_sentence(note) for note in seen.plan.notes],
-        not_asked=_list_not_asked(seen.plan),
+        told=[make_sentence(note) for note in outlook.plan.notes],
+        not_asked=_list_not_asked(outlook.plan),
         typed=typed,
         wrong=wrong,
-        version=_make_version(mailing_list, seen.conditions, problems),
+        version=_make_version(mailing_list, outlook.conditions, problems),
         is_checking=problems is None,
         to_accept=[
             (
@@ -247,15 +247,15 @@ def _show_page(
             )
             for code, group in group_by_code(problems or ())
         ],
-        others=describe_findings(others),
+        others=describe_findings(other_findings),
         in_words=describe_findings,
-        announcements=list_announcements(mailing_list, seen.plan.languages, deadline=deadline),
+        announcements=list_announcements(mailing_list, outlook.plan.languages, deadline=deadline),
     )
 
 
 def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
-    """Return who will not be asked: what they are called, why, how many; nobody is left out."""
-    why = {
+    """Return the groups that will not be asked, each as title, reason and number of people."""
+    text_by_exclusion = {
         Exclusion.CONFIRMED: (
             gettext("Confirmed"),
             gettext("Their opt-in is on record, so there is nothing to ask."),
@@ -277,7 +277,7 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
             gettext("Nobody is asked twice; that would be pressing them."),
         ),
     }
-    left_out = {
+    text_by_fate = {
         Fate.OPTED_OUT: (
             gettext("Opted out in the file"),
             gettext("The file says that they want no mail. They never came onto the list."),
@@ -288,89 +288,96 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
         ),
     }
     rows = [
-        *((*why[exclusion], count) for exclusion, count in plan.excluded.items()),
-        *((*left_out[exclusion], count) for exclusion, count in plan.left_out.items()),
+        *((*text_by_exclusion[exclusion], count) for exclusion, count in plan.excluded.items()),
+        *((*text_by_fate[exclusion], count) for exclusion, count in plan.left_out.items()),
     ]
     return [row for row in rows if row[2]]
 
 
-def _describe_launch(launched: LaunchResult) -> str:
-    if launched.is_in_doubt:
+def _describe_launch(result: LaunchResult) -> str:
+    if result.is_in_doubt:
         return gettext(
             "Launched, but no mail leaves yet: all are in doubt until you have decided on them."
         )
-    if not launched.is_whole:
+    if not result.is_whole:
         return gettext("Launched. You may close this page: it goes on by itself.")
-    said = ngettext(
+    text = ngettext(
         "Launched: one person will be asked.",
         "Launched: %(count)s people will be asked.",
-        launched.plan.asked,
+        result.plan.asked,
     )
-    if launched.pilot:
-        said += " " + ngettext(
+    if result.pilot:
+        text += " " + ngettext(
             "One of them is asked first; then the others wait until you let the campaign go on.",
             "%(count)s of them are asked first; then the others wait until you let the campaign "
             "go on.",
-            launched.pilot,
+            result.pilot,
         )
-    return said
+    return text
 
 
-# --- The check before a launch, run beside the pages: mail server and DNS take seconds. -----------
+# --- The check before a launch, in a thread: mail server and DNS take seconds. --------------------
 
 
 _CHECK_VALIDITY = timedelta(minutes=15)
-_PATIENCE = 1.0
-"""How many seconds a page waits for a check that is nearly done."""
+_CHECK_WAIT = 1.0
+"""How many seconds a page waits for the check to finish."""
 
-_turn = threading.Lock()
+_check_lock = threading.Lock()
 
 
 class _Check(threading.Thread):
-    """One check of a list; `about` is what it looked at, and `at` when it began."""
+    """One check of a list.
+
+    - `checked`: the settings and list that it checks; the check is outdated once they differ.
+    - `at`: when it began.
+    """
 
     def __init__(
         self,
-        look: Callable[[], tuple[tuple[Finding, ...], Mapping[str, str]]],
-        about: Any,
+        run_checks: Callable[[], tuple[tuple[Finding, ...], Mapping[str, str]]],
+        checked: Any,
         at: datetime,
     ) -> None:
         super().__init__(daemon=True, name="check before a launch")
-        self._look, self.about, self.at = look, about, at
-        self.concerns: tuple[Finding, ...] | None = None
+        self._run_checks, self.checked, self.at = run_checks, checked, at
+        self.findings: tuple[Finding, ...] | None = None
         self.statements: Mapping[str, str] = {}
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.concerns, self.statements = self._look()
-        except BaseException as error:  # noqa: BLE001  raised again by who asks
+            self.findings, self.statements = self._run_checks()
+        except BaseException as error:  # noqa: BLE001  raised again in find_launch_findings
             self.error = error
 
 
-def find_launch_concerns(mailing_list: MailingList) -> tuple[Finding, ...] | None:
-    """Return what a check finds not to be well, None while it runs; starts one if there is none."""
+def find_launch_findings(mailing_list: MailingList) -> tuple[Finding, ...] | None:
+    """Return the findings of a check, None while it runs; starts one if there is none."""
     services = get_services()
-    about = (services.settings, mailing_lists.make_list_facts(mailing_list))
-    with _turn:
+    checked = (services.settings, mailing_lists.make_list_facts(mailing_list))
+    with _check_lock:
         check = _get_checks().get(mailing_list.slug)
-        if check is None or check.about != about or get_arrival() - check.at > _CHECK_VALIDITY:
-            check = _start_check(mailing_list.slug, about)
-    check.join(_PATIENCE)
+        is_outdated = check and (
+            check.checked != checked or get_arrival() - check.at > _CHECK_VALIDITY
+        )
+        if check is None or is_outdated:
+            check = _start_check(mailing_list.slug, checked)
+    check.join(_CHECK_WAIT)
     if check.error is not None:
         forget_check(mailing_list)
         raise check.error
-    return check.concerns
+    return check.findings
 
 
 def read_statements(mailing_list: MailingList) -> Mapping[str, str]:
-    """Return what the check has read of the list's privacy statements, by their addresses."""
+    """Return the texts of the list's privacy statements that the check has read, by URL."""
     check = _get_checks().get(mailing_list.slug)
     return check.statements if check else {}
 
 
 def is_checking(mailing_list: MailingList) -> bool:
-    """Say whether a check of a list is under way."""
+    """Return whether a check of a list is running."""
     check = _get_checks().get(mailing_list.slug)
     return check is not None and check.is_alive()
 
@@ -380,13 +387,13 @@ def forget_check(mailing_list: MailingList) -> None:
     _get_checks().pop(mailing_list.slug, None)
 
 
-def keep_reasons(mailing_list: MailingList, actor: str, reasons: Mapping[str, str]) -> None:
-    """Keep the reasons for accepting problems, by code, for the page after a check."""
+def save_reasons(mailing_list: MailingList, actor: str, reasons: Mapping[str, str]) -> None:
+    """Save the reasons for accepting problems, by code, for the page after a check."""
     _get_reasons()[mailing_list.slug, actor] = dict(reasons)
 
 
 def read_reasons(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
-    """Return the reasons for accepting problems, by code, as they were typed last."""
+    """Return the last typed reasons for accepting problems, by code."""
     return _get_reasons().get((mailing_list.slug, actor), {})
 
 
@@ -396,14 +403,14 @@ def group_by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]
     return [(code, [problem for problem in problems if problem.code == code]) for code in codes]
 
 
-def _start_check(slug: str, about: Any) -> _Check:
+def _start_check(slug: str, checked: Any) -> _Check:
     services = get_services()
     settings, database, now = services.settings, services.database, get_arrival()
 
     urls = lookup.read_list_facts(find_list(slug)).privacy_urls
 
-    def look() -> tuple[tuple[Finding, ...], Mapping[str, str]]:
-        concerns = checks_run.list_launch_findings(
+    def run_checks() -> tuple[tuple[Finding, ...], Mapping[str, str]]:
+        findings = checks_run.list_launch_findings(
             settings,
             slug,
             database=database,
@@ -413,9 +420,9 @@ def _start_check(slug: str, about: Any) -> _Check:
             log_in=poll.log_in,
             config_path=settings.path,
         )
-        return concerns, checks_run.read_privacy_statements(settings, urls)
+        return findings, checks_run.read_privacy_statements(settings, urls)
 
-    check = _get_checks()[slug] = _Check(look, about, now)
+    check = _get_checks()[slug] = _Check(run_checks, checked, now)
     check.start()
     return check
 
@@ -431,14 +438,14 @@ def _get_checks() -> dict[str, _Check]:
     return checks
 
 
-# --- The notice for the sender's own website, in each language that people are asked in. ----------
+# --- The notice for the sender's own website, in each language of the campaign. -------------------
 
 
 def list_announcements(
     mailing_list: MailingList, languages: Iterable[str], *, deadline: datetime | None
 ) -> list[tuple[str, str, str]]:
-    """Return the notice as language, its name and the text; the list's own language first."""
-    settings, own = get_services().settings, mailing_list.language
+    """Return the notices, each as language code, language name and text; the list's own first."""
+    settings, list_language = get_services().settings, mailing_list.language
     return [
         (
             language,
@@ -452,5 +459,5 @@ def list_announcements(
                 language=language,
             ),
         )
-        for language in dict.fromkeys([own, *languages])
+        for language in dict.fromkeys([list_language, *languages])
     ]

@@ -1,4 +1,4 @@
-"""Step 1 of a campaign: the list, in its readers' words."""
+"""Step 1 of a campaign: the list's description for its readers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 pages = Blueprint("list_form", __name__, url_prefix="/admin")
 
-# Somebody waits for the page meanwhile; the others are taken back within seconds.
+# Rows deleted while the page waits; the others are deleted in the background within seconds.
 _MAX_ROWS_AT_ONCE = 5000
 _SENDER = ("sender_name", "sender_address")
 _BRACKET = re.compile("[<>]")
@@ -58,7 +58,7 @@ class ListForm(Form):
     language = SelectField(
         N_("Language of the list"),
         choices=[
-            SelectChoice(one, catalogues.language_name(one)) for one in catalogues.languages()
+            SelectChoice(code, catalogues.language_name(code)) for code in catalogues.languages()
         ],
         default="nl",
     )
@@ -71,12 +71,12 @@ class ListForm(Form):
 
 
 class NewListForm(ListForm):
-    """The same of a new list, which needs a short name too."""
+    """The form for a new list, which also needs a short name."""
 
     slug = StringField(N_("Short name"))
 
 
-# Beside the lists, since one of them may be called "new".
+# Not below /lists/, since a list may be called "new".
 @pages.get("/new-list")
 def show_new() -> Response:
     """Show the form for a new list."""
@@ -108,7 +108,7 @@ def add_list() -> AnyResponse:
 
 @pages.get("/lists/<slug>/describe", endpoint="show")
 def show_list(slug: str) -> Response:
-    """Show how a list is described, and how its readers will read it."""
+    """Show a list's description, and the mail that its readers get."""
     mailing_list = find_list(slug)
     name, address = split_sender(mailing_list.sender)
     form = ListForm(obj=mailing_list, sender_name=name, sender_address=address)
@@ -117,7 +117,7 @@ def show_list(slug: str) -> Response:
 
 @pages.post("/lists/<slug>/describe")
 def save_list(slug: str) -> AnyResponse:
-    """Change how a list is described."""
+    """Change a list's description."""
     mailing_list, form, services = find_list(slug), ListForm(request.form), get_services()
     if not _validate(form):
         return _show_page(mailing_list, form, status=422)
@@ -138,7 +138,7 @@ def save_list(slug: str) -> AnyResponse:
 
 @pages.post("/lists/<slug>/delete")
 def delete_list(slug: str) -> AnyResponse:
-    """Delete a list that was never launched, if that was ticked as well."""
+    """Delete a list that was never launched, if the box was ticked."""
     mailing_list, services = find_list(slug), get_services()
     if not request.form.get("sure"):
         text = gettext("Nothing was changed: tick that you are sure, then press.")
@@ -175,7 +175,7 @@ def _read_fields(form: ListForm) -> Any:
 
 
 def _validate(form: ListForm) -> bool:
-    """Say whether the form can be saved; errors are added to their fields."""
+    """Return whether the form can be saved; errors are added to their fields."""
     form.validate()
     for name in mailing_lists.find_wrong_fields(**_read_fields(form)):
         form.refuse("sender_address" if name == "sender" else name, _make_error_text(name))
@@ -212,14 +212,14 @@ def _check_slug_free(form: NewListForm, slug: str) -> bool:
 
 def _list_missing(mailing_list: MailingList) -> list[str]:
     """Return what the list's description still lacks for a campaign."""
-    words = f"{mailing_list.purpose} {mailing_list.frequency}"
+    text = f"{mailing_list.purpose} {mailing_list.frequency}"
     lacks = (
         (mailing_list.purpose, gettext("what people will get")),
-        (mailing_list.frequency or mentions_frequency(words), gettext("how often mail will come")),
+        (mailing_list.frequency or mentions_frequency(text), gettext("how often mail will come")),
         (mailing_list.sender, gettext("who sends it")),
         (mailing_list.privacy_url, gettext("where your privacy statement is")),
     )
-    return [words for is_there, words in lacks if not is_there]
+    return [label for is_filled_in, label in lacks if not is_filled_in]
 
 
 def _show_new_page(form: NewListForm, *, status: int = 200) -> Response:
@@ -243,7 +243,7 @@ def _show_page(
 
 
 def _make_example(mailing_list: MailingList) -> Mail | None:
-    """Return the mail as it would be now, or None if too little is known for one."""
+    """Return the present mail, None if the list lacks something for one."""
     try:
         return preview.preview_mail(
             mailing_list, settings=get_services().settings, now=get_arrival()

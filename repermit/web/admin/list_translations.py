@@ -1,4 +1,4 @@
-"""Step 1 of a campaign, for readers of further languages: the list in the words of each."""
+"""Step 1 of a campaign, for further languages: the list's description in each of them."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ class TextForm(OwnWordingForm):
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherLanguage:
-    """A language that a list can be described in, and whether somebody waits for that.
+    """A language in which a list can be described.
 
-    `readers` is how many read it and get no mail in it for now.
+    - `lacks`: the missing fields of a description that was begun.
+    - `readers`: how many people read it, and get no mail in it for now.
     """
 
     code: str
@@ -60,41 +61,44 @@ class FurtherLanguage:
 
     @property
     def read(self) -> str:
-        """Say how many read it, "" for nobody."""
+        """Return a text with the number of its readers, "" for none."""
         count_text = ngettext("one person reads it", "%(count)s people read it", self.readers)
         return count_text if self.readers else ""
 
     @property
     def is_begun(self) -> bool:
-        """Say whether something is said in it."""
+        """Return whether the list has any text in this language."""
         return self.text.id is not None
 
 
 def list_further_languages(mailing_list: MailingList) -> list[FurtherLanguage]:
-    """Return every language but the list's own, in the order of what they call themselves."""
-    begun = {one.language: one for one in lookup.list_translations(mailing_list)}
-    read = list_translations.count_untranslated(mailing_list)
+    """Return every language but the list's own, in the order of their own names."""
+    text_by_language = {text.language: text for text in lookup.list_translations(mailing_list)}
+    reader_counts = list_translations.count_untranslated(mailing_list)
     return [
         FurtherLanguage(
-            code=one,
-            name=name_language(one),
-            text=begun.get(one) or list_translations.find_translation(mailing_list, one),
-            lacks=_list_missing(begun[one], mailing_list) if one in begun else [],
-            readers=read.get(one, 0),
+            code=code,
+            name=name_language(code),
+            text=text_by_language.get(code)
+            or list_translations.find_translation(mailing_list, code),
+            lacks=_list_missing(text_by_language[code], mailing_list)
+            if code in text_by_language
+            else [],
+            readers=reader_counts.get(code, 0),
         )
-        for one in catalogues.languages()
-        if one != mailing_list.language
+        for code in catalogues.languages()
+        if code != mailing_list.language
     ]
 
 
 def make_no_web_address_text() -> str:
-    """Return the error for a text that is no web address."""
+    """Return the error text for an invalid web address."""
     return gettext("This is no web address; one looks like https://www.example.org/privacy")
 
 
 @pages.get("", endpoint="show")
 def show_translation(slug: str) -> Response:
-    """Show a list in the words of another language."""
+    """Show a list's description in another language."""
     mailing_list = find_list(slug)
     return _show_page(
         mailing_list,
@@ -107,10 +111,10 @@ def show_translation(slug: str) -> Response:
 
 @pages.post("", endpoint="save")
 def save_translation(slug: str) -> AnyResponse:
-    """Change the list's texts in another language; without any, its readers get the list's own."""
+    """Change the list's texts in another language; if all are empty, the list's own are used."""
     mailing_list, form, services = find_list(slug), TextForm(request.form), get_services()
-    language, given = _read_language(mailing_list), _read_fields(form)
-    if mailing_lists.find_wrong_fields(**given):
+    language, typed = _read_language(mailing_list), _read_fields(form)
+    if mailing_lists.find_wrong_fields(**typed):
         form.refuse("privacy_url", make_no_web_address_text())
     if form.refuse_unknown_brackets() or form.errors:
         return _show_page(mailing_list, form, status=422)
@@ -122,15 +126,15 @@ def save_translation(slug: str) -> AnyResponse:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            **given,
+            **typed,
         )
     except RepermitError as refusal:
-        form.refuse(_find_refused_field(given), make_sentence(refusal.said))
+        form.refuse(_find_refused_field(typed), make_sentence(refusal.said))
         return _show_page(mailing_list, form, status=422)
     lacks = _list_missing(text, mailing_list)
-    if any(given.values()) and lacks:
-        wanted = gettext("Until this is said too, nobody gets a mail in this language:")
-        flash_message(f"{wanted} {', '.join(lacks)}", kind="warning")
+    if any(typed.values()) and lacks:
+        intro = gettext("Until this is said too, nobody gets a mail in this language:")
+        flash_message(f"{intro} {', '.join(lacks)}", kind="warning")
         return redirect_to("list_translations.show", slug=slug, language=language)
     flash_message(gettext("Saved."))
     mail_wording.flash_first_screen(mailing_list, language)
@@ -139,51 +143,51 @@ def save_translation(slug: str) -> AnyResponse:
 
 @pages.post("/view")
 def change_view(slug: str) -> Response:
-    """Show the typed mail as the template that it is, or as blocks; nothing is saved by that."""
+    """Show the typed wording as a template or as blocks; nothing is saved."""
     form = TextForm(request.form, view=request.form.get("show", ""))
     return _show_page(find_list(slug), form, notes=mail_wording.list_kept_notes())
 
 
 @pages.post("/begin")
 def insert_default(slug: str) -> Response:
-    """Put repermit's own wording in this language into what is empty; nothing is saved by that."""
+    """Fill empty fields with the default wording in this language; nothing is saved."""
     mailing_list, form = find_list(slug), TextForm(request.form)
-    mail_wording.begin_with_usual_words(mailing_list, form, _read_language(mailing_list))
+    mail_wording.insert_default_wording(mailing_list, form, _read_language(mailing_list))
     return _show_page(mailing_list, form)
 
 
 @pages.post("/complete")
 def insert_missing(slug: str) -> Response:
-    """Put what a text must have and lacks behind it, in this language; nothing is saved."""
+    """Append the required fields that the text lacks, in this language; nothing is saved."""
     mailing_list, form = find_list(slug), TextForm(request.form)
     note = mail_wording.complete_wording(mailing_list, form, _read_language(mailing_list))
     return _show_page(mailing_list, form, notes=[note])
 
 
 def _read_language(mailing_list: MailingList) -> str:
-    """Return the requested language, or else the first that is not the list's own."""
-    others = [code for code in catalogues.languages() if code != mailing_list.language]
-    wanted = request.values.get("language", "")
-    return wanted if wanted in others else others[0]
+    """Return the requested language, by default the first that is not the list's own."""
+    further_languages = [code for code in catalogues.languages() if code != mailing_list.language]
+    requested = request.values.get("language", "")
+    return requested if requested in further_languages else further_languages[0]
 
 
 def _read_fields(form: TextForm) -> Any:
-    given = {field.short_name: field.data or "" for field in form}
-    return given | {name: read_text(form, name) for name in ("own_text", "own_html")}
+    typed = {field.short_name: field.data or "" for field in form}
+    return typed | {name: read_text(form, name) for name in ("own_text", "own_html")}
 
 
-def _find_refused_field(given: Any) -> str:
-    """Return the field to tell a refusal at; the HTML only where it is all that there is."""
-    return "own_html" if given["own_html"] and not given["own_text"] else "own_text"
+def _find_refused_field(typed: Any) -> str:
+    """Return the field that gets a refusal: the HTML if there is no text, else the text."""
+    return "own_html" if typed["own_html"] and not typed["own_text"] else "own_text"
 
 
 def _list_missing(text: ListText, mailing_list: MailingList) -> list[str]:
-    words = {
+    labels = {
         "purpose": gettext("what people will get"),
         "privacy_url": gettext("where your privacy statement is"),
         "frequency": gettext("how often mail will come"),
     }
-    return [words[name] for name in lookup.find_missing_texts(text, mailing_list)]
+    return [labels[name] for name in lookup.find_missing_texts(text, mailing_list)]
 
 
 def _show_page(
@@ -212,7 +216,7 @@ def _show_page(
 
 
 def _render_samples(mailing_list: MailingList, text: ListText) -> dict[str, str]:
-    """Return the content of a mail in this language, as if it were the list's own."""
+    """Return the samples of a mail in this language, as if it were the list's own."""
     sampled = find_list(mailing_list.slug)
     for name in ("language", "name", "purpose", "frequency", "privacy_url"):
         setattr(sampled, name, getattr(text, name) or getattr(sampled, name))
@@ -220,7 +224,7 @@ def _render_samples(mailing_list: MailingList, text: ListText) -> dict[str, str]
 
 
 def _make_example(mailing_list: MailingList, language: str) -> Mail | None:
-    """Return the mail as it would be now, or None if nobody would get one in this language."""
+    """Return the present mail, None if nobody would get one in this language."""
     settings, now = get_services().settings, get_arrival()
     try:
         return preview.preview_mail(mailing_list, settings=settings, now=now, language=language)

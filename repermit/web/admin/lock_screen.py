@@ -1,7 +1,7 @@
-"""The screen that locks and loses nothing of what was typed, and the password asked for again.
+"""The lock screen, which keeps what was typed, and asking for the password again.
 
-With script the question stands over the page, which stays as it is. Without, a form that is sent
-into a locked session is kept in the page that asks, and sent on.
+With script, the question covers the page. Without, the fields of a form that is sent into a locked
+session are kept in the page that asks for the password, and sent with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wtforms.validators import InputRequired
 from repermit.accounts import login, sessions
 from repermit.accounts.login import AttemptResult
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import TOKEN_KEY, make_visit
+from repermit.web.admin.current_user import TOKEN_KEY, make_login_attempt
 from repermit.web.admin.forms import Form, describe_wait, to_seconds
 from repermit.web.admin.page_permissions import (
     for_the_half_logged_in,
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 pages = Blueprint("lock_screen", __name__, url_prefix="/admin")
 
 PASSWORD = "lock_password"  # noqa: S105  the field's name
-_ACCOUNT = "account"  # the blueprint of one's own account
+_ACCOUNT = "account"  # the blueprint of the user's own account
 _LOCKED, _WRONG, _TOO_SOON = 423, 422, 429
 
 
 class UnlockForm(Form):
-    """The password alone, under a name that no other form has."""
+    """The form for the password, under a field name that no other form has."""
 
     lock_password = PasswordField(
         N_("Password"),
@@ -55,11 +55,11 @@ class UnlockForm(Form):
 
 
 def require_unlock() -> AnyResponse | None:
-    """Answer a request into a locked session: None if it brings the right password along.
+    """Return the response to a request in a locked session; None if it has the right password.
 
-    A GET goes to the page that asks. A POST is answered with one that keeps its fields, and comes
-    again with them and the password; files it cannot keep, since no page may fill such a field.
-    Forms of one's own account are not kept, since passwords stand in them.
+    A GET is redirected to the lock screen. A POST gets a page that keeps its fields and sends them
+    again with the password. Files are lost, since no page may fill a file field. Fields of the
+    user's own account are not kept, since passwords are among them.
     """
     if request.method in {"GET", "HEAD"}:
         return redirect_to("lock_screen.show_lock", next=request.full_path.rstrip("?"))
@@ -68,29 +68,29 @@ def require_unlock() -> AnyResponse | None:
     form = UnlockForm(request.form)
     if PASSWORD not in request.form:
         return _ask_password(form, status=_LOCKED)
-    tried = _try_password(form)
-    if tried and tried.is_accepted:
+    result = _try_password(form)
+    if result and result.is_accepted:
         return None
-    return _ask_password(form, tried=tried)
+    return _ask_password(form, result=result)
 
 
 def _ask_password(
-    form: UnlockForm, *, status: int = _WRONG, tried: AttemptResult | None = None
+    form: UnlockForm, *, status: int = _WRONG, result: AttemptResult | None = None
 ) -> Response:
-    kept = [
+    kept_fields = [
         (name, value)
         for name, value in request.form.items(multi=True)
         if name not in {PASSWORD, CONFIRMATION, "csrf_token"}
     ]
     action = get_public_path() + request.full_path.rstrip("?")
-    fields = {"action": action, "kept": kept, "has_files": bool(request.files)}
-    return _respond(form, status=status, tried=tried, **fields)
+    fields = {"action": action, "kept": kept_fields, "has_files": bool(request.files)}
+    return _respond(form, status=status, result=result, **fields)
 
 
 @pages.get("/lock")
 @for_the_half_logged_in
 def show_lock() -> AnyResponse:
-    """Ask for the password; then it goes back to where somebody wanted to go."""
+    """Ask for the password; the next page is in the parameter `next`."""
     if not current_user.is_full:
         return redirect_to("login.show_second_step")
     if not current_user.is_locked:
@@ -101,22 +101,22 @@ def show_lock() -> AnyResponse:
 @pages.post("/lock")
 @for_the_half_logged_in
 def unlock() -> AnyResponse:
-    """Try the password; the page's script asks for this with `Accept: application/json`."""
+    """Try the password; the page's script sends `Accept: application/json`."""
     if not current_user.is_full:
         return redirect_to("login.show_second_step")
     form = UnlockForm(request.form)
-    tried = _try_password(form)
+    result = _try_password(form)
     if request.accept_mimetypes.best == "application/json":
-        return _respond_json(form, tried)
-    if tried and tried.is_accepted:
+        return _respond_json(form, result)
+    if result and result.is_accepted:
         return _redirect_back()
-    return _show_lock_page(form, status=_WRONG, tried=tried)
+    return _show_lock_page(form, status=_WRONG, result=result)
 
 
 @pages.post("/lock/now")
 @for_viewers
 def lock_screen() -> AnyResponse:
-    """Lock the screen, before somebody walks away from it."""
+    """Lock the screen now."""
     sessions.lock_session(get_services().database, current_user.login.id)
     return redirect_to("lock_screen.show_lock")
 
@@ -125,11 +125,11 @@ def lock_screen() -> AnyResponse:
 @for_the_half_logged_in
 @in_the_background
 def show_state() -> Response:
-    """Say whether the screen is locked, and in how many seconds it will be."""
+    """Return whether the screen is locked, and in how many seconds it will be."""
     remaining = current_user.login.locks_at - get_arrival()
     state = {"locked": current_user.is_locked, "seconds": max(to_seconds(remaining), 0)}
     if current_user.is_full and not current_user.is_locked:
-        # So that what was typed before somebody logged in again can still be sent, by them alone.
+        # The same user may still send a form that was typed before logging in again.
         state |= {"user": current_user.id, "csrf_token": generate_csrf()}
     return jsonify(state)
 
@@ -137,41 +137,46 @@ def show_state() -> Response:
 @pages.post("/lock/awake")
 @for_viewers
 def stay_awake() -> Response:
-    """Do nothing but what the guard does for every page: note that somebody is there."""
+    """Do nothing; the guard records the activity, as for every page."""
     return Response(status=204)
 
 
 def _try_password(form: UnlockForm) -> AttemptResult | None:
-    """Try the password that was typed; None if none was. What speaks against it stands there."""
+    """Try the typed password; None if none was typed. Errors are added to its field."""
     if not form.validate():
         return None
-    tried = login.unlock(
-        get_services().database, current_user.login, form.lock_password.data, attempt=make_visit()
+    result = login.unlock(
+        get_services().database,
+        current_user.login,
+        form.lock_password.data,
+        attempt=make_login_attempt(),
     )
-    if tried.is_accepted:
-        # The forms of the page that was locked stay good: all but the token is as it was.
-        session[TOKEN_KEY] = tried.token
-        note_password_given()
+    if result.is_accepted:
+        # Only the token changes, so that the forms of the locked page stay valid.
+        session[TOKEN_KEY] = result.token
+        mark_password_given()
         current_user.is_locked = False
-    elif tried.wait:
-        form.refuse(PASSWORD, describe_wait(tried.wait))
+    elif result.wait:
+        form.refuse(PASSWORD, describe_wait(result.wait))
     else:
         form.refuse(PASSWORD, gettext("This password is not right."))
-    return tried
+    return result
 
 
 def _show_lock_page(
-    form: UnlockForm, *, status: int = 200, tried: AttemptResult | None = None
+    form: UnlockForm, *, status: int = 200, result: AttemptResult | None = None
 ) -> Response:
     action = make_url("lock_screen.unlock")
-    kept = [("next", request.values.get("next", ""))]
-    return _respond(form, status=status, tried=tried, action=action, kept=kept, has_files=False)
+    kept_fields = [("next", request.values.get("next", ""))]
+    return _respond(
+        form, status=status, result=result, action=action, kept=kept_fields, has_files=False
+    )
 
 
 def _respond(
-    form: UnlockForm, *, status: int, tried: AttemptResult | None, **fields: object
+    form: UnlockForm, *, status: int, result: AttemptResult | None, **fields: object
 ) -> Response:
-    wait = tried.wait if tried else None
+    wait = result.wait if result else None
     response = render_page(
         "login/lock.html", form=form, status=_TOO_SOON if wait else status, **fields
     )
@@ -180,33 +185,33 @@ def _respond(
     return response
 
 
-def _respond_json(form: UnlockForm, tried: AttemptResult | None) -> Response:
-    if tried and tried.is_accepted:
+def _respond_json(form: UnlockForm, result: AttemptResult | None) -> Response:
+    if result and result.is_accepted:
         return Response(status=204)
     response = jsonify(problem=" ".join(form.lock_password.errors))
-    response.status_code = _TOO_SOON if tried and tried.wait else _WRONG
+    response.status_code = _TOO_SOON if result and result.wait else _WRONG
     return response
 
 
 def _redirect_back() -> AnyResponse:
-    """Go where somebody wanted to go; only ever to a page of ours, whatever the address says."""
-    wanted = request.values.get("next", "")
-    # Browsers take a backslash for a slash, and drop what is no visible sign.
-    is_ours = wanted.startswith("/admin/") and wanted.isascii() and wanted.isprintable()
-    if not is_ours or "\\" in wanted or wanted.startswith("/admin/lock"):
+    """Redirect to the page in `next`, if that is an admin page; otherwise to the start."""
+    path = request.values.get("next", "")
+    # Browsers read a backslash as a slash, and drop invisible characters.
+    is_ours = path.startswith("/admin/") and path.isascii() and path.isprintable()
+    if not is_ours or "\\" in path or path.startswith("/admin/lock"):
         return redirect_home()
-    return redirect(get_public_path() + wanted, 303)
+    return redirect(get_public_path() + path, 303)
 
 
-# --- The password asked for again, before an act that gives somebody a way in. --------------------
+# --- Asking for the password again, before somebody else is given access. -------------------------
 
 
 CONFIRMATION = "confirmation"
-"""The field's name, in every form that has one."""
+"""The name of the password field in every form that asks for it."""
 
 
 class ConfirmationForm(Form):
-    """The password of the logged-in user."""
+    """A form that asks for the password of the logged-in user."""
 
     confirmation = PasswordField(
         N_("Your password"), render_kw={"autocomplete": "current-password"}
@@ -214,9 +219,9 @@ class ConfirmationForm(Form):
 
 
 def confirm_password(form: Form, field: str = CONFIRMATION) -> AttemptResult:
-    """Try the password of a form; what speaks against it stands at its field.
+    """Try the password of a form; errors are added to its field.
 
-    A request that has just unlocked the screen has brought the password along already.
+    A request that has just unlocked the screen has given the password already.
     """
     if was_password_given():
         return login.AttemptResult(is_accepted=True)
@@ -224,29 +229,29 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> AttemptResult:
     if not typed:
         form.refuse(field, gettext("Please fill this in."))
         return login.AttemptResult()
-    tried = login.confirm_password(
-        get_services().database, current_user.login, typed, attempt=make_visit()
+    result = login.confirm_password(
+        get_services().database, current_user.login, typed, attempt=make_login_attempt()
     )
-    if tried.wait:
-        form.refuse(field, describe_wait(tried.wait))
-    elif not tried.is_accepted:
+    if result.wait:
+        form.refuse(field, describe_wait(result.wait))
+    elif not result.is_accepted:
         form.refuse(field, gettext("This password is not right."))
-    return tried
+    return result
 
 
-def note_password_given() -> None:
-    """Note that this very request has brought the right password."""
+def mark_password_given() -> None:
+    """Mark the current request as one that gave the right password."""
     g.has_given_password = True
 
 
 def was_password_given() -> bool:
-    """Say whether this very request has brought the right password already."""
+    """Return whether the current request gave the right password."""
     return bool(g.get("has_given_password"))
 
 
-def add_retry_after(tried: AttemptResult, response: Response) -> Response:
-    """Say how long to wait, if a try came too soon (RFC 6585 §4)."""
-    if tried.wait:
+def add_retry_after(result: AttemptResult, response: Response) -> Response:
+    """Add the wait to a response, if a login attempt came too soon (RFC 6585 §4)."""
+    if result.wait:
         response.status_code = _TOO_SOON
-        response.headers["Retry-After"] = str(to_seconds(tried.wait))
+        response.headers["Retry-After"] = str(to_seconds(result.wait))
     return response

@@ -1,7 +1,6 @@
-"""Getting in: password, second step, one-time link; and getting out.
+"""The login pages: password, second step, one-time link, and logout.
 
-At each step the cookie gets a token that it did not have before (session fixation), and everything
-else in it goes.
+Each step puts a new token into the cookie, and deletes everything else in it (session fixation).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from repermit.accounts.login import AttemptResult
 from repermit.accounts.user_info import UserInfo
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import TOKEN_KEY, make_visit
+from repermit.web.admin.current_user import TOKEN_KEY, make_login_attempt
 from repermit.web.admin.forms import Form, describe_wait, describe_weakness, to_seconds
 from repermit.web.admin.page_permissions import for_everybody, for_the_half_logged_in
 from repermit.web.admin.rendering import (
@@ -38,15 +37,15 @@ if TYPE_CHECKING:
 
 pages = Blueprint("login", __name__, url_prefix="/admin")
 
-_SECRET = "totp"  # noqa: S105  the name under which the cookie has it until it is in use
+_SECRET = "totp"  # noqa: S105  the key of a new app's secret in the cookie
 _WRONG, _TOO_SOON, _GONE = 422, 429, 410
 _NEEDED = InputRequired(N_("Please fill this in."))
-# Longer than any address or code; what is longer still is not looked at any closer.
+# Longer than any address or code; a longer text is refused unread.
 _SHORT = Length(max=320, message=N_("This is too long."))
 
 
 class LoginForm(Form):
-    """An address and a password."""
+    """The form for address and password."""
 
     email = EmailField(
         N_("E-mail address"),
@@ -59,7 +58,7 @@ class LoginForm(Form):
 
 
 class CodeForm(Form):
-    """A code of the app, or a recovery code."""
+    """The form for a code of the app, or a recovery code."""
 
     code = StringField(
         N_("Code"),
@@ -69,7 +68,7 @@ class CodeForm(Form):
 
 
 class NewPasswordForm(Form):
-    """A password to be chosen, twice."""
+    """The form for a new password, typed twice."""
 
     password = PasswordField(
         N_("New password"), [_NEEDED], render_kw={"autocomplete": "new-password"}
@@ -79,7 +78,7 @@ class NewPasswordForm(Form):
     )
 
     def is_fit(self, email: str) -> bool:
-        """Say whether the password may be chosen by somebody; why not stands at its field."""
+        """Return whether a user with this address may choose the password; errors are added."""
         if not self.validate():
             return False
         organisation = get_services().settings.organisation.name
@@ -94,7 +93,7 @@ class NewPasswordForm(Form):
 
 
 class FirstForm(NewPasswordForm):
-    """The address too, of the first admin, who is not known yet."""
+    """The form for the first admin, who also gives an address."""
 
     email = EmailField(
         N_("E-mail address"), [_NEEDED, _SHORT], render_kw={"autocomplete": "username"}
@@ -120,18 +119,18 @@ def log_in() -> AnyResponse:
     form, services = LoginForm(request.form), get_services()
     if not form.validate():
         return render_page("login/login.html", form=form, status=_WRONG)
-    tried = accounts_login.log_in(
+    result = accounts_login.log_in(
         services.database,
         email=form.email.data,
         password=form.password.data,
         settings=services.settings,
-        attempt=make_visit(),
+        attempt=make_login_attempt(),
     )
-    if not tried.is_accepted:
+    if not result.is_accepted:
         wrong = gettext("Address or password is not right.")
-        return show_refused_try(tried, form, "password", wrong, template="login/login.html")
+        return show_refused_try(result, form, "password", wrong, template="login/login.html")
     _end_session()
-    set_session_cookie(tried.token)
+    set_session_cookie(result.token)
     return redirect_to("login.show_second_step")
 
 
@@ -152,49 +151,48 @@ def show_second_step() -> AnyResponse:
 def check_second_step() -> AnyResponse:
     """Try a code of the app or a recovery code."""
     if current_user.is_full:
-        return (
-            redirect_home()
-        )  # a locked screen wants the password, which a code does not stand for
+        # A locked screen needs the password; a code does not replace it.
+        return redirect_home()
     form, services = CodeForm(request.form), get_services()
     if not form.validate() or not current_user.person.has_second_step:
         return _show_code_form(form, status=_WRONG)
-    tried = accounts_login.take_second_step(
+    result = accounts_login.take_second_step(
         services.database,
         current_user.login,
         form.code.data,
         settings=services.settings,
-        attempt=make_visit(),
+        attempt=make_login_attempt(),
     )
-    if not tried.is_accepted:
+    if not result.is_accepted:
         wrong = gettext("This code is not right, or was used already.")
-        return show_refused_try(tried, form, "code", wrong, template="login/second_step.html")
-    set_session_cookie(tried.token)
+        return show_refused_try(result, form, "code", wrong, template="login/second_step.html")
+    set_session_cookie(result.token)
     return redirect_home()
 
 
 @pages.post("/second-step/set-up")
 @for_the_half_logged_in
 def set_up_app() -> AnyResponse:
-    """Take the app into use that has just been given its secret; show the recovery codes."""
+    """Activate the app whose secret was just shown; show the recovery codes."""
     form = CodeForm(request.form)
-    # Whoever has the password alone must not put an app of their own in place of the user's.
+    # Somebody who only has the password must not replace the user's app.
     if current_user.is_full or current_user.person.has_second_step or _SECRET not in session:
         return redirect_to("login.show_second_step")
     if not form.validate():
         return _show_code_form(form, status=_WRONG)
-    tried = accounts_login.set_up_second_step(
+    result = accounts_login.set_up_second_step(
         get_services().database,
         current_user.login,
         secret=session[_SECRET],
         code=form.code.data,
         settings=get_services().settings,
-        attempt=make_visit(),
+        attempt=make_login_attempt(),
     )
-    if not tried.is_accepted:
+    if not result.is_accepted:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return _show_code_form(form, status=_WRONG)
-    set_session_cookie(tried.token)
-    return render_page("login/recovery_codes.html", codes=tried.codes)
+    set_session_cookie(result.token)
+    return render_page("login/recovery_codes.html", codes=result.codes)
 
 
 def _show_code_form(form: CodeForm, *, status: int = 200) -> Response:
@@ -206,9 +204,9 @@ def _show_code_form(form: CodeForm, *, status: int = 200) -> Response:
 
 
 def make_setup_fields() -> dict[str, Any]:
-    """Return the template's fields for the app's secret, which stays the same until it is in use.
+    """Return the template's fields for a new app's secret, the same one until it is activated.
 
-    It stands in the cookie, which is signed, and which only this person's browser has.
+    It is stored in the signed cookie, which only this user's browser has.
     """
     secret: str = session.setdefault(_SECRET, two_factor.make_secret())
     organisation = get_services().settings.organisation.name
@@ -217,7 +215,7 @@ def make_setup_fields() -> dict[str, Any]:
 
 
 def _make_qr_code(uri: str) -> str:
-    """Return the QR code as a data: address, the one kind of picture that the pages may show."""
+    """Return the QR code as a data: URL, the only kind of picture that the pages may show."""
     return str(segno.make(uri, error="m").svg_data_uri(scale=5, border=4, light="#fff"))
 
 
@@ -227,17 +225,15 @@ def _make_qr_code(uri: str) -> str:
 @pages.get("/welcome/<token>")
 @for_everybody
 def show_welcome(token: str) -> Response:
-    """Show where to choose a password; the link is not used up by a GET."""
-    person = users.find_invitation(token, now=get_arrival())
-    return (
-        _show_used_link() if person is None else _show_welcome(person, _make_welcome_form(person))
-    )
+    """Show the form for choosing a password; a GET does not use the link up."""
+    user = users.find_invitation(token, now=get_arrival())
+    return _show_used_link() if user is None else _show_welcome(user, _make_welcome_form(user))
 
 
 @pages.post("/welcome/<token>")
 @for_everybody
 def choose_first_password(token: str) -> AnyResponse:
-    """Keep the password that somebody chose by a one-time link, and let them in by half."""
+    """Store the password chosen by a one-time link; then the second step is asked for."""
     try:
         return _choose_password(token)
     except NotFound:
@@ -245,19 +241,23 @@ def choose_first_password(token: str) -> AnyResponse:
 
 
 def _choose_password(token: str) -> AnyResponse:
-    """Keep the first password of a user; raises NotFound for a used or expired link."""
-    person = users.find_invitation(token, now=get_arrival())
-    if person is None:
+    """Store the first password of a user; raises NotFound for a used or expired link."""
+    user = users.find_invitation(token, now=get_arrival())
+    if user is None:
         raise NotFound
-    form = _make_welcome_form(person, request.form)
-    email = person.email or request.form.get("email", "")
+    form = _make_welcome_form(user, request.form)
+    email = user.email or request.form.get("email", "")
     if not form.is_fit(email):
-        return _show_welcome(person, form, status=_WRONG)
+        return _show_welcome(user, form, status=_WRONG)
     try:
-        tried = accounts_login.accept_invitation(
-            get_services().database, token, form.password.data, email=email, attempt=make_visit()
+        result = accounts_login.accept_invitation(
+            get_services().database,
+            token,
+            form.password.data,
+            email=email,
+            attempt=make_login_attempt(),
         )
-    except NotFound:  # a Refused too, but one of the link
+    except NotFound:  # a subclass of Refused, but about the link
         raise
     except AddressError:
         form.refuse("email", gettext("This is no e-mail address that mail can reach."))
@@ -265,17 +265,17 @@ def _choose_password(token: str) -> AnyResponse:
         form.refuse("email", gettext("Somebody may log in with this address already."))
     else:
         _end_session()
-        set_session_cookie(tried.token)
+        set_session_cookie(result.token)
         return redirect_to("login.show_second_step")
-    return _show_welcome(person, form, status=_WRONG)
+    return _show_welcome(user, form, status=_WRONG)
 
 
-def _make_welcome_form(person: UserInfo, *given: Any) -> NewPasswordForm:
-    return NewPasswordForm(*given) if person.email else FirstForm(*given)
+def _make_welcome_form(user: UserInfo, *submitted: Any) -> NewPasswordForm:
+    return NewPasswordForm(*submitted) if user.email else FirstForm(*submitted)
 
 
-def _show_welcome(person: UserInfo, form: NewPasswordForm, *, status: int = 200) -> Response:
-    return render_page("login/welcome.html", form=form, person=person, status=status)
+def _show_welcome(user: UserInfo, form: NewPasswordForm, *, status: int = 200) -> Response:
+    return render_page("login/welcome.html", form=form, person=user, status=status)
 
 
 def _show_used_link() -> Response:
@@ -283,49 +283,57 @@ def _show_used_link() -> Response:
     return render_page("login/used_link.html", status=_GONE)
 
 
-# --- Out.
+# --- Logging out.
 
 
 @pages.post("/leave")
 @for_everybody
 def log_out() -> AnyResponse:
-    """End the session, here and in the database."""
+    """End the session, in the cookie and in the database."""
     if current_user.is_authenticated:
-        login = current_user.login
-        users.log_out(get_services().database, login.id, user_id=login.user.id, now=get_arrival())
+        active_session = current_user.login
+        users.log_out(
+            get_services().database,
+            active_session.id,
+            user_id=active_session.user.id,
+            now=get_arrival(),
+        )
     session.clear()
     response = redirect_to("login.show_login")
-    # Not "cookies", which would end the logins of the organisation's other websites too: it holds
-    # for all of a domain (W3C Clear Site Data §3.1). Ours goes with the session. Nor the storage of
-    # a website whose host the pages share.
+    # Not "cookies", which would end the logins of the organisation's other websites too: it applies
+    # to a whole domain (W3C Clear Site Data §3.1). The session above deletes our cookie. Not
+    # "storage" if another website shares the host.
     is_shared = bool(get_public_path())
     response.headers["Clear-Site-Data"] = '"cache"' if is_shared else '"cache", "storage"'
     return response
 
 
 def _end_session() -> None:
-    """End in the database the session that this browser had until now, if it had one."""
+    """End the browser's former session in the database, if it has one."""
     if current_user.is_authenticated:
-        login = current_user.login
+        active_session = current_user.login
         sessions.end_session(
-            get_services().database, login.id, user_id=login.user.id, now=get_arrival()
+            get_services().database,
+            active_session.id,
+            user_id=active_session.user.id,
+            now=get_arrival(),
         )
 
 
 def set_session_cookie(token: str) -> None:
-    """Give the browser a new token, and take all else from it that it may have had before."""
+    """Put a new token into the cookie, and delete everything else in it."""
     session.clear()
     session[TOKEN_KEY] = token
 
 
 def show_refused_try(
-    tried: AttemptResult, form: Form, field: str, wrong: str, *, template: str
+    result: AttemptResult, form: Form, field: str, wrong: str, *, template: str
 ) -> Response:
-    """Show a form again after a try that was wrong, or that came too soon (RFC 6585 §4)."""
-    if not tried.wait:
+    """Show a form again after an attempt that was refused, or came too soon (RFC 6585 §4)."""
+    if not result.wait:
         form.refuse(field, wrong)
         return render_page(template, form=form, status=_WRONG)
-    form.refuse(field, describe_wait(tried.wait))
+    form.refuse(field, describe_wait(result.wait))
     response = render_page(template, form=form, status=_TOO_SOON)
-    response.headers["Retry-After"] = str(to_seconds(tried.wait))
+    response.headers["Retry-After"] = str(to_seconds(result.wait))
     return response

@@ -1,4 +1,4 @@
-"""A mail as a page within a frame: what an overview shows of it, warnings, and the mail itself."""
+"""A mail as a page for a frame: its line in a mailbox, warnings, and the mail itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repermit.emails import first_screen
 from repermit.emails.mail_types import Mail
 from repermit.web.admin.rendering import gettext, ngettext
 
-# Sandboxed it has no scripts, sends no forms and opens no windows; its styles are a mail's own.
+# The sandbox allows no scripts, forms or windows; inline styles are needed for a mail.
 _POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'self'; "
     "frame-ancestors 'self'"
@@ -21,13 +21,13 @@ _POLICY = (
 _IN_THE_DARK = "@media (prefers-color-scheme: dark)"
 _BODY = re.compile(r"<body[^>]*>")
 _HEAD = re.compile(r"<head>")
-# Behind it stand signs that nobody sees, which keep what follows out of the overview.
+# The preheader ends before invisible characters, which keep the mail's text out of the overview.
 _PREHEADER = re.compile(r'<div class="preview"[^>]*>([^\u034f<]*)')
 
 _PLAIN_TEXT = Markup(
     '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font:inherit">{}</pre>'
 )
-# It takes no room; on what is wider than a phone it is not drawn.
+# The line takes no space, and is not drawn on screens wider than a phone.
 _FOLD = Markup(
     "<style>@media (min-width:600px) {{ .fold {{ display:none }} }}</style>"
     '<div class="fold" style="position:relative;height:0"><div style="position:absolute;top:{}px;'
@@ -39,20 +39,20 @@ _COLOURS = {"light": ("#ffffff", "#1d2329", "#c9ced6"), "dark": ("#15181c", "#e6
 
 
 def frame_mail(mail: Mail, *, shade: str, as_text: bool, warnings: Markup) -> Response:
-    """Return the mail below what an overview of mails shows of it, and below warnings."""
-    above = _make_overview(mail, shade) + warnings
+    """Return the page of a mail, below its line in a mailbox and below warnings."""
+    header = _make_overview(mail, shade) + warnings
     if as_text:
-        return _make_frame_response(_make_frame_page(above + _PLAIN_TEXT.format(mail.text), shade))
-    shown = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
-    shown = shown.replace("color-scheme: light dark", f"color-scheme: {shade}")
-    # A link that wants a window of its own opens none in a sandbox.
-    shown = _HEAD.sub('<head><base target="_blank">', shown, count=1)
+        return _make_frame_response(_make_frame_page(header + _PLAIN_TEXT.format(mail.text), shade))
+    page = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
+    page = page.replace("color-scheme: light dark", f"color-scheme: {shade}")
+    # The sandbox does not let a link open a new window, so links do nothing.
+    page = _HEAD.sub('<head><base target="_blank">', page, count=1)
     fold = _FOLD.format(first_screen.MAX_PIXELS, gettext("A phone’s first screen ends here"))
-    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}{fold}", shown, count=1))
+    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{header}{fold}", page, count=1))
 
 
 def frame_flaws(reasons: Iterable[str], *, shade: str) -> Response:
-    """Return why there is nothing to look at yet."""
+    """Return a page with the reasons why there is no mail to preview yet."""
     items = Markup("").join(Markup("<li>{}</li>").format(reason) for reason in reasons)
     title = gettext("There is no mail to look at yet:")
     return _make_frame_response(
@@ -67,23 +67,23 @@ def read_preheader(mail: Mail) -> str:
 
 
 def describe_length(text: str) -> str:
-    """Return how long a line is."""
+    """Return the length of a line as text."""
     return ngettext("one character", "%(count)s characters", len(text))
 
 
 def make_first_screen_text(mail: Mail, *, is_own: bool) -> str:
-    """Return what is said if an answer is not seen at first on a phone; "" if both are.
+    """Return a warning if a phone's first screen hides an answer; "" if it shows both.
 
-    - `is_own`: the mail is in the admin's own words, rather than in the usual ones.
+    - `is_own`: whether the mail has the admin's own wording.
     """
-    seen = first_screen.estimate_first_screen(mail.html)
-    if seen is None or seen.shows_both_answers:
+    screen = first_screen.estimate_first_screen(mail.html)
+    if screen is None or screen.shows_both_answers:
         return ""
-    where = gettext(
+    warning = gettext(
         "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
         "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen.",
-        pixels=seen.pixels,
-        words=seen.words,
+        pixels=screen.pixels,
+        words=screen.words,
         most_pixels=first_screen.MAX_PIXELS,
         most_words=first_screen.MAX_WORDS,
     )
@@ -92,11 +92,11 @@ def make_first_screen_text(mail: Mail, *, is_own: bool) -> str:
         if is_own
         else gettext("A shorter name of the list, or of the organisation, brings it up.")
     )
-    return f"{where} {remedy}"
+    return f"{warning} {remedy}"
 
 
 def make_warning(text: str, shade: str) -> Markup:
-    """Return a warning to show above the mail."""
+    """Return a warning for the page, above the mail."""
     paper, ink, _ = _COLOURS[shade]
     style = (
         f"background:{paper};color:{ink};border-left:4px solid #c2410c;margin:10px 20px;"

@@ -1,4 +1,4 @@
-"""Step 3 of a campaign: the mail's own wording, how it looks, and one to oneself."""
+"""Step 3 of a campaign: the mail's own wording, its preview, and a test mail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from repermit.i18n.dates import find_longest_compact_datetime
 from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
-from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.mail_frame import (
     describe_length,
     frame_flaws,
@@ -65,20 +65,20 @@ if TYPE_CHECKING:
 
 pages = Blueprint("mail_wording", __name__, url_prefix="/admin/lists/<slug>/mail")
 
-_MOST_READERS = 25
-_PATIENCE = 10  # seconds, as long as somebody waits for a page
+_MAX_READERS = 25
+_TIMEOUT = 10  # seconds, while a page waits
 
 
 @pages.get("", endpoint="show")
 def show_wording(slug: str) -> Response:
-    """Show the wording as it is saved."""
+    """Show the saved wording."""
     mailing_list = find_list(slug)
     return _show_page(mailing_list, _make_form(mailing_list))
 
 
 @pages.post("", endpoint="save")
 def save_wording(slug: str) -> AnyResponse:
-    """Save the own wording; left empty, repermit's own is used."""
+    """Save the list's own wording; if it is empty, the default wording is used."""
     mailing_list, services = find_list(slug), get_services()
     form = _read_form(mailing_list)
     if form.refuse_unknown_brackets():
@@ -106,7 +106,7 @@ def save_wording(slug: str) -> AnyResponse:
 
 
 def flash_saved_list(mailing_list: MailingList) -> None:
-    """Say that a list is saved, and whether a campaign keeps its own words."""
+    """Flash that a list is saved, and whether a running campaign keeps its wording."""
     flash_message(gettext("Saved."))
     flash_first_screen(mailing_list)
     if mailing_lists.explain_frozen_wording(mailing_list):
@@ -117,7 +117,10 @@ def flash_saved_list(mailing_list: MailingList) -> None:
 
 
 def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
-    """Say it if an answer of the mail, in the list's language or another, is not seen at first."""
+    """Flash a warning if the first screen of the mail hides an answer.
+
+    - `language`: the mail's language, by default the list's.
+    """
     language = language or mailing_list.language
     is_own = bool(lookup.read_own_wording(mailing_list, language).text)
     name = first_screen.WIDEST_NAME if is_own else ""
@@ -131,35 +134,35 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
 
 @pages.post("/view")
 def change_view(slug: str) -> Response:
-    """Show what is typed as the template that it is, or as blocks; nothing is saved by that."""
+    """Show the typed wording as a template or as blocks; nothing is saved."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list, view=request.form.get("show", ""))
     return _show_page(mailing_list, form, notes=list_kept_notes())
 
 
 def list_kept_notes() -> list[tuple[str, str]] | None:
-    """Return the note for a page that the script asked for with what was typed before."""
+    """Return the note that the script has filled in what was typed before; otherwise None."""
     filled_in = gettext("What you typed here before is filled in again; it is not saved yet.")
     return [("done", filled_in)] if "kept" in request.form else None
 
 
 @pages.post("/begin")
 def insert_default(slug: str) -> Response:
-    """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
+    """Fill empty fields with the default wording, for editing; nothing is saved."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list)
-    begin_with_usual_words(mailing_list, form, mailing_list.language)
+    insert_default_wording(mailing_list, form, mailing_list.language)
     return _show_page(mailing_list, form)
 
 
-def begin_with_usual_words(mailing_list: MailingList, form: OwnWordingForm, language: str) -> None:
-    """Put repermit's own wording in a language into what is empty of a form."""
-    usual = _make_usual_wording(mailing_list, language)
-    form.own_subject.data = read_text(form, "own_subject") or usual.subject
-    form.own_text.data = read_text(form, "own_text") or usual.text
+def insert_default_wording(mailing_list: MailingList, form: OwnWordingForm, language: str) -> None:
+    """Fill the empty fields of a form with the default wording in a language."""
+    default = _make_default_wording(mailing_list, language)
+    form.own_subject.data = read_text(form, "own_subject") or default.subject
+    form.own_text.data = read_text(form, "own_text") or default.text
 
 
-def _make_usual_wording(mailing_list: MailingList, language: str) -> OwnWording:
+def _make_default_wording(mailing_list: MailingList, language: str) -> OwnWording:
     return wording_validation.make_default_wording(
         lookup.read_list_facts(mailing_list),
         language=language,
@@ -169,7 +172,7 @@ def _make_usual_wording(mailing_list: MailingList, language: str) -> OwnWording:
 
 
 def _find_longest_day(mailing_list: MailingList, language: str) -> str:
-    """Return the longest of the short days, at the hour of the deadline that previews name."""
+    """Return the longest compact date and time, at the hour of the deadline of previews."""
     settings = get_services().settings
     deadline, _ = campaign_draft.find_mail_conditions(
         mailing_list, settings=settings, now=get_arrival()
@@ -179,7 +182,7 @@ def _find_longest_day(mailing_list: MailingList, language: str) -> str:
 
 @pages.post("/complete")
 def insert_missing(slug: str) -> Response:
-    """Put what a text must have and lacks behind it, in the usual words; nothing is saved."""
+    """Append the required fields that the text lacks, in the default wording; nothing is saved."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list)
     note = complete_wording(mailing_list, form, mailing_list.language)
@@ -189,17 +192,17 @@ def insert_missing(slug: str) -> Response:
 def complete_wording(
     mailing_list: MailingList, form: OwnWordingForm, language: str
 ) -> tuple[str, str]:
-    """Put what a text lacks behind it, in a language; return the note that says so."""
+    """Append the required fields that a text lacks, in a language; return a note about it."""
     form.own_text.data = wording_validation.complete_text(
         read_text(form, "own_text"),
-        _make_usual_wording(mailing_list, language).text,
+        _make_default_wording(mailing_list, language).text,
         lookup.read_list_facts(mailing_list),
     )
     return "done", gettext("Put in at the end, in the usual words: look where it should stand.")
 
 
 def lacks_fields(mailing_list: MailingList, form: OwnWordingForm) -> bool:
-    """Say whether a text of one's own lacks what it must have."""
+    """Return whether an own text lacks a required field."""
     text = read_text(form, "own_text")
     return bool(text) and bool(
         wording_validation.find_missing_fields(text, lookup.read_list_facts(mailing_list))
@@ -208,14 +211,14 @@ def lacks_fields(mailing_list: MailingList, form: OwnWordingForm) -> bool:
 
 @pages.get("/look")
 def show_saved_mail(slug: str) -> Response:
-    """Return the mail as it is saved, to be looked at within a frame."""
+    """Return the mail with the saved wording, for a frame."""
     mailing_list = find_list(slug)
     return _render_framed(mailing_list, _make_form(mailing_list))
 
 
 @pages.post("/look")
 def preview_typed_mail(slug: str) -> Response:
-    """Return the mail as it is typed; nothing is saved by that."""
+    """Return the mail with the typed wording, for a frame; nothing is saved."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list)
     fill_list(mailing_list, form)
@@ -224,7 +227,7 @@ def preview_typed_mail(slug: str) -> Response:
 
 @pages.post("/test")
 def send_test_mail(slug: str) -> Response:
-    """Send the mail as it is typed to the logged-in user alone."""
+    """Send the mail with the typed wording to the logged-in user only."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list)
     if not _validate(find_list(slug), form):
@@ -233,7 +236,7 @@ def send_test_mail(slug: str) -> Response:
     fill_list(typed, form)
     try:
         mail = _make_mail(typed, form, to=current_user.email)
-        mail_server.send_one(services.settings.mail.with_timeout(_PATIENCE), mail)
+        mail_server.send_one(services.settings.mail.with_timeout(_TIMEOUT), mail)
     except RepermitError as error:
         note = ("problem", _describe_failure(error))
         return _show_page(mailing_list, form, status=422, notes=[note])
@@ -247,10 +250,10 @@ def send_test_mail(slug: str) -> Response:
 
 
 def _make_form(mailing_list: MailingList) -> WordingForm:
-    chosen = {name: request.args.get(name) for name in PREVIEW_FIELDS}
-    own = {name: getattr(mailing_list, name) for name in PARTS}
+    preview_choices = {name: request.args.get(name) for name in PREVIEW_FIELDS}
+    wording = {name: getattr(mailing_list, name) for name in PARTS}
     return WordingForm(
-        data={**chosen, **own},
+        data={**preview_choices, **wording},
         mailing_list=mailing_list,
         readers=_list_readers(mailing_list),
         view=request.args.get("view", ""),
@@ -264,16 +267,16 @@ def _read_form(mailing_list: MailingList, *, view: str = "") -> WordingForm:
 
 
 def _list_readers(mailing_list: MailingList) -> list[Contact]:
-    return preview.list_readers(mailing_list, most=_MOST_READERS)
+    return preview.list_readers(mailing_list, limit=_MAX_READERS)
 
 
 def _name_view(form: WordingForm) -> str | None:
-    """Return the view for an address, None for the usual one."""
+    """Return the view for a URL, None for the default view."""
     return TEMPLATE if form.view == TEMPLATE else None
 
 
 def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
-    """Say whether the wording may be used; errors are added to their fields."""
+    """Return whether the wording may be used; errors are added to their fields."""
     fill_list(mailing_list, form)
     if form.refuse_unknown_brackets():
         return False
@@ -295,9 +298,9 @@ def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
 
 
 def _find_field(reason: LazyText) -> tuple[str, str]:
-    """Return the field that a reason is about, that of the text if it names none, and the rest."""
-    field, rest = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
-    message = rest if field in PARTS and isinstance(rest, LazyText) else None
+    """Return the field that a reason is about, and the error for it; by default the text field."""
+    field, part_reason = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
+    message = part_reason if field in PARTS and isinstance(part_reason, LazyText) else None
     return (
         ("own_text", make_sentence(reason)) if message is None else (field, make_sentence(message))
     )
@@ -310,14 +313,14 @@ def _make_no_sender_text(error: AddressError) -> str:
 
 
 def _preview_as_listed(mailing_list: MailingList, **choices: Any) -> Mail:
-    """Return the mail in the words that the list has now, whatever was frozen."""
+    """Return the mail in the list's present wording, even if another one is frozen."""
     return preview.preview_mail(
         mailing_list, settings=get_services().settings, now=get_arrival(), is_typed=True, **choices
     )
 
 
 def _make_mail(mailing_list: MailingList, form: WordingForm, **choices: Any) -> Mail:
-    """Return the mail as people get it, or with the words that are typed where those are new."""
+    """Return the mail as people get it, or with the typed wording if that was changed."""
     return preview.preview_mail(
         mailing_list,
         settings=get_services().settings,
@@ -331,10 +334,10 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, **choices: Any) -> 
 
 
 def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) -> dict[str, str]:
-    """Return what stands in the mail for each field of a fixed block; "" if there is no mail yet.
+    """Return the content of the mail for each field of a fixed block; "" if there is no mail yet.
 
-    A mail of these fields alone is made as any other, each behind its name; of the list as it is in
-    memory, which is changed by that.
+    Renders a mail that consists of these fields, each after its name. It changes `mailing_list` in
+    memory.
     """
     mailing_list.own_subject = mailing_list.own_html = ""
     mailing_list.own_text = "\n\n".join(
@@ -345,8 +348,8 @@ def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) 
     except RepermitError:
         return defaultdict(str)
     pieces = re.split(rf"(?m)^({'|'.join(FIXED_FIELDS)}):$", mail.text)
-    found = zip(pieces[1::2], pieces[2::2], strict=True)
-    return defaultdict(str, {name: text.strip() for name, text in found})
+    samples = zip(pieces[1::2], pieces[2::2], strict=True)
+    return defaultdict(str, {name: text.strip() for name, text in samples})
 
 
 def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
@@ -354,25 +357,32 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     try:
         mail = _make_mail(mailing_list, form)
     except WordingError as error:
-        return frame_flaws((form.say(make_sentence(one)) for one in error.reasons), shade=shade)
+        return frame_flaws(
+            (form.say(make_sentence(reason)) for reason in error.reasons), shade=shade
+        )
     except AddressError as error:
         return frame_flaws([_make_no_sender_text(error)], shade=shade)
-    own, widest = OwnWording(), mail
+    own_wording, widest = OwnWording(), mail
     if form.kind.data == MailKind.ASK:
-        own = lookup.read_own_wording(mailing_list, form.language.data)
-    if own.text:
+        own_wording = lookup.read_own_wording(mailing_list, form.language.data)
+    if own_wording.text:
         widest = _make_mail(mailing_list, form, reader_name=first_screen.WIDEST_NAME)
     warnings = [
-        make_first_screen_text(widest, is_own=bool(own.text)),
-        _make_subject_text(mailing_list, mail, form, own.subject),
+        make_first_screen_text(widest, is_own=bool(own_wording.text)),
+        _make_subject_text(mailing_list, mail, form, own_wording.subject),
     ]
-    above = Markup("").join(make_warning(text, shade) for text in warnings if text)
-    return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=above)
+    banner = Markup("").join(make_warning(text, shade) for text in warnings if text)
+    return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=banner)
 
 
-def _make_subject_text(mailing_list: MailingList, mail: Mail, form: WordingForm, own: str) -> str:
-    """Return what a phone does not show of a subject of one's own, or what it might; else ""."""
-    if not own:
+def _make_subject_text(
+    mailing_list: MailingList, mail: Mail, form: WordingForm, own_subject: str
+) -> str:
+    """Return a warning about an own subject: too long for a phone, or without the last day.
+
+    "" if there is nothing to warn of, or the subject is the default.
+    """
+    if not own_subject:
         return ""
     if len(mail.subject) >= MAX_SUBJECT_LENGTH:
         return gettext(
@@ -382,7 +392,7 @@ def _make_subject_text(mailing_list: MailingList, mail: Mail, form: WordingForm,
             count=len(mail.subject),
         )
     with_day = f"{mail.subject} {_find_longest_day(mailing_list, form.language.data)}"
-    has_day = {"day", "deadline"} & find_fields(mark_fields(own))
+    has_day = {"day", "deadline"} & find_fields(mark_fields(own_subject))
     if has_day or len(with_day) >= MAX_SUBJECT_LENGTH:
         return ""
     return gettext(
@@ -411,14 +421,14 @@ def _show_page(
     status: int = 200,
     notes: list[tuple[str, str]] | None = None,
 ) -> Response:
-    """Return the page; the lengths are those of the mail as it is saved."""
+    """Return the page; its lengths are those of the mail with the saved wording."""
     slug = mailing_list.slug
     try:
         mail = _make_mail(mailing_list, _make_form(mailing_list))
     except RepermitError:
         mail = None
     if form.reader.choices:
-        note_access("previewed", mailing_list=mailing_list)
+        record_access("previewed", mailing_list=mailing_list)
     return render_page(
         "mail_wording/show.html",
         status=status,

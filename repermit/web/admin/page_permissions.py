@@ -1,4 +1,4 @@
-"""Decorators that say who may see a page, and how large a form it takes."""
+"""Decorators for pages: who may see them, and how large a body they accept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_FORM_SIZE = 256 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class PagePermissions:
-    """Who may see a page (by default admins who are logged in), and how large a body it takes."""
+    """Who may see a page (by default logged-in admins), and how large a body it accepts."""
 
     for_everybody: bool = False
     for_the_half_logged_in: bool = False
@@ -25,8 +25,8 @@ class PagePermissions:
 
 def get_permissions(view: Callable[..., object]) -> PagePermissions:
     """Return the permissions that a page's decorators set."""
-    marks: PagePermissions = getattr(view, _ATTRIBUTE, PagePermissions())
-    return marks
+    permissions: PagePermissions = getattr(view, _ATTRIBUTE, PagePermissions())
+    return permissions
 
 
 def for_everybody(view: _View) -> _View:
@@ -45,15 +45,15 @@ def for_viewers(view: _View) -> _View:
 
 
 def in_the_background(view: _View) -> _View:
-    """Say that pages ask for this by themselves, so that it keeps no screen from locking."""
+    """Mark a view that scripts request by themselves, so that it does not count as activity."""
     return _mark(view, in_the_background=True)
 
 
 def takes_up_to(size: int) -> Callable[[_View], _View]:
-    """Let a page take a body of so many bytes, such as a file; others take a form."""
+    """Let a page accept a body of `size` bytes, such as a file, instead of a form's size."""
     return lambda view: _mark(view, takes_bytes=size)
 
 
-def _mark(view: _View, **more: bool | int) -> _View:
-    setattr(view, _ATTRIBUTE, replace(get_permissions(view), **more))  # type: ignore[arg-type]
+def _mark(view: _View, **changes: bool | int) -> _View:
+    setattr(view, _ATTRIBUTE, replace(get_permissions(view), **changes))  # type: ignore[arg-type]
     return view

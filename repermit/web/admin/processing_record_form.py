@@ -1,4 +1,4 @@
-"""The form for what only the organisation knows of its record of processing."""
+"""The form for the organisation's notes for its record of processing."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 
 @pages.get("/")
 def show(slug: str) -> Response:
-    """Show what only the organisation knows, as it was filled in."""
+    """Show the form with the stored notes."""
     mailing_list = find_list(slug)
     wording = ReportWording(get_page_language(), get_services().settings.zone)
-    countries = [(code, wording.country(code)) for code in register_notes.countries()]
+    countries = [(code, wording.country(code)) for code in register_notes.list_countries()]
     countries.sort(key=lambda country: country[1].casefold())
     return render_page(
         "processing_record_form/show.html",
@@ -57,27 +57,27 @@ def show(slug: str) -> Response:
 
 @pages.post("/")
 def save_notes(slug: str) -> AnyResponse:
-    """Keep what was filled in; a field that was not sent stays as it is."""
+    """Save the notes; a field that was not sent is not changed."""
     mailing_list, services = find_list(slug), get_services()
     keys = [recipient.key for recipient in list_recipients(mailing_list, services.settings)]
     names = [*TEXTS, *(f"{key}.{name}" for key in keys for name in FIELDS)]
-    given = {name: request.form[name] for name in names if name in request.form}
-    given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
-    given |= _read_added(keys)
+    changes = {name: request.form[name] for name in names if name in request.form}
+    changes |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
+    changes |= _read_added(keys)
     register_notes.set_notes(
-        services.database, mailing_list, given, now=get_arrival(), actor=get_actor()
+        services.database, mailing_list, changes, now=get_arrival(), actor=get_actor()
     )
     flash_message(gettext("Saved."))
     return redirect_to("reports.show_register", slug=slug)
 
 
 def _read_added(keys: Iterable[str]) -> dict[str, str]:
-    """Return the fields of an added recipient, under a key made of their name."""
+    """Return the fields of an added recipient, under a new key made from the name."""
     typed = {name: request.form.get(f"{_NEW}.{name}", "").strip() for name in FIELDS}
     if not typed["name"]:
         return {}
-    begun = _NO_LETTERS.sub("-", typed["name"].lower()).strip("-")[:40] or "other"
-    taken = set(keys)
-    free = (f"{begun}-{number}" if number > 1 else begun for number in range(1, len(taken) + 2))
-    key = next(key for key in free if key not in taken)
+    base = _NO_LETTERS.sub("-", typed["name"].lower()).strip("-")[:40] or "other"
+    used = set(keys)
+    candidates = (f"{base}-{number}" if number > 1 else base for number in range(1, len(used) + 2))
+    key = next(key for key in candidates if key not in used)
     return {f"{key}.{name}": value for name, value in typed.items()}

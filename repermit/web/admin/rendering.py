@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def name_language(language: str) -> str:
-    """Return the name of a language on the page; its code where it has no name."""
+    """Return the name of a language in the page's language; its code if it has no name."""
     return str(Locale(get_page_language()).languages.get(language, language))
 
 
@@ -97,12 +97,12 @@ HELP_TOPICS = {
     "integrations": "how-to/connect-a-tool",
     "integrations.url": "how-to/connect-a-tool#webhooks",
 }
-"""What the help says of the pages of a blueprint, or of one field there: a page and its heading.
+"""The help topic of a blueprint's pages, or of one field there: a page and its heading.
 
-The field of a setting leads to the topic of the setting; other pages lead to the index.
+The field of a setting links to the setting's own topic; pages without a topic link to the index.
 """
 
-# Without script and frames a page does no harm, whatever stands in a name that an import brought.
+# Without foreign scripts and frames a page is harmless, whatever an imported name contains.
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -111,9 +111,9 @@ _POLICY = (
 
 
 def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
-    """Return a page made of `templates/admin/<template>`; everything not Markup is escaped."""
+    """Render `templates/admin/<template>`; every value that is not Markup is escaped."""
     language = get_page_language()
-    # A part that a page asks for by itself gives its own, so that it takes away no sentence.
+    # A part that a script reloads passes its own notes, so that it does not use up flashed ones.
     fields.setdefault("notes", None)
     topic = HELP_TOPICS.get(request.blueprint or "", documentation.INDEX)
     fields.setdefault("help_url", make_help_url(topic))
@@ -141,10 +141,12 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
 
 
 def render_bare_page(template: str, *, status: int, **fields: Any) -> Response:
-    """Return a page for which nothing is asked of the database, nor who has logged in."""
+    """Render a page without using the database or the logged-in user."""
     language = get_browser_language()
-    loaded = _make_environment(language).get_template(template)
-    return _make_response(loaded.render(language=language, url_for=make_url, **fields), status)
+    page_template = _make_environment(language).get_template(template)
+    return _make_response(
+        page_template.render(language=language, url_for=make_url, **fields), status
+    )
 
 
 def _make_response(html: str, status: int) -> Response:
@@ -154,30 +156,30 @@ def _make_response(html: str, status: int) -> Response:
 
 
 def flash_message(text: str, *, kind: str = "done") -> None:
-    """Keep a sentence for the next page: kind `done`, `warning` or `problem`."""
+    """Show a sentence on the next page; `kind` is "done", "warning" or "problem"."""
     flash(text, kind)
 
 
 def redirect_to(endpoint: str, **values: Any) -> AnyResponse:
-    """Redirect to a page after a POST; never to an address that the request names."""
+    """Redirect to an endpoint after a POST (303)."""
     return redirect(make_url(endpoint, **values), 303)
 
 
 def redirect_home() -> AnyResponse:
-    """Redirect to the page that everybody begins at."""
+    """Redirect to the start page."""
     return redirect_to("dashboard.show" if has_page("dashboard.show") else "account.show")
 
 
 def make_url(endpoint: str, **values: Any) -> str:
-    """Return the path of a page, with that of `public_url`; nothing of it is the Host header's.
+    """Return the path of a page, below that of `public_url`, without a host.
 
-    Without a host it also holds where the pages are looked at before their name leads anywhere.
+    It ignores the Host header, and works before the host's name is set up.
     """
     return get_public_path() + url_for(endpoint, **values)
 
 
 def make_help_url(topic: str) -> str:
-    """Return the address of a page of the help, or of a heading on it."""
+    """Return the URL of a help page, or of a heading on it."""
     name, _, heading = topic.partition("#")
     if name == documentation.INDEX:
         return make_url("help.show_index")
@@ -185,9 +187,9 @@ def make_help_url(topic: str) -> str:
 
 
 def find_field_help(name: str) -> str:
-    """Return the address of what the help says of a field of this page, "" if it says nothing.
+    """Return the URL of the help on a field of this page.
 
-    Nor is there any for who may not read the help yet.
+    "" if there is none, or if the visitor may not read the help yet.
     """
     page = request.blueprint or ""
     topic = HELP_TOPICS.get(f"{page}.{name}", HELP_TOPICS.get(page))
@@ -201,19 +203,19 @@ def get_public_path() -> str:
 
 
 def has_page(endpoint: str) -> bool:
-    """Say whether there is such a page in this installation."""
+    """Return whether the application has this endpoint."""
     return endpoint in current_app.view_functions
 
 
 def get_page_language() -> str:
-    """Return the language of the page: the user's choice, or else what the browser would read."""
+    """Return the language of the page: the user's choice, by default the browser's."""
     chosen: str = getattr(current_user, "language", "")
     return chosen if chosen in LANGUAGES else get_browser_language()
 
 
 def get_browser_language() -> str:
-    """Return the language that the browser would read, of those of the admin's pages."""
-    # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
+    """Return the browser's preferred language among those of the admin pages."""
+    # Not `best_match`, which chooses English for "nl-NL, en;q=0.5".
     languages = (
         catalogues.choose_language(language, default="") for language, _ in request.accept_languages
     )
@@ -221,53 +223,61 @@ def get_browser_language() -> str:
 
 
 def gettext(text: str, **values: object) -> str:
-    """Return a text in the page's language, its %(names)s filled in."""
+    """Translate a text into the page's language, and fill in its %(names)s."""
     translated = catalogues.load_translations(get_page_language()).gettext(text)
     return translated % values if values else translated
 
 
 def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
-    """Return a text for a count in the page's language; `count` may stand in it too."""
+    """Translate a text that depends on a count; %(count)s and other names are filled in."""
     translation = catalogues.load_translations(get_page_language()).ngettext(
         singular, plural, count
     )
     return translation % {"count": format_number(count), **values}
 
 
-def format_time(at: datetime | None) -> str:
-    """Return a day and time in words, in the organisation's zone; "" for None."""
+def format_time(timestamp: datetime | None) -> str:
+    """Format a timestamp in words, in the organisation's time zone; "" for None."""
     zone = get_services().settings.zone
-    return dates.format_local_datetime(at, language=get_page_language(), zone=zone) if at else ""
+    return (
+        dates.format_local_datetime(timestamp, language=get_page_language(), zone=zone)
+        if timestamp
+        else ""
+    )
 
 
-def format_day(at: datetime | None) -> str:
-    """Return a day in words, in the organisation's zone; "" for None."""
+def format_day(timestamp: datetime | None) -> str:
+    """Format a day in words, in the organisation's time zone; "" for None."""
     zone = get_services().settings.zone
-    return dates.format_local_date(at, language=get_page_language(), zone=zone) if at else ""
+    return (
+        dates.format_local_date(timestamp, language=get_page_language(), zone=zone)
+        if timestamp
+        else ""
+    )
 
 
 def format_number(value: int | Decimal) -> str:
-    """Return a number with the language's separators, as in 1,234 or 1.234."""
+    """Format a number with the language's separators, such as 1,234 or 1.234."""
     text = f"{value:,}"
     return text.replace(",", ".") if get_page_language() == "nl" else text
 
 
-def format_share(part: int, whole: int) -> str:
-    """Return a share in percent, as in 25%; 0% and 100% only where it is none or all."""
-    percent = round(100 * part / whole)
-    if 0 < part < whole:
+def format_share(part: int, total: int) -> str:
+    """Format a share in percent, such as 25%; 0% and 100% only for none and all."""
+    percent = round(100 * part / total)
+    if 0 < part < total:
         percent = min(max(percent, 1), 99)
     return f"{percent}%"
 
 
-def put_in_words(kind: str, code: str) -> str:
-    """Return the words that pages have for a code of a kind, "basis" or "reason"."""
+def get_code_label(kind: str, code: str) -> str:
+    """Return the label of a code; `kind` is "basis" or "reason"."""
     labels = _make_environment(get_page_language()).get_template("contact_pages/labels.html").module
     return Markup(getattr(labels, f"{kind}_in_words")(code)).unescape()  # noqa: S704  our own words
 
 
 def get_csv_delimiter() -> str:
-    """Return what divides a CSV for a spreadsheet: a Dutch Excel knows the semicolon alone."""
+    """Return the delimiter of a CSV for a spreadsheet; a Dutch Excel reads only semicolons."""
     return ";" if get_page_language() == "nl" else ","
 
 
@@ -285,7 +295,7 @@ def _make_environment(language: str) -> Environment:
     return environment
 
 
-# --- How far a list has come on its way to a campaign. --------------------------------------------
+# --- The five steps to a campaign. ----------------------------------------------------------------
 
 
 _FILE, _LAUNCH = 2, 5
@@ -294,7 +304,7 @@ _FILE, _LAUNCH = 2, 5
 def make_step_fields(mailing_list: MailingList) -> dict[str, Any]:
     """Return the template's fields for one of the five steps.
 
-    `reached` is the furthest of them that can be opened: beyond the file, all of them.
+    `reached` is the last step that can be opened: all steps once the list has contacts.
     """
     has_contacts = Contact.select().where(Contact.list == mailing_list).exists()
     return {
@@ -304,17 +314,18 @@ def make_step_fields(mailing_list: MailingList) -> dict[str, Any]:
     }
 
 
-# --- A file that is sent while it is being written, however long it is. ---------------------------
+# --- Sending a file while it is being written. ----------------------------------------------------
 
 
 _CHUNK_SIZE = 64 * 1024
 
 
 def stream_output(write: Callable[[BinaryIO], object], *, database: Database) -> Generator[bytes]:
-    """Yield what `write` writes, which runs in a thread with a connection of its own.
+    """Yield what `write` writes; it runs in a thread with its own database connection.
 
-    If it fails, so does the download, which the browser then does not take for a whole file. If
-    nobody reads on, it ends, and is waited for: it notes how far it came.
+    If `write` fails, the download fails too, so that the browser does not take it for complete. If
+    the reader stops, `write` gets a BrokenPipeError, and this waits until it has recorded how far
+    it got.
     """
     reading, writing = os.pipe()
     failures: list[Exception] = []

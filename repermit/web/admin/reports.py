@@ -1,6 +1,6 @@
-"""The papers of a list: the record of processing, the closing report, a breach, the archive.
+"""The reports of a list: record of processing, closing report, breach report, and the archive.
 
-Looking at a paper changes nothing; taking one along is an entry of the evidence.
+Viewing a report changes nothing; downloading one is recorded in the evidence.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 
 @dataclass(frozen=True, kw_only=True)
 class Discovery:
-    """When a breach was noticed, as it was given; `wrong` says what is wrong with that."""
+    """The time at which a breach was noticed, as typed, and parsed; `wrong` is the error."""
 
     day: str
     time: str
@@ -55,7 +55,7 @@ class Discovery:
 
 @pages.get("/")
 def show(slug: str) -> Response:
-    """Show which papers there are, and what is missing in the record."""
+    """Show the reports, and how many notes the record of processing still lacks."""
     mailing_list = find_list(slug)
     record = _make_report(mailing_list, ReportKind.REGISTER)
     return render_page(
@@ -80,7 +80,7 @@ def _may_archive(mailing_list: MailingList) -> bool:
 
 
 def _estimate_minutes(mailing_list: MailingList) -> int:
-    """Return how long an archive takes, at its measured pace; 0 for less than a minute."""
+    """Estimate how many minutes an archive takes; 0 for less than one."""
     counts = contacts_counts.count_contacts(mailing_list).items()
     people = sum(count for (status, _), count in counts if status != Status.REMOVED)
     return people // _CONTACTS_PER_MINUTE
@@ -88,7 +88,7 @@ def _estimate_minutes(mailing_list: MailingList) -> int:
 
 @pages.post("/archive")
 def download_archive(slug: str) -> AnyResponse:
-    """Send the archive of a list, however large, while it is made; that it was made is recorded."""
+    """Send the archive of a list while it is made, and record that."""
     mailing_list, services = find_list(slug), get_services()
     if not _may_archive(mailing_list):
         flash_message(
@@ -124,25 +124,25 @@ def show_report(slug: str) -> Response:
 
 @pages.get("/breach")
 def show_breach(slug: str) -> Response:
-    """Show what to do about a breach that was noticed at `day` and `time`."""
+    """Show the breach report; `day` and `time` in the query are when it was noticed."""
     return _show_report(find_list(slug), ReportKind.BREACH)
 
 
 @pages.post("/register")
 def download_register(slug: str) -> Response:
-    """Send the record as a file."""
+    """Send the record of processing as a file."""
     return _send_report(find_list(slug), ReportKind.REGISTER)
 
 
 @pages.post("/report")
 def download_report(slug: str) -> Response:
-    """Send the report as a file."""
+    """Send the closing report as a file."""
     return _send_report(find_list(slug), ReportKind.REPORT)
 
 
 @pages.post("/breach")
 def download_breach(slug: str) -> Response:
-    """Send what to do about a breach as a file."""
+    """Send the breach report as a file."""
     return _send_report(find_list(slug), ReportKind.BREACH)
 
 
@@ -161,23 +161,27 @@ def _show_report(mailing_list: MailingList, kind: ReportKind) -> Response:
 
 
 def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
-    """Send a paper, and note that it was taken along."""
-    form = request.form.get("format", "")
-    if form not in _TYPES:
+    """Send a report as a file, and record that."""
+    file_format = request.form.get("format", "")
+    if file_format not in _TYPES:
         abort(400)
     report = _make_report(mailing_list, kind, discovered=_read_discovery(request.form).at)
-    content = make_report.render_page(report) if form == "html" else make_report.render_json(report)
-    make_report.note_made(
+    content = (
+        make_report.render_page(report)
+        if file_format == "html"
+        else make_report.render_json(report)
+    )
+    make_report.record_report(
         get_services().database,
         mailing_list,
         report,
         content=content,
-        form=form,
+        file_format=file_format,
         now=get_arrival(),
         actor=get_actor(),
     )
-    response = Response(content, content_type=_TYPES[form])
-    name = f"{mailing_list.slug}-{kind}.{form}"
+    response = Response(content, content_type=_TYPES[file_format])
+    name = f"{mailing_list.slug}-{kind}.{file_format}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
@@ -195,15 +199,15 @@ def _make_report(
     )
 
 
-def _read_discovery(given: Mapping[str, str]) -> Discovery:
-    """Read when a breach was noticed, which must have been; a day alone is its beginning."""
-    day, time = given.get("day", "").strip(), given.get("time", "").strip()
-    at, wrong = None, ""
+def _read_discovery(fields: Mapping[str, str]) -> Discovery:
+    """Parse the time at which a breach was noticed, which must be past; a day means its start."""
+    day, time = fields.get("day", "").strip(), fields.get("time", "").strip()
+    discovered_at, wrong = None, ""
     if day:
         try:
-            at = parse_time(f"{day}T{time or '00:00'}")
+            discovered_at = parse_time(f"{day}T{time or '00:00'}")
         except Refused:
             wrong = gettext("This is no day and time that there was.")
-        if at and at > get_arrival():
-            at, wrong = None, gettext("This has not come yet.")
-    return Discovery(day=day, time=time, at=at, wrong=wrong)
+        if discovered_at and discovered_at > get_arrival():
+            discovered_at, wrong = None, gettext("This has not come yet.")
+    return Discovery(day=day, time=time, at=discovered_at, wrong=wrong)

@@ -1,7 +1,7 @@
 """Texts for the results of use cases, in the page's language.
 
-A sentence that has a code says on the command line how it is mended there; here stands what pages
-say instead. All others are translated as they are.
+A sentence with a code tells on the command line which command helps; OWN_TEXTS has what pages say
+instead. All other sentences are translated as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from repermit.web.admin.rendering import (
 )
 
 OWN_TEXTS: Mapping[str, str] = {
-    # What stands against a launch.
+    # Obstacles to a launch.
     "organisation_name": N_("The settings do not say what your organisation is called."),
     "organisation_address": N_("The settings do not give your organisation’s postal address."),
     "organisation_contact": N_(
@@ -101,7 +101,7 @@ OWN_TEXTS: Mapping[str, str] = {
     ),
     "list_not_in": N_("Nobody gets a mail of this list in this language: see step 1."),
     "own_language": N_("This is the list’s own language."),
-    # What stands against an act on a campaign.
+    # Obstacles to an act on a campaign.
     "campaign_state": N_("This cannot be done now: the campaign %(state)s."),
     "over": N_(
         "The campaign is over, so nobody may be asked any more: let the mails in doubt count as "
@@ -119,7 +119,7 @@ OWN_TEXTS: Mapping[str, str] = {
         "asked on %(last)s, and have less than %(days)s days to answer. The deadline must be later "
         "than %(earliest)s."
     ),
-    # What stands against a file, against what it says, and against removing somebody.
+    # Problems with a file and its content, and with removing somebody.
     "column": N_("A column that was chosen is not in this file: choose again below."),
     "no_address": N_("It is not known which column holds the e-mail addresses."),
     "address_column": N_("a title such as E-mail above that column"),
@@ -132,7 +132,7 @@ OWN_TEXTS: Mapping[str, str] = {
     "removal": N_("This cannot be done any more: look at how this person stands now."),
     "when": N_("Choose a day, and a time that there is on that day."),
     "year": N_("That day is too far away. Is its year right?"),
-    # What stands against what a page asks for.
+    # Problems with what was filled in on a page.
     "answer_note": N_("Say how the answer was given: by phone, by letter, as a reply."),
     "given_later": N_("An answer cannot have been given later than now."),
     "given_before": N_("This person was asked only after that day."),
@@ -150,7 +150,7 @@ OWN_TEXTS: Mapping[str, str] = {
         "the mail server says of %(count)s people in a row that they do not exist, and has taken "
         "no mail; look at it before the campaign goes on"
     ),
-    # What stands against the words of a list and of its mail.
+    # Problems with the texts of a list and of its mail.
     "list_there": N_("There is a list of this short name already."),
     "list_name": N_("The list needs a name, as its readers know it."),
     "nowhere_to_reply": N_("First say in step 1 who sends it: %(reason)s."),
@@ -158,7 +158,7 @@ OWN_TEXTS: Mapping[str, str] = {
         "Line %(line)s cannot be read: look at the braces in it, and write a field like "
         "{{ deadline }}."
     ),
-    # What speaks against a setting, beside its field.
+    # Problems with a setting, shown beside its field.
     "kind": N_("Please give a whole number."),
     "negative": N_("This may not be less than 0."),
     "range": N_("This must be from %(first)s to %(last)s."),
@@ -195,21 +195,22 @@ _STATES = {
 }
 
 
-def translate_said(said: str) -> str:
-    """Translate a text into the page's language, to stand within a sentence."""
-    # A catalogue has its own head for what is empty.
-    if not said:
+def translate_said(text: str) -> str:
+    """Translate a text into the page's language, for use within a sentence."""
+    # The catalogue's translation of "" is its header.
+    if not text:
         return ""
-    if not isinstance(said, LazyText):
-        return gettext(said)
-    return said.render(lambda text: gettext(OWN_TEXTS.get(said.code, text)), _format_value)
+    if not isinstance(text, LazyText):
+        return gettext(text)
+    code = text.code
+    return text.render(lambda template: gettext(OWN_TEXTS.get(code, template)), _format_value)
 
 
-def make_sentence(said: str) -> str:
+def make_sentence(text: str) -> str:
     """Translate a text into the page's language, as a sentence of its own."""
-    text = translate_said(said)
-    is_ended = text.endswith((".", "!", "?", ":", "…", "/"))
-    return f"{text[:1].upper()}{text[1:]}" + ("" if is_ended or not text else ".")
+    sentence = translate_said(text)
+    is_ended = sentence.endswith((".", "!", "?", ":", "…", "/"))
+    return f"{sentence[:1].upper()}{sentence[1:]}" + ("" if is_ended or not sentence else ".")
 
 
 def _format_value(value: Value) -> str:
@@ -225,7 +226,7 @@ def _format_value(value: Value) -> str:
     return translate_said(value) if isinstance(value, LazyText) else value
 
 
-# --- What the admin's pages say when something cannot be shown or done. ---------------------------
+# --- Error pages of the admin. --------------------------------------------------------------------
 
 
 _CONFLICT = 409
@@ -234,13 +235,13 @@ _UNAVAILABLE = 503
 
 
 def is_admin_request() -> bool:
-    """Say whether a page of the admin's was asked for, also one that there is not."""
+    """Return whether the request is for an admin page, existing or not."""
     return request.path.startswith("/admin/")
 
 
 def show_error_page(code: int) -> Response:
-    """Return the page for a request that cannot be answered, with a way on."""
-    words = {
+    """Return the page for an HTTP error code."""
+    texts = {
         400: (
             gettext("This form is too old"),
             gettext(
@@ -264,25 +265,28 @@ def show_error_page(code: int) -> Response:
             ),
         ),
     }
-    otherwise = gettext("This cannot be done here"), gettext("Nothing was changed.")
-    heading, text = words.get(code, otherwise)
+    default = gettext("This cannot be done here"), gettext("Nothing was changed.")
+    heading, text = texts.get(code, default)
     return render_page("refused.html", heading=heading, text=text, status=code)
 
 
 def show_unavailable(*, is_recorded: bool) -> Response:
-    """Return the page for a database that is busy or away; `is_recorded` if something may be."""
+    """Return the page for a database that is busy or unavailable.
+
+    - `is_recorded`: whether something may have been recorded.
+    """
     return render_bare_page(
         "server_error.html", status=_UNAVAILABLE, is_unavailable=not is_recorded
     )
 
 
 def show_failure() -> Response:
-    """Return the page for a failure of ours; the database may be what failed."""
+    """Return the page for an internal error; made without the database, which may have failed."""
     return render_bare_page("server_error.html", status=_FAILED, is_unavailable=False)
 
 
 def show_refused_page(error: Refused) -> Response:
-    """Return the page for what a rule forbids, where the page itself has no better place for it."""
+    """Return the page for a refusal that the view did not handle itself."""
     if not is_admin_request():
         raise error
     heading = gettext("This cannot be done now")

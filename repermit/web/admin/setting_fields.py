@@ -1,4 +1,4 @@
-"""Settings in the page's language: their values, and the fields of the form on which they stand."""
+"""Settings in the page's language: their values, and the form in which they are changed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from repermit.web.admin.audit_log import describe_actor, list_emails
 from repermit.web.admin.rendering import gettext
 from repermit.web.admin.result_text import make_sentence
 
-# Stands before a secret's key in the name of the box that removes it.
+# The prefix of a secret's key in the name of the checkbox that removes it.
 _REMOVE = "remove."
 _NUMBER = re.compile(r"-?\d{1,9}")
 
 
 def describe_value(setting: Setting, value: Any) -> str:
-    """Return a value as it is shown; of a secret, whether there is one."""
+    """Return a value as text; for a secret only whether it is set."""
     if setting.is_secret:
         return gettext("set; not shown") if value else ""
     if isinstance(value, bool):
@@ -37,7 +37,7 @@ def describe_value(setting: Setting, value: Any) -> str:
         return gettext(setting.choices[value])
     if isinstance(value, tuple):
         return ", ".join(value)
-    # Settings that came from no file may name no journal.
+    # Settings that were not read from a file may have no journal.
     text = "" if value is None else str(value)
     return _hide_password(text) if setting.key == "database" else text
 
@@ -64,9 +64,12 @@ class KeptSecret:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsForm:
-    """What stands in the form of a page: `texts` by keys, and what was refused.
+    """The form of a page of settings.
 
-    `settings` are those that hold, `file` those of config.toml alone.
+    - `settings`: the settings in force.
+    - `file`: those of config.toml alone.
+    - `texts`: the texts of the fields by setting key.
+    - `errors`: what was refused.
     """
 
     page: str
@@ -77,7 +80,7 @@ class SettingsForm:
 
     @cached_property
     def sections(self) -> dict[Section, list[Setting]]:
-        """Return the sections with their settings; the kind of account has a form of its own."""
+        """Return the settings by section; without the mail preset, which has its own form."""
         page_sections = list_sections(self.page).items()
         return {
             section: settings
@@ -87,22 +90,22 @@ class SettingsForm:
 
     @cached_property
     def locked(self) -> frozenset[str]:
-        """Return the keys that config.toml settles."""
+        """Return the keys that config.toml sets, and the page cannot change."""
         return find_locked_keys(self.file)
 
     @cached_property
     def kept_secrets(self) -> dict[str, KeptSecret]:
-        """Return the secrets that are kept and may be changed here."""
-        known = list_emails()
+        """Return the stored secrets that may be changed here, by key."""
+        emails = list_emails()
         return {
-            key: KeptSecret(at=at, who=describe_actor(by, known), opens=opens)
-            for key, (at, by, opens) in change_settings.list_secrets(self.file).items()
+            key: KeptSecret(at=stored_at, who=describe_actor(actor, emails), opens=opens)
+            for key, (stored_at, actor, opens) in change_settings.list_secrets(self.file).items()
             if key not in self.locked
         }
 
     @property
     def can_change(self) -> bool:
-        """Say whether anything may be changed here."""
+        """Return whether any setting of the page may be changed."""
         return any(
             setting.key not in self.locked
             for settings in self.sections.values()
@@ -111,9 +114,9 @@ class SettingsForm:
 
     @property
     def errors_here(self) -> list[tuple[Setting, str]]:
-        """Return the settings of the page that something speaks against, and what."""
-        shown = [EDITABLE[key] for key in list_keys(self.page)]
-        return [(setting, error) for setting in shown if (error := self.error_at(setting))]
+        """Return the settings of the page that have errors, with the errors."""
+        settings = [EDITABLE[key] for key in list_keys(self.page)]
+        return [(setting, error) for setting in settings if (error := self.error_at(setting))]
 
     @property
     def errors_elsewhere(self) -> list[str]:
@@ -131,7 +134,7 @@ class SettingsForm:
         )
 
     def is_open(self, settings: Iterable[Setting]) -> bool:
-        """Say whether somebody has to see what is in a section."""
+        """Return whether a section is expanded: a setting is chosen, a secret, or has an error."""
         return any(
             self.settings.origins.get(setting.key) is Origin.CHOSEN
             or setting.key in self.kept_secrets
@@ -140,56 +143,56 @@ class SettingsForm:
         )
 
     def value(self, setting: Setting) -> str:
-        """Return a setting's present value in words."""
+        """Return a setting's present value as text."""
         return describe_value(setting, setting.get_value(self.settings))
 
-    def other_usual(self, setting: Setting) -> str:
-        """Return the default of a setting, "" if it has none or if it holds already."""
+    def other_default(self, setting: Setting) -> str:
+        """Return the default of a setting, "" if it has none or if the field has it already."""
         if setting.kind in {"choice", "timezone"}:
             return ""
-        usual = str(self._usual[setting.key])
-        return usual if usual != self.texts[setting.key] else ""
+        default = str(self._defaults[setting.key])
+        return default if default != self.texts[setting.key] else ""
 
     @cached_property
-    def _usual(self) -> Mapping[str, Any]:
+    def _defaults(self) -> Mapping[str, Any]:
         return find_effective_defaults(self.file, _read_choices(self.texts))
 
     def options(self, setting: Setting) -> list[tuple[str, str]]:
-        """Return the values that may be chosen, each with its title."""
+        """Return the choices of a setting, each as value and title."""
         if setting.kind == "timezone":
             return [(zone, zone.replace("_", " ")) for zone in _list_zones(self.texts[setting.key])]
         return [(value, gettext(title)) for value, title in setting.choices.items()]
 
 
-def _list_zones(at_present: str) -> list[str]:
-    places = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
-    others = ("Etc/", "SystemV/", "posix/", "right/")
-    return sorted({at_present, *(zone for zone in places if not zone.startswith(others))})
+def _list_zones(current: str) -> list[str]:
+    city_zones = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
+    aliases = ("Etc/", "SystemV/", "posix/", "right/")
+    return sorted({current, *(zone for zone in city_zones if not zone.startswith(aliases))})
 
 
 def list_keys(page: str) -> list[str]:
-    """Return the keys of a page, in the order in which they are shown."""
+    """Return the keys of a page's settings, in the order of the page."""
     return [setting.key for settings in list_sections(page).values() for setting in settings]
 
 
 def make_form(
     page: str, settings: Settings, file: Settings, preset: str | None = None
 ) -> SettingsForm:
-    """Return the form with what holds now, or with what a preset would fill in."""
+    """Return the form with the present values, or with those that a preset fills in."""
     texts = {key: str(EDITABLE[key].get_value(settings)) for key in list_keys(page)}
     locked = find_locked_keys(file)
     if preset is not None and "mail.preset" not in locked:
-        usual = find_effective_defaults(file, {"mail.preset": preset})
-        filled = {key: str(usual[key]) for key in _PRESET_KEYS if key not in locked}
+        defaults = find_effective_defaults(file, {"mail.preset": preset})
+        filled = {key: str(defaults[key]) for key in _PRESET_KEYS if key not in locked}
         texts.update({**filled, "mail.preset": preset})
     return SettingsForm(page=page, settings=settings, file=file, texts=texts)
 
 
-_PRESET_KEYS = tuple(f"mail.{one.name}" for one in fields(Preset))
+_PRESET_KEYS = tuple(f"mail.{preset_field.name}" for preset_field in fields(Preset))
 
 
 def fill_form(form: SettingsForm, typed: Mapping[str, str]) -> SettingsForm:
-    """Return a form with what was typed; no secret is shown again, nor a choice there is not."""
+    """Return the form with the typed texts, without secrets and unknown choices."""
     texts = {
         key: typed[key]
         for key in list_keys(form.page)
@@ -201,18 +204,22 @@ def fill_form(form: SettingsForm, typed: Mapping[str, str]) -> SettingsForm:
     return replace(form, texts={**form.texts, **texts})
 
 
-def read_form(page: str, form: Mapping[str, str], file: Settings) -> SettingsInput:
-    """Return the typed values of a page; an empty field stands for the default."""
+def read_form(page: str, form_data: Mapping[str, str], file: Settings) -> SettingsInput:
+    """Return the typed values of a page; an empty field means the default."""
     locked = find_locked_keys(file)
-    typed = {key: form[key] for key in list_keys(page) if key in form and key not in locked}
-    usual = find_effective_defaults(file, _read_choices(typed))
+    typed = {
+        key: form_data[key] for key in list_keys(page) if key in form_data and key not in locked
+    }
+    defaults = find_effective_defaults(file, _read_choices(typed))
     secrets = {key: text for key, text in typed.items() if EDITABLE[key].is_secret}
     return SettingsInput(
         values={
-            key: _parse_value(key, text, usual) for key, text in typed.items() if key not in secrets
+            key: _parse_value(key, text, defaults)
+            for key, text in typed.items()
+            if key not in secrets
         },
         secrets={key: text for key, text in secrets.items() if text},
-        removed=frozenset(key for key in typed if _REMOVE + key in form),
+        removed=frozenset(key for key in typed if _REMOVE + key in form_data),
     )
 
 
@@ -221,9 +228,9 @@ def _read_choices(texts: Mapping[str, str]) -> dict[str, str]:
     return {key: text for key, text in texts.items() if EDITABLE[key].choices}
 
 
-def _parse_value(key: str, text: str, usual: Mapping[str, Any]) -> Any:
-    """Parse a field's text; text in a number's place stays text, and is refused later."""
+def _parse_value(key: str, text: str, defaults: Mapping[str, Any]) -> Any:
+    """Parse a field's text; text in place of a number stays text, and is refused later."""
     tidy = "\n".join(line.strip() for line in text.strip().splitlines())
     if not tidy:
-        return usual[key]
+        return defaults[key]
     return int(tidy) if EDITABLE[key].type is int and _NUMBER.fullmatch(tidy) else tidy

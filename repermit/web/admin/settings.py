@@ -1,7 +1,6 @@
-"""The settings at one glance and a form for each page of them; the mail server tried, and `check`.
+"""The settings: an overview, a form for each page of them, tests of the mail server, the check.
 
-A form is saved as a whole or not at all. A mail server and a mailbox are tried before they are
-saved.
+A form is saved as a whole or not at all. A mail server or mailbox can be tested before saving.
 """
 
 from __future__ import annotations
@@ -55,17 +54,17 @@ if TYPE_CHECKING:
 
 pages = Blueprint("settings", __name__, url_prefix="/admin/settings")
 
-# Seconds. Somebody waits for it before a page, not a campaign.
+# In seconds; short, since a page waits for it.
 _CHECK_TIMEOUT = 20
-# A mail of this product's own is a fraction of it; one with pictures may come close.
-_LARGEST_MAIL = 2 * 1024 * 1024
+# A mail of repermit is much smaller; one with pictures may come close.
+_MAX_MAIL_SIZE = 2 * 1024 * 1024
 
-# --- At one glance. -------------------------------------------------------------------------------
+# --- The overview. --------------------------------------------------------------------------------
 
 
 @pages.get("/")
 def show() -> Response:
-    """Show what each page of settings says in a line or two; no key and no password."""
+    """Show a summary of each page of settings, without keys and passwords."""
     settings = get_services().settings
     chosen = {
         key: describe_value(SETTINGS[key], SETTINGS[key].get_value(settings))
@@ -78,7 +77,7 @@ def show() -> Response:
 
 @pages.get("/installation")
 def show_installation() -> Response:
-    """Show the settings that only config.toml has, and why."""
+    """Show the settings that only config.toml can set, and why."""
     settings = get_services().settings
     return render_page(
         "settings/installation.html",
@@ -94,7 +93,7 @@ def show_installation() -> Response:
 
 
 def _list_titles() -> list[tuple[str, str]]:
-    """Return the pages on which settings are chosen, with what they are called."""
+    """Return the pages of settings with their titles."""
     return [(page, gettext(title)) for page, title in PAGES.items()]
 
 
@@ -105,7 +104,7 @@ _ADDRESS = f"/<any({', '.join(PAGES)}):group>"
 
 @pages.get(_ADDRESS)
 def show_group(group: str) -> Response:
-    """Show a page of settings, of the mail server also with what a preset would fill in."""
+    """Show a page of settings; that of the mail server may be filled in from a preset."""
     preset = request.args.get("preset") if group == "mail" else None
     is_known = preset == "" or preset in PRESETS
     return _render_form(_make_form(group, preset if is_known else None), is_filled_in=is_known)
@@ -113,7 +112,7 @@ def show_group(group: str) -> Response:
 
 @pages.post(_ADDRESS)
 def save_group(group: str) -> AnyResponse:
-    """Save a page of settings if all of it holds, and the server takes the login."""
+    """Save a page of settings if it is valid and, when tested, the server accepts the login."""
     file = get_file_settings()
     typed = read_form(group, request.form, file)
     report = None
@@ -124,7 +123,7 @@ def save_group(group: str) -> AnyResponse:
             return _render_form(
                 fill_form(_make_form(group), request.form), status=422, report=report
             )
-        kept = change_settings.save_settings(
+        saved = change_settings.save_settings(
             get_services().database,
             file,
             typed,
@@ -144,7 +143,7 @@ def save_group(group: str) -> AnyResponse:
             kind="problem",
         )
         return redirect_to("settings.show_group", group=group)
-    _flash_outcome(kept.changed, report)
+    _flash_outcome(saved.changed, report)
     return redirect_to("settings.show_group", group=group)
 
 
@@ -184,9 +183,9 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
     elif report is None:
         flash_message(gettext("Nothing was to be changed."))
     for finding in report.findings if report else ():
-        seen, remedy = make_finding_texts(finding)
-        said = f"{seen} {remedy}".strip().replace("`", "")
-        flash_message(said, kind="done" if finding.verdict == "ok" else "warning")
+        found_text, remedy = make_finding_texts(finding)
+        message = f"{found_text} {remedy}".strip().replace("`", "")
+        flash_message(message, kind="done" if finding.verdict == "ok" else "warning")
 
 
 def _try_login(group: str, settings: Settings) -> Report:
@@ -195,7 +194,7 @@ def _try_login(group: str, settings: Settings) -> Report:
     return run.check_mailbox(settings, log_in=poll.log_in, now=get_arrival())
 
 
-# --- What is tried with the settings that hold. ---------------------------------------------------
+# --- Tests with the present settings. -------------------------------------------------------------
 
 
 @pages.post("/mail-server")
@@ -232,22 +231,24 @@ def send_test_mail() -> AnyResponse:
         preview.record_test_mail(
             services.database, mailing_list, now=get_arrival(), actor=get_actor()
         )
-        said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
-        flash_message(said)
+        sentence = gettext(
+            "Sent to %(email)s. Its links belong to nobody.", email=current_user.email
+        )
+        flash_message(sentence)
     return redirect_to("settings.show_group", group="mail")
 
 
 @pages.post("/check")
-@takes_up_to(_LARGEST_MAIL)
+@takes_up_to(_MAX_MAIL_SIZE)
 def run_checks() -> Response:
-    """Say whether a campaign would work. Sends nothing and changes nothing, and takes seconds."""
+    """Show whether a campaign would work; sends and changes nothing, and takes seconds."""
     file = request.files.get("mail")
     mail = file.read() if file and file.filename else None
     return show_report(check_everything(mail), is_whole=True)
 
 
 def show_report(report: Report, *, is_whole: bool = False) -> Response:
-    """Return the page of what was found; `is_whole` if everything was looked at."""
+    """Return the page with the findings; `is_whole` if everything was checked."""
     return render_page(
         "settings/check_result.html",
         counts=report.counts,

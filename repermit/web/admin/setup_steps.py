@@ -16,7 +16,7 @@ from repermit.web.request_context import get_services
 
 @dataclass(frozen=True, kw_only=True)
 class SetupStep:
-    """One page of settings: its name in addresses, its title, what it says or still lacks."""
+    """One page of settings: its name in URLs, its title, its summary or what it still lacks."""
 
     page: str
     title: str
@@ -25,12 +25,12 @@ class SetupStep:
 
     @property
     def url(self) -> str:
-        """Return the address of its page."""
+        """Return the URL of its page."""
         return make_url("settings.show_group", group=self.page)
 
 
 def list_setup_steps() -> list[SetupStep]:
-    """Return the steps, the done among them; none once a campaign has been launched."""
+    """Return all steps, done or not; none once a campaign was launched."""
     if Campaign.select().exists():
         return []
     settings = get_services().settings
@@ -64,9 +64,9 @@ def _describe_organisation(finding: FindingText) -> str:
 
 
 def find_next_step(steps: Sequence[SetupStep], page: str) -> tuple[str, str] | None:
-    """Return title and address of what comes after a page of settings while setting up.
+    """Return title and URL of the step after a page of settings.
 
-    None for a page that is no step or is not done, and where lists are there and nothing lacks.
+    None if the page is no step or is not done, or if all steps are done and there is a list.
     """
     missing = [step for step in steps if not step.is_done]
     if page not in {step.page for step in steps} or page in {step.page for step in missing}:

@@ -1,4 +1,4 @@
-"""Who is not to be asked on a list: handed over as fingerprints, and taken in from elsewhere.
+"""The suppressions of a list: exporting them as fingerprints, and importing others.
 
 No address is shown here.
 """
@@ -48,37 +48,41 @@ _KINDS = {
 
 @pages.get("", endpoint="show")
 def show_suppressions(slug: str) -> Response:
-    """Show what can be handed over and taken in."""
+    """Show the forms for exporting and importing suppressions."""
     return _show_page(find_list(slug))
 
 
 @pages.post("/export")
 def download_suppressions(slug: str) -> Response:
-    """Send the fingerprints as a file; that it was made is recorded."""
-    mailing_list, services, form = find_list(slug), get_services(), request.form.get("format", "")
-    if form not in _TYPES:
+    """Send the fingerprints as a file, and record that."""
+    mailing_list, services, file_format = (
+        find_list(slug),
+        get_services(),
+        request.form.get("format", ""),
+    )
+    if file_format not in _TYPES:
         abort(400)
     try:
         background_tasks.require_no_running_import(mailing_list)
     except Refused as error:
         return _show_page(mailing_list, wrong=make_sentence(error.said))
-    now, who = get_arrival(), get_actor()
+    now, actor = get_arrival(), get_actor()
 
     def write(out: BinaryIO) -> None:
         fingerprint_files.write_suppressions(
             services.database,
             mailing_list,
             out=out,
-            form=form,
+            form=file_format,
             settings=services.settings,
             now=now,
-            actor=who,
+            actor=actor,
         )
 
-    name = f"{slug}-suppressions.{form}"
+    name = f"{slug}-suppressions.{file_format}"
     return Response(
         stream_output(write, database=services.database),
-        content_type=_TYPES[form],
+        content_type=_TYPES[file_format],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
@@ -86,7 +90,7 @@ def download_suppressions(slug: str) -> Response:
 @pages.post("/look")
 @takes_up_to(MAX_FILE_SIZE + _FORM_OVERHEAD)
 def preview_import(slug: str) -> Response:
-    """Show what would come of a file; nothing is written."""
+    """Show what the import of a file would do; nothing is written."""
     return _import_file(find_list(slug), is_only_looked_at=True)
 
 
@@ -109,7 +113,7 @@ def _import_file(mailing_list: MailingList, *, is_only_looked_at: bool) -> Respo
     services = get_services()
     try:
         with make_temporary_files(get_services().settings).folder_for("upload") as folder:
-            # Under its own name, whose ending says what it is, and in no other folder.
+            # Under its own name, whose ending tells the format, but without its folder.
             path = folder / name
             file.save(path)
             result = suppression_import.import_suppressions(
@@ -151,6 +155,6 @@ def _show_page(
 
 
 def _list_counts(result: SuppressionImportResult) -> list[tuple[str, int]]:
-    """Return the counts of rows by result, in words; zeros are left out."""
+    """Return the number of rows by result, with titles; zeros are left out."""
     counts = [(gettext(title), getattr(result, name)) for name, title in _COUNTS.items()]
     return [(title, count) for title, count in counts if count]

@@ -32,44 +32,44 @@ if TYPE_CHECKING:
 pages = Blueprint("text_corrections", __name__, url_prefix="/admin/texts")
 
 PAGE_SIZE = 40
-"""How many texts stand on a page."""
+"""The number of texts on a page."""
 
 _WRONG = 422
 
 
 @pages.get("/", endpoint="show")
 def show_texts() -> Response:
-    """Show what mails and pages say in a language: what was looked for, or all."""
+    """Show the texts of mails and pages in a language, all or those found by a search."""
     language = catalogues.choose_language(
         request.args.get("language", ""), default=get_page_language()
     )
-    wanted = request.args.get("wanted", "").strip()
+    search = request.args.get("wanted", "").strip()
     only_corrected = bool(request.args.get("corrected"))
-    changed = text_corrections.read_corrections(language)
+    corrections = text_corrections.read_corrections(language)
     texts = [
         text
         for text in correctable_texts.texts_in(language).values()
-        if text.has(wanted, changed.get(text.key, ()))
-        and (not only_corrected or text.key in changed)
+        if text.has(search, corrections.get(text.key, ()))
+        and (not only_corrected or text.key in corrections)
     ]
-    begins = _find_position(texts, request.args.get("after", ""))
+    start = _find_position(texts, request.args.get("after", ""))
     return render_page(
         "text_corrections/show.html",
         language_code=language,
         languages=[(code, name_language(code)) for code in catalogues.languages()],
-        wanted=wanted,
+        wanted=search,
         only_corrected=only_corrected,
         count=len(texts),
-        texts=texts[begins : begins + PAGE_SIZE],
-        changed=changed,
-        begins=begins,
-        last_key=texts[begins + PAGE_SIZE - 1].key if len(texts) > begins + PAGE_SIZE else "",
+        texts=texts[start : start + PAGE_SIZE],
+        changed=corrections,
+        begins=start,
+        last_key=texts[start + PAGE_SIZE - 1].key if len(texts) > start + PAGE_SIZE else "",
     )
 
 
 @pages.get("/<language>/<key>")
 def show_text(language: str, key: str) -> Response:
-    """Show one text, to be said better."""
+    """Show the form for correcting one text."""
     text = _find_text(language, key)
     corrected = text_corrections.read_corrections(language).get(key)
     return _show_page(text, _make_form(text, corrected or text.usual), is_corrected=bool(corrected))
@@ -77,18 +77,18 @@ def show_text(language: str, key: str) -> Response:
 
 @pages.post("/<language>/<key>")
 def save_text(language: str, key: str) -> AnyResponse:
-    """Say a text otherwise from now on, or as it came."""
+    """Save the correction of a text, or delete it."""
     text = _find_text(language, key)
     names = _list_field_names(text)
-    given = [request.form.get(name, "") for name in names]
+    typed = [request.form.get(name, "") for name in names]
     if request.form.get("usual"):
-        given = [""] * len(names)
+        typed = [""] * len(names)
     try:
         text_corrections.save_correction(
-            get_services().database, text, given, now=get_arrival(), actor=get_actor()
+            get_services().database, text, typed, now=get_arrival(), actor=get_actor()
         )
     except Refused as refusal:
-        form = _make_form(text, given)
+        form = _make_form(text, typed)
         form.refuse(names[0], make_sentence(refusal.said))
         is_corrected = key in text_corrections.read_corrections(language)
         return _show_page(text, form, status=_WRONG, is_corrected=is_corrected)
@@ -103,7 +103,7 @@ def _find_text(language: str, key: str) -> Text:
 
 
 def _find_position(texts: Sequence[Text], after: str) -> int:
-    """Return the position behind the text with the key `after`; 0 if it is not there."""
+    """Return the position after the text with the key `after`; 0 if it is not there."""
     keys = [text.key for text in texts]
     return keys.index(after) + 1 if after in keys else 0
 
@@ -113,7 +113,7 @@ def _list_field_names(text: Text) -> list[str]:
 
 
 def _make_form(text: Text, forms: Sequence[str]) -> Form:
-    """Return the form with a field for each form of a text."""
+    """Return a form with a field for each plural form of a text."""
     labels = [
         gettext("What it says for %(number)s", number=format_number(number))
         for number in text.numbers
@@ -122,8 +122,8 @@ def _make_form(text: Text, forms: Sequence[str]) -> Form:
         name: TextAreaField(label)
         for name, label in zip(_list_field_names(text), labels, strict=True)
     }
-    made: type[Form] = type("TextForm", (Form,), fields)
-    return made(data=dict(zip(fields, forms, strict=True)))
+    form_class: type[Form] = type("TextForm", (Form,), fields)
+    return form_class(data=dict(zip(fields, forms, strict=True)))
 
 
 def _show_page(text: Text, form: Form, *, is_corrected: bool, status: int = 200) -> Response:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 pages = Blueprint("users", __name__, url_prefix="/admin/people")
 
 _WRONG = 422
-_KEPT_FIELDS = ("role", "renews_second_step")
+_RESUBMITTED_FIELDS = ("role", "renews_second_step")
 
 
 class UserForm(ConfirmationForm):
@@ -63,16 +63,16 @@ def show_users() -> Response:
 
 @pages.post("/")
 def add_user() -> AnyResponse:
-    """Add somebody, and show their one-time link this once."""
+    """Add a user, and show their one-time link once."""
     form = UserForm(request.form)
     if not form.validate():
         return _show_page(form, status=_WRONG)
     if form.role.data == Role.ADMIN:
-        tried = confirm_password(form)
-        if not tried.is_accepted:
-            return add_retry_after(tried, _show_page(form, status=_WRONG))
+        result = confirm_password(form)
+        if not result.is_accepted:
+            return add_retry_after(result, _show_page(form, status=_WRONG))
     try:
-        invited = users.add_user(
+        invitation = users.add_user(
             get_services().database,
             form.email.data,
             role=Role(form.role.data),
@@ -84,24 +84,24 @@ def add_user() -> AnyResponse:
     except Refused:
         form.refuse("email", gettext("This person may log in already; see above."))
     else:
-        return _show_link(invited)
+        return _show_link(invitation)
     return _show_page(form, status=_WRONG)
 
 
 @pages.post("/<int:user_id>/link")
 def invite_user(user_id: int) -> AnyResponse:
-    """Make a fresh one-time link for somebody who forgot their password, or lost their phone."""
+    """Make a new one-time link for a user who forgot the password or lost the phone."""
     if user_id == current_user.id:
-        # It would change the password without asking for it, from a screen left open.
+        # Otherwise a screen left open could change the password without asking for it.
         flash_message(gettext("You change your own password and second step here."), kind="problem")
         return redirect_to("account.show")
-    person = _find_user(user_id)
-    asked = _ask_password(person)
-    if asked is not None:
-        return asked
+    user = _find_user(user_id)
+    question = _ask_password(user)
+    if question is not None:
+        return question
     invited = users.invite_user(
         get_services().database,
-        person.id,
+        user.id,
         now=get_arrival(),
         actor=get_actor(),
         renews_second_step=bool(request.form.get("renews_second_step")),
@@ -111,14 +111,14 @@ def invite_user(user_id: int) -> AnyResponse:
 
 @pages.post("/<int:user_id>/role")
 def change_role(user_id: int) -> AnyResponse:
-    """Make somebody an admin or a viewer."""
-    person, wanted = _find_user(user_id), request.form.get("role", "")
-    if wanted not in list(Role):
+    """Make a user an admin or a viewer."""
+    user, role_name = _find_user(user_id), request.form.get("role", "")
+    if role_name not in list(Role):
         abort(400)
-    role = Role(wanted)
-    asked = _ask_password(person) if role is Role.ADMIN else None
-    if asked is not None:
-        return asked
+    role = Role(role_name)
+    question = _ask_password(user) if role is Role.ADMIN else None
+    if question is not None:
+        return question
     database = get_services().database
     try:
         users.change_role(
@@ -132,24 +132,24 @@ def change_role(user_id: int) -> AnyResponse:
     except Refused:
         _flash_last_admin()
     else:
-        said = gettext("%(email)s is now: %(role)s.", email=person.email, role=describe_role(role))
-        flash_message(said)
+        sentence = gettext(
+            "%(email)s is now: %(role)s.", email=user.email, role=describe_role(role)
+        )
+        flash_message(sentence)
     return redirect_to("users.show") if user_id != current_user.id else redirect_to("account.show")
 
 
 @pages.get("/<int:user_id>/remove")
 def show_removal(user_id: int) -> Response:
-    """Ask whether somebody is really to be removed."""
-    person = _find_user(user_id)
-    return render_page(
-        "users/remove.html", person=person, granted=_list_granted().get(person.actor)
-    )
+    """Ask for confirmation before a user is removed."""
+    user = _find_user(user_id)
+    return render_page("users/remove.html", person=user, granted=_list_granted().get(user.actor))
 
 
 @pages.post("/<int:user_id>/remove")
 def remove_user(user_id: int) -> AnyResponse:
-    """Remove somebody, and erase their address."""
-    person = _find_user(user_id)
+    """Remove a user, and erase their address."""
+    user = _find_user(user_id)
     try:
         users.remove_user(
             get_services().database,
@@ -161,44 +161,47 @@ def remove_user(user_id: int) -> AnyResponse:
     except Refused:
         _flash_last_admin()
     else:
-        flash_message(gettext("%(email)s may not log in any more.", email=person.email))
+        flash_message(gettext("%(email)s may not log in any more.", email=user.email))
     return redirect_to("users.show")
 
 
 @pages.post("/<int:user_id>/sessions/end")
 def end_sessions(user_id: int) -> AnyResponse:
-    """Log somebody out everywhere."""
-    person = _find_user(user_id)
+    """End all sessions of a user."""
+    user = _find_user(user_id)
     users.end_sessions(get_services().database, user_id, now=get_arrival(), actor=get_actor())
-    flash_message(gettext("%(email)s is logged out everywhere.", email=person.email))
+    flash_message(gettext("%(email)s is logged out everywhere.", email=user.email))
     return redirect_to("users.show")
 
 
-def _ask_password(person: UserInfo) -> Response | None:
-    """Ask for the password before somebody gets a way in; None if the request brings it along.
+def _ask_password(user: UserInfo) -> Response | None:
+    """Return the page that asks for the password; None if the request has it already.
 
-    A screen that was left open is not enough to let somebody else in (ASVS 5.0 V7.5.1).
+    Asked before somebody else is given access, for which a screen left open is not enough (ASVS 5.0
+    V7.5.1).
     """
     form = ConfirmationForm(request.form)
-    kept = [(name, request.form[name]) for name in _KEPT_FIELDS if name in request.form]
+    kept_fields = [
+        (name, request.form[name]) for name in _RESUBMITTED_FIELDS if name in request.form
+    ]
     fields: dict[str, Any] = {
-        "person": person,
+        "person": user,
         "action": get_public_path() + request.path,
-        "kept": kept,
+        "kept": kept_fields,
     }
     if CONFIRMATION not in request.form and not was_password_given():
         return render_page("users/confirm.html", form=form, **fields)
-    tried = confirm_password(form)
-    if tried.is_accepted:
+    result = confirm_password(form)
+    if result.is_accepted:
         return None
     return add_retry_after(
-        tried, render_page("users/confirm.html", form=form, status=_WRONG, **fields)
+        result, render_page("users/confirm.html", form=form, status=_WRONG, **fields)
     )
 
 
-def make_link(invited: IssuedInvitation) -> str:
-    """Return the address of a one-time link, below `public_url`."""
-    return f"{get_services().settings.public_url}/admin/welcome/{invited.token}"
+def make_link(invitation: IssuedInvitation) -> str:
+    """Return the URL of a one-time link."""
+    return f"{get_services().settings.public_url}/admin/welcome/{invitation.token}"
 
 
 def _show_page(form: UserForm, *, status: int = 200) -> Response:
@@ -214,35 +217,33 @@ def _show_page(form: UserForm, *, status: int = 200) -> Response:
     return render_page("users/show.html", form=form, status=status, **fields)
 
 
-def _show_link(invited: IssuedInvitation) -> Response:
-    return render_page("users/link.html", invited=invited, link=make_link(invited))
+def _show_link(invitation: IssuedInvitation) -> Response:
+    return render_page("users/link.html", invited=invitation, link=make_link(invitation))
 
 
 def _list_granted() -> dict[str, dict[str, list[str]]]:
-    """Return the tokens and webhooks that end with who made them, by the name evidence has."""
+    """Return the active tokens and the webhooks by the actor who made them, with whom they end."""
     names_by_maker: dict[str, dict[str, list[str]]] = {}
     for token in api_tokens.list_tokens():
         if token.revoked_at is None:
-            _take_names(names_by_maker, token.created_by)["tokens"].append(token.name)
+            _get_names(names_by_maker, token.created_by)["tokens"].append(token.name)
     for hook in endpoints.list_webhooks():
-        _take_names(names_by_maker, hook.created_by)["hooks"].append(hook.url)
+        _get_names(names_by_maker, hook.created_by)["hooks"].append(hook.url)
     return names_by_maker
 
 
-def _take_names(
-    names_by_maker: dict[str, dict[str, list[str]]], maker: str
-) -> dict[str, list[str]]:
+def _get_names(names_by_maker: dict[str, dict[str, list[str]]], maker: str) -> dict[str, list[str]]:
     return names_by_maker.setdefault(maker, {"tokens": [], "hooks": []})
 
 
 def _find_user(user_id: int) -> UserInfo:
-    """Return a user; the page that does not exist if there is none."""
-    matches = [person for person in users.list_users() if person.id == user_id]
+    """Return a user; aborts with 404 if there is none."""
+    matches = [user for user in users.list_users() if user.id == user_id]
     if not matches:
         abort(404)
     return matches[0]
 
 
 def _flash_last_admin() -> None:
-    said = gettext("This is the last admin: make somebody else one first, who then logs in.")
-    flash_message(said, kind="problem")
+    sentence = gettext("This is the last admin: make somebody else one first, who then logs in.")
+    flash_message(sentence, kind="problem")

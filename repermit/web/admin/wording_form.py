@@ -1,4 +1,4 @@
-"""The form of a mail's own wording: as blocks in plain words, or as the template that it is."""
+"""The form of a mail's own wording: as blocks of plain text, or as a template."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 PARTS = ("own_subject", "own_text", "own_html")
-"""The fields of the form that are the wording, as a list has them."""
+"""The fields of the form that hold the wording, named as a list's columns."""
 
 PREVIEW_FIELDS = ("language", "kind", "shape", "shade", "reader")
-"""Those that say what of it is to be looked at."""
+"""The fields of the form that choose which preview to show."""
 
 BLOCKS, TEMPLATE = "blocks", "template"
-"""The views of the form: fields in brackets in blocks, and the template that they are."""
+"""The views of the form: blocks with fields in brackets, or the template itself."""
 
 
 class OwnWordingForm(Form):
-    """A mail's own wording, always as a template.
+    """The form of a mail's own wording; its data are always a template.
 
-    `view` is how it is to be shown, where it can be; what was typed is read as it was shown then.
+    - `typed`: the submitted form, read in the view that it was shown in.
+    - `view`: the view to show, if the wording can be shown so.
     """
 
     own_subject = StringField(N_("Subject"))
@@ -65,12 +66,12 @@ class OwnWordingForm(Form):
 
     @property
     def blocks(self) -> list[ShownBlock] | None:
-        """Return the text as blocks; None where the template itself is to be shown."""
+        """Return the text as blocks; None if the template is to be shown."""
         return _show_blocks(read_text(self, "own_text")) if self.view == BLOCKS else None
 
     @property
     def is_in_blocks(self) -> bool:
-        """Say whether the form is shown without any template."""
+        """Return whether the whole form is shown as blocks, without any template."""
         return (
             self.view == BLOCKS
             and not read_text(self, "own_html")
@@ -80,15 +81,15 @@ class OwnWordingForm(Form):
 
     @property
     def subject_in_brackets(self) -> str | None:
-        """Return the subject with its fields in brackets; None if it cannot be."""
+        """Return the subject with its fields in brackets; None if that is not possible."""
         return _write_brackets(self.own_subject.data or "")
 
     def say(self, text: str) -> str:
-        """Return a sentence with the fields that it names as the form shows them."""
+        """Return a sentence that names fields as the form shows them."""
         return _name_fields(text) if self.is_in_blocks else text
 
     def refuse_unknown_brackets(self) -> bool:
-        """Say whether something in brackets is no field, which is then an error of the text."""
+        """Add an error for each bracketed name that is no field; return whether there are any."""
         parts = ("own_subject", "own_text") if self._was_in_blocks else ()
         names = [name for part in parts for name in find_brackets(read_text(self, part))]
         for name in dict.fromkeys(names):
@@ -103,14 +104,14 @@ class OwnWordingForm(Form):
         return bool(names)
 
     def make_editor_values(self) -> dict[str, Any]:
-        """Return what the templates need to show the wording, with its errors in their words."""
+        """Return the template's fields for the editor, with field names in errors as shown."""
         is_in_blocks = self.is_in_blocks
-        say = _name_fields if is_in_blocks else str
+        name_fields = _name_fields if is_in_blocks else str
         for part in PARTS:
-            self[part].errors = [say(error) for error in self[part].errors]
+            self[part].errors = [name_fields(error) for error in self[part].errors]
         return {
             "form": self,
-            "fields": [(say(name), *about) for name, about in list_field_titles().items()],
+            "fields": [(name_fields(name), *about) for name, about in list_field_titles().items()],
             "blocks": self.blocks if is_in_blocks else None,
             "is_unsplit": self.view == BLOCKS and not is_in_blocks,
             "labels": list_labels(get_page_language()),
@@ -118,7 +119,7 @@ class OwnWordingForm(Form):
 
 
 class WordingForm(OwnWordingForm):
-    """The own wording, and what of it is to be looked at."""
+    """The form of the list's own wording, with the choice of a preview."""
 
     reader = SelectField(N_("As it reads for"), validate_choice=False)
     language = SelectField(N_("Language"), validate_choice=False)
@@ -153,45 +154,46 @@ class WordingForm(OwnWordingForm):
         **kwargs: Any,
     ) -> None:
         super().__init__(typed, **kwargs)
-        spoken = lookup.read_list_facts(mailing_list).languages
-        self.language.choices = [SelectChoice(choice, name_language(choice)) for choice in spoken]
-        if self.language.data not in spoken:
+        languages = lookup.read_list_facts(mailing_list).languages
+        self.language.choices = [SelectChoice(code, name_language(code)) for code in languages]
+        if self.language.data not in languages:
             self.language.data = mailing_list.language
-        self._readers = {str(one.id): one for one in readers}
+        self._readers = {str(contact.id): contact for contact in readers}
         self.reader.choices = [
             SelectChoice(
-                number, f"{one.name}, {to_unicode_address(str(one.address))}".removeprefix(", ")
+                number,
+                f"{contact.name}, {to_unicode_address(str(contact.address))}".removeprefix(", "),
             )
-            for number, one in self._readers.items()
+            for number, contact in self._readers.items()
         ]
         for field in (self.reader, self.kind, self.shape, self.shade):
             field.choices = [
                 SelectChoice(choice.value, gettext(choice.label)) for choice in field.choices
             ]
-            known = [choice.value for choice in field.choices] or [""]
-            field.data = field.data if field.data in known else known[0]
+            values = [choice.value for choice in field.choices] or [""]
+            field.data = field.data if field.data in values else values[0]
 
     @property
     def chosen_reader(self) -> Contact | None:
-        """Return who the mail is looked at as, None if there is nobody to be asked."""
+        """Return the contact for whom the mail is previewed, None if there is nobody to ask."""
         return self._readers.get(self.reader.data)
 
 
 def read_text(form: Form, name: str) -> str:
-    """Return a text with plain line ends, "" for one of blanks alone."""
+    """Return a field's text with LF line ends, "" for blanks only."""
     typed = (form[name].data or "").replace("\r\n", "\n")
     return typed if typed.strip() else ""
 
 
 def fill_list(mailing_list: MailingList, form: WordingForm) -> MailingList:
-    """Put what is typed into a list in memory, which nobody saves; return it."""
+    """Put the typed wording into a list in memory, which is not saved; return the list."""
     for name in PARTS:
         setattr(mailing_list, name, read_text(form, name))
     return mailing_list
 
 
 def make_version(saved: MailingList | ListText) -> str:
-    """Return a digest that changes with the wording that is saved."""
+    """Return a digest of the saved wording, to detect that it has changed."""
     return sha256(repr([getattr(saved, name) for name in PARTS]).encode()).hexdigest()[:16]
 
 
@@ -200,9 +202,9 @@ def make_version(saved: MailingList | ListText) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownBlock:
-    """A block as the form has it: the name of its input, and its words with fields in brackets.
+    """A block of the form: the name of its input, and its text with fields in brackets.
 
-    Of a fixed one, `text` is the template that it is, and `fields` what stands in it.
+    A fixed block has its template as `text`, and the fields in it as `fields`.
     """
 
     name: str
@@ -212,11 +214,11 @@ class ShownBlock:
 
     @property
     def rows(self) -> int:
-        """Return how many lines its box has, so that all of it is seen on a wide screen."""
-        return sum(len(line) // _LETTERS + 1 for line in self.text.split("\n"))
+        """Return the height of its text box in lines, which shows all of it on a wide screen."""
+        return sum(len(line) // _CHARACTERS_PER_LINE + 1 for line in self.text.split("\n"))
 
 
-_LETTERS = 52
+_CHARACTERS_PER_LINE = 52
 _BLOCK_NAME = re.compile(r"block-(\d{1,4})-([a-z]+)-(\d{1,4})")
 
 
@@ -224,46 +226,48 @@ def _show_blocks(text: str) -> list[ShownBlock] | None:
     blocks = split_wording(text) if text else []
     if blocks is None:
         return None
-    shown = []
+    shown_blocks = []
     for number, block in enumerate(blocks):
         is_fixed = block.kind is BlockKind.FIXED
-        words = block.text if is_fixed else _write_brackets(block.text)
-        if words is None:
+        shown_text = block.text if is_fixed else _write_brackets(block.text)
+        if shown_text is None:
             return None
         name = f"block-{number}-{block.kind}-{block.gap}"
-        shown.append(ShownBlock(name=name, kind=block.kind, text=words, fields=block.fields))
-    return shown
+        shown_blocks.append(
+            ShownBlock(name=name, kind=block.kind, text=shown_text, fields=block.fields)
+        )
+    return shown_blocks
 
 
 def _read_blocks(typed: Mapping[str, str]) -> list[Block]:
     """Return the blocks that a form sent, in their order."""
-    found = ((_BLOCK_NAME.fullmatch(name), text) for name, text in typed.items())
+    matches = ((_BLOCK_NAME.fullmatch(name), text) for name, text in typed.items())
     blocks = {
         int(match[1]): Block(
             kind=BlockKind(match[2]),
             text=_read_fields(text.replace("\r\n", "\n")),
             gap=int(match[3]),
         )
-        for match, text in found
+        for match, text in matches
         if match and match[2] in set(BlockKind)
     }
     return [_join_heading(blocks[number]) for number in sorted(blocks)]
 
 
 def _join_heading(block: Block) -> Block:
-    """Return a heading as the one line that it is."""
+    """Join a heading's text to one line; other blocks are unchanged."""
     is_heading = block.kind in {BlockKind.TITLE, BlockKind.HEADING}
     return replace(block, text=" ".join(block.text.split())) if is_heading else block
 
 
 def _write_brackets(template: str) -> str | None:
-    """Return a template with its fields in brackets; None if it cannot be read back from that."""
-    written = write_labels(template, list_labels(get_page_language()))
-    return written if written is not None and _read_fields(written) == template else None
+    """Return a template with its fields in brackets; None if that cannot be read back."""
+    labelled = write_labels(template, list_labels(get_page_language()))
+    return labelled if labelled is not None and _read_fields(labelled) == template else None
 
 
 def _read_fields(text: str) -> str:
-    # Somebody may change the language of the pages while a form is open.
+    # In every language, since the pages' language may change while a form is open.
     return read_labels(text, map(list_labels, LANGUAGES))
 
 
@@ -307,7 +311,7 @@ _LABELS = {
 
 def list_field_titles() -> dict[str, tuple[str, ...]]:
     """Return the title of each placeholder; required ones come first."""
-    needed, more = gettext("Needed"), gettext("As you like")
+    needed, optional = gettext("Needed"), gettext("As you like")
     titles = {
         "yes_url": (needed, gettext("Link for Yes")),
         "no_url": (needed, gettext("Link for No")),
@@ -319,21 +323,24 @@ def list_field_titles() -> dict[str, tuple[str, ...]]:
         "objection": (needed, gettext("The right to object (GDPR), with its heading")),
         "stop": (needed, gettext("How to stop at any time")),
         "privacy_url": (needed, gettext("Link to your privacy statement")),
-        "explicit_consent": (more, gettext("What a Yes means; needed on a sensitive list")),
-        "greeting": (more, gettext("Dear …, with the name if it is known")),
-        "reason": (more, gettext("Why they get this mail, and since when they are on the list")),
-        "deadline": (more, gettext("Until when answers count")),
-        "list_name": (more, gettext("Name of the list")),
-        "purpose": (more, gettext("What people get")),
-        "frequency": (more, gettext("How often")),
-        "organisation_name": (more, gettext("Your name alone, for within a sentence")),
-        "yes_label": (more, gettext("Words of the button for Yes")),
-        "no_label": (more, gettext("Words of the button for No")),
-        "me_url": (more, gettext("Link to what is held about the reader")),
-        "address": (more, gettext("The reader’s own address")),
-        "reply_to": (more, gettext("Address for replies")),
-        "short_deadline": (more, gettext("The same without the year")),
-        "day": (more, gettext("The same as short as can be, for the subject")),
-        "telephone": (more, gettext("Your telephone number")),
+        "explicit_consent": (optional, gettext("What a Yes means; needed on a sensitive list")),
+        "greeting": (optional, gettext("Dear …, with the name if it is known")),
+        "reason": (
+            optional,
+            gettext("Why they get this mail, and since when they are on the list"),
+        ),
+        "deadline": (optional, gettext("Until when answers count")),
+        "list_name": (optional, gettext("Name of the list")),
+        "purpose": (optional, gettext("What people get")),
+        "frequency": (optional, gettext("How often")),
+        "organisation_name": (optional, gettext("Your name alone, for within a sentence")),
+        "yes_label": (optional, gettext("Words of the button for Yes")),
+        "no_label": (optional, gettext("Words of the button for No")),
+        "me_url": (optional, gettext("Link to what is held about the reader")),
+        "address": (optional, gettext("The reader’s own address")),
+        "reply_to": (optional, gettext("Address for replies")),
+        "short_deadline": (optional, gettext("The same without the year")),
+        "day": (optional, gettext("The same as short as can be, for the subject")),
+        "telephone": (optional, gettext("Your telephone number")),
     }
     return {f"{{{{ {name} }}}}": title for name, title in titles.items()}

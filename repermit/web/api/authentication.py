@@ -1,6 +1,6 @@
-"""Who may ask the API what: bearer tokens and their scopes (RFC 6750).
+"""Authentication of the API: bearer tokens with scopes (RFC 6750), and rate limits.
 
-Only the header carries a token: an address ends up in logs.
+A token is accepted in the header only, since URLs end up in logs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from repermit.web.api.problems import ApiError
 from repermit.web.client_address import mask_network
 from repermit.web.request_context import get_arrival, record_refused_attempt, write_note
 
-# --- How often a program may ask, or a network sign people up. ------------------------------------
+# --- Rate limits, per token or network. -----------------------------------------------------------
 
 
 PER_MINUTE = 120
@@ -33,7 +33,11 @@ _MAX_CLIENTS = 10_000
 
 
 class RateLimits:
-    """What each asker has left; one for the whole application, used by many threads."""
+    """The rate limits of clients (GCRA); shared by all threads of the application.
+
+    - `burst`: how many requests a client may make at once.
+    - `each`: the time after which a client gets one more request.
+    """
 
     def __init__(self, *, burst: int = BURST, each: timedelta = _INTERVAL) -> None:
         self._each = each
@@ -41,20 +45,22 @@ class RateLimits:
         self._lock = threading.Lock()
         self._full_at: dict[str, datetime] = {}
 
-    def take_request(self, asker: str, *, now: datetime) -> int:
-        """Take one request; return 0, or how many seconds to wait if there is none left."""
+    def take_request(self, client: str, *, now: datetime) -> int:
+        """Count one request; return 0, or the seconds to wait if the limit is reached."""
         with self._lock:
             if len(self._full_at) >= _MAX_CLIENTS:
-                self._full_at = {who: at for who, at in self._full_at.items() if at > now}
-            full_at = max(self._full_at.get(asker, now), now) + self._each
+                self._full_at = {
+                    key: timestamp for key, timestamp in self._full_at.items() if timestamp > now
+                }
+            full_at = max(self._full_at.get(client, now), now) + self._each
             wait = full_at - now - self._room
             if wait > timedelta(0):
                 return math.ceil(wait.total_seconds())
-            self._full_at[asker] = full_at
+            self._full_at[client] = full_at
             return 0
 
 
-# --- Who may ask the API what. --------------------------------------------------------------------
+# --- Tokens and scopes. ---------------------------------------------------------------------------
 
 
 P = ParamSpec("P")
@@ -64,7 +70,7 @@ _CHALLENGE = 'Bearer realm="repermit"'
 
 
 def require_scope(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a view be seen with a token of this scope alone."""
+    """Return a decorator that requires a token with this scope."""
 
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -78,7 +84,7 @@ def require_scope(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
-    """Let a view be seen without a token."""
+    """Allow a view without a token, with a rate limit."""
 
     @wraps(view)
     def guarded(*arguments: P.args, **options: P.kwargs) -> R:
@@ -88,8 +94,8 @@ def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-def note_access(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
-    """Note that the program looks at personal data, before it gets to see it."""
+def record_access(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
+    """Record that the program reads personal data, before the response is made."""
     write_note(
         partial(
             audit_log.record_access,
@@ -119,11 +125,11 @@ def _authenticate(scope: str) -> TokenInfo:
 
 
 def _read_token() -> TokenInfo:
-    """Return the token of the request; a missing or wrong one uses up a try."""
+    """Return the token of the request; a missing or unknown one counts against the rate limit."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         _take_request(_get_network())
-        # RFC 6750 §3.1: no error code for who did not know that a token is needed.
+        # RFC 6750 §3.1: no error code for a request without any token.
         raise ApiError(
             401,
             "Show a token: Authorization: Bearer rp_…",
@@ -139,8 +145,8 @@ def _read_token() -> TokenInfo:
     return token
 
 
-def _make_challenge(error: str, **more: str) -> dict[str, str]:
-    parts = "".join(f', {name}="{value}"' for name, value in {"error": error, **more}.items())
+def _make_challenge(error: str, **attributes: str) -> dict[str, str]:
+    parts = "".join(f', {name}="{value}"' for name, value in {"error": error, **attributes}.items())
     return {"WWW-Authenticate": _CHALLENGE + parts}
 
 
@@ -148,9 +154,9 @@ def _get_network() -> str:
     return f"network {mask_network(request.remote_addr or '')}"
 
 
-def _take_request(asker: str) -> None:
-    allowances: RateLimits = current_app.extensions["repermit.allowances"]
-    wait = allowances.take_request(asker, now=get_arrival())
+def _take_request(client: str) -> None:
+    limits: RateLimits = current_app.extensions["repermit.allowances"]
+    wait = limits.take_request(client, now=get_arrival())
     if wait:
         raise ApiError(
             429, f"Too many requests; wait {wait} s.", headers={"Retry-After": str(wait)}

@@ -1,6 +1,6 @@
-"""What went wrong, in the form for programs (RFC 9457).
+"""Errors of the API as problem details (RFC 9457).
 
-It tells nothing of what was asked for.
+They quote nothing of the request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SERVER_ERROR = 500
 
 
 class ApiError(Exception):
-    """A request that is not answered, with its status and what to do about it."""
+    """A refused request, with its status and what to do about it."""
 
     def __init__(
         self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
@@ -33,7 +33,7 @@ class ApiError(Exception):
 
 
 def make_problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a problem as a response."""
+    """Return the response with a problem."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     response = Response(
         json.dumps({**body, "detail": detail}),
@@ -45,17 +45,17 @@ def make_problem(status: int, detail: str, headers: Mapping[str, str] | None = N
 
 
 def make_error_problem(error: ApiError) -> Response:
-    """Return the problem of a request that is not answered."""
+    """Return the problem of a refused request."""
     return make_problem(error.status, error.detail, error.headers)
 
 
 def is_api_request() -> bool:
-    """Say whether the request is for the API, also for a part of it that there is not."""
+    """Return whether the request is for the API, existing or not."""
     return request.path == PREFIX or request.path.startswith(PREFIX + "/")
 
 
 def make_http_problem(error: HTTPException | None = None) -> Response:
-    """Return the problem of a request that cannot be answered; without an error it is ours."""
+    """Return the problem of an HTTP error; without one, of an internal error."""
     code = (error.code if error else None) or _SERVER_ERROR
     allowed = (
         {name: value for name, value in error.get_headers() if name == "Allow"} if error else {}

@@ -1,6 +1,6 @@
-"""What other programs may read: lists, how a campaign stands, one contact, answers.
+"""The routes of the API, read-only: lists, status of a campaign, one contact, answers.
 
-Nothing here changes anything but the log of who looked.
+Nothing is written but the audit log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
-from repermit.web.api.authentication import for_everybody, note_access, require_scope
+from repermit.web.api.authentication import for_everybody, record_access, require_scope
 from repermit.web.api.problems import PREFIX, ApiError, make_error_problem
 from repermit.web.request_context import get_arrival, get_services
 from repermit.webhooks import events
@@ -26,10 +26,10 @@ api = Blueprint("api", __name__, url_prefix=PREFIX)
 api.register_error_handler(ApiError, make_error_problem)
 
 SLUG = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-"""What a list may be called."""
+"""The pattern of a list's slug."""
 
 MAX_CURSOR = 2**53 - 1
-"""The largest number that every JSON reader takes exactly (RFC 8259 §6)."""
+"""The largest integer that every JSON parser reads exactly (RFC 8259 §6)."""
 
 MAX_ENTRIES = 1_000
 DEFAULT_ENTRIES = 100
@@ -41,7 +41,7 @@ _LIST_FIELDS = "slug name purpose frequency privacy_url language sender sensitiv
 def make_openapi_document(public_url: str) -> dict[str, Any]:
     """Return the description of the API (OpenAPI 3.1) for the installation at this URL.
 
-    It is `repermit/data/openapi.json`, which tests hold against the routes and their answers.
+    It is `repermit/data/openapi.json`; tests compare it with the routes and their responses.
     """
     description = package_files.load_data("openapi.json")
     description["servers"] = [{"url": public_url + PREFIX}]
@@ -51,7 +51,7 @@ def make_openapi_document(public_url: str) -> dict[str, Any]:
 @api.get("/openapi.json")
 @for_everybody
 def openapi() -> Response:
-    """Return the document that describes all this."""
+    """Return the OpenAPI document."""
     return jsonify(make_openapi_document(get_services().settings.public_url))
 
 
@@ -66,7 +66,7 @@ def lists() -> Response:
 @api.get("/lists/<slug>/status")
 @require_scope("read:status")
 def status(slug: str) -> Response:
-    """Return how a list and its campaign stand, as `status --json` does."""
+    """Return the status of a list and its campaign, as `status --json` prints it."""
     campaign_status = progress.read_status(
         _find_list(slug), settings=get_services().settings, now=get_arrival()
     )
@@ -76,13 +76,13 @@ def status(slug: str) -> Response:
 @api.post("/lists/<slug>/contact")
 @require_scope("read:contacts")
 def contact(slug: str) -> Response:
-    """Return how one address stands. A POST, so that no web server logs the address."""
+    """Return the status of one address; a POST, so that no web server logs the address."""
     mailing_list = _find_list(slug)
     address = _read_address()
     address_status = lookup.find_address_status(
         mailing_list, address, fingerprint_key=get_services().settings.fingerprint_key
     )
-    note_access("contact", mailing_list=mailing_list, subject=address_status.subject)
+    record_access("contact", mailing_list=mailing_list, subject=address_status.subject)
     return jsonify(
         list=mailing_list.slug,
         address=address,
@@ -98,13 +98,13 @@ def contact(slug: str) -> Response:
 @api.get("/answers")
 @require_scope("read:answers")
 def answers() -> Response:
-    """Return answers and removals since a cursor, in the order of their coming."""
-    cursor = _read_number("since", otherwise=0, least=0, most=MAX_CURSOR)
-    limit = _read_number("limit", otherwise=DEFAULT_ENTRIES, least=1, most=MAX_ENTRIES)
+    """Return answers and removals after a cursor, in the order of the evidence."""
+    cursor = _read_number("since", default=0, minimum=0, maximum=MAX_CURSOR)
+    limit = _read_number("limit", default=DEFAULT_ENTRIES, minimum=1, maximum=MAX_ENTRIES)
     slug = request.args.get("list")
     mailing_list = None if slug is None else _find_list(slug)
     batch = events.read_events(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
-    note_access("answers", mailing_list=mailing_list)
+    record_access("answers", mailing_list=mailing_list)
     return jsonify(
         entries=[event.to_json() for event in batch.events], next=batch.next, more=batch.more
     )
@@ -112,19 +112,19 @@ def answers() -> Response:
 
 def _find_list(slug: str) -> MailingList:
     try:
-        # No list is called otherwise, and not every text may be asked of a database.
+        # No slug has another form, and a database does not accept every text.
         return find_list(slug if re.fullmatch(SLUG, slug) else "")
     except NotFound:
         raise ApiError(404, "There is no such list.") from None
 
 
-def _read_number(name: str, *, otherwise: int, least: int, most: int) -> int:
+def _read_number(name: str, *, default: int, minimum: int, maximum: int) -> int:
     text = request.args.get(name)
     if text is None:
-        return otherwise
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-    if not is_number or not least <= int(text) <= most:
-        raise ApiError(400, f"{name} is a whole number from {least} to {most}.")
+        return default
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
+    if not is_number or not minimum <= int(text) <= maximum:
+        raise ApiError(400, f"{name} is a whole number from {minimum} to {maximum}.")
     return int(text)
 
 
@@ -139,7 +139,7 @@ def _read_address() -> str:
 
 
 def _parse_json(body: bytes) -> Any:
-    """Return what a body says, None if it says nothing; a deep one exhausts Python's stack."""
+    """Parse a body as JSON; None if it is invalid, or nested too deeply for Python's stack."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

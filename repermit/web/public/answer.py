@@ -83,13 +83,13 @@ def _show_question_page(
     ):
         return _show_ask_again(contact_state, confirmation_token)
     fields = make_contact_fields(contact_state, context)
-    # After a No, a Yes is asked for once more.
+    # After a No, a Yes must be pressed twice.
     fields["takes_two_presses"] = answer is Answer.YES and contact_state.has_refused
     return render_page(
         "question.html",
         context,
         # No button for a Yes that would be too late.
-        order=[one for one in (answer, _OPPOSITE[answer]) if one in fields["labels"]],
+        order=[button for button in (answer, _OPPOSITE[answer]) if button in fields["labels"]],
         not_recorded_yet=page_text.make_not_recorded_text(
             answer, make_locale(context), takes_two_presses=fields["takes_two_presses"]
         ),
@@ -349,17 +349,17 @@ def show_result(context: PageContext, contact_state: ContactState, outcome: Outc
     """
     fields = make_contact_fields(contact_state, context)
     is_late, is_removed = outcome is Outcome.LATE, fields["is_removed"]
-    other = (Answer.YES if fields["deadline"] else None) if is_removed else Answer.NO
+    other_answer = (Answer.YES if fields["deadline"] else None) if is_removed else Answer.NO
     has_receipt = contact_state.basis in OWN_YES
-    word_statement = {
+    make_statement = {
         Outcome.LATE: page_text.make_too_late_statement,
         Outcome.NOTHING: page_text.make_already_recorded_statement,
     }.get(outcome, page_text.make_recorded_statement)
     return render_page(
         "answer_recorded.html",
         context,
-        statement=word_statement(contact_state, make_locale(context)),
-        other=other,
+        statement=make_statement(contact_state, make_locale(context)),
+        other=other_answer,
         receipt_url=make_public_url(make_receipt_path(contact_state), context)
         if has_receipt
         else "",
@@ -444,7 +444,7 @@ def make_contact_context(contact_state: ContactState) -> PageContext:
 
 
 def show_gone(contact_state: ContactState | None) -> Response:
-    """Show that a contact is erased, and which data stay; offer to sign up."""
+    """Show that a contact is erased or unknown, and which data remain; offer to sign up."""
     list_facts = contact_state.mailing_list if contact_state else _find_only_list()
     context = make_context(
         request.path, language=choose_unknown_language(list_facts), mailing_list=list_facts

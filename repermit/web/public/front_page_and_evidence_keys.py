@@ -1,4 +1,4 @@
-"""The pages that are about no list: whose server this is, its evidence keys, and robots.txt."""
+"""The pages about no list: the front page, the evidence keys, and robots.txt."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ pages = Blueprint("front_page", __name__)
 
 @pages.get("/")
 def show_front() -> Response:
-    """Show who asks people here; it names no list, which may be a sensitive one."""
+    """Show the organisation; no list is named, since it may be a sensitive one."""
     shared = error_pages.find_shared_facts()
-    wanted = (*list_browser_languages(), shared["language"], LANGUAGES[0])
-    context = make_context(request.path, language=next(filter(None, wanted)))
+    preferred = (*list_browser_languages(), shared["language"], LANGUAGES[0])
+    context = make_context(request.path, language=next(filter(None, preferred)))
     template = "front_page.html" if get_services().settings.organisation.name else "not_set_up.html"
     response = render_page(template, context, shared_privacy_url=shared["privacy_url"])
     response.vary.add("Accept-Language")
@@ -27,9 +27,9 @@ def show_front() -> Response:
 
 @pages.get("/.well-known/repermit-evidence-keys")
 def show_evidence_keys() -> Response:
-    """Show the public keys that sign checkpoints, for whoever checks a proof.
+    """Show the public keys that sign checkpoints, for checking a proof.
 
-    They are C2SP verifier keys, a line each: the present one, then those before it.
+    They are C2SP verifier keys, one a line: the present key, then the former ones.
     """
     keys = evidence_key.list_known_keys(get_services().settings)
     if not keys:
@@ -40,5 +40,5 @@ def show_evidence_keys() -> Response:
 
 @pages.get("/robots.txt")
 def show_robots() -> Response:
-    """Ask search engines to leave all pages alone."""
+    """Ask search engines to index no page."""
     return Response("User-agent: *\nDisallow: /\n", content_type="text/plain; charset=utf-8")

@@ -39,7 +39,7 @@ from repermit.web.request_context import get_arrival, get_services, make_trace
 
 pages = Blueprint("join", __name__)
 
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 _UNUSABLE = 422
 _TOO_MANY = 429
 _SIGN_UP_BURST = 20
@@ -123,7 +123,7 @@ class SignUpLimits:
 
 
 def _get_network(address: str) -> str:
-    # What has no network is a socket of this machine.
+    # An address without a network is a socket of this machine.
     return mask_network(address) or "this machine"
 
 
@@ -145,7 +145,7 @@ def show_confirmation(token: str) -> Response:
 
 @pages.post("/confirm/<token:token>")
 def take_confirmation(token: str) -> Response:
-    """Do what the button says; what sends none of their words asks for the page again."""
+    """Act on the pressed button; a request without a known choice gets the page again."""
     uid = get_services().links.read("confirm", token)
     choice = request.form.get("choice", "")
     if choice in {page_text.NOT_ME, page_text.NO}:
@@ -292,6 +292,6 @@ def _make_list_context(mailing_list: MailingList) -> PageContext:
 
 
 def clean_name(name: str) -> str:
-    """Return a name on one line, cut to what a name can be."""
-    cleaned = "".join(sign if sign.isprintable() else " " for sign in name)
-    return " ".join(cleaned.split())[:_LONGEST_NAME]
+    """Return a name on one line, cut to the longest name that is stored."""
+    cleaned = "".join(character if character.isprintable() else " " for character in name)
+    return " ".join(cleaned.split())[:_MAX_NAME_LENGTH]

@@ -1,7 +1,7 @@
-"""The page behind "what we hold about you", and the links that go to the address itself.
+"""The page "what we hold about you", and the links that are sent to the address itself.
 
-Whoever has a mail that was forwarded sees no more here than the mail says. GET shows, POST acts;
-the link is the authority.
+A reader of a forwarded mail sees no more here than the mail says. GET shows, POST acts; the link is
+the authority.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def show_address(token: str) -> Response:
 
 @pages.post("/address/<token:token>")
 def confirm_address(token: str) -> Response:
-    """Let the new address count."""
+    """Confirm the new address."""
     services = get_services()
     moved = rectification.confirm_new_address(
         services.database,
@@ -154,10 +154,10 @@ def confirm_address(token: str) -> Response:
 
 
 def show_expired_link(link: Link | None) -> Response:
-    """Show that a link was used or has expired; None is a link that is deleted already.
+    """Show that a link was used or has expired; None stands for a deleted link.
 
-    A link that went to another address than the contact's, such as a mistyped one, leads to no page
-    of the contact.
+    A link that was sent to another address than the contact's, such as a mistyped one, does not
+    lead to a page of the contact.
     """
     if link is None:
         return render_page(
@@ -196,7 +196,7 @@ def _make_link_context(link: Link) -> PageContext:
     return make_context(request.path, language=link.language, mailing_list=link.mailing_list)
 
 
-# --- What a link for one use has opened: everything held, and what may be done about it. ----------
+# --- The pages behind an opened one-time link: all stored data, and what to do with them. ---------
 
 
 opened_link_pages = Blueprint("opened_link", __name__)
@@ -225,19 +225,23 @@ def act_on_held(act: str) -> Response:
 
 
 def show_held(
-    opened: OpenedLink, *, said: str = "", wrong: str = "", status: int = 200
+    opened: OpenedLink, *, confirmation: str = "", wrong: str = "", status: int = 200
 ) -> Response:
-    """Show all stored data; `said` is the confirmation, `wrong` an invalid address."""
-    held = _read_held_data(opened)
+    """Show all stored data.
+
+    - `confirmation`: the result of an act, "" for none.
+    - `wrong`: the error of an invalid address, "" for none.
+    """
+    held_data = _read_held_data(opened)
     context = _make_context(opened)
     return render_page(
         "my_data.html",
         context,
         status=status,
-        said=said,
+        said=confirmation,
         wrong=wrong,
         given=request.form.get("address", "") if wrong else "",
-        **_make_held_fields(held, context, _list_recipients(opened)),
+        **_make_held_fields(held_data, context, _list_recipients(opened)),
         **_make_opened_fields(opened, context),
     )
 
@@ -255,8 +259,10 @@ def _correct_name(opened: OpenedLink) -> Response:
         )
     )
     gettext = make_locale(_make_context(opened)).gettext
-    said = gettext("It is corrected.") if changed else gettext("There was nothing to correct.")
-    return show_held(opened, said=said)
+    confirmation = (
+        gettext("It is corrected.") if changed else gettext("There was nothing to correct.")
+    )
+    return show_held(opened, confirmation=confirmation)
 
 
 def _ask_new_address(opened: OpenedLink) -> Response:
@@ -276,7 +282,7 @@ def _ask_new_address(opened: OpenedLink) -> Response:
         wrong = gettext("This is not a whole email address. Please write it like name@example.org.")
         return show_held(opened, wrong=wrong, status=_UNUSABLE)
     if not is_asked:
-        return show_held(opened, said=gettext("There was nothing to correct."))
+        return show_held(opened, confirmation=gettext("There was nothing to correct."))
     return render_page(
         "change_address_mail_sent.html", context, **_make_opened_fields(opened, context)
     )
@@ -288,12 +294,12 @@ def _download_data(opened: OpenedLink) -> Response:
         organisation=get_services().settings.organisation,
         recipients=[
             my_data.DisclosedRecipient(
-                role=one.role,
-                name=one.public_name,
-                country=one.country,
-                safeguard=one.safeguard_abroad,
+                role=recipient.role,
+                name=recipient.public_name,
+                country=recipient.country,
+                safeguard=recipient.safeguard_abroad,
             )
-            for one in _list_recipients(opened)
+            for recipient in _list_recipients(opened)
         ],
         now=get_arrival(),
     )
@@ -383,42 +389,44 @@ def _make_opened_fields(opened: OpenedLink, context: PageContext) -> dict[str, A
     }
 
 
-def _list_languages(held: HeldData, context: PageContext) -> dict[str, str]:
+def _list_languages(held_data: HeldData, context: PageContext) -> dict[str, str]:
     """Return the languages to choose from, including the contact's stored one."""
     available = list_language_names(context.mailing_list)
-    stored_name = {**list_language_names()}.get(held.language)
-    return {**available, held.language: stored_name} if stored_name else available
+    stored_name = {**list_language_names()}.get(held_data.language)
+    return {**available, held_data.language: stored_name} if stored_name else available
 
 
 def _make_held_fields(
-    held: HeldData, context: PageContext, recipients: tuple[Recipient, ...]
+    held_data: HeldData, context: PageContext, recipients: tuple[Recipient, ...]
 ) -> dict[str, Any]:
     locale, retention = make_locale(context), get_services().settings.retention
     names = {item.key: item.public_name for item in recipients}
     return {
-        "held": held,
-        "language_name": list_language_names().get(held.language, held.language),
-        "language_names": _list_languages(held, context),
-        "status_words": page_text.describe_status(held, locale),
-        "status_at": locale.format_time(held.status_at),
-        "basis_words": page_text.describe_basis(held, locale),
-        "basis_at": locale.format_time(held.basis_at),
-        "since": locale.format_day(held.since),
-        "happened": my_data_text.list_history(held, locale),
-        "opened_links": my_data_text.describe_openings(held.openings, locale)
-        if held.openings
+        "held": held_data,
+        "language_name": list_language_names().get(held_data.language, held_data.language),
+        "language_names": _list_languages(held_data, context),
+        "status_words": page_text.describe_status(held_data, locale),
+        "status_at": locale.format_time(held_data.status_at),
+        "basis_words": page_text.describe_basis(held_data, locale),
+        "basis_at": locale.format_time(held_data.basis_at),
+        "since": locale.format_day(held_data.since),
+        "happened": my_data_text.list_history(held_data, locale),
+        "opened_links": my_data_text.describe_openings(held_data.openings, locale)
+        if held_data.openings
         else [],
         "suppressions": [
-            my_data_text.describe_suppression(item, locale) for item in held.suppressions
+            my_data_text.describe_suppression(item, locale) for item in held_data.suppressions
         ],
-        "looks": [locale.format_time(at) for at, _what in held.looks],
-        "looked_at_many": locale.format_time(held.looks_at_many[-1][0])
-        if held.looks_at_many
+        "looks": [locale.format_time(timestamp) for timestamp, _what in held_data.looks],
+        "looked_at_many": locale.format_time(held_data.looks_at_many[-1][0])
+        if held_data.looks_at_many
         else "",
-        "source": my_data_text.describe_source(held, locale),
+        "source": my_data_text.describe_source(held_data, locale),
         "recipients": [my_data_text.describe_recipient(item, locale) for item in recipients],
         "handed_on": [
-            my_data_text.describe_disclosure(item, locale, names) for item in held.handed_on
+            my_data_text.describe_disclosure(item, locale, names) for item in held_data.handed_on
         ],
-        "terms": [my_data_text.describe_retention(item, locale, retention) for item in held.terms],
+        "terms": [
+            my_data_text.describe_retention(item, locale, retention) for item in held_data.terms
+        ],
     }

@@ -34,35 +34,41 @@ class HistoryEvent:
     lines: tuple[str, ...] = ()
 
 
-def list_history(held: HeldData, locale: PageLocale) -> list[HistoryEvent]:
+def list_history(held_data: HeldData, locale: PageLocale) -> list[HistoryEvent]:
     """Return a contact's history, the oldest event first."""
-    events = sorted(_iter_history(held, locale), key=lambda event: event[0])
+    events = sorted(_iter_history(held_data, locale), key=lambda event: event[0])
     return [
-        HistoryEvent(moment=locale.format_time(at), what=what, lines=tuple(filter(None, lines)))
-        for at, what, lines in events
+        HistoryEvent(
+            moment=locale.format_time(timestamp), what=text, lines=tuple(filter(None, lines))
+        )
+        for timestamp, text, lines in events
     ]
 
 
 def _iter_history(
-    held: HeldData, locale: PageLocale
+    held_data: HeldData, locale: PageLocale
 ) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
     gettext = locale.gettext
-    for at, file in held.imports:
-        yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
-    for sign_up in held.sign_ups:
+    for timestamp, file in held_data.imports:
+        yield timestamp, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
+    for sign_up in held_data.sign_ups:
         yield sign_up.at, gettext("These mails were asked for with your address"), ()
-    for letter in held.letters:
-        yield letter.at, _describe_letter(letter, locale), _describe_delivery(letter, locale)
-    for at, _answer in held.replies:
-        yield at, gettext("You wrote back to us by mail; of your words nothing is kept here"), ()
-    for entry in held.entries:
-        # What a backup had lost is told by when it was, not by when that was put back.
+    for mail in held_data.letters:
+        yield mail.at, _describe_mail(mail, locale), _describe_delivery(mail, locale)
+    for timestamp, _answer in held_data.replies:
+        yield (
+            timestamp,
+            gettext("You wrote back to us by mail; of your words nothing is kept here"),
+            (),
+        )
+    for entry in held_data.entries:
+        # A removal that a restore replayed is shown at its own time, not at that of the restore.
         left_at = entry.consent.get("left_at")
-        at = datetime.fromisoformat(left_at) if left_at else entry.at
-        yield at, _describe_entry(entry, locale), _describe_details(entry, locale)
+        timestamp = datetime.fromisoformat(left_at) if left_at else entry.at
+        yield timestamp, _describe_entry(entry, locale), _describe_details(entry, locale)
 
 
-def _describe_letter(letter: SentMail, locale: PageLocale) -> str:
+def _describe_mail(mail: SentMail, locale: PageLocale) -> str:
     gettext = locale.gettext
     name = {
         "ask": gettext("the question whether we may mail you"),
@@ -72,30 +78,30 @@ def _describe_letter(letter: SentMail, locale: PageLocale) -> str:
         "see": gettext("the link to what we hold about you"),
         "address": gettext("the question to your new address"),
         "changed": gettext("word to your address from before that it has been changed"),
-    }.get(letter.purpose or letter.kind, gettext("the mail with which you confirm your sign-up"))
+    }.get(mail.purpose or mail.kind, gettext("the mail with which you confirm your sign-up"))
     text = {
         "sent": gettext("Sent, and accepted by a mail server: %(mail)s"),
         "failed": gettext("Could not be sent: %(mail)s"),
         "dropped": gettext("Not sent after all: %(mail)s"),
         "in_doubt": gettext("Perhaps sent: %(mail)s"),
-    }.get(letter.state, gettext("To be sent: %(mail)s"))
+    }.get(mail.state, gettext("To be sent: %(mail)s"))
     return text % {"mail": name}
 
 
-def _describe_delivery(letter: SentMail, locale: PageLocale) -> tuple[str, ...]:
+def _describe_delivery(mail: SentMail, locale: PageLocale) -> tuple[str, ...]:
     """Return lines on the mail's address, if it was another one, and on its bounce."""
-    return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, locale))
+    return (*((mail.to,) if mail.to else ()), *_describe_bounce(mail, locale))
 
 
-def _describe_bounce(letter: SentMail, locale: PageLocale) -> tuple[str, ...]:
+def _describe_bounce(mail: SentMail, locale: PageLocale) -> tuple[str, ...]:
     gettext = locale.gettext
-    what = {
+    template = {
         "": "",
         "hard": gettext("It came back on %(moment)s: there is no such mailbox"),
         "soft": gettext("It came back on %(moment)s"),
         "complaint": gettext("It was reported as unwanted on %(moment)s"),
-    }[letter.bounce]
-    return (what % {"moment": locale.format_time(letter.bounced_at)},)
+    }[mail.bounce]
+    return (template % {"moment": locale.format_time(mail.bounced_at)},)
 
 
 def _describe_entry(entry: EvidenceEntry, locale: PageLocale) -> str:
@@ -140,22 +146,22 @@ def _describe_end(entry: EvidenceEntry, locale: PageLocale) -> str:
 
 def _describe_details(entry: EvidenceEntry, locale: PageLocale) -> tuple[str, ...]:
     gettext = locale.gettext
-    by = {
+    actor_text = {
         "person": gettext("By you, or with a link of yours"),
         "reader": gettext("By somebody who reads the mail to this address"),
         "system": gettext("By itself"),
         "organisation": gettext("By us"),
     }[entry.by]
     if entry.consent.get("given_by"):
-        by = gettext("By your legal representative")
-    who, trace = entry.person, entry.trace
-    typed = [who.get(name) for name in ("note", "proof", "ip")]
+        actor_text = gettext("By your legal representative")
+    person, trace = entry.person, entry.trace
+    typed = [person.get(name) for name in ("note", "proof", "ip")]
     return (
-        by,
+        actor_text,
         *(gettext("“%(text)s”") % {"text": text} for text in typed if text),
         gettext("Kept with it: the address %(address)s, the name “%(name)s”")
-        % {"address": who.get("address") or "–", "name": who.get("name") or "–"}
-        if who
+        % {"address": person.get("address") or "–", "name": person.get("name") or "–"}
+        if person
         else "",
         gettext("Kept with it for a while: the network %(network)s, the browser “%(browser)s”")
         % {"network": trace.get("network") or "–", "browser": trace.get("browser") or "–"}
@@ -169,12 +175,12 @@ def describe_openings(openings: OpeningReport, locale: PageLocale) -> list[str]:
     """Return a line for each stored opening and press of the links."""
     gettext = locale.gettext
     names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
-    of_a_link = gettext(
+    link_template = gettext(
         "%(link)s – opened: %(gets)s; looked up without being opened: %(heads)s; first on "
         "%(first)s, last on %(last)s."
     )
     links = [
-        of_a_link
+        link_template
         % {
             "link": names[opening.link],
             "gets": opening.gets,
@@ -184,7 +190,7 @@ def describe_openings(openings: OpeningReport, locale: PageLocale) -> list[str]:
         }
         for opening in openings.links
     ]
-    moments = (
+    sentences_by_time = (
         (
             openings.together_at,
             gettext("Both were opened within a minute of each other, last on %(moment)s."),
@@ -198,10 +204,14 @@ def describe_openings(openings: OpeningReport, locale: PageLocale) -> list[str]:
         ),
         (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
     )
-    sentences = [text % {"moment": locale.format_time(at)} for at, text in moments if at]
+    sentences = [
+        text % {"moment": locale.format_time(timestamp)}
+        for timestamp, text in sentences_by_time
+        if timestamp
+    ]
     is_suspect = PROGRAM_SIGNALS.intersection(openings.signs)
-    suspect = [gettext("The last press looked like a program’s.")] if is_suspect else []
-    return [*links, *sentences, *suspect]
+    suspicion = [gettext("The last press looked like a program’s.")] if is_suspect else []
+    return [*links, *sentences, *suspicion]
 
 
 def describe_suppression(suppression: SuppressionInfo, locale: PageLocale) -> str:
@@ -216,9 +226,9 @@ def describe_suppression(suppression: SuppressionInfo, locale: PageLocale) -> st
 
 
 def describe_recipient(recipient: Recipient, locale: PageLocale) -> str:
-    """Return a recipient of the data, the purpose, and the country if it is known."""
+    """Describe a recipient of the data, with the purpose, and the country if known."""
     gettext = locale.gettext
-    what = {
+    purpose = {
         "hosting": gettext("Who keeps the server on which this stands"),
         "mail": gettext("Who carries our mails to you"),
         "mailbox": gettext("Who keeps the mailbox that mails come back to"),
@@ -228,7 +238,7 @@ def describe_recipient(recipient: Recipient, locale: PageLocale) -> str:
         "api": gettext("A program that may ask for addresses and answers"),
         "other": gettext("Another recipient"),
     }[recipient.role]
-    who = ", ".join(
+    name = ", ".join(
         filter(
             None,
             (
@@ -237,19 +247,21 @@ def describe_recipient(recipient: Recipient, locale: PageLocale) -> str:
             ),
         )
     )
-    text = gettext("%(what)s: %(who)s.") % {"what": what, "who": who}
+    text = gettext("%(what)s: %(who)s.") % {"what": purpose, "who": name}
     if recipient.safeguard_abroad:
-        protected = gettext("What protects the data outside the European Economic Area: %(how)s.")
-        text += " " + protected % {"how": recipient.safeguard_abroad.rstrip(".")}
+        safeguard_template = gettext(
+            "What protects the data outside the European Economic Area: %(how)s."
+        )
+        text += " " + safeguard_template % {"how": recipient.safeguard_abroad.rstrip(".")}
     return text
 
 
 def describe_disclosure(
     disclosure: Disclosure, locale: PageLocale, names: Mapping[str, str]
 ) -> str:
-    """Return the file that had the address, or the program that got it, and when."""
+    """Describe the file that contained the address, or the program that got it, and when."""
     gettext = locale.gettext
-    what = {
+    content = {
         "keep": gettext("a file of those who may be mailed"),
         "removed": gettext("a file of those who were taken off"),
         "suppressions": gettext("a file of codes, in which no address can be read"),
@@ -258,32 +270,34 @@ def describe_disclosure(
         "archive": gettext("an archive of the list"),
         "told": gettext("word of your answer, or that you left"),
     }[disclosure.what]
-    known = {
+    values = {
         "moment": locale.format_time(disclosure.at),
-        "what": what,
+        "what": content,
         "to": names.get(disclosure.to, disclosure.to),
     }
     if disclosure.to:
-        return gettext("%(moment)s: %(what)s, for %(to)s.") % known
-    return gettext("%(moment)s: %(what)s.") % known
+        return gettext("%(moment)s: %(what)s, for %(to)s.") % values
+    return gettext("%(moment)s: %(what)s.") % values
 
 
-def describe_source(held: HeldData, locale: PageLocale) -> str:
-    """Return the source of the address: what is known of it, and the file with its day."""
+def describe_source(held_data: HeldData, locale: PageLocale) -> str:
+    """Describe the source of the address: the stored source, and the imported files with dates."""
     gettext = locale.gettext
     files = (
         gettext("With the file “%(file)s”, which we took in on %(day)s.")
-        % {"file": file, "day": locale.format_day(at)}
-        for at, file in held.imports
+        % {"file": file, "day": locale.format_day(imported_at)}
+        for imported_at, file in held_data.imports
     )
-    said = " ".join((f"{held.source.rstrip('.')}." if held.source else "", *files)).strip()
-    return said or gettext("We do not know.")
+    sentences = " ".join(
+        (f"{held_data.source.rstrip('.')}." if held_data.source else "", *files)
+    ).strip()
+    return sentences or gettext("We do not know.")
 
 
 def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Retention) -> str:
     """Describe the retention of a kind of data."""
     gettext = locale.gettext
-    known = {
+    values = {
         "moment": locale.format_time(term.until),
         "day": locale.format_day(term.until),
         "years": retention.evidence_years,
@@ -333,7 +347,7 @@ def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Reten
             "address once that is deleted."
         ),
         "links": gettext("The links that were asked for here: for one day."),
-    }[term.what] % known
+    }[term.what] % values
 
 
 def format_last_day_of_proof(removed_at: datetime, locale: PageLocale, retention: Retention) -> str:
@@ -344,11 +358,11 @@ def format_last_day_of_proof(removed_at: datetime, locale: PageLocale, retention
 def describe_recipients(slug: str, locale: PageLocale, settings: Settings) -> tuple[str, ...]:
     """Return a sentence for each recipient of a list's data; none for a deleted list.
 
-    Those that the record of processing names (GDPR art. 13(1)(e) and (f), 15(1)(c)).
+    The recipients are those of the record of processing (GDPR art. 13(1)(e) and (f), 15(1)(c)).
     """
     mailing_list = _LIST.first(slug)
     recipients = list_recipients(mailing_list, settings) if mailing_list else ()
-    return tuple(describe_recipient(one, locale) for one in recipients)
+    return tuple(describe_recipient(recipient, locale) for recipient in recipients)
 
 
 _LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

@@ -20,7 +20,7 @@ from repermit.rules.bot_detection import BotSignal
 from repermit.rules.consent import OWN_YES, Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
-    Stands = ContactState | HeldData
+    HasStatus = ContactState | HeldData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,33 +43,37 @@ class PageLocale:
         """Return the translation."""
         return catalogues.load_translations(self.language).gettext(text)
 
-    def ngettext(self, one: str, many: str, count: int) -> str:
-        """Return the translation in the form that a number takes."""
-        return catalogues.load_translations(self.language).ngettext(one, many, count)
+    def ngettext(self, singular: str, plural: str, count: int) -> str:
+        """Return the translation in the plural form for a count."""
+        return catalogues.load_translations(self.language).ngettext(singular, plural, count)
 
-    def format_time(self, fields: datetime | None) -> str:
-        """Return a day and time in words, "" for None."""
+    def format_time(self, timestamp: datetime | None) -> str:
+        """Format a timestamp in words, "" for None."""
         return (
-            dates.format_local_datetime(fields, language=self.language, zone=self.zone)
-            if fields
+            dates.format_local_datetime(timestamp, language=self.language, zone=self.zone)
+            if timestamp
             else ""
         )
 
-    def format_short_time(self, fields: datetime | None) -> str:
-        """Return a day in words without its year, with the time unless it ends the day."""
+    def format_short_time(self, timestamp: datetime | None) -> str:
+        """Format a timestamp without its year; the time is left out at the end of a day."""
         zone, language = self.zone, self.language
-        return dates.format_short_datetime(fields, language=language, zone=zone) if fields else ""
-
-    def format_day(self, fields: datetime | None) -> str:
-        """Return a day in words, "" for None."""
         return (
-            dates.format_local_date(fields, language=self.language, zone=self.zone)
-            if fields
+            dates.format_short_datetime(timestamp, language=language, zone=zone)
+            if timestamp
+            else ""
+        )
+
+    def format_day(self, timestamp: datetime | None) -> str:
+        """Format a day in words, "" for None."""
+        return (
+            dates.format_local_date(timestamp, language=self.language, zone=self.zone)
+            if timestamp
             else ""
         )
 
     def name_country(self, code: str) -> str:
-        """Return the name of a country by its two letters (ISO 3166); "" for ""."""
+        """Return the name of a country by its ISO 3166 code; "" for ""."""
         return str(Locale(self.language).territories[code]) if code else ""
 
 
@@ -79,22 +83,22 @@ def explain_listing(contact_state: ContactState, locale: PageLocale) -> str:
     For an address that is off the list it is only the source of the address.
     """
     gettext = locale.gettext
-    known = {
+    values = {
         "source": contact_state.source.strip().rstrip("."),
         "since": locale.format_day(contact_state.since),
     }
     if contact_state.status is Status.REMOVED:
-        return f"{known['source']}." if known["source"] else gettext("We do not know.")
-    if known["source"] and known["since"]:
+        return f"{values['source']}." if values["source"] else gettext("We do not know.")
+    if values["source"] and values["since"]:
         sentence = gettext(
             "Your address has been on this list since %(since)s. Where we have it from: %(source)s."
         )
-    elif known["source"]:
+    elif values["source"]:
         sentence = gettext(
             "Your address is on this list; we do not know since when. "
             "Where we have it from: %(source)s."
         )
-    elif known["since"]:
+    elif values["since"]:
         sentence = gettext(
             "Your address has been on this list since %(since)s. We do not know how it got there."
         )
@@ -102,9 +106,9 @@ def explain_listing(contact_state: ContactState, locale: PageLocale) -> str:
         sentence = gettext(
             "Your address is on this list. We do not know since when, or how it got there."
         )
-    if contact_state.is_asked and not known["source"]:
+    if contact_state.is_asked and not values["source"]:
         sentence = f"{sentence} {gettext('That is why we ask you.')}"
-    return sentence % known
+    return sentence % values
 
 
 def make_yes_label(locale: PageLocale, *, sensitive: bool, is_new: bool = False) -> str:
@@ -235,33 +239,33 @@ def make_too_late_statement(contact_state: ContactState, locale: PageLocale) -> 
 
 
 def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
-    """Return the text on until when a Yes counted, and what holds now."""
+    """Return the text on the deadline of a Yes, and on the present state."""
     gettext = locale.gettext
     if contact_state.deadline is None:
-        over = gettext("This link does not put you on the list any more.")
+        intro = gettext("This link does not put you on the list any more.")
     else:
-        until = {"deadline": locale.format_time(contact_state.deadline)}
-        over = gettext("This question could be answered until %(deadline)s.") % until
+        values = {"deadline": locale.format_time(contact_state.deadline)}
+        intro = gettext("This question could be answered until %(deadline)s.") % values
     if earlier := make_earlier_answer_text(contact_state, locale):
-        return f"{over} {earlier}."
+        return f"{intro} {earlier}."
     # While the campaign is paused nobody is removed.
     if contact_state.awaits_removal and not contact_state.is_paused:
-        stands = gettext("We had no answer from you by then, so we take you off this list.")
+        status_text = gettext("We had no answer from you by then, so we take you off this list.")
     else:
-        stands = gettext("Nothing was recorded.")
-    return f"{over} {stands}"
+        status_text = gettext("Nothing was recorded.")
+    return f"{intro} {status_text}"
 
 
-def describe_status(contact_state: Stands, locale: PageLocale) -> str:
+def describe_status(state: HasStatus, locale: PageLocale) -> str:
     """Return the status of a contact in a few words."""
     gettext = locale.gettext
-    if contact_state.status is Status.REMOVED:
-        return describe_removal(contact_state.reason, locale)
+    if state.status is Status.REMOVED:
+        return describe_removal(state.reason, locale)
     return {
         Status.UNCONFIRMED: gettext("On the list, not answered yet"),
         Status.CONFIRMED: gettext("On the list"),
         Status.CUSTOMER: gettext("On the list as a customer"),
-    }[contact_state.status]
+    }[state.status]
 
 
 def describe_removal(reason: str, locale: PageLocale) -> str:
@@ -277,7 +281,7 @@ def describe_removal(reason: str, locale: PageLocale) -> str:
     }[Reason(reason)]
 
 
-def describe_basis(contact_state: Stands, locale: PageLocale) -> str:
+def describe_basis(state: HasStatus, locale: PageLocale) -> str:
     """Return the ground on which a contact may be mailed, in a few words."""
     gettext = locale.gettext
     return {
@@ -289,13 +293,13 @@ def describe_basis(contact_state: Stands, locale: PageLocale) -> str:
         Basis.CUSTOMER: gettext(
             "You are a customer of ours, and the mails are about similar things"
         ),
-    }[contact_state.basis]
+    }[state.basis]
 
 
 def describe_consent(state: str, locale: PageLocale, *, is_represented: bool = False) -> str:
     """Return a state of a consent (dpv:ConsentStatus) in a few words."""
     gettext = locale.gettext
-    words = {
+    text = {
         "dpv:ConsentRequested": gettext("We asked you by mail"),
         "dpv:ConsentGiven": gettext("You said Yes"),
         "dpv:RenewedConsentGiven": gettext("You said Yes again"),
@@ -305,8 +309,8 @@ def describe_consent(state: str, locale: PageLocale, *, is_represented: bool = F
         "dpv:ConsentUnknown": gettext("You were taken off the list"),
     }[state]
     if not is_represented:
-        return words
-    return gettext("%(what)s (by your legal representative)") % {"what": words}
+        return text
+    return gettext("%(what)s (by your legal representative)") % {"what": text}
 
 
 # --- The page that asks for a Yes again, and the sign-up page. ------------------------------------

@@ -1,4 +1,4 @@
-"""The receipt of an answer: its page, and the same as JSON to keep.
+"""The receipt of an answer: its page, and its JSON for download.
 
 The link is the authority, and nothing is written.
 """
@@ -34,7 +34,7 @@ pages = Blueprint("receipt", __name__)
 
 @pages.get("/receipt/<token:token>")
 def show_receipt(token: str) -> Response:
-    """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
+    """Show the receipt of an answer (ISO/IEC TS 27560:2023 §6.4)."""
     services = get_services()
     contact_state = link_target.find_contact_state(services.links.read("receipt", token))
     if contact_state is None or contact_state.is_gone:
@@ -53,7 +53,7 @@ def show_receipt(token: str) -> Response:
 
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
-    """Send the receipt as a file."""
+    """Send the receipt as a JSON file."""
     contact_state = link_target.find_contact_state(get_services().links.read("receipt", token))
     receipt = (
         None if contact_state is None or contact_state.is_gone else _read_receipt(contact_state)

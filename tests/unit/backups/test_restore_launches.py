@@ -77,7 +77,7 @@ def test_a_launch_stands_in_the_journal_before_it_is_committed(
     news = make_list(database)
     make_contact(database, news)
     database.journal = journal
-    start(database, news, most=0)
+    start(database, news, max_rows=0)
     assert lines_of(journal.path) == [{"do": "launch", "list": "news", "at": format_timestamp(NOW)}]
 
 
@@ -176,7 +176,7 @@ def test_a_launch_that_was_under_way_is_made_ready_in_doubt_and_stays_paused(
     news = make_list(database)
     make_contact(database, news, "first@example.org", id=1)
     make_contact(database, news, "second@example.org", id=2)
-    start(database, news, most=1)
+    start(database, news, max_rows=1)
     assert (BackgroundTask.select().count(), Mail.select().count()) == (1, 1)
     taken = bring_up_to_date(database, noted(journal))
     assert (taken.held.launched, taken.held.paused) == (("news",), ("news",))

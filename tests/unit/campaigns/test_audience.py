@@ -48,7 +48,7 @@ def freeze(database: Database, campaign: Campaign) -> set[str]:
         start_launch_task(
             campaign, find_audience_range(campaign.list), {"excluded": {}}, actor="anna@example.org"
         )
-    assert enqueue_asks(database, campaign.id, settings=make_settings(), now=NOW, most=None)
+    assert enqueue_asks(database, campaign.id, settings=make_settings(), now=NOW, max_rows=None)
     query = Contact.select().join(Mail).where(Mail.campaign == campaign)
     return {str(contact.address) for contact in query}
 

@@ -29,15 +29,15 @@ def test_nothing_is_kept_at_first(database: Database) -> None:
 
 def test_conditions_come_back_as_they_were_given(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
-    campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, news, GIVEN, now=NOW, actor="user:1")
     assert campaign_draft.read_conditions(news) == GIVEN
     assert campaign_draft.read_conditions(other) is None
 
 
 def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database) -> None:
     news, later = make_list(database), NOW + timedelta(hours=1)
-    campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    campaign_draft.keep_conditions(
+    campaign_draft.save_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(
         database, news, Conditions(reminder=3), now=later, actor="user:1"
     )
     assert campaign_draft.read_conditions(news) == Conditions(reminder=3)
@@ -48,8 +48,8 @@ def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database)
 def test_conditions_are_gone_once_dropped(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
     for one in (news, other):
-        campaign_draft.keep_conditions(database, one, GIVEN, now=NOW, actor="user:1")
-    campaign_draft.drop_conditions(database, news)
+        campaign_draft.save_conditions(database, one, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.delete_conditions(database, news)
     assert campaign_draft.read_conditions(news) is None
     assert campaign_draft.read_conditions(other) == GIVEN
 
@@ -76,8 +76,8 @@ def told() -> list[tuple[str, str, dict[str, object]]]:
 def test_who_wrote_the_conditions_is_kept_as_evidence(database: Database) -> None:
     news = make_list(database)
     more = replace(GIVEN, attest="Decided by the board of the club, twice.", pilot=0)
-    campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    campaign_draft.keep_conditions(database, news, more, now=NOW, actor="user:2")
+    campaign_draft.save_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, news, more, now=NOW, actor="user:2")
     changed = {"attest": more.attest, "pilot": 0}
     given = {name: value for name, value in vars(GIVEN).items() if value != ""}
     assert told() == [("news", "user:1", given), ("news", "user:2", changed)]
@@ -85,8 +85,8 @@ def test_who_wrote_the_conditions_is_kept_as_evidence(database: Database) -> Non
 
 def test_saving_the_same_again_is_no_entry(database: Database) -> None:
     news = make_list(database)
-    campaign_draft.keep_conditions(database, news, Conditions(), now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, news, Conditions(), now=NOW, actor="user:1")
     assert told() == []
     for _ in range(2):
-        campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+        campaign_draft.save_conditions(database, news, GIVEN, now=NOW, actor="user:1")
     assert len(told()) == 1

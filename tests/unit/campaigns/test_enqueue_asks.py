@@ -52,12 +52,12 @@ def go_on(database: Database, steps: int | None = None) -> int:
         return next(left, None) is None
 
     return enqueue_asks.finish_launches(
-        database, settings=SETTINGS, now=NOW, step=1, should_stop=should_stop
+        database, settings=SETTINGS, now=NOW, max_rows_per_step=1, should_stop=should_stop
     )
 
 
 def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: MailingList) -> None:
-    launched = start(database, news, most=0)
+    launched = start(database, news, max_rows=0)
     assert (launched.is_whole, launched.state) == (False, CampaignState.SCHEDULED)
     assert launched.plan.asked == 3
     campaign = Campaign.get()
@@ -85,7 +85,7 @@ def test_a_pilot_is_made_due_by_the_steps_that_make_its_asks(
     database: Database, news: MailingList
 ) -> None:
     """Not by the last step, which would have a pilot of any size to itself."""
-    start(database, news, most=0, pilot=2)
+    start(database, news, max_rows=0, pilot=2)
     for due in (1, 2, 2):
         go_on(database, steps=1)
         assert Mail.select().where(Mail.due_at == NOW).count() == due
@@ -97,7 +97,7 @@ def test_a_pilot_is_made_due_by_the_steps_that_make_its_asks(
 def test_a_pilot_is_found_by_the_contacts_of_its_step(
     database: Database, news: MailingList
 ) -> None:
-    start(database, news, most=0, pilot=2)
+    start(database, news, max_rows=0, pilot=2)
     plans = plans_of(database, lambda: go_on(database, steps=2), having='SET "due_at"')
     assert len(plans) == 2
     for plan in plans:
@@ -109,7 +109,7 @@ def test_a_pilot_is_found_by_the_contacts_of_its_step(
 def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
     database: Database, news: MailingList
 ) -> None:
-    start(database, news, most=2, starts_at=NOW + timedelta(days=1))
+    start(database, news, max_rows=2, starts_at=NOW + timedelta(days=1))
     assert asked() == {"0@example.org", "1@example.org"}
     act = status_changes.Act(at=NOW, actor="person")
     with database.atomic():
@@ -130,7 +130,7 @@ def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
 def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
     database: Database, news: MailingList
 ) -> None:
-    start(database, news, most=1)
+    start(database, news, max_rows=1)
     said: dict[str, Any] = {"now": NOW, "actor": "anna@example.org"}
     with pytest.raises(Refused, match="are still being made ready"):
         lifecycle.pause_campaign(database, news, **said)
@@ -148,7 +148,7 @@ def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
 
 def test_a_step_finds_whom_it_asks_by_number(database: Database, news: MailingList) -> None:
     """Not by their list, all of which a step of a few would look through."""
-    start(database, news, most=0)
+    start(database, news, max_rows=0)
     found = plans_of(database, lambda: go_on(database, steps=1), having=" BETWEEN ")
     assert found
     own = "contact_pkey" if is_postgresql(database) else "INTEGER PRIMARY KEY"
@@ -171,7 +171,7 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
         make_contact(database, other, f"{number}@example.org", id=number)
     for number in (54, 55):
         make_contact(database, news, f"{number}@example.org", id=number)
-    start(database, news, most=0)
+    start(database, news, max_rows=0)
     for steps in range(1, 5):
         go_on(database, 1)
         assert len(asked()) == steps
@@ -181,14 +181,16 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
 
 
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
-    start(database, news, most=1)
+    start(database, news, max_rows=1)
     campaign = Campaign.get()
     while enqueue_asks.read_enqueue_progress(campaign):
         for _ in range(2):
             go_on(database, 1)
     assert enqueue_asks.read_enqueue_progress(campaign) is None
     # Whoever comes late finds nothing to do.
-    assert enqueue_asks.enqueue_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)
+    assert enqueue_asks.enqueue_asks(
+        database, campaign.id, settings=SETTINGS, now=NOW, max_rows=None
+    )
     assert Mail.select().count() == 3
 
 

@@ -193,7 +193,7 @@ def test_many_are_reminded_in_chunks(database: Database) -> None:
         make_asked(database, campaign.list, campaign, f"{number}@example.org")
     suppress(database, "4@example.org", None)
     expected = [f"{number}@example.org" for number in range(4)]
-    assert remind(database, chunk=2) == expected
+    assert remind(database, max_rows_per_step=2) == expected
 
 
 def pause_before_second_step(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +265,6 @@ def test_a_campaign_that_is_paused_in_the_middle_reminds_nobody_more(
     for _ in range(3):
         make_asked(database, campaign.list, campaign)
     pause_before_second_step(database, monkeypatch)
-    owed = enqueue_reminders(database, settings=make_settings(), now=REMINDER, chunk=1)
+    owed = enqueue_reminders(database, settings=make_settings(), now=REMINDER, max_rows_per_step=1)
     assert owed == len(reminded()) == 1
     assert Campaign.get().reminded_at is None

@@ -108,7 +108,7 @@ def test_what_the_privacy_statement_said_is_kept_with_the_launch(database: Datab
     make_contact(database, mailing_list)
     start(database, mailing_list, statements={URL: SAYS})
     (launched,) = read_acts(mailing_list.slug, ("launched",))
-    digest = launched.said["privacy_wordings"][URL]
+    digest = launched.content["privacy_wordings"][URL]
     assert Wording.get_by_id(digest).content == SAYS
     (row,) = CampaignWording.select()
     draft = frozen_draft.read_draft(Wording.get_by_id(row.wording_id).content)
@@ -124,8 +124,8 @@ def test_a_statement_that_was_not_read_leaves_its_address_alone(database: Databa
     make_contact(database, mailing_list)
     start(database, mailing_list)
     (launched,) = read_acts(mailing_list.slug, ("launched",))
-    assert launched.said["privacy_url"] == URL
-    assert "privacy_wordings" not in launched.said
+    assert launched.content["privacy_url"] == URL
+    assert "privacy_wordings" not in launched.content
     (row,) = CampaignWording.select()
     assert "privacy_wordings" not in Wording.get_by_id(row.wording_id).content
 
@@ -176,7 +176,7 @@ def test_the_attested_grounds_are_kept_as_evidence_and_frozen_for_the_pages(
         grounds=Grounds(asking_ground="public_task", special_ground="members"),
     )
     (launched,) = read_acts(mailing_list.slug, ("launched",))
-    told = (launched.said["asking_ground"], launched.said["special_ground"])
+    told = (launched.content["asking_ground"], launched.content["special_ground"])
     assert told == ("public_task", "members")
     (row,) = CampaignWording.select()
     about = frozen_draft.read_draft(row.wording.content).mailing_list

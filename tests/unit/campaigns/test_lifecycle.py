@@ -222,7 +222,7 @@ def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
         other = make_contact(database, mailing_list)
         make_mail(database, campaign, other, state=MailState.QUEUED, due_at=AFTER_PILOT)
     resumed = resume_campaign(
-        database, mailing_list, settings=make_settings(), now=SOON, actor=ANNA, most=0
+        database, mailing_list, settings=make_settings(), now=SOON, actor=ANNA, max_rows=0
     )
     # The act itself, which holds everybody's lock, changes none of them.
     waiting = Mail.select().where(Mail.due_at == AFTER_PILOT)
@@ -370,7 +370,7 @@ def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
     for _ in range(3):
         queued = {"state": MailState.QUEUED, "sent_at": None}
         make_mail(database, campaign, make_contact(database, mailing_list), **queued)
-    cancel_campaign(database, mailing_list, now=NOW, actor=ANNA, most=0)
+    cancel_campaign(database, mailing_list, now=NOW, actor=ANNA, max_rows=0)
     assert newest() == ("cancelled", {"dropped": 3})
     assert Mail.select().where(Mail.state == MailState.QUEUED).count() == 3
     with database.atomic():

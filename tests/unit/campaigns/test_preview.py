@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.add_reminder import add_reminder
-from repermit.campaigns.campaign_draft import Conditions, keep_conditions
+from repermit.campaigns.campaign_draft import Conditions, save_conditions
 from repermit.campaigns.lifecycle import extend_campaign
 from repermit.campaigns.list_translations import change_translation
 from repermit.campaigns.mailing_lists import add_list, change_list
@@ -50,14 +50,14 @@ def test_a_preview_says_once_unless_a_reminder_is_to_follow(database: Database) 
     assert "u één keer." in preview_mail(mailing_list, settings=settings, now=NOW).text
     for days, said in ((7, "vraagt u dit."), (0, "u één keer.")):
         conditions = Conditions(reminder=days)
-        keep_conditions(database, mailing_list, conditions, now=NOW, actor="cli:0")
+        save_conditions(database, mailing_list, conditions, now=NOW, actor="cli:0")
         assert said in preview_mail(mailing_list, settings=settings, now=NOW).text
 
 
 def test_a_preview_says_the_deadline_that_is_kept(database: Database) -> None:
     mailing_list, settings = make_list(database), make_settings()
     kept = Conditions(deadline="2026-04-24")
-    keep_conditions(database, mailing_list, kept, now=NOW, actor="cli:0")
+    save_conditions(database, mailing_list, kept, now=NOW, actor="cli:0")
     for kind in (MailKind.ASK, MailKind.REMINDER):
         assert (
             "24 april 2026"
@@ -71,7 +71,7 @@ def test_a_preview_during_a_campaign_says_its_deadline_and_its_reminder(database
     campaign = make_campaign(database, mailing_list, deadline=deadline)
     # Kept for the next one.
     kept = Conditions(deadline="2026-04-24", reminder=7)
-    keep_conditions(database, mailing_list, kept, now=NOW, actor="cli:0")
+    save_conditions(database, mailing_list, kept, now=NOW, actor="cli:0")
     for reminder_at, said in ((None, "u één keer."), (NOW + timedelta(days=50), "vraagt u dit.")):
         Campaign.update(reminder_at=reminder_at).where(Campaign.id == campaign.id).execute()
         text = preview_mail(mailing_list, settings=settings, now=NOW).text

@@ -42,7 +42,7 @@ def test_before_anything_moves_nobody_can_tell_how_long_it_takes() -> None:
 
 
 def test_what_is_done_takes_no_more_time() -> None:
-    done = ProgressState(5, sent=3, otherwise=2, word="open")
+    done = ProgressState(5, sent=3, dropped_or_in_doubt=2, word="open")
     assert describe_progress(done, pace_of((0, 0), (1, 5))) == (
         "3 of 5 sent, 0 failed, 2 dropped or in doubt, open"
     )
@@ -128,7 +128,7 @@ def test_what_becomes_of_mails_is_counted_but_for_those_put_off() -> None:
     ):
         tally.count(state)
     standing = tally.state
-    assert standing == ProgressState(6, sent=2, failed=1, otherwise=2)
+    assert standing == ProgressState(6, sent=2, failed=1, dropped_or_in_doubt=2)
     assert (standing.done, standing.remaining) == (5, 1)
 
 

@@ -233,7 +233,7 @@ def test_a_status_tells_how_much_of_a_campaign_that_was_cancelled_is_to_be_dropp
         make_mail(database, Campaign.get(), contact, state=MailState.QUEUED, sent_at=None)
     assert "to be dropped" not in asked.do("status", "news")
     with asked.news() as (database, news):
-        lifecycle.cancel_campaign(database, news, now=NOW, actor="cli:0", most=0)
+        lifecycle.cancel_campaign(database, news, now=NOW, actor="cli:0", max_rows=0)
     assert "Not sent, and still to be dropped: 1 mail." in asked.do("status", "news")
 
 

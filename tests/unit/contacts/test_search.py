@@ -101,7 +101,7 @@ def test_in_a_large_list_too_it_is_found_by_its_beginning(
 ) -> None:
     make_contact(database, mailing_list, READ)
     make_contact(database, mailing_list, "bea@münchen.example")
-    counts = contacts_search._Counts(all=1_000_000, alike=1_000_000)
+    counts = contacts_search._Counts(all=1_000_000, matching=1_000_000)
     query = Contact.select().where(Contact.list == mailing_list)
     assert addresses_of(contacts_search._search(query, typed, "", 50, counts=counts)) == [KEPT]
 
@@ -152,7 +152,7 @@ def test_a_search_finds_a_whole_address_or_a_part_of_address_or_name(
 def test_in_a_large_list_a_search_finds_what_begins_so(
     database: Database, mailing_list: MailingList
 ) -> None:
-    fill(database, mailing_list, contacts_search._FEW - 1)
+    fill(database, mailing_list, contacts_search._MAX_SCANNED - 1)
     gone = make_removed(database, mailing_list, Reason.NO)
     assert contacts_search.find_contacts(mailing_list, search="0001").by_part
     make_contact(database, mailing_list, "zjan@example.org")
@@ -195,7 +195,9 @@ def test_a_search_in_a_large_list_looks_at_those_alone_that_may_match(
     after = str(make_contact(database, mailing_list, "many1@example.org").id)
     query: Any = Contact.select().where(Contact.list == mailing_list, Contact.status == "removed")
     few, many = (
-        contacts_search._Counts(all=1_000_000, alike=contacts_search._FEW_ALIKE + more)
+        contacts_search._Counts(
+            all=1_000_000, matching=contacts_search._MAX_MATCHING_SCANNED + more
+        )
         for more in (0, 1)
     )
     (rare,) = plans_of(database, lambda: contacts_search._search(query, "many", "", 50, counts=few))

@@ -512,7 +512,7 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
         news = make_list(database)
         for _ in range(4):
             make_contact(database, news)
-        start(database, news, pilot=2, most=3)
+        start(database, news, pilot=2, max_rows=3)
         assert enqueue_asks.read_enqueue_progress(Campaign.get()) == enqueue_asks.EnqueueProgress(
             made=3, asked=4
         )

@@ -514,7 +514,7 @@ def test_a_launch_under_way_is_no_fault_and_one_that_is_given_up_neither(
         news = make_list(database)
         note_list(database)
         make_contact(database, news)
-        launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, most=0, **WHO)
+        launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, max_rows=0, **WHO)
         if ways_out:
             cancel_campaign(database, news, now=NOW, actor="cli:els")
         assert CampaignWording.select().exists()

@@ -397,7 +397,7 @@ def test_what_changes_no_count_can_be_left_out(
     assert verdicts(document, javascript) == (True, True)
     path = tmp_path / "evidence.json"
     path.write_text(json.dumps(document), "utf-8")
-    verify_file(path, kept=(), keys=(), ca=None)
+    verify_file(path, checkpoints=(), keys=(), ca=None)
     told = capsys.readouterr().out
     agreed = "What became of everybody asked agrees with the counts of 1 closed campaign."
     assert (agreed in told) == bool(compared)

@@ -174,7 +174,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_kept(
 
 
 def test_countries_are_countries() -> None:
-    known = register_notes.countries()
+    known = register_notes.list_countries()
     assert set(known) >= EEA
     assert not {"EU", "ZZ", "XA", "001"} & set(known)
     words = {
@@ -471,8 +471,8 @@ def test_what_the_settings_lack_is_missing_too(database: Database) -> None:
 
 def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingList) -> None:
     when = NOW + timedelta(days=1)
-    make_report.note_made(
-        database, news, record(news), content="<p>", form="html", now=when, actor="user:7"
+    make_report.record_report(
+        database, news, record(news), content="<p>", file_format="html", now=when, actor="user:7"
     )
     entry = Evidence.get(Evidence.event == "paper_made")
     assert (entry.actor, entry.list) == ("user:7", "news")

@@ -32,7 +32,7 @@ HOUR = timedelta(hours=1)
 
 
 def keep(database: Database, *, after: timedelta = timedelta(), few: int = 0) -> int:
-    return statistics.store_people_counts(database, now=NOW + after, few=few)
+    return statistics.store_people_counts(database, now=NOW + after, max_counted_at_once=few)
 
 
 def test_few_are_counted_while_somebody_waits(database: Database) -> None:
@@ -46,12 +46,17 @@ def test_few_are_counted_while_somebody_waits(database: Database) -> None:
 def test_many_are_read_as_they_were_counted(database: Database) -> None:
     campaign = make_rich(database).campaign
     # Before the first time they are counted at once.
-    assert read_people(campaign, now=NOW, few=0).people == count_people(campaign)
-    assert statistics.store_people_counts(database, now=NOW, should_stop=lambda: True, few=0) == 0
+    assert read_people(campaign, now=NOW, max_counted_at_once=0).people == count_people(campaign)
+    assert (
+        statistics.store_people_counts(
+            database, now=NOW, should_stop=lambda: True, max_counted_at_once=0
+        )
+        == 0
+    )
     assert keep(database) == 1
     assert keep(database, after=HOUR) == 0
     # As long as nothing changes, that is how it stands.
-    found = read_people(campaign, now=NOW + 2 * HOUR, few=0)
+    found = read_people(campaign, now=NOW + 2 * HOUR, max_counted_at_once=0)
     assert (found.people, found.at) == (count_people(campaign), NOW + 2 * HOUR)
 
 
@@ -66,13 +71,15 @@ def test_what_has_changed_is_counted_again_after_a_rest_that_grows_with_its_peop
     say_yes(database, one, campaign.id)
     assert count_people(campaign) != before
     assert keep(database, after=REST_OF_ONE - INSTANT) == 0
-    shown = read_people(campaign, now=NOW + HOUR - INSTANT, few=0)
+    shown = read_people(campaign, now=NOW + HOUR - INSTANT, max_counted_at_once=0)
     assert (shown.people, shown.at) == (before, NOW)
     # Where no job counts any more it is counted while somebody waits.
-    late = read_people(campaign, now=NOW + HOUR, few=0)
+    late = read_people(campaign, now=NOW + HOUR, max_counted_at_once=0)
     assert (late.people, late.at) == (count_people(campaign), NOW + HOUR)
     assert keep(database, after=REST_OF_ONE) == 1
-    assert read_people(campaign, now=NOW + REST_OF_ONE, few=0).people == count_people(campaign)
+    assert read_people(
+        campaign, now=NOW + REST_OF_ONE, max_counted_at_once=0
+    ).people == count_people(campaign)
 
 
 def test_who_may_be_mailed_unasked_is_counted_with_the_people(database: Database) -> None:
@@ -83,7 +90,7 @@ def test_who_may_be_mailed_unasked_is_counted_with_the_people(database: Database
     assert keep(database) == 1
 
     def look(after: timedelta) -> tuple[int, int]:
-        found = read_people(campaign, now=NOW + after, few=0)
+        found = read_people(campaign, now=NOW + after, max_counted_at_once=0)
         return found.may_be_mailed, found.mailed_unasked
 
     assert look(INSTANT) == (1, 1)
@@ -100,7 +107,7 @@ def test_what_an_earlier_version_has_counted_is_counted_anew(database: Database)
     del kept["may_be_mailed"], kept["mailed_unasked"]
     with database.atomic():
         Meta.write(row.key, json.dumps(kept))
-    assert read_people(campaign, now=NOW + INSTANT, few=0).at == NOW + INSTANT
+    assert read_people(campaign, now=NOW + INSTANT, max_counted_at_once=0).at == NOW + INSTANT
     assert keep(database) == 1
     assert Meta.read(row.key) == row.value
 
@@ -137,7 +144,7 @@ def test_figures_that_are_behind_what_has_changed_say_so(database: Database) -> 
 
     def look(few: int) -> tuple[int, bool]:
         zone = make_settings().zone
-        found = statistics.read_figures(news, zone=zone, now=later, few=few)
+        found = statistics.read_figures(news, zone=zone, now=later, max_counted_at_once=few)
         assert found
         return found.yes, found.counted_at == later
 

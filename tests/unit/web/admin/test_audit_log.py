@@ -479,7 +479,7 @@ def test_every_refusal_has_words() -> None:
 
 
 _EVENT = re.compile(r'(?:event=|(?:_append|_entry|append|\.entry)\(\s*)f?"([a-z_]+)"')
-_LOOK = re.compile(r'note_access\(\s*"([a-z_]+)"')
+_LOOK = re.compile(r'record_access\(\s*"([a-z_]+)"')
 
 
 def written(pattern: re.Pattern[str]) -> set[str]:

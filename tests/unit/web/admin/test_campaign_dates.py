@@ -155,7 +155,7 @@ def test_conditions_that_were_kept_with_a_day_far_away_can_be_mended(
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline=far, starts=far, reminder=7, attest=ATTEST)
-    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     page = admin.get(URL)
     assert f'value="{far}"' in page.text
     launch = admin.get("/admin/lists/news/launch")
@@ -183,7 +183,7 @@ def test_a_deadline_is_said_in_words(
     database: Database, admin: FlaskClient, mailing_list: MailingList, until: str, words: str
 ) -> None:
     kept = Conditions(deadline=until, attest=ATTEST)
-    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     said = words_of(admin.get(URL))
     assert words in said
     assert ("in one day" in said, "in 2 days" in said) == ("one" in words, "2 days" in words)
@@ -417,7 +417,7 @@ def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_onc
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline="2026-03-30", starts="2026-03-01", attest=ATTEST)
-    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert (
         "First mail As soon as you launch: the first day of asking has begun already."
     ) in words_of(admin.get(URL))
@@ -454,7 +454,7 @@ def test_a_campaign_under_way_shows_the_conditions_that_were_frozen_and_by_whom(
 ) -> None:
     # What is kept for a next campaign is not what this one runs under.
     kept = Conditions(deadline="2026-12-24", attest="Something else")
-    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     page = launched.get(URL)
     said = words_of(page)
     for fact in (

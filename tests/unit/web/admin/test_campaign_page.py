@@ -488,10 +488,12 @@ def test_a_count_that_is_older_than_the_page_says_of_when_it_is(
     client: FlaskClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(statistics, "read_figures", partial(statistics.read_figures, few=0))
+    monkeypatch.setattr(
+        statistics, "read_figures", partial(statistics.read_figures, max_counted_at_once=0)
+    )
     campaign = make_campaign(database, mailing_list)
     asked = make_asked(database, mailing_list, campaign)
-    statistics.store_people_counts(database, now=NOW - timedelta(minutes=30), few=0)
+    statistics.store_people_counts(database, now=NOW - timedelta(minutes=30), max_counted_at_once=0)
     assert "Counted at" not in look(client)
     say_yes(database, asked, campaign.id)
     for url in (URL, URL + "figures", "/admin/"):

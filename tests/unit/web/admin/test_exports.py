@@ -22,7 +22,7 @@ from repermit.exports import evidence_export
 from repermit.exports.export_rows import Tool
 from repermit.rules.consent import Basis, CampaignState, Reason, Status
 from repermit.settings.definitions import Settings
-from repermit.web.admin.rendering import LANGUAGES, put_in_words, stream_output
+from repermit.web.admin.rendering import LANGUAGES, get_code_label, stream_output
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.support.builders import NOW, make_campaign, make_contact, make_removed
 from tests.support.public_pages import Pages, words_of
@@ -183,7 +183,7 @@ def test_each_code_of_a_table_has_words(settings: Settings, database: Database) 
     for language in LANGUAGES:
         with app.test_request_context("/admin/", headers={"Accept-Language": language}):
             for kind, codes in (("basis", Basis), ("reason", (*Reason, *UNASKED_REASONS))):
-                said = [put_in_words(kind, code) for code in codes]
+                said = [get_code_label(kind, code) for code in codes]
                 assert set(said).isdisjoint({*codes} - {"customer"}), said
 
 

@@ -55,7 +55,7 @@ def mailing_list(database: Database) -> MailingList:
     news = make_list(database)
     for _ in range(3):
         make_contact(database, news)
-    campaign_draft.keep_conditions(database, news, READY, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, news, READY, now=NOW, actor="user:1")
     return news
 
 
@@ -91,7 +91,7 @@ def test_the_page_says_who_will_be_asked_and_what_will_happen(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     more = replace(READY, starts="2026-03-03", pilot=2, reminder=7)
-    campaign_draft.keep_conditions(database, mailing_list, more, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, more, now=NOW, actor="user:1")
     said = words_of(admin.get(URL))
     assert "3 will be asked 0 will not be asked" in said
     assert "The first mail leaves on Tuesday 3 March 2026, 09:00" in said
@@ -300,7 +300,7 @@ def test_a_launch_follows_the_conditions(
 ) -> None:
     thin = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="thin")
     conditions = replace(READY, starts="2026-03-03", reminder=7, pilot=2, include_thin=True)
-    campaign_draft.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
     launch(admin, "4")
     campaign = Campaign.get()
     assert campaign.state == CampaignState.SCHEDULED
@@ -343,7 +343,7 @@ def test_a_number_may_be_typed_as_it_is_shown(
 def test_what_stands_against_it_refuses_the_launch_too(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
-    campaign_draft.keep_conditions(
+    campaign_draft.save_conditions(
         database, mailing_list, replace(READY, attest="we"), now=NOW, actor="user:1"
     )
     answer = launch(admin, "3")
@@ -355,13 +355,13 @@ def test_what_stands_against_it_refuses_the_launch_too(
 def test_without_a_deadline_nothing_is_launched(
     database: Database, admin: FlaskClient, mailing_list: MailingList
 ) -> None:
-    campaign_draft.drop_conditions(database, mailing_list)
+    campaign_draft.delete_conditions(database, mailing_list)
     answer = launch(admin, "3")
     assert answer.status_code == 422
     assert "Say until when answers count." in words_of(answer)
     # Such as a time that the clocks skip, in a zone that the settings have since.
     skipped = replace(READY, deadline="2026-03-29T02:30")
-    campaign_draft.keep_conditions(database, mailing_list, skipped, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, skipped, now=NOW, actor="user:1")
     assert "Say until when answers count." in words_of(launch(admin, "3"))
     assert not Campaign.select().exists()
 
@@ -384,7 +384,7 @@ def test_what_was_not_seen_is_not_launched(
         "attest": replace(READY, attest=f"{ATTEST} And more."),
     }
     conditions = changed.get(what, READY)
-    campaign_draft.keep_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, conditions, now=NOW, actor="user:1")
     with database.atomic():
         MailingList.update(own_subject="May we?" if what == "wording" else "").execute()
     if what == "further language":

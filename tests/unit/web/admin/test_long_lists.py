@@ -19,7 +19,7 @@ from tests.support.query_plans import count_steps
 from tests.unit.web.admin.test_routes import ADMINS, World
 
 # More than are counted while somebody waits.
-PEOPLE = statistics._FEW + 2_000
+PEOPLE = statistics._MAX_COUNTED_AT_ONCE + 2_000
 
 # Every fifth has said Yes. Of whom silence has taken off every third is erased.
 ADD_PEOPLE = """\

@@ -193,7 +193,7 @@ def test_a_deadline_with_an_hour_takes_the_room_for_the_day_in_a_subject(
     told = "though there is room"
     assert told in words_of(post(admin, f"{URL}/look", **typed))
     kept = Conditions(deadline="2026-04-24T09:00")
-    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert told not in words_of(post(admin, f"{URL}/look", **typed))
     page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert "[name of the list]: blijven ontvangen?" in page.text
@@ -271,7 +271,7 @@ def test_the_deadline_is_that_of_the_conditions(
 ) -> None:
     assert "maandag 30 maart 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
     kept = Conditions(deadline="2026-04-24")
-    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
     assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get("/admin/lists/news/describe"))
     make_campaign(database, mailing_list, deadline=NOW + timedelta(days=60))

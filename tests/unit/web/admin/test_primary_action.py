@@ -107,8 +107,8 @@ def test_each_step_that_is_ready_leads_on_to_the_next(
     database: Database, admin: FlaskClient, mailing_list: MailingList, monkeypatch: Any
 ) -> None:
     upload(admin)
-    campaign_draft.keep_conditions(database, mailing_list, READY, now=NOW, actor="user:1")
-    monkeypatch.setattr(launch, "find_launch_concerns", lambda _list: ())
+    campaign_draft.save_conditions(database, mailing_list, READY, now=NOW, actor="user:1")
+    monkeypatch.setattr(launch, "find_launch_findings", lambda _list: ())
     assert at_steps(admin) == {
         "describe": SAVE,
         "file": ["Go on to the mail"],
@@ -116,7 +116,7 @@ def test_each_step_that_is_ready_leads_on_to_the_next(
         "conditions": SAVE,
         "launch": ["Ask 2 people"],
     }
-    monkeypatch.setattr(launch, "find_launch_concerns", lambda _list: None)
+    monkeypatch.setattr(launch, "find_launch_findings", lambda _list: None)
     assert at_steps(admin)["launch"] == ["Look whether it is done"]
 
 

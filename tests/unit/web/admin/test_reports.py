@@ -125,12 +125,12 @@ def test_what_only_the_organisation_knows_is_filled_in(pages: Pages, client: Fla
     post(client, f"{AT}/answers/", **{"new.name": "…"})
     notes = register_notes.read_notes(find_list("news"))
     assert set(notes.processors) == {"hosting", "a-printer-b-v", "a-printer-b-v-2", "other"}
-    assert notes.of("hosting", "country") == "NL"
+    assert notes.get("hosting", "country") == "NL"
     shown = client.get(f"{AT}/answers/", headers=ENGLISH).text
     assert 'value="A Host"' in shown
     assert '<option value="NL" selected>Netherlands</option>' in shown
     post(client, f"{AT}/answers/", own="hosting", **{"hosting.agreement": "2025-05-02"})
-    assert register_notes.read_notes(news).of("hosting", "agreement") == register_notes.OWN
+    assert register_notes.read_notes(news).get("hosting", "agreement") == register_notes.OWN
     assert "checked" in client.get(f"{AT}/answers/", headers=ENGLISH).text
     assert RegisterNotes.select().count() == 1
 

@@ -352,12 +352,12 @@ KEEP_WHAT_IS_TYPED = {
 
 
 def test_the_forms_of_a_campaign_keep_what_was_typed(world: World, monkeypatch: Any) -> None:
-    monkeypatch.setattr(launch, "find_launch_concerns", lambda _list: ())
+    monkeypatch.setattr(launch, "find_launch_findings", lambda _list: ())
     with world.database.atomic():
         Campaign.update(state=CampaignState.CLOSED).execute()
     news = find_list("news")
     make_contact(world.database, news)
-    campaign_draft.keep_conditions(
+    campaign_draft.save_conditions(
         world.database,
         news,
         Conditions(deadline="2026-03-30", attest=ATTEST),
