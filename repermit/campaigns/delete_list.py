@@ -51,12 +51,12 @@ def delete_list(
     settings: Settings,
     now: datetime,
     actor: str,
-    most: int | None = None,
+    max_rows: int | None = None,
 ) -> None:
     """Delete a list that was never launched, with all that its imports added.
 
     1. Delete the waiting upload, and undo the imports, the last one first, with evidence of each.
-       The undo of an import with more than `most` rows is only started.
+       The undo of an import with more than `max_rows` rows is only started.
     2. Once nobody is on the list, store the task of deleting it, which a worker resumes after a
        kill.
     3. Erase, in steps, the names and addresses of those people in the evidence.
@@ -70,7 +70,7 @@ def delete_list(
         uploads.discard_upload(database, upload)
     while Import.select().where(Import.list == mailing_list, Import.undone_at.is_null()).exists():
         result = undo.undo_import(
-            database, mailing_list, settings=settings, now=now, actor=actor, max_rows=most
+            database, mailing_list, settings=settings, now=now, actor=actor, max_rows=max_rows
         )
         if not result.is_whole:
             raise Refused(

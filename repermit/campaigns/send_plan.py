@@ -30,7 +30,7 @@ MORNING = time(9)
 """The time of day of reminders if no hour was chosen: nobody wants mail at night."""
 
 # Longer than any deadline, and short enough to be added to any date.
-_LONGEST_DURATION = timedelta(days=365_000)
+_MAX_DURATION = timedelta(days=365_000)
 _LAST_MINUTE = timedelta(minutes=1)
 
 
@@ -107,7 +107,7 @@ def _compute_duration(
     if server.domain_interval:
         mail_count = count_mails_at_busiest_domain(mailing_list, asks_by_domain())
         duration = max(duration, server.domain_interval * max(0, mail_count - 1))
-    return min(duration, _LONGEST_DURATION)
+    return min(duration, _MAX_DURATION)
 
 
 def compute_reminder_time(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:

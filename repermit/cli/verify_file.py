@@ -416,7 +416,7 @@ def _open_seekable(path: Path) -> Iterator[BinaryIO]:
 
 def _read_proof(file: BinaryIO) -> bytes:
     """Return a file's content, or the beginning of an export or of a file too large for a proof."""
-    from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
+    from repermit.evidence.proof_file import MAX_SIZE as LARGEST_PROOF
     from repermit.evidence.verify import evidence_export as verify_export
 
     octets = file.read(_HEAD)

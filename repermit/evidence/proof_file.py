@@ -25,7 +25,7 @@ FORMAT = "repermit-proof/1"
 SIGNED_FORMAT = "repermit-proof/2"
 """The format with evidence of third parties: a signature, timestamps, cosigned checkpoints."""
 
-LARGEST = 50_000_000
+MAX_SIZE = 50_000_000
 """The maximum bytes of a proof; one of a person who answered ten times has some 200,000."""
 
 DEADLINE_NAMES = {"launched": "deadline", "extended": "to"}

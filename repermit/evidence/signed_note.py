@@ -27,7 +27,7 @@ _PRIME = 2**255 - 19
 _Y_OF_ORDER_8 = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _Y_OF_SMALL_ORDER = {0, 1, _PRIME - 1, _Y_OF_ORDER_8, _PRIME - _Y_OF_ORDER_8}
 
-LARGEST = 100_000
+MAX_SIZE = 100_000
 """The maximum characters of a note: a few hundred, and some 200 for each signature."""
 
 
@@ -157,7 +157,7 @@ class Note:
         text, separator, lines = note.rpartition("\n\n")
         has_controls = any(char < " " for char in note.replace("\n", ""))
         is_complete = separator and lines.endswith("\n")
-        if not is_complete or has_controls or len(note) > LARGEST:
+        if not is_complete or has_controls or len(note) > MAX_SIZE:
             raise ValueError("no signed note")
         return cls(f"{text}\n", tuple(map(_parse_signature, lines[:-1].split("\n"))))
 

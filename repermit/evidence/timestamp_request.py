@@ -122,7 +122,7 @@ def _update(row: EvidenceTimestamp, **values: object) -> None:
 
 
 def _post_request(url: str, octets: bytes) -> bytes:
-    status, reply = post(url, octets, headers=_HEADERS, max_bytes=timestamp_token.LARGEST)
+    status, reply = post(url, octets, headers=_HEADERS, max_bytes=timestamp_token.MAX_SIZE)
     if status != requests.codes.ok:
         raise ValueError(f"the authority answers {status}")
     return reply

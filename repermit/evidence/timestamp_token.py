@@ -29,7 +29,7 @@ _BROKEN = (
     OverflowError, x509.InvalidVersion,
 )  # fmt: skip
 
-LARGEST = 200_000
+MAX_SIZE = 200_000
 """The maximum octets of a reply; one with three certificates has some 6,000."""
 
 
@@ -92,7 +92,7 @@ def read_token(
       have been valid at its time.
     - `nonce`: if given, it must be the reply to that request.
     """
-    if len(reply) > LARGEST:
+    if len(reply) > MAX_SIZE:
         raise ValueError("it is too large")
     try:
         response = decode_timestamp_response(reply)

@@ -71,7 +71,7 @@ class SilentPage:
 
 
 def list_silent(
-    campaign: Campaign, *, after: int = 0, most: int = 50, max_examined: int = _MAX_EXAMINED
+    campaign: Campaign, *, after: int = 0, limit: int = 50, max_examined: int = _MAX_EXAMINED
 ) -> SilentPage:
     """Return who would be removed if nobody answered any more, in the order of their numbers.
 
@@ -88,8 +88,8 @@ def list_silent(
     while _is_any_sent(campaign) and examined < max_examined:
         page = list(_select_undecided(campaign, after))
         silent += _keep_silent(campaign, page)
-        if len(silent) > most:
-            return SilentPage(tuple(silent[:most]), silent[most - 1].id)
+        if len(silent) > limit:
+            return SilentPage(tuple(silent[:limit]), silent[limit - 1].id)
         if len(page) < _PAGE_SIZE:
             return SilentPage(tuple(silent), 0)
         examined += len(page)

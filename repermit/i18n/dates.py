@@ -67,13 +67,13 @@ def _write_day_without_year(local: datetime, language: str) -> str:
 
 # A month may also stand before its number, with a comma behind it: "december 27., vasárnap".
 _NUMBER_AND_MONTH = re.compile(r"\d[^ ,]* [^ ,]+|[^ ,]+ \d[^ ,]*(?=,)")
-_LONGEST_JOINED = 12  # In letters of twice the size more is wider than a small phone.
+_MAX_JOINED_LENGTH = 12  # In letters of twice the size more is wider than a small phone.
 
 
 def _join_words(found: re.Match[str]) -> str:
     """Join words with no-break spaces, unless they are too long for a line."""
     words = found[0]
-    return words.replace(" ", "\N{NO-BREAK SPACE}") if len(words) <= _LONGEST_JOINED else words
+    return words.replace(" ", "\N{NO-BREAK SPACE}") if len(words) <= _MAX_JOINED_LENGTH else words
 
 
 _LAST_MINUTE = (23, 59)

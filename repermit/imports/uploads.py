@@ -28,7 +28,7 @@ from repermit.imports import row_preview
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import make_temporary_files, open_private_folder
 
-LARGEST = 100_000_000
+MAX_SIZE = 100_000_000
 """The maximum size of a file, in bytes."""
 
 LIFETIME = timedelta(days=1)
@@ -273,10 +273,10 @@ def _copy(stream: IO[bytes], path: Path) -> None:
     with path.open("wb") as file:
         while piece := stream.read(_PIECE):
             size += len(piece)
-            if size > LARGEST:
+            if size > MAX_SIZE:
                 raise ListFileError(
                     "the file is too large",
-                    expected=LazyText("at most %(most)s MB", most=LARGEST // 1_000_000),
+                    expected=LazyText("at most %(most)s MB", most=MAX_SIZE // 1_000_000),
                 )
             file.write(piece)
     if not size:

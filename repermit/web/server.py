@@ -52,7 +52,7 @@ _MAX_CONNECTIONS = 500
 _MAX_DROPPED_BYTES = 128 * 1024 * 1024
 # Slightly more than the pages accept, so that the page itself reports a body that is too large.
 _MAX_BODY_SIZE_BY_PATH = {
-    r"/admin/lists/[^/]+/file/upload": uploads.LARGEST + 2 * _MAX_BODY_SIZE,
+    r"/admin/lists/[^/]+/file/upload": uploads.MAX_SIZE + 2 * _MAX_BODY_SIZE,
     r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _MAX_BODY_SIZE,
     r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressions.MAX_FILE_SIZE
     + 2 * _MAX_BODY_SIZE,

@@ -51,7 +51,7 @@ EVENTS_BESIDE = frozenset(
 )
 """The events of entries without a list that an export has: keys, authorities, settings, users."""
 
-LARGEST = 2_000_000_000
+MAX_SIZE = 2_000_000_000
 """Octets that an export may have; one of a million entries has some 1,200,000,000."""
 
 _NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
@@ -123,7 +123,7 @@ def _find_absent(seqs: list[int], document: Mapping[str, Any]) -> Iterator[tuple
 
 def _read_members(file: BinaryIO, entries: _Entries) -> dict[str, Any]:
     document: dict[str, Any] = {}
-    stream = JsonStream(file, make_decoder(), max_bytes=LARGEST)
+    stream = JsonStream(file, make_decoder(), max_bytes=MAX_SIZE)
     for name, value in stream.read_members({"entries", "leaves"}):
         require_new_name(name, document)
         if name == "entries":

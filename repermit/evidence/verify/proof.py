@@ -16,7 +16,7 @@ from repermit.errors import Refused
 from repermit.evidence.entries import Checkpoint, compute_chain_hash, encode_canonical_json
 from repermit.evidence.proof_file import (
     FORMAT,
-    LARGEST,
+    MAX_SIZE,
     compose_statement,
     hash_statement,
     list_named_digests,
@@ -99,7 +99,7 @@ class Checked:
     gone: tuple[tuple[int, str], ...] = ()
 
 
-def check_proof(octets: bytes, *, max_bytes: int = LARGEST) -> Checked:
+def check_proof(octets: bytes, *, max_bytes: int = MAX_SIZE) -> Checked:
     """Check a proof's file by itself, or in a ZIP: every digest, path and claim of it.
 
     - `octets`: any file; one that is not a proof is a fault, not an error.

@@ -394,7 +394,7 @@ def show_silent(slug: str) -> Response:
     after = request.args.get("after", default=0, type=int)
     silent_page = forecast.SilentPage((), 0)
     if campaign is not None:
-        silent_page = forecast.list_silent(campaign, after=after, most=_PAGE)
+        silent_page = forecast.list_silent(campaign, after=after, limit=_PAGE)
     record_access("silent", mailing_list=mailing_list)
     return render_page(
         "campaign_page/not_answered.html",

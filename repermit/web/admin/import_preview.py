@@ -16,7 +16,7 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, LazyText, deserialize
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports.row_preview import (
-    MOST_DOUBTFUL,
+    MAX_DOUBTFUL,
     ROWS_PER_PAGE,
     PreviewRow,
     RowFilter,
@@ -394,7 +394,7 @@ def _make_doubt_fields(
     """
     lines, remarks = stored_upload.choices.decided, list(stored_upload.choices.remarks)
     to_look_at = RowFilter(to_look_at=_find_rows_to_look_at(stored_upload))
-    limit = MOST_DOUBTFUL + 1
+    limit = MAX_DOUBTFUL + 1
     doubts = row_preview.read_doubtful(
         stored_upload.rows,
         decided=lines,
@@ -408,11 +408,11 @@ def _make_doubt_fields(
     return {
         "doubtful": [
             _make_doubt(slug, stored_upload, *row_and_count)
-            for row_and_count in doubts[:MOST_DOUBTFUL]
+            for row_and_count in doubts[:MAX_DOUBTFUL]
         ],
         "off_by_remark_rows": [
             _make_doubt(slug, stored_upload, *row_and_count)
-            for row_and_count in opted_out[:MOST_DOUBTFUL]
+            for row_and_count in opted_out[:MAX_DOUBTFUL]
         ],
         "off_count": row_preview.count_opted_out_by_remark(stored_upload.rows),
         "to_look_at": row_preview.count_reasons(stored_upload.rows, to_look_at),
@@ -448,9 +448,9 @@ def _make_doubt(slug: str, stored_upload: StoredUpload, row: PreviewRow, count: 
 
 def _make_more_url(slug: str, rows: Sequence[tuple[PreviewRow, int]], name: str) -> str:
     """Return the URL of the page with further rows, "" if there are none."""
-    if len(rows) <= MOST_DOUBTFUL:
+    if len(rows) <= MAX_DOUBTFUL:
         return ""
-    last, _ = rows[MOST_DOUBTFUL - 1]
+    last, _ = rows[MAX_DOUBTFUL - 1]
     return make_url("imports.show", slug=slug, _anchor=name, **{name: last.number})
 
 

@@ -88,7 +88,7 @@ def show_state(slug: str) -> Response:
 
 
 @pages.post("/upload")
-@takes_up_to(uploads.LARGEST + _FORM_OVERHEAD)
+@takes_up_to(uploads.MAX_SIZE + _FORM_OVERHEAD)
 def upload_file(slug: str) -> AnyResponse:
     """Store a file, and start its preview."""
     mailing_list, services, file = find_list(slug), get_services(), request.files.get("file")
@@ -315,7 +315,7 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
         taking_back=imports_undo.undo_progress(mailing_list),
         taking_in=imports_undo.find_unfinished_import(mailing_list),
         bars=import_preview.make_bar_taken_in,
-        largest=uploads.LARGEST // 1_000_000,
+        largest=uploads.MAX_SIZE // 1_000_000,
     )
 
 

@@ -151,7 +151,7 @@ def delete_list(slug: str) -> AnyResponse:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            most=_MAX_ROWS_AT_ONCE,
+            max_rows=_MAX_ROWS_AT_ONCE,
         )
     except Refused as error:
         flash_message(make_sentence(error.said), kind="problem")

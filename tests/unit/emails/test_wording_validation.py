@@ -346,15 +346,15 @@ def test_the_html_of_an_accepted_text_is_accepted_itself(words: str) -> None:
 # --- Templates that nobody writes. ---------------------------------------------------------------
 
 
-LARGEST = 102_000
+MAX_SIZE = 102_000
 
 
 @pytest.mark.parametrize(("octets", "refused"), [(-1, False), (0, False), (1, True)])
 def test_a_template_is_not_larger_than_a_mail_may_be(octets: int, refused: bool) -> None:
     # Letters of two octets, since octets are counted.
-    room = LARGEST + octets - len(GOOD_TEXT)
+    room = MAX_SIZE + octets - len(GOOD_TEXT)
     text = GOOD_TEXT + " ë" * (room // 3) + "x" * (room % 3)
-    assert len(text.encode()) == LARGEST + octets
+    assert len(text.encode()) == MAX_SIZE + octets
     reason = "text: it has 102,001 octets, and a whole mail may have 102,000: make it shorter"
     assert reasons_against(OwnWording(text=text)) == ((reason,) if refused else ())
 
@@ -410,7 +410,7 @@ def test_a_template_that_is_nested_without_end_is_refused(code: str) -> None:
     ids=lambda unit: ascii(unit[:12]),
 )  # fmt: skip
 def test_every_template_that_may_be_is_answered_soon(unit: str) -> None:
-    template = unit * ((LARGEST - len(GOOD_HTML) - 1) // len(unit.encode()))
+    template = unit * ((MAX_SIZE - len(GOOD_HTML) - 1) // len(unit.encode()))
     began = time.process_time()
     with_html(template)
     with_text(template)

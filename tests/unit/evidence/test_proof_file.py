@@ -393,7 +393,7 @@ def test_a_part_that_could_not_be_told_is_no_proof(
         (b"NaN", "NaN is no JSON"),
         (b'{"a": 1, "a": 2}', "a name stands twice"),
         (b"[" * 100_000, "nested too deeply"),
-        (b" " * (proof_file.LARGEST + 1), "more than 50,000,000 octets"),
+        (b" " * (proof_file.MAX_SIZE + 1), "more than 50,000,000 octets"),
     ],
 )
 def test_what_is_no_proof_is_told_as_such(octets: bytes, fault: str) -> None:
@@ -432,7 +432,7 @@ def altered(octets: bytes, before: bytes, after: bytes) -> bytes:
         (zipped({"a.json": b"{}", "b.json": b"{}"}), "more than one proof in the ZIP"),
         (zipped({"a.json": b"{}"}, zipfile.ZIP_BZIP2), "packed in an unusual way"),
         (
-            zipped({"a.json": b" " * (proof_file.LARGEST + 1)}),
+            zipped({"a.json": b" " * (proof_file.MAX_SIZE + 1)}),
             "unpacked, it has more than 50,000,000",
         ),
         (zipped({"a.json": b"no"}), "it is no JSON"),

@@ -92,9 +92,9 @@ def test_who_would_be_removed_comes_page_by_page(
     found = list_silent(campaign).contacts
     assert len(found) == list_upcoming(now=NOW)[0].removed == 3
     assert found[-1].address == third.address
-    first = list_silent(campaign, most=2)
+    first = list_silent(campaign, limit=2)
     assert [one.id for one in first.contacts] == [one.id for one in found[:2]]
-    rest = list_silent(campaign, after=first.after, most=2)
+    rest = list_silent(campaign, after=first.after, limit=2)
     assert ([one.id for one in rest.contacts], rest.after) == ([third.id], 0)
 
 

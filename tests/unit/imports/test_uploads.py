@@ -23,7 +23,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, Refused
 from repermit.imports.read_upload import start_reading
 from repermit.imports.uploads import (
-    LARGEST,
+    MAX_SIZE,
     Choices,
     StoredUpload,
     UploadErasure,
@@ -127,7 +127,7 @@ def test_a_name_cannot_lead_elsewhere(
 
 
 @pytest.mark.parametrize(
-    ("size", "reason"), [(0, "the file is empty"), (LARGEST + 1, "the file is too large")]
+    ("size", "reason"), [(0, "the file is empty"), (MAX_SIZE + 1, "the file is too large")]
 )
 def test_a_file_that_is_empty_or_too_large_is_not_kept(
     database: Database, news: MailingList, settings: Settings, size: int, reason: str
@@ -141,8 +141,8 @@ def test_a_file_that_is_empty_or_too_large_is_not_kept(
 def test_a_file_of_the_largest_size_is_kept(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
-    kept = keep(database, news, settings, bytes(LARGEST))
-    assert kept.path.stat().st_size == LARGEST
+    kept = keep(database, news, settings, bytes(MAX_SIZE))
+    assert kept.path.stat().st_size == MAX_SIZE
 
 
 def test_a_folder_that_others_may_open_is_refused(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.imports.uploads import LARGEST
+from repermit.imports.uploads import MAX_SIZE
 from repermit.web import server
 from repermit.web.admin.page_permissions import get_permissions
 from tests.support.admin_pages import admin_client, csrf_token
@@ -111,7 +111,7 @@ def test_who_has_logged_in_may_send_what_a_page_takes(site: Pages, path: str, si
 @pytest.mark.parametrize(
     ("path", "size"),
     [
-        (UPLOAD, LARGEST + 200_000),
+        (UPLOAD, MAX_SIZE + 200_000),
         ("/admin/lists/news/handover/compare", 100 * 1024 * 1024 + 70_000),
         ("/admin/lists/news/suppressions/import", 5_200_000),
         ("/admin/lists/news/suppressions", 330_000),
@@ -126,7 +126,7 @@ def test_nobody_may_send_more(site: Pages, path: str, size: int) -> None:
 
 
 def test_who_sends_too_much_is_told_so_in_our_words(site: Pages) -> None:
-    status, said = words_to(site, UPLOAD, LARGEST + 200_000, cookie=login_cookie(site))
+    status, said = words_to(site, UPLOAD, MAX_SIZE + 200_000, cookie=login_cookie(site))
     assert status == 413
     assert "<h1>That was too much</h1>" in said
     assert "A file with a list may have 100 MB" in said
@@ -185,7 +185,7 @@ def test_a_file_comes_in_with_and_without_the_path_of_the_public_url(site: Pages
         server.BodyLimits(make_settings(public_url="https://example.org/a.b")),
         login_cookie(site).replace("repermit=", "__Host-repermit-a-b="),
     )
-    assert rooms.get_limit("/a.b" + UPLOAD, cookie) == rooms.get_limit(UPLOAD, cookie) > LARGEST
+    assert rooms.get_limit("/a.b" + UPLOAD, cookie) == rooms.get_limit(UPLOAD, cookie) > MAX_SIZE
     assert rooms.get_limit("/axb" + UPLOAD, cookie) < 70_000
 
 

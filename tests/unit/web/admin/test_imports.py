@@ -167,7 +167,7 @@ def test_a_form_without_a_file_is_answered(admin: FlaskClient) -> None:
 
 
 def test_a_file_too_large_is_refused(admin: FlaskClient) -> None:
-    answer = hand_in(admin, bytes(uploads.LARGEST + 1))
+    answer = hand_in(admin, bytes(uploads.MAX_SIZE + 1))
     assert answer.status_code == 422
     assert "The file is too large. Expected: at most 100 MB." in words_of(answer)
 
@@ -851,7 +851,7 @@ def test_what_is_decided_of_rows_holds_at_once(admin: FlaskClient) -> None:
 def test_what_was_decided_of_rows_that_are_not_shown_stays(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repermit.web.admin.import_preview.MOST_DOUBTFUL", 1)
+    monkeypatch.setattr("repermit.web.admin.import_preview.MAX_DOUBTFUL", 1)
     hand_in(admin, DOUBTS)
     page = admin.get(FILE)
     assert re.findall(r'type="radio" name="decide-(\d+)" value="no"', page.text) == ["2"]
