@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import peewee
 
@@ -117,8 +118,10 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
     """SQLite with a fair write lock; `begin` raises DatabaseBusy after the timeout."""
 
     def __init__(self, path: Path, *, timeout: float = LOCK_TIMEOUT) -> None:
+        uri = f"file:{quote(str(path))}"
         super().__init__(
-            str(path),
+            uri,
+            uri=True,
             pragmas=_PRAGMAS,
             timeout=LOCK_TIMEOUT,
             lock_type="IMMEDIATE",
@@ -126,6 +129,7 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
         )
         self.path = path
         self.write_lock = WriteLock(path, timeout=timeout)
+        self._existing_uri = f"{uri}?mode=rw"
         self._opened = threading.local()
         self._checkpoint_at = 0.0
 
@@ -134,6 +138,8 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
         before = self._identify_file()
         connection = super()._connect()  # type: ignore[misc]
         self._opened.file = before or self._identify_file()
+        # From now on a missing file is an error, and no empty one is created in its place.
+        self.database = self._existing_uri
         return connection
 
     def is_connection_usable(self) -> bool:

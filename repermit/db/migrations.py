@@ -286,6 +286,11 @@ def _compare_addresses_by_letter(database: Database) -> None:
         run_sql(database, 'ALTER TABLE contact ALTER COLUMN address_key TYPE TEXT COLLATE "C"')
 
 
+def _index_suppressions(database: Database) -> None:
+    """Version 40: an index of suppressions by subject, for the links of people who were erased."""
+    database.create_tables([Suppression])
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     existing = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -309,6 +314,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _index_throttles,
     _move_seen_messages,
     _compare_addresses_by_letter,
+    _index_suppressions,
 )
 """The first one upgrades OLDEST_VERSION to the next, and so on; new ones are added at the end.
 

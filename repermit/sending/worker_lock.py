@@ -51,7 +51,7 @@ def is_alive(database: Database, worker_id: str) -> bool:
     """Return whether a worker's lock is held; works from any process, its own too."""
     if isinstance(database, peewee.PostgresqlDatabase):
         return not _is_session_lock_free(database, worker_id)
-    return _is_held(_lock_folder(Path(database.database)) / worker_id)
+    return _is_held(_lock_folder(database.path) / worker_id)
 
 
 def _lock_folder(database: Path) -> Path:

@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup, status_changes
 from repermit.db import row_counts
-from repermit.db.connection import Database, run_sql
+from repermit.db.connection import Database, FairSqliteDatabase, run_sql
 from repermit.db.models.base import Table
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -66,6 +67,12 @@ def make_organisation(**overrides: Any) -> Organisation:
         "authority_url": "https://autoriteitpersoonsgegevens.nl",
     }
     return Organisation(**{**values, **overrides})
+
+
+def sqlite_path(database: Database) -> Path:
+    """Return the file of an SQLite database."""
+    assert isinstance(database, FairSqliteDatabase)
+    return database.path
 
 
 def make_list(

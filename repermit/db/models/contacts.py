@@ -155,6 +155,7 @@ class Suppression(Table):
         indexes = ((("fingerprint", "list"), True),)
 
 
+Suppression.add_index(Suppression.subject, name="suppression_subject")
 Suppression.add_index(
     Suppression.imported_by,
     Suppression.subject,

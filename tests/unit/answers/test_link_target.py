@@ -26,12 +26,27 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.public_pages import freeze_wording
+from tests.support.query_plans import plans_of
 
 
 def standing_of(contact: Contact) -> link_target.ContactState:
     found = link_target.find_contact_state(contact.uid)
     assert found is not None
     return found
+
+
+def test_whether_somebody_erased_is_suppressed_is_found_by_an_index(database: Database) -> None:
+    contact = make_contact(database, make_list(database))
+    with database.atomic():
+        key = make_settings().fingerprint_key
+        erasure.erase_contact(
+            contact, act=status_changes.Act(at=NOW, actor="person"), fingerprint_key=key
+        )
+    assert link_target.is_suppressed(contact.uid)
+    (plan,) = plans_of(
+        database, lambda: link_target.is_suppressed(contact.uid), having='"suppression"'
+    )
+    assert "suppression_subject" in plan
 
 
 def test_an_unknown_uid_has_no_standing(database: Database) -> None:

@@ -31,6 +31,7 @@ from tests.support.builders import (
     make_list,
     make_mail,
     make_removed,
+    sqlite_path,
 )
 from tests.support.desk import Desk
 from tests.support.import_helpers import OPTED_IN, mailchimp
@@ -205,7 +206,7 @@ def test_of_an_address_that_is_not_held_nothing_is_noted_unless_that_is_asked_fo
 def test_while_somebody_reads_it_is_told_that_the_log_still_holds_it(news: Desk) -> None:
     with news.news() as (database, mailing_list):
         make_contact(database, mailing_list, JAN)
-        path = database.database
+        path = sqlite_path(database)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT COUNT(*) FROM contact").fetchone()

@@ -16,7 +16,7 @@ import pytest
 from repermit.db.background_tasks import JobKind, background_lock, foreground_lock
 from repermit.db.connection import Database, open_database
 from repermit.privacy import forget
-from tests.support.builders import NOW, make_contact, make_list, make_settings
+from tests.support.builders import NOW, make_contact, make_list, make_settings, sqlite_path
 
 _HELD = """\
 import sys, time
@@ -149,7 +149,7 @@ def test_whoever_forgets_somebody_wipes_alone(sqlite_url: str) -> None:
 def test_without_its_files_a_work_is_done_all_the_same(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         for name in (JobKind.EXPIRE, f"{JobKind.EXPIRE}-by-hand"):
-            Path(f"{database.database}.lock-{name}").mkdir()
+            Path(f"{sqlite_path(database)}.lock-{name}").mkdir()
         with foreground_lock(database, JobKind.EXPIRE):
             assert not stops(database)
 

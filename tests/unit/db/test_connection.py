@@ -35,7 +35,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.db.write_lock import WriteLock
 from repermit.errors import ConfigError
-from tests.support.builders import NOW, make_contact, make_list
+from tests.support.builders import NOW, make_contact, make_list, sqlite_path
 
 
 def ask(database: Any, sql: str) -> Any:
@@ -51,7 +51,7 @@ def put_much(database: Database, name: str) -> None:
 
 
 def file_size(database: Database) -> int:
-    return int(Path(str(database.database)).stat().st_size)
+    return int(sqlite_path(database).stat().st_size)
 
 
 def test_nothing_is_written_back_while_others_wait_for_the_commit(sqlite_url: str) -> None:
@@ -101,10 +101,12 @@ def test_the_log_begins_anew_also_when_others_write_while_it_is_written_back(
         migrations.upgrade_database(database)
         database.checkpoints_wal = False
         put_much(database, "one")
-        log = Path(f"{database.database}-wal")
+        log = Path(f"{sqlite_path(database)}-wal")
         size = log.stat().st_size
         reader, other = (
-            opened.enter_context(closing(sqlite3.connect(database.path, isolation_level=None)))
+            opened.enter_context(
+                closing(sqlite3.connect(sqlite_path(database), isolation_level=None))
+            )
             for _ in range(2)
         )
         other.execute("PRAGMA wal_autocheckpoint = 0")

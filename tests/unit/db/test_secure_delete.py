@@ -12,7 +12,7 @@ import pytest
 from repermit.db.connection import open_database, run_sql
 from repermit.db.models.contacts import Contact
 from repermit.db.secure_delete import scrub_page, scrub_pages
-from tests.support.builders import make_contact, make_list
+from tests.support.builders import make_contact, make_list, sqlite_path
 
 LEFT = b"somebody"
 
@@ -81,7 +81,7 @@ def _filled(sqlite_url: str) -> Path:
         for _ in range(20):
             make_contact(database, news)
         run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)")
-        return Path(database.database)
+        return sqlite_path(database)
 
 
 def _hide_modules(act: int, what: str | None, *_: object) -> int:

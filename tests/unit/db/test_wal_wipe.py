@@ -17,7 +17,7 @@ from repermit.db.secure_delete import delete_in_steps, request_wiping, wipe_dele
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain as verify_chain
-from tests.support.builders import NOW, make_contact, make_list
+from tests.support.builders import NOW, make_contact, make_list, sqlite_path
 from tests.support.query_plans import statements_in_transactions
 
 JAN = "a" * 32
@@ -26,7 +26,7 @@ CUT_OFF = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 def log_of(database: Database) -> Path:
-    return Path(f"{database.database}-wal")
+    return Path(f"{sqlite_path(database)}-wal")
 
 
 def erase(database: Database) -> None:
@@ -76,7 +76,7 @@ def test_what_was_erased_stands_in_no_file_once_the_log_is_wiped(database: Datab
         assert not Meta.select().where(Meta.key == "wipe_owed").exists()
         assert wipe_deleted_rows(database)
         return
-    files = (Path(database.database), log_of(database))
+    files = (sqlite_path(database), log_of(database))
     assert any(SECRET in path.read_bytes() for path in files)
     assert wipe_deleted_rows(database)
     assert not any(SECRET in path.read_bytes() for path in files)
@@ -88,7 +88,7 @@ def test_what_was_erased_stands_in_no_file_once_the_log_is_wiped(database: Datab
 def test_while_somebody_reads_what_was_wiping_stays_owed(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_contact(database, make_list(database))
-        reader = sqlite3.connect(database.database, isolation_level=None)
+        reader = sqlite3.connect(sqlite_path(database), isolation_level=None)
         reader.execute("BEGIN")
         assert reader.execute("SELECT COUNT(*) FROM contact").fetchone() == (1,)
         erase(database)
@@ -115,7 +115,7 @@ def test_a_log_that_is_still_read_is_not_cut_off_under_the_lock(
     monkeypatch.setattr(secure_delete, "_MAX_TRIES", 2)
     with (
         open_database(sqlite_url) as database,
-        closing(sqlite3.connect(database.database, isolation_level=None)) as reader,
+        closing(sqlite3.connect(sqlite_path(database), isolation_level=None)) as reader,
     ):
         make_contact(database, make_list(database))
         reader.execute("BEGIN")

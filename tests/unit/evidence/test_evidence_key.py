@@ -11,6 +11,7 @@ from repermit.evidence import chain, chain_reader, evidence_key, signed_checkpoi
 from repermit.evidence.entries import Entry
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_settings
+from tests.support.query_plans import plans_of
 
 FIRST, SECOND = (make_settings(evidence_key=bytes([one]) * 32) for one in (1, 2))
 UNSIGNED = make_settings()
@@ -49,6 +50,12 @@ def test_it_is_noted_once_however_many_processes_do_it(database: Database) -> No
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(do, range(4)))
     assert len(told()) == 1
+
+
+def test_to_find_the_keys_no_entry_of_a_person_is_read(database: Database) -> None:
+    note(database, FIRST)
+    (plan,) = plans_of(database, evidence_key.read_recorded_keys, having='"event" = ')
+    assert "evidence_subject" in plan
 
 
 def test_the_present_key_and_those_before_it_are_known(database: Database) -> None:

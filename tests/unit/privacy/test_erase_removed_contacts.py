@@ -14,6 +14,8 @@ from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
+from repermit.evidence.chain import append
+from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain
 from repermit.privacy import erase_removed_contacts
 from repermit.rules.consent import CampaignState, Reason
@@ -89,6 +91,25 @@ def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: M
     assert purge(database, at) == held() == 0
     assert due(news, at) == (0, 0, None)
     assert list(chain.iter_chain_faults()) == []
+
+
+def test_a_step_erases_few_people_who_have_many_entries(
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase_removed_contacts, "_MAX_ENTRIES_PER_STEP", 5)
+    people = [take_off(database, news, NOW) for _ in range(6)]
+    for contact in people[2:4]:
+        entry = Entry(event="asked", at=NOW, actor="person", list="news", subject=contact.subject)
+        with database.atomic():
+            append(*[entry] * 7)
+    at = NOW + 31 * DAY
+
+    def erase_one_step() -> int:
+        stops = iter([False, True])
+        return purge(database, at, should_stop=lambda: next(stops, True))
+
+    # Each has one entry; the third and the fourth have more than a step may erase.
+    assert [erase_one_step() for _ in range(5)] == [2, 1, 1, 2, 0]
 
 
 @pytest.mark.parametrize("few", [0, 1, 2, 3, 10])

@@ -416,6 +416,28 @@ def test_no_logger_writes_a_token() -> None:
     assert redact("/admin/welcome/secret?x=1 /usr/lib/x.py") == "/admin/welcome/…?x=1 /usr/lib/x.py"
 
 
+def test_pages_say_that_the_file_is_gone_and_make_no_empty_one(
+    tmp_path: Path, inbox: Inbox
+) -> None:
+    path = tmp_path / "r.db"
+    desk = Desk(tmp_path, database_url=f"sqlite:///{path}", inbox=inbox)
+    with make_site(desk) as site:
+        first, second, *_ = site.uids
+        assert site.say_no(first)[0] == 200
+        for end in ("-wal", "-shm", ""):
+            Path(f"{path}{end}").rename(f"{path}{end}.aside")
+        # By more threads than there are, so that each has missed the file.
+        for _ in range(12):
+            assert is_told(site, "GET", site.path("no", second))
+            assert is_told(site, "POST", site.path("no", second), ONE_CLICK)
+        assert ask(site.port, "GET", "/healthz")[0] == 503
+        assert not path.exists()
+        for end in ("-wal", "-shm", ""):
+            Path(f"{path}{end}.aside").rename(f"{path}{end}")
+        assert site.say_no(second)[0] == 200
+        assert site.removed() == {first, second}
+
+
 @pytest.mark.exhaustive
 def test_answers_go_to_the_database_that_was_put_in_place_of_another(
     tmp_path: Path, inbox: Inbox
