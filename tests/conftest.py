@@ -423,7 +423,7 @@ def browser_type_launch_args(
 _TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/")
 
 # Of a test with more examples than that, these are in the everyday set; on PostgreSQL the first.
-_FEW, _FEW_ON_POSTGRESQL = 3, 1
+_FEW, _FEW_ON_POSTGRESQL = 2, 1
 
 
 def _choose_everyday(config: pytest.Config) -> None:
