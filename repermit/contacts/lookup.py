@@ -11,6 +11,7 @@ from typing import Any
 from peewee import SQL, fn
 
 from repermit import email_address
+from repermit.contacts import counts
 from repermit.db.connection import lock_rows
 from repermit.db.models.base import ID_LIST, PreparedQuery, new_id
 from repermit.db.models.campaigns import Campaign, latest_campaign
@@ -219,6 +220,22 @@ def select_unasked(mailing_list: MailingList) -> Any:
         .where(Mail.kind == MailKind.ASK, Contact.status == Status.UNCONFIRMED, *conditions)
         .order_by(Contact.id)
     )
+
+
+_MAX_COUNTED_UNASKED = 10_000
+
+
+def count_unasked(mailing_list: MailingList) -> int | None:
+    """Count the rows of `select_unasked`; None if there may be too many to count now."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is not None and campaign.state != CampaignState.CLOSED:
+        given_up = counts.sum_mails(
+            counts.count_mails(campaign=campaign),
+            lambda mails: mails.kind is MailKind.ASK and mails.state in _GIVEN_UP,
+        )
+        if given_up > _MAX_COUNTED_UNASKED:
+            return None
+    return int(select_unasked(mailing_list).count())
 
 
 def _make_still_unconfirmed_conditions(campaign: Campaign) -> tuple[Any, ...]:

@@ -101,14 +101,14 @@ def _list_plain_formats(kind: ExportKind) -> tuple[FileFormat, ...]:
 
 
 def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
-    """Return the number of rows of each export; None for the evidence of a long record."""
+    """Return the number of rows of each export; None where there may be too many to count now."""
     counts = dict.fromkeys(Status, 0)
     for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
         counts[status] += count
     return {
         ExportKind.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
         ExportKind.REMOVED: counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list),
-        ExportKind.UNASKED: lookup.select_unasked(mailing_list).count(),
+        ExportKind.UNASKED: lookup.count_unasked(mailing_list),
         ExportKind.EVIDENCE: evidence_export.count_rows(mailing_list),
     }
 
