@@ -337,7 +337,7 @@ def make_static_site(mailing_list: MailingList, *, settings: Settings) -> Iterat
     yield "404.html", page
     for name in ("nginx.conf", "apache.conf"):
         yield name, _render(name, language, **values) + "\n"
-    yield "_redirects", "".join(f"{base}/{kind}/* {base}/index.html 200\n" for kind in _LINK_PATHS)
+    yield "_redirects", "".join(f"{base}/{path}/* {base}/index.html 200\n" for path in _LINK_PATHS)
 
 
 def _render_page(mailing_list: MailingList, settings: Settings) -> str:

@@ -104,8 +104,8 @@ def add_reminder(
 
     - `not_promised`: the admin says that the own wording does not promise it.
 
-    Raises Refused if a sent mail promises it, if there is a reminder already, or if its time is too
-    early or too late.
+    Raises Refused if a sent mail promises it, if own wording may promise it and `not_promised` is
+    not set, if there is a reminder already, or if its time is too early or too late.
     """
     while True:
         latest = latest_campaign(mailing_list)

@@ -68,7 +68,7 @@ def read_deadline(conditions: Conditions, settings: Settings) -> datetime | None
     """Return the chosen deadline, None if there is none or it cannot be parsed any more."""
     try:
         return parse_when(conditions.deadline, settings.zone) if conditions.deadline else None
-    except Refused:  # The time does not exist in the present zone, when clocks change.
+    except Refused:  # In the present zone the clocks change: the time comes twice or never.
         return None
 
 

@@ -93,7 +93,7 @@ def finish_deletions(database: Database, *, should_stop: Callable[[], bool] = bo
 def _begin_deletion(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> bool:
-    """Store the task of deleting a list; False if it is gone already. Raises Refused."""
+    """Store the task of deleting a list; False if it is gone. Raises Refused if it must stay."""
     with database.atomic():
         if lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).first() is None:
             return False
@@ -155,7 +155,7 @@ def _run_deletion(
 
 
 def _is_empty(mailing_list: MailingList) -> bool:
-    """Return whether a list may still be deleted; true until the transaction ends."""
+    """Lock a list; return whether it may be deleted, which holds for the transaction."""
     # Inserting a row that refers to the list locks the list too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     try:

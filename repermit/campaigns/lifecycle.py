@@ -136,8 +136,8 @@ def resume_campaign(
 
     After a pilot the other asks become due now. It is refused too if, at the configured rates, the
     last contact asked would have too little time to answer. The asks are released after the act's
-    transaction, in steps, as in `cancel_campaign`; `max_rows` is the same. Bounces that caused an
-    automatic pause are not counted again.
+    transaction, in steps, as in `cancel_campaign`; `max_rows` is the same. Bounces and complaints
+    that caused an automatic pause are not counted again.
 
     The time of the last ask is predicted before the transaction, since that takes long with rates
     by domain. A paused campaign sends nothing meanwhile.

@@ -45,10 +45,11 @@ _SUFFIX_LENGTH = 2
 
 
 def find_revealing_places(mailing_list: MailingList, settings: Settings) -> Iterator[LazyText]:
-    """Yield a note for the admin on what reveals a sensitive list before its mails are opened.
+    """Yield a note for the admin, before the mails go out, on what reveals a sensitive list.
 
     repermit leaves names out of subject, headers and URLs. This searches the admin's own choices
-    (sender, URL of the pages, subject) for the words of the list's name and slug.
+    for the words of the list's name and slug: the addresses of the sender and the organisation,
+    `return_domain`, `public_url`, own subjects and corrected texts.
     """
     if not mailing_list.sensitive:
         return

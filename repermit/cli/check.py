@@ -101,7 +101,7 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
 
 
 def _read_settings(context: CommandContext) -> Settings:
-    """Return the settings, or those of config.toml alone if the database does not answer soon."""
+    """Return the settings; those of config.toml if the database fails or does not answer soon."""
     from repermit.checks import dns_lookup, run
 
     try:

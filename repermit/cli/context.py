@@ -125,7 +125,7 @@ class CommandContext:
             yield
 
     def check_journal(self) -> None:
-        """Check that the suppression journal can be written; raises JournalRefused."""
+        """Check, before anybody answers, that the journal can be written; raises JournalRefused."""
         from repermit.db.suppression_journal import make_journal
 
         journal = make_journal(self.file)

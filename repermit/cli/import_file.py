@@ -206,16 +206,14 @@ def _print_import(result: ImportResult) -> None:
 
 
 def _print_part(part: FilePart) -> None:
-    fields_by_name = [
+    named_fields = [
         (column.title or f"column {column.index + 1}", column.field) for column in part.columns
     ]
-    meanings = [
-        f"{name} = {field}" for name, field in fields_by_name if field and field != "remark"
-    ]
+    meanings = [f"{name} = {field}" for name, field in named_fields if field and field != "remark"]
     tool = f" from {part.tool}" if part.tool != "generic" else ""
     echo(f"{part.name} ({part.format}{tool}): {'; '.join(meanings)}")
     for label, field in (("read for a No", "remark"), ("not read", None)):
-        if names := [name for name, column_field in fields_by_name if column_field == field]:
+        if names := [name for name, column_field in named_fields if column_field == field]:
             echo(f"  {label}: {'; '.join(names)}")
 
 
@@ -229,7 +227,7 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
     ordered = sorted(rows, key=_rank_problem)
     doubtful = sum(problem.doubtful for problem in ordered)
     mistyped = sum(problem.mistyped for problem in ordered)
-    # Rows that may opt out or look mistyped are all shown, beyond the usual number of rows.
+    # Of rows that may opt out or look mistyped more are shown than of others.
     shown_count = max(_SHOWN_PROBLEMS, min(doubtful + mistyped, _SHOWN_DOUBTFUL))
     for problem in ordered[:shown_count]:
         part = f"{problem.part}, " if problem.part else ""

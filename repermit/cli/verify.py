@@ -104,11 +104,11 @@ def verify(
         verify_file(file, checkpoints=known_checkpoints, keys=known_keys, ca=ca)
         return 0
     context.lower_priority()
-    known_checkpoints.sort(key=lambda file: file.checkpoint.seq)
-    checkpoints = [file.checkpoint for file in known_checkpoints]
+    known_checkpoints.sort(key=lambda known: known.checkpoint.seq)
+    checkpoints = [known.checkpoint for known in known_checkpoints]
     with context.database() as database:
         signers = [
-            _describe_signer(file, known_keys, context.settings) for file in known_checkpoints
+            _describe_signer(known, known_keys, context.settings) for known in known_checkpoints
         ]
         result = chain.verify_chain(
             database,

@@ -48,7 +48,7 @@ def verify_file(
     from repermit.privacy import proof_text
 
     for known in checkpoints:
-        find_signers(known, keys)  # raises Refused for a signature that is wrong
+        find_signers(known, keys)  # raises Refused for a wrong signature, or one by no given key
     with _open_seekable(file) as stream:
         octets = _read_proof(stream)
         export = None

@@ -44,7 +44,7 @@ class Recipient:
     """A recipient of data; a field that is "" is not known.
 
     - `role`: one of ROLES.
-    - `server`: the host to which data goes, from the settings.
+    - `server`: the host to which data goes, from the settings or a webhook's URL.
     - `agreement`: the ISO date of the processor agreement (art. 28(3)), or "own".
     """
 
@@ -83,7 +83,7 @@ class Recipient:
 
 
 def list_recipients(mailing_list: MailingList, settings: Settings) -> tuple[Recipient, ...]:
-    """Return the recipients of a list's data, those known from the settings first."""
+    """Return the recipients of a list's data; those that only the notes name come last."""
     notes = read_notes(mailing_list)
     recipients = {
         key: (role, server, name)

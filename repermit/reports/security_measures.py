@@ -48,7 +48,7 @@ def _list_user_measures(settings: Settings) -> Iterator[_MeasureRow]:
     users = list(User.select())
     hashes = [user.password for user in users if user.password]
     if hashes:
-        all_argon = all(user.startswith("$argon2id$") for user in hashes)
+        all_argon = all(password_hash.startswith("$argon2id$") for password_hash in hashes)
         with_second_step = sum(bool(user.totp_secret) for user in users if user.password)
         yield "passwords", all_argon, {"users": len(hashes)}
         yield (

@@ -306,8 +306,10 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """The figures of a list's latest campaign, as counted at `counted_at`.
+    """The figures of a list's latest campaign.
 
+    - `counted_at`: when the people were counted; `mails`, `bounces`, `held`, `expired` and `days`
+      are read later, with the figures.
     - `asked`: its audience, the sum of `yes`, `no`, `silent`, `waiting`, `unasked`, `otherwise`.
     - `no`: removed for any reason but silence.
     - `waiting`: their mail is still to be sent.

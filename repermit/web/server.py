@@ -235,7 +235,7 @@ class _TooLarge(Task):
 def _make_refusal(
     channel: HTTPChannel, request: HTTPRequestParser, headers: Sequence[tuple[str, str]]
 ) -> ErrorTask | _TooLarge:
-    """Return the task that answers a request which the server itself refuses."""
+    """Return the task that answers a request which the server itself refuses or fails at."""
     if isinstance(request.error, RequestEntityTooLarge):
         return _TooLarge(channel, request)
     task = ErrorTask(channel, request)

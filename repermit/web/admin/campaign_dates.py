@@ -368,7 +368,7 @@ def describe_deadline(deadline: datetime) -> str:
 def _read_start(conditions: Conditions) -> datetime | None:
     try:
         return parse_start(conditions.starts)
-    except Refused:  # The time does not exist in the present zone, when clocks change.
+    except Refused:  # In the present zone the clocks change: the time comes twice or never.
         return None
 
 

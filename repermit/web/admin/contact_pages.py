@@ -172,8 +172,8 @@ def _list_filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
     for status in Status:
         count_by_reason = {
             reason: count
-            for (other_status, reason), count in counts.items()
-            if other_status == status
+            for (contact_status, reason), count in counts.items()
+            if contact_status == status
         }
         filters.append((str(status), "", sum(count_by_reason.values())))
         filters += [

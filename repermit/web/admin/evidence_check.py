@@ -172,7 +172,7 @@ def download_result() -> Response:
 
 @pages.post("/chain")
 def verify_chain() -> AnyResponse:
-    """Check the record in a separate process, against a checkpoint if one is given."""
+    """Check the record, against a checkpoint if given; a long one in a separate process."""
     services = get_services()
     try:
         checkpoint = _read_given_checkpoint()

@@ -138,7 +138,7 @@ def keep_choices(slug: str) -> AnyResponse:
 
 @pages.post("/take-in")
 def import_file(slug: str) -> AnyResponse:
-    """Import the file; show a new preview if the last one was made with other choices."""
+    """Import the file; preview it first if that is missing or does not cover the choices."""
     mailing_list, stored_upload = _find_shown(slug)
     outcome, form = stored_upload.task.result, import_preview.ReadingForm(request.form)
     choices, errors = import_preview.read_choices(form, stored_upload)

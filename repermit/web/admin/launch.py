@@ -289,7 +289,7 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
     }
     rows = [
         *((*text_by_exclusion[exclusion], count) for exclusion, count in plan.excluded.items()),
-        *((*text_by_fate[exclusion], count) for exclusion, count in plan.left_out.items()),
+        *((*text_by_fate[fate], count) for fate, count in plan.left_out.items()),
     ]
     return [row for row in rows if row[2]]
 

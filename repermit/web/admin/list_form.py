@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 pages = Blueprint("list_form", __name__, url_prefix="/admin")
 
-# Rows deleted while the page waits; the others are deleted in the background within seconds.
+# An import of up to this many rows is undone while the page waits. A larger one is undone in the
+# background within seconds, and then the admin deletes the list again.
 _MAX_ROWS_AT_ONCE = 5000
 _SENDER = ("sender_name", "sender_address")
 _BRACKET = re.compile("[<>]")

@@ -177,7 +177,7 @@ def _read_fields(form: TextForm) -> Any:
 
 
 def _find_refused_field(typed: Any) -> str:
-    """Return the field that gets a refusal: the HTML if there is no text, else the text."""
+    """Return the field that gets a refusal: the HTML if only that is given, else the text."""
     return "own_html" if typed["own_html"] and not typed["own_text"] else "own_text"
 
 

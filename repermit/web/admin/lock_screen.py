@@ -203,7 +203,7 @@ def _redirect_back() -> AnyResponse:
     return redirect(get_public_path() + path, 303)
 
 
-# --- Asking for the password again, before somebody else is given access. -------------------------
+# --- Asking for the password again, before an act that gives access. ------------------------------
 
 
 CONFIRMATION = "confirmation"

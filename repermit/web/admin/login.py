@@ -301,7 +301,7 @@ def log_out() -> AnyResponse:
     session.clear()
     response = redirect_to("login.show_login")
     # Not "cookies", which would end the logins of the organisation's other websites too: it applies
-    # to a whole domain (W3C Clear Site Data §3.1). The session above deletes our cookie. Not
+    # to a whole domain (W3C Clear Site Data §3.1). Clearing the session deletes our cookie. Not
     # "storage" if another website shares the host.
     is_shared = bool(get_public_path())
     response.headers["Clear-Site-Data"] = '"cache"' if is_shared else '"cache", "storage"'

@@ -161,7 +161,7 @@ def flash_message(text: str, *, kind: str = "done") -> None:
 
 
 def redirect_to(endpoint: str, **values: Any) -> AnyResponse:
-    """Redirect to an endpoint after a POST (303)."""
+    """Redirect to an endpoint after a POST (303); never to a URL that the request names."""
     return redirect(make_url(endpoint, **values), 303)
 
 

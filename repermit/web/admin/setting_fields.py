@@ -165,9 +165,9 @@ class SettingsForm:
 
 
 def _list_zones(current: str) -> list[str]:
-    city_zones = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
-    aliases = ("Etc/", "SystemV/", "posix/", "right/")
-    return sorted({current, *(zone for zone in city_zones if not zone.startswith(aliases))})
+    zones = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
+    excluded_prefixes = ("Etc/", "SystemV/", "posix/", "right/")
+    return sorted({current, *(zone for zone in zones if not zone.startswith(excluded_prefixes))})
 
 
 def list_keys(page: str) -> list[str]:
