@@ -82,7 +82,7 @@ class Schema:
 def build_reference_schema(settings: Settings) -> Schema:
     """Return the schema of this version, read from a temporary database.
 
-    That database becomes the one in use.
+    The database in use before is no longer; open it again.
     """
     with (
         make_temporary_files(settings).folder_for("schema") as folder,
@@ -193,7 +193,7 @@ def _read_schema(query: Query) -> Schema:
 
 
 def _find_unknown_objects(actual: Schema, reference: Schema) -> Iterator[str]:
-    """Yield the names of objects that no version creates."""
+    """Yield descriptions of objects, columns and SQL that no version creates."""
     tables = reference.get_sql_by_name("table")
     indexes = {*reference.get_sql_by_name("index"), *_FORMER_INDEXES}
     triggers = reference.get_sql_by_name("trigger")

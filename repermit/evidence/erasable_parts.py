@@ -135,7 +135,7 @@ class Erasures:
     @cached_property
     def _by_time(self) -> Mapping[str, set[int]]:
         erased: dict[str, set[int]] = defaultdict(set)
-        for _, seq, text in _select_erasures(Evidence.subject == "", Evidence.actor == "job"):
+        for _, seq, text in _read_erasures(Evidence.subject == "", Evidence.actor == "job"):
             for name, earlier in _read_erasure(text, seq):
                 erased[name].update(earlier)
         return erased
@@ -162,13 +162,13 @@ def read_erased_fingerprint(subject: str, slug: str) -> str:
 def _read_erasures_of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
     erased: dict[tuple[str, str], set[int]] = defaultdict(set)
     for chunk in chunks(sorted(subjects), _CHUNK):
-        for subject, seq, text in _select_erasures(Evidence.subject.in_(chunk)):
+        for subject, seq, text in _read_erasures(Evidence.subject.in_(chunk)):
             for name, earlier in _read_erasure(text, seq):
                 erased[subject, name].update(earlier)
     return erased
 
 
-def _select_erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
+def _read_erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
     """Return the `erased` entries that meet conditions, as (subject, number, content)."""
     query: Any = (
         EvidencePart.select(Evidence.subject, Evidence.seq, EvidencePart.json)
@@ -234,7 +234,7 @@ class _Entry:
 def find_premature_erasures() -> Iterator[Fault]:
     """Yield faults for entries that erased proofs without permission or too early."""
     since = Meta.read_number(TERMS_TOLD_SINCE) or 0
-    restored = {parse_timestamp(at) for at in _list_entry_times("restored")}
+    restored = {parse_timestamp(at) for at in _iter_entry_times("restored")}
     erasures: list[_Erasure] = []
     for seq, at, actor, subject, slug, text in list(stream_rows(_select_naming_erasures())):
         consent = json.loads(text)
@@ -266,7 +266,7 @@ def _select_naming_erasures() -> Any:
     )
 
 
-def _list_entry_times(event: str) -> Iterable[Any]:
+def _iter_entry_times(event: str) -> Iterable[Any]:
     rows: Any = Evidence.select(Evidence.at).where(Evidence.event == event).tuples()
     return (at for (at,) in rows)
 
@@ -338,6 +338,6 @@ def _is_due(timestamp: datetime, erasure: _Erasure) -> bool:
 
 def _holds_undone_claim(entry: _Entry, undoing: _Entry) -> bool:
     """Say whether an entry holds the claim of the import that another entry undid."""
-    # The import's own entry may have lost its part at the end of its term.
+    # The undoing entry's own part may have been deleted at the end of its term.
     imported_at = "" if undoing.event == "erased" else undoing.consent.get("imported_at", "")
     return entry.at == parse_timestamp(imported_at) if imported_at else entry.seq <= undoing.seq

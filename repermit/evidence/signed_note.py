@@ -28,7 +28,7 @@ _Y_OF_ORDER_8 = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E82
 _Y_OF_SMALL_ORDER = {0, 1, _PRIME - 1, _Y_OF_ORDER_8, _PRIME - _Y_OF_ORDER_8}
 
 MAX_SIZE = 100_000
-"""The maximum characters of a note: a few hundred, and some 200 for each signature."""
+"""The maximum characters of a note; one has a few hundred, and some 200 for each signature."""
 
 
 def compute_key_id(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:

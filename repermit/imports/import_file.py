@@ -93,7 +93,8 @@ def import_file(
     - `asked`: lines to ask although a remark opts them out.
     - `corrected`: lines whose domain has a typo that the admin has corrected.
     - `remarks`: decisions ("ask" or "no") about all rows with the same remark.
-    - `preview_path`: a file to which a dry run writes the fate of each row, see `row_preview`.
+    - `preview_path`: a file of this process alone, to which a dry run writes the fate of each row;
+      see `row_preview`.
     - `on_staged`: called when the file is no longer needed.
     - `on_progress`: called between steps with the merged and the total number of addresses.
 

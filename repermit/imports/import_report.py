@@ -68,8 +68,8 @@ def problems(
     total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
         return notes
-    doubtful = _list_doubtful() if doubts else ()
-    rows = chain(_list_invalid(), doubtful, _list_by_fate(), _list_duplicates(parts))
+    doubtful = _iter_doubtful() if doubts else ()
+    rows = chain(_iter_invalid(), doubtful, _iter_by_fate(), _iter_duplicates(parts))
     listed = [_make_problem(row, parts) for row in sorted(islice(rows, MAX_PROBLEMS))]
     if total > len(listed):
         listed.append(Problem(0, "", f"and {total - len(listed):,} rows more"))
@@ -151,14 +151,14 @@ def _describe_never_subscribed(part: FilePart, count: int, *, has_others: bool) 
 _Reported = tuple[int, int, int, str, Fate]
 
 
-def _list_invalid() -> Iterator[_Reported]:
+def _iter_invalid() -> Iterator[_Reported]:
     query = Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason)
-    for *place, reason in _select_first(query.where(Staged.ids.is_null()), Staged.number):
+    for *place, reason in _iter_first(query.where(Staged.ids.is_null()), Staged.number):
         yield (*place, deserialize(reason), Fate.INVALID)
 
 
 def _select_doubtful() -> Any:
-    """Return a query for the merged rows with doubtful words or a mistyped domain."""
+    """Return a query for the rows to be merged with doubtful words or a mistyped domain."""
     # With CROSS JOIN SQLite first reads the rows with a reason or a hint, which are few.
     return (
         Staged.select(
@@ -174,8 +174,8 @@ def _select_doubtful() -> Any:
     )
 
 
-def _list_doubtful() -> Iterator[_Reported]:
-    for number, part, line, quote, hint, fate in _select_first(_select_doubtful(), Staged.number):
+def _iter_doubtful() -> Iterator[_Reported]:
+    for number, part, line, quote, hint, fate in _iter_first(_select_doubtful(), Staged.number):
         yield number, part, line, _add_doubts("", quote, hint), Fate(fate)
 
 
@@ -183,7 +183,7 @@ def _add_quote(reason: str, quote: str | None) -> str:
     return f"{reason} ({quote})" if quote else reason
 
 
-def _list_by_fate() -> Iterator[_Reported]:
+def _iter_by_fate() -> Iterator[_Reported]:
     """Yield the strongest rows of addresses whose fate is reported, duplicates last."""
     query = Picked.select(
         Picked.number,
@@ -196,7 +196,7 @@ def _list_by_fate() -> Iterator[_Reported]:
     ).join(Staged, on=(Staged.number == Picked.number))
     reported = query.where(Picked.fate.not_in(_NOT_REPORTED))
     is_duplicate = Case(None, ((Picked.fate == Fate.DUPLICATE, 1),), 0)
-    for number, part, line, stored, mark, quote, hint in _select_first(
+    for number, part, line, stored, mark, quote, hint in _iter_first(
         reported, is_duplicate, Picked.number
     ):
         fate = Fate(stored)
@@ -215,7 +215,7 @@ def _add_doubts(reason: str, quote: str | None, hint: str | None = None) -> str:
     return "; ".join(filter(None, (reason, doubt, question)))
 
 
-def _list_duplicates(parts: Sequence[FilePart]) -> Iterator[_Reported]:
+def _iter_duplicates(parts: Sequence[FilePart]) -> Iterator[_Reported]:
     """Yield the rows whose address is in a stronger row, too."""
     query = (
         Staged.select(
@@ -231,7 +231,7 @@ def _list_duplicates(parts: Sequence[FilePart]) -> Iterator[_Reported]:
         .join(Picked, on=(Picked.ids == Staged.ids))
         .where(Picked.number != Staged.number)
     )
-    for number, part, line, mark, quote, strongest_part, strongest_line, is_merged in _select_first(
+    for number, part, line, mark, quote, strongest_part, strongest_line, is_merged in _iter_first(
         query, Staged.number
     ):
         where = "" if strongest_part == part else f" of {parts[strongest_part].name}"
@@ -241,7 +241,7 @@ def _list_duplicates(parts: Sequence[FilePart]) -> Iterator[_Reported]:
         yield number, part, line, _add_doubts(reason, "" if mark else quote), Fate.DUPLICATE
 
 
-def _select_first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
+def _iter_first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
     rows: Iterator[tuple[Any, ...]] = query.order_by(*order).limit(MAX_PROBLEMS).tuples().iterator()
     return rows
 
@@ -276,7 +276,7 @@ class Problem:
       how many more there are.
     - `column`: the title of the address column, or its number.
     - `part`: the part's name if the file has several.
-    - `doubtful`: the row is merged, although its words may mean that the person wants no mail.
+    - `doubtful`: the row is no No, although its words may mean that the person wants no mail.
     - `mistyped`: its domain looks mistyped.
     - `numbers`, `unread`, `example`: of a column of dates, see `DateNote`.
     """

@@ -40,8 +40,8 @@ CREATE TABLE sight (
 )"""
 _PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _GET = "SELECT * FROM sight WHERE number > ?"
-# Rows that are merged although their words may mean that the person wants no mail, or although the
-# address looks mistyped.
+# Rows that are not opted out although their words may mean that the person wants no mail, and rows
+# whose address looks mistyped.
 _DOUBTFUL_WORDS = (
     "(said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 'opted_out'))"
 )

@@ -52,7 +52,7 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedLink:
-    """The access that a link has opened, for one hour.
+    """The access that a link has opened, until an hour after the link was made.
 
     - `authority`: 32 hexadecimal digits, sent along by the forms of its pages; only a digest of it
       is stored.

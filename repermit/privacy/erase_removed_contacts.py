@@ -63,7 +63,8 @@ def erase_due(
     """Erase the contacts removed at least `removed_days` ago; return how many.
 
     Runs in transactions of at most `chunk` contacts each. Safe to run twice at once. A contact
-    that was removed since the launch of a campaign waits until HAND_OVER after the campaign's end.
+    that was removed since the launch of a campaign of its list waits until HAND_OVER after the
+    campaign's end.
     """
     erased = 0
     for mailing_list in list(MailingList.select().order_by(MailingList.id)):

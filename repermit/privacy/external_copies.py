@@ -79,7 +79,7 @@ class ExternalCopies:
 
 
 def find_external_copies(mailing_list: MailingList, contact: Contact | None) -> ExternalCopies:
-    """Return the external copies of a contact's address; None for an address not stored.
+    """Return the external copies of a contact's address; `contact` is None if it is not stored.
 
     For a person who was erased and came back, the copies from before the erasure are included.
     """

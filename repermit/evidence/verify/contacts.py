@@ -425,8 +425,9 @@ def _is_named_basis(contact: _Doubtful, consent: Mapping[str, Any]) -> bool:
     if contact.event == "customer" and "file" in consent and "basis_at" not in consent:
         # Until December 2026 the entry of a customer did not say since when they buy.
         return bool(basis_at and recorded_at and basis_at <= recorded_at)
-    is_named = bool(entry_basis_at and basis_at == _read_time(entry_basis_at))
-    return basis_at == recorded_at or is_named
+    if basis_at == recorded_at:
+        return True
+    return bool(entry_basis_at and basis_at == _read_time(entry_basis_at))
 
 
 def _read_time(value: Any) -> datetime | None:

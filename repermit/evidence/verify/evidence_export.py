@@ -167,7 +167,7 @@ class _Entries:
         if not is_beside:
             self._lists.setdefault(entry["list"], seq)
         self.missing += [(*part, entry["subject"]) for part in iter_missing_parts([record])]
-        for erased_part in _list_erased_parts(record):
+        for erased_part in _iter_erased_parts(record):
             self._erased[erased_part].append(seq)
         consent = record["parts"].get("consent", {}).get("content", {})
         self.wordings.update(iter_wordings_in(consent))
@@ -234,7 +234,7 @@ def _check_document(document: dict[str, Any], entries: _Entries) -> Iterator[Laz
     yield from _check_checkpoints(document, checkpoint)
 
 
-def _list_erased_parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+def _iter_erased_parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
     """Yield the parts that an erasure names, as (subject, part, entry); subject "" for anybody."""
     entry, consent = record["entry"], record["parts"].get("consent", {}).get("content", {})
     seqs, names = consent.get("seqs"), consent.get("parts")

@@ -28,7 +28,7 @@ def read_with_faults(
     *,
     form: str,
 ) -> tuple[dict[str, Any], tuple[LazyText, ...]]:
-    """Return a document and its faults; a file that cannot be read is {} with one fault.
+    """Return a document and its faults; one of another form is {} with one fault.
 
     - `read`: returns the document, as `read_document` does.
     - `faults`: yields its faults. Both may raise Refused, ValueError, LookupError, TypeError or
@@ -161,7 +161,10 @@ _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 
 
 def check_held_entry(record: dict[str, Any]) -> Iterator[LazyText]:
-    """Yield the faults of an entry's parts; raises ValueError or TypeError for another form."""
+    """Yield the faults of an entry's parts.
+
+    Raises ValueError, LookupError, TypeError or AttributeError for an entry of another form.
+    """
     require_names(record, {"entry", "parts"})
     entry, parts = record["entry"], record["parts"]
     require_names(entry, _ENTRY)

@@ -48,14 +48,14 @@ class Outcomes:
 
     An outcome is a status, or the reason of a removal. It is None (unknown) if the part that says
     it was erased, if an undone import deleted the contact, and if the person came back after an
-    erasure.
+    erasure: the campaign's contact keeps the outcome that it had before.
     """
 
     def __init__(self) -> None:
         self._campaigns: dict[int, _Campaign] = {}
         self._outcomes: dict[str, str | None] = {}
         self._erased: set[str] = set()
-        self._early_silences: list[int] = []
+        self._wrong_silences: list[int] = []
 
     def add(self, entry: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
         """Apply the next entry.
@@ -70,7 +70,7 @@ class Outcomes:
             is_silence = _read_text(consent, "reason") == _SILENCE
             deadline = _read_text(consent, "deadline") if is_silence else None
             if expected and deadline and not expected == deadline <= entry["at"]:
-                self._early_silences.append(entry["seq"])
+                self._wrong_silences.append(entry["seq"])
         elif event == "launched" and type(consent.get("asked")) is int:
             self._campaigns[entry["campaign"]] = _Campaign(
                 entry["seq"],
@@ -110,7 +110,7 @@ class Outcomes:
 
         - `audiences`: the export's subjects that each campaign asked, by the campaign's number.
         """
-        for seq in self._early_silences:
+        for seq in self._wrong_silences:
             yield LazyText(
                 "entry %(seq)s tells a silence that was not until the deadline that was set last",
                 seq=str(seq),

@@ -34,7 +34,8 @@ _TEXTS = (
     *("since", "list_name", "frequency", "privacy_url", "language", "status"),
     *WORDINGS,
 )
-"""The names in a part that must be texts, if they are there: the consent record shows them."""
+"""The names in a part that must be texts, if they are there: the consent record or the sentences of
+the proof show them."""
 
 _OF_UNSEEN = ("frequency", "privacy_url", "language")
 
@@ -101,7 +102,8 @@ def _was_silent_until_deadline(
 ) -> bool:
     """Say whether a removal for silence came after the deadline that was set last before it.
 
-    True for any other entry, and if the proof has no entry of the campaign.
+    True for any other entry, for one without a deadline, and if the proof has no earlier entry of
+    the campaign.
     """
     entry, consent = record["entry"], _read_consent(record)
     before = [

@@ -216,15 +216,15 @@ def _check_suppressions_without_contact(put_back: Collection[str]) -> Iterator[F
     - `put_back`: lists whose suppressions were restored from a journal, with the journal's times.
     """
     own = Evidence.subject == Suppression.subject
-    any_entry = Evidence.alias()
-    has_entry = fn.EXISTS(
-        any_entry.select(Value(1)).where(
-            any_entry.subject == Suppression.subject, any_entry.at == Suppression.at
+    entry_at_time = Evidence.alias()
+    has_entry_at_time = fn.EXISTS(
+        entry_at_time.select(Value(1)).where(
+            entry_at_time.subject == Suppression.subject, entry_at_time.at == Suppression.at
         )
     )
     query: Any = (
         Suppression.select(Suppression.id, Evidence.seq, Evidence.at == Suppression.at)
-        .join(Evidence, on=own & ((Evidence.at == Suppression.at) | ~has_entry))
+        .join(Evidence, on=own & ((Evidence.at == Suppression.at) | ~has_entry_at_time))
         .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
         .where(
             Evidence.event == "suppressed",
@@ -280,8 +280,8 @@ def _select_confirmed(mac: KeyedHash, slug: str, fingerprints: Collection[str]) 
 def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
     """Yield the suppressions that the journal or the database lacks; none without a journal.
 
-    - `size`: the journal's octets before the database snapshot was taken. Later lines are ignored,
-      as the snapshot may lack their suppressions.
+    - `size`: the journal's octets before the database snapshot was taken. Only these lines must be
+      in the database; the snapshot may lack the suppressions of later ones.
     """
     journal = proxy.obj.journal
     if journal is None:
@@ -301,7 +301,7 @@ def _count_journalled() -> int:
     """Count the entries that came with a line of the journal that the database sealed.
 
     Only entries since the last restore, and since the upgrade from a version without seals. Without
-    such an upgrade launches count, too.
+    such an upgrade launches count, too; at one, a launch without a sealed line may be under way.
     """
     sealed_since = Meta.read_number(JOURNAL_SEALED_SINCE)
     since = [] if sealed_since is None else [Evidence.seq > sealed_since]

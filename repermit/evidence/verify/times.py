@@ -29,7 +29,8 @@ BEHIND_OF_PEOPLE = timedelta(minutes=10)
 """An entry of an answer has the time of its arrival, and may be appended this much later."""
 
 BEHIND = timedelta(hours=1)
-"""An entry of an admin or a job has the time of its beginning, and may be this much later."""
+"""An entry of an admin or a job has the time of its beginning, and may be appended that much
+later."""
 
 PEOPLE = ("person", "reader")
 """The actors who answer; every other actor is an admin or a job."""
@@ -119,8 +120,8 @@ class EntryTimes:
         for late in self._late:
             at = format_timestamp(late.at)
             acts = long_acts[late.list, at, late.actor]
-            # Late are the entry of a long act and the entries about contacts that it made before.
-            # Answers and single acts of admins are not. No act is older than the record.
+            # Only the entry of a long act, and those about contacts that it made before, may be
+            # late; answers and single acts of admins may not. No act is older than the record.
             is_act = not late.subject and late.event in _LONG_ACTS
             is_part = any(act.has_part(late) for act in acts)
             if late.actor in PEOPLE or late.at < earliest or not (is_act or is_part):

@@ -50,7 +50,8 @@ def _read_token(
     - `authorities`: those that the verifier or the settings name.
     - `noted`: those that the record names.
 
-    Raises ValueError for a token over another note, and if no known authority issued it.
+    Raises ValueError for a token over another note, and if authorities are known and none of them
+    issued it. If none is known, the signature is not verified (NOBODY).
     """
     if authorities:
         with suppress(ValueError):
@@ -199,7 +200,7 @@ class StoredTimestamps:
         ]
 
     def find_faults(self) -> Iterator[Fault]:
-        """Yield a fault for each timestamp over another record, or by an unknown authority."""
+        """Yield a fault for each timestamp over another record, or of an unknown authority."""
         noted = timestamp_authority.read_recorded_authorities() if self._trusts_record else []
         for received in timestamps.list_received():
             row = EvidenceTimestamp.get_by_id(received.id)

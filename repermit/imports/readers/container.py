@@ -94,7 +94,8 @@ _MAX_RATIO = 200
 _MAX_MEMBERS = 1000
 
 # The limits of the process that opens a ZIP or a workbook. The largest sheet takes 1.6 GB, and a
-# million rows of twenty columns take a minute.
+# million rows of twenty columns a minute of processor time. The seconds are processor time for each
+# value that is yielded, such as a batch of rows.
 _MEMORY = 1 << 31
 _SECONDS = 120
 _TEXTS = frozenset((".csv", ".txt", ".tsv", ".tab"))

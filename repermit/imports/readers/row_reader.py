@@ -319,9 +319,9 @@ class TableReader:
                 start = 0 if below else index
                 place = self._addresses[0] - start
                 is_whole = len(parts) == self._width - start and place >= 0
-                if is_whole and _is_quoted_address(parts[place]):
+                if is_whole and _is_address_in_quotes_or_bare(parts[place]):
                     raise make_unclosed_error(line)
 
 
-def _is_quoted_address(text: str) -> bool:
+def _is_address_in_quotes_or_bare(text: str) -> bool:
     return is_plain_address(text.strip(' "')) is not None
