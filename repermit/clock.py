@@ -123,7 +123,7 @@ def count_days(start: datetime, end: datetime, zone: ZoneInfo) -> int:
 
 
 def years_before(at: datetime, years: int) -> datetime:
-    """Return the same time some years earlier; 28 February for 29 February."""
+    """Return the same time some years earlier; 28 February if that year has no 29 February."""
     try:
         return at.replace(year=at.year - years)
     except ValueError:

@@ -18,7 +18,7 @@
     ├── WordingError           a mail's own wording may not be used              .reasons
     │   └── MailTooLarge       a mail can grow so large that programs cut it off
     ├── LinkError              a link is forged, cut off or unknown
-    ├── DatabaseBusy           another process has locked the database for too long
+    ├── DatabaseBusy           the database is locked or overloaded for too long
     │   └── JournalRefused     the journal of suppressions cannot be written
     └── TransportError         a mail was not accepted       .code .status .scope .permanent
         └── OutcomeUnknown     the server may or may not have accepted the mail
@@ -160,7 +160,7 @@ class LinkError(RepermitError):
 
 
 class DatabaseBusy(RepermitError):
-    """Another process has locked the database for too long; nothing was written, so try again."""
+    """The database is locked or overloaded for too long; nothing was written, so try later."""
 
 
 class JournalRefused(DatabaseBusy):

@@ -26,7 +26,10 @@ from typing import IO, Any, Self, cast
 from repermit.errors import RepermitError
 
 _WALL_CLOCK_FACTOR = 5
-"""The maximum real time of a value, as a multiple of its processor time."""
+"""The maximum real time of a value, as a multiple of its maximum processor time.
+
+The processor has other work, too.
+"""
 
 _EXIT_TIMEOUT = 10.0
 """The seconds in which a process without further requests must end by itself."""
@@ -102,7 +105,7 @@ class LimitedProcess:
         """Yield the values for a request; closing the iterator early ends the process.
 
         Raises ProcessDied, the RepermitError that the function raises, and OSError if the process
-        cannot start.
+        cannot start, which has nothing to do with the request.
         """
         body = pickle.dumps(request)
         process = self._process or self.start()

@@ -100,7 +100,7 @@ def _read_notification(notification: SnsNotification) -> BounceVerdict:
 
 
 def _add_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, str]]:
-    """Return the blocks of a report, each with the dates of the relay's arrival and last attempt.
+    """Return the blocks of a report, each with the dates of arrival at the relay and last attempt.
 
     The arrival date is in the first block (RFC 3464 §2.2.5). A recipient's block without a last
     attempt (§2.3.7) gets the date of the report.
@@ -243,8 +243,8 @@ def _find_objections(
         if not reply[:3].isdigit() or reply[:3] == diagnostic_text[:3] or not diagnostic_text
     )
     paragraphs = split_paragraphs(text) if not diagnostic_text else []
-    for reply in (comment, *quoted_replies, *paragraphs):
-        judged = judge_failure(reply, is_lasting=is_lasting)
+    for explanation in (comment, *quoted_replies, *paragraphs):
+        judged = judge_failure(explanation, is_lasting=is_lasting)
         if judged.kind is MessageKind.SOFT and judged.is_clear:
             yield judged
 

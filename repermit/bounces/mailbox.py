@@ -72,8 +72,8 @@ def log_in_with_token(
     log_in: Callable[[str], None], token: Token, refusals: tuple[type[Exception], ...]
 ) -> None:
     """Log in with a token, and once more with another one if it is refused."""
-    refused_token = token("")
+    first_token = token("")
     try:
-        log_in(refused_token)
+        log_in(first_token)
     except refusals:
-        log_in(token(refused_token))
+        log_in(token(first_token))

@@ -1,7 +1,8 @@
 """Polling the mailbox of the settings, and saving how far it has been read.
 
 Several processes may poll at once, as a message may be recorded twice. When the admin decides on a
-reply, its sender and first line are read again from the mailbox, and not stored here.
+reply, its sender and first line are read again from the mailbox, and not stored here: only the
+mailbox's owner can erase from it.
 """
 
 from __future__ import annotations

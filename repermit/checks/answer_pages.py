@@ -52,7 +52,7 @@ def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> 
 
 
 def check_public_url(settings: Settings) -> list[Finding]:
-    """Return a problem if the host name of `public_url` is of this machine or a private network."""
+    """Return a problem if the host of `public_url` is this machine or in a private network."""
     host = str(urlsplit(settings.public_url).hostname)
     return [make_finding("pages_here_alone", host=host)] if is_private(host) else []
 

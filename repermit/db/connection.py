@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import peewee
 
@@ -118,7 +117,7 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
     """SQLite with a fair write lock; `begin` raises DatabaseBusy after the timeout."""
 
     def __init__(self, path: Path, *, timeout: float = LOCK_TIMEOUT) -> None:
-        uri = f"file:{quote(str(path))}"
+        uri = path.absolute().as_uri()
         super().__init__(
             uri,
             uri=True,

@@ -36,7 +36,7 @@ _MAX_ENDING_SECONDS = 10.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class DetachedTask:
-    """A task that runs once at a time; its lock, progress and result are files in `folder`.
+    """A task with one run at a time; its lock, progress and result are files in `folder`.
 
     - `result_name`: the name of the result's file.
     """

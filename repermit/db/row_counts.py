@@ -78,7 +78,7 @@ class SuppressionCount(Table):
 
 
 class PartCount(Table):
-    """The number of the evidence's parts, by list; `personal` is 1 if the entry has a subject."""
+    """The number of the evidence's parts; `list` is the slug, `personal` is 1 with a subject."""
 
     id = BigAutoField()
     list = CharField()

@@ -29,7 +29,7 @@ _LINK = re.compile(
 )
 # Candidates, which `ipaddress` checks: times of day have colons too.
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]*:[0-9a-f:.]*[0-9a-f](?![\w:])", re.IGNORECASE)
-# A telephone number of this form begins with 0, which `_BYTE` does not match.
+# A telephone number of this form has a leading 0 ("06"), which `_BYTE` does not match.
 _IPV4 = re.compile(rf"(?<![\w.]){_BYTE}(?:\.{_BYTE}){{3}}(?!\.?\w)(?:[:/]\S+)?")
 
 # Any word before a dot, and any letters after it. A mark counts as a word.

@@ -98,7 +98,7 @@ def make_preview_text(folder: str, context: Mapping[str, str], language: str) ->
     It says nothing about the list.
 
     - `folder`: the mail's folder in `templates/mail/`.
-    - `context`: must have the ask's `deadline`.
+    - `context`: for an ask or a reminder it must have the `deadline`.
     """
     gettext = load_translations(language).gettext
     if folder == "join_confirmation":

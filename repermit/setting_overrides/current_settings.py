@@ -40,12 +40,12 @@ _VERSIONS = PreparedQuery(
 
 
 def lock_version(key: str) -> None:
-    """Let one change what `key` names the state of; two that each hold may not hold together."""
+    """Lock the version of what `key` stands for, so that one process at a time changes it."""
     Meta.lock(key, default="")
 
 
 def renew_version(key: str) -> None:
-    """Have every process know that what `key` names the state of is another; after `take_turn`."""
+    """Make every process read again what `key` stands for; call `lock_version` before."""
     Meta.write(key, new_id())
 
 

@@ -88,7 +88,7 @@ def find_effective_defaults(settings: Settings, chosen: Mapping[str, Any]) -> di
 
 
 def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
-    """Return the settings with the admin's choices for all values that config.toml does not have.
+    """Return the settings with the admin's choices, except for the keys of `find_locked_keys`.
 
     - `chosen`: by dotted key.
     - Raises ConfigError for an invalid value, as reading the file does.

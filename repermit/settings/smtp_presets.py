@@ -37,7 +37,7 @@ class Provider:
     """The DNS names that a provider publishes for its customers; all empty if nothing is known.
 
     - `provider`: its name.
-    - `spf_includes`: domains that a customer's SPF record may include; the first is the one to add.
+    - `spf_includes`: a customer's SPF record needs one of these domains; the first is to be added.
     - `dkim_selectors`: the selectors of its customers' keys.
     """
 

@@ -1,6 +1,6 @@
 """Validating and converting the values of settings.
 
-Each function raises ConfigError for an invalid value; its `.key` names the setting.
+An invalid value raises ConfigError, whose `.key` names the setting.
 """
 
 from __future__ import annotations

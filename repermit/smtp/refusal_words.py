@@ -15,7 +15,7 @@ class Cause(StrEnum):
 
     - `gone`: no such mailbox or domain, and nothing else.
     - `ours`: a limit, a login or a sender of our side.
-    - `policy`: the reputation of our name, address or mail.
+    - `policy`: an objection to our name, our address or the mail.
     - `mailbox`: the mailbox exists and takes no mail now.
     - `unclear`: the words do not say.
     """

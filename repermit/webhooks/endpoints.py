@@ -129,7 +129,7 @@ def list_deliveries(
 
 
 def redeliver(database: Database, delivery_id: int, *, now: datetime, actor: str) -> None:
-    """Queue a delivery that failed or was delivered again, with all its attempts.
+    """Queue a failed or delivered delivery again, beginning with its first attempt.
 
     Raises NotFound, and Refused if it is waiting already.
     """

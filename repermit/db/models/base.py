@@ -205,7 +205,7 @@ class Table(Model):
 
 
 def _is_equality(condition: Any) -> bool:
-    """Say whether a condition compares a column with a value for equality."""
+    """Say whether a condition compares a column with a value, not null, for equality."""
     if not isinstance(condition, Expression) or condition.op != OP.EQ:
         return False
     field, value = condition.lhs, condition.rhs

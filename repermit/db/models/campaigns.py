@@ -28,7 +28,8 @@ class Campaign(Table):
     - `minimum_days`: the setting at launch.
     - `downtime`: the total seconds for which the answer pages were down since its start.
     - `pilot`: the number of people after which it waits for the admin; 0 for none.
-    - `reminder_at`: the time of reminders; null for none. All are sent since `reminded_at`.
+    - `reminder_at`: the time of reminders; null for none. Nobody is left to remind since
+      `reminded_at`.
     - `brake_sent` and so on: the counts that the admin knew when the campaign was resumed after the
       circuit breaker had paused it.
     """

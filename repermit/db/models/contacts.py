@@ -109,7 +109,7 @@ class SignUp(Table):
     """A sign-up, or a late Yes, that has to be confirmed from its address.
 
     - `doubted_at`: when a Yes was last asked for again.
-    - `declined_at`: when the reader declined it.
+    - `declined_at`: when the reader declined it, since a Yes was last asked for again.
     - `form_version`: grows with each press on its page.
     """
 

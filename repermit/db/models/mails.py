@@ -27,7 +27,8 @@ class Mail(Table):
     - `message_id`: the same for every attempt.
     - `reply_code`, `reply_status`: the server's codes only, as its words quote addresses.
     - `wording`: the wording that this mail was made from; null until it is made.
-    - `bounce`: a consent.BounceKind that came after a server had accepted it.
+    - `bounce`: a consent.BounceKind that came after a server had accepted it; `bounce_status` is
+      its status code.
     - `topic`: the subject matter of a `notice`.
     """
 

@@ -392,3 +392,12 @@ def test_very_many_rows_are_streamed_in_order(database: Database) -> None:
         # Two of them at once, one of which is left off half-way.
         assert next(stream_rows(query)) == ("row 0000",)
         assert [key for (key,) in stream_rows(query)] == keys
+
+
+@pytest.mark.parametrize("name", ["a?b#c%20.db", "ü \udcff.db"])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    with open_database(f"sqlite:////{tmp_path / name}") as database:
+        migrations.upgrade_database(database)
+    with open_database(f"sqlite:///{tmp_path / name}") as database:
+        assert migrations.read_version(database) == migrations.NEWEST_VERSION
+    assert (tmp_path / name).exists()
