@@ -345,7 +345,7 @@ def test_whom_a_file_took_off_is_found_by_an_index(database: Database, anna: Con
     (plan,) = plans_of(
         database, lambda: contacts_lookup.is_off_by_file(anna), having='FROM "suppression"'
     )
-    assert "suppression_imported" in plan or "Seq Scan" in plan
+    assert re.search(r"suppression_(imported|subject)", plan), plan
 
 
 @pytest.mark.counted_on_both
