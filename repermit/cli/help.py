@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
 from repermit.cli.command import command, language_option
@@ -19,6 +17,8 @@ def show_help(topic: str | None, language: str) -> None:
 
     A page is also found by its title in English or Dutch, such as "Uw woorden".
     """
+    import difflib
+
     from rich.console import Console
     from rich.markdown import Markdown
 

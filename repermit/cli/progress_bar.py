@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repermit.cli.output import warn
-from repermit.rules.consent import MailState
+
+if TYPE_CHECKING:
+    from repermit.rules.consent import MailState
 
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE
@@ -62,6 +64,8 @@ class Tally:
     @property
     def state(self) -> ProgressState:
         """Return the progress so far."""
+        from repermit.rules.consent import MailState
+
         counts = self._counts
         dropped_or_in_doubt = counts[MailState.DROPPED] + counts[MailState.IN_DOUBT]
         sent, failed = counts[MailState.SENT], counts[MailState.FAILED]
