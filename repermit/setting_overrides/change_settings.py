@@ -1,6 +1,6 @@
-"""Changing what is chosen: everything or nothing, with its evidence, secrets under their seal.
+"""Changing settings in the browser: all of a page or nothing, with evidence, secrets encrypted.
 
-And sealing anew whatever stands in the database under a seal, or should.
+And encrypting stored secrets again after a new key.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from repermit.settings.validation import check_value
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsInput:
-    """What was typed on a page, by dotted keys.
+    """The input of a page, by dotted keys.
 
-    `secrets` are new ones alone, and `removed` names those that are to go; all others stay.
+    - `secrets`: new ones only; `removed`: the keys of those to delete. All others stay.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class SettingsInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """What the settings would be, and what would then be kept as chosen."""
+    """The settings that a change would give, and the values that would be stored for it."""
 
     before: Settings
     settings: Settings
@@ -61,17 +61,19 @@ class Proposal:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeResult:
-    """What is now; `changed` names the settings that were not so before."""
+    """The settings after a change, and the keys of those that it changed."""
 
     settings: Settings
     changed: tuple[str, ...]
 
 
 def propose_settings(settings: Settings, typed: SettingsInput) -> Proposal:
-    """Say what the settings would be with what was typed; nothing is kept.
+    """Return the settings that an input would give; nothing is stored.
 
-    `settings` are the file's, and what it settles stays. A value that is usual is not kept, so that
-    it follows the preset. Raises ChoiceRefused with all that speaks against it.
+    - `settings`: those of the file, whose values stay.
+
+    A default value is not stored, so that it follows the preset. Raises ChoiceRefused with all
+    errors.
     """
     old_choices = read_choices(settings)
     _check_values(typed)
@@ -94,10 +96,12 @@ def save_settings(
     now: datetime,
     actor: str,
 ) -> ChangeResult:
-    """Keep what was typed, if all of it makes sense; otherwise nothing.
+    """Store an input if all of it is valid, otherwise nothing.
 
-    `settings` are the file's, and `since` is the version that the page was made of. Raises
-    ChoiceRefused, and ChangedMeanwhile.
+    - `settings`: those of the file.
+    - `since`: the version that the page showed.
+
+    Raises ChoiceRefused, and ChangedMeanwhile.
     """
     with database.atomic():
         lock_version(SETTINGS_VERSION_KEY)
@@ -112,7 +116,7 @@ def save_settings(
 
 
 def list_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
-    """Return of each secret that is kept since when, by whom, and whether it can be opened."""
+    """Return the time, the actor and whether it can be decrypted, of each stored secret by key."""
     cipher = SecretCipher(settings.secret_keys)
     return {
         row.key: (row.at, row.by, cipher.decrypt(row.key, row.value) is not None)
@@ -145,7 +149,7 @@ def _merge_choices(
 
 
 def _compose_or_file(settings: Settings, choices: Mapping[str, Any]) -> Settings:
-    """Return what holds; where it does not go with the file any more, the file by itself."""
+    """Return the settings with the choices, or the file's alone if they no longer fit together."""
     try:
         return apply_overrides(settings, choices)
     except ConfigError:
@@ -153,9 +157,9 @@ def _compose_or_file(settings: Settings, choices: Mapping[str, Any]) -> Settings
 
 
 def _refuse_misdirected(before: Settings, after: Settings, kept_keys: Collection[str]) -> None:
-    """Refuse to show a kept secret to a server that it was not given for.
+    """Refuse to send a stored secret to another server than it was entered for.
 
-    Whoever sits down at an admin's open screen could otherwise send it to a server of their own.
+    Otherwise anybody at an admin's unlocked screen could send it to a server of their own.
     """
     if key := find_misdirected_secret(before, after, kept_keys):
         raise ConfigError(
@@ -171,10 +175,10 @@ def _write_choices(
     now: datetime,
     actor: str,
 ) -> tuple[str, ...]:
-    """Bring the table to what is chosen; return the keys that differ.
+    """Make the stored rows those of `choices`; return the keys that differ.
 
-    What the file settles stays as it is, and so does a secret that cannot be opened and was not
-    removed: a key that is put back opens it again.
+    Rows of settings that the file has stay. So does a secret that cannot be decrypted and is not in
+    `removed`: a key that is put back decrypts it again.
     """
     old_choices, rows = read_choices(settings), {row.key for row in Chosen.select()}
     new_choices = {key: value for key, value in choices.items() if old_choices.get(key) != value}
@@ -192,8 +196,8 @@ def _write_choices(
 def _make_entry(
     proposal: Proposal, changed: tuple[str, ...], *, now: datetime, actor: str
 ) -> Entry:
-    # Evidence is kept for years and cannot be mended: nothing stands in it that leads to a person,
-    # or with which somebody could log in. Of all others it has what was and what is.
+    # Evidence is kept for years and cannot be corrected, so it gets no value that identifies a
+    # person or lets somebody log in. Of other settings it gets the old and the new value.
     values = {
         key: [
             EDITABLE[key].get_value(settings) for settings in (proposal.before, proposal.settings)
@@ -205,14 +209,11 @@ def _make_entry(
     return Entry(event="settings_changed", at=now, actor=actor, consent=facts)
 
 
-# --- Sealing anew. --------------------------------------------------------------------------------
+# --- Encrypting again. ----------------------------------------------------------------------------
 
 
 def reseal_secrets(database: Database, secret_keys: Sequence[bytes]) -> int:
-    """Seal under the newest key what older ones have sealed, and what nothing has sealed yet.
-
-    Returns how many secrets those were.
-    """
+    """Encrypt with the newest key all secrets that are not; return how many there were."""
     cipher = SecretCipher(secret_keys)
     resealed = 0
     with database.atomic():
@@ -232,7 +233,7 @@ def reseal_secrets(database: Database, secret_keys: Sequence[bytes]) -> int:
 
 
 def _iter_secrets() -> Iterator[tuple[Table, Any, Any, str]]:
-    """Yield each row with a secret, its key's and its secret's column, and the seal's name."""
+    """Yield each row with a secret, the columns of key and secret, and the name of the secret."""
     for chosen_row in list(Chosen.select().where(Chosen.key.in_(SECRETS))):
         yield chosen_row, Chosen.key, Chosen.value, chosen_row.key
     for user in list(User.select().where(User.totp_secret != "")):

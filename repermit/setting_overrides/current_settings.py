@@ -1,4 +1,4 @@
-"""The settings as they are at this moment: the file's, and beneath them what was chosen."""
+"""The current settings: those of the file, and for all others the admin's choices."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from repermit.settings.editable_settings import apply_overrides
 from repermit.settings.sealed_secrets import SecretCipher
 
 SETTINGS_VERSION_KEY = "settings"
-"""The key under which the version of what was chosen stands in Meta."""
+"""The key in Meta of the version of the stored choices."""
 
 TEXTS_VERSION_KEY = "texts"
-"""The key under which the version of the corrected texts stands there."""
+"""The key in Meta of the version of the corrected texts."""
 
 _WATCH_INTERVAL = 2.0
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_versions() -> dict[str, str]:
-    """Return what names the state of the settings and of the texts, "" if they never changed."""
+    """Return the versions of the settings and of the texts; "" for one that never changed."""
     return {SETTINGS_VERSION_KEY: "", TEXTS_VERSION_KEY: ""} | {
         row.key: row.value for row in _VERSIONS.rows()
     }
@@ -40,18 +40,18 @@ _VERSIONS = PreparedQuery(
 
 
 def lock_version(key: str) -> None:
-    """Lock the version of what `key` stands for, so that one process at a time changes it."""
+    """Lock a version until the transaction ends, so that one process at a time changes it."""
     Meta.lock(key, default="")
 
 
 def renew_version(key: str) -> None:
-    """Make every process read again what `key` stands for; call `lock_version` before."""
+    """Change a version, so that every process reads again; call `lock_version` before."""
     Meta.write(key, new_id())
 
 
 def apply_corrections() -> None:
-    """Have mails and pages of this process say what was corrected in the open database."""
-    # Before the texts: what is corrected in between is found at the next look.
+    """Use the corrections of the open database in mails and pages of this process."""
+    # Before the texts: a correction in between is found the next time.
     version = read_versions()[TEXTS_VERSION_KEY]
     corrections: dict[str, dict[str, tuple[str, ...]]] = {}
     for row in list(Correction.select()):
@@ -60,7 +60,7 @@ def apply_corrections() -> None:
 
 
 def read_choices(settings: Settings) -> dict[str, Any]:
-    """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
+    """Return the stored choices by dotted key, without secrets that no key decrypts any more."""
     values = {
         row.key: SecretCipher(settings.secret_keys).decrypt(row.key, row.value)
         if row.key in SECRETS
@@ -71,10 +71,10 @@ def read_choices(settings: Settings) -> dict[str, Any]:
 
 
 def read_current_settings(settings: Settings, database: Database) -> Settings:
-    """Return the file's settings with what was chosen, from the open database.
+    """Return the file's settings with the choices in the open database.
 
-    Corrected texts hold from then on too. An older database, in which nothing can have been chosen,
-    will do. Raises ConfigError where the two do not go together.
+    From then on this process also uses its corrected texts. An older database without these tables
+    has no choices. Raises ConfigError if file and choices do not fit together.
     """
     if database.table_exists(Correction._meta.table_name):  # noqa: SLF001  peewee's own way
         apply_corrections()
@@ -94,26 +94,28 @@ def read_current_settings(settings: Settings, database: Database) -> Settings:
 
 
 class CurrentSettings:
-    """The settings of a process as they are now, composed anew when something was chosen.
+    """The current settings of a process, composed again after each change.
 
-    `settings` are the file's. Both methods need an open connection, and cost one look-up by a key.
+    - `settings`: those of the file.
+
+    `settings()` needs an open connection, and costs one look-up by key.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings
-        # Put in its place as a whole, since threads share it.
+        # A tuple, so that threads replace both at once.
         self._found = ("", settings)
 
     @property
     def file(self) -> Settings:
-        """Return what the file says by itself."""
+        """Return the file's settings, without choices."""
         return self._file
 
     def settings(self) -> Settings:
-        """Return the settings that hold at this moment.
+        """Return the current settings, and use the corrected texts from then on.
 
-        What cannot be composed is noted, and what held before goes on to hold: answers come in.
-        Texts that were corrected meanwhile are in use then too.
+        If choices do not fit the file, that is logged and the former settings stay in use: answers
+        come in meanwhile.
         """
         versions = read_versions()
         if versions[TEXTS_VERSION_KEY] != catalogues.get_corrections_version():
@@ -131,7 +133,7 @@ class CurrentSettings:
 
 
 class ChangeWatch:
-    """Says whether something was chosen or corrected since; looks every few seconds at most."""
+    """Detects changes of settings and texts since it was made; reads every few seconds at most."""
 
     def __init__(self, *, seconds: float = _WATCH_INTERVAL) -> None:
         self._began_with = read_versions()
@@ -139,7 +141,7 @@ class ChangeWatch:
         self._looked_at = time.monotonic()
 
     def is_past(self) -> bool:
-        """Say whether a run that began with it should end, so that the next one knows better."""
+        """Return whether they have changed, so that a long run should end and begin again."""
         if time.monotonic() - self._looked_at < self._seconds:
             return False
         self._looked_at = time.monotonic()

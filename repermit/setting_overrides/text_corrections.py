@@ -1,4 +1,4 @@
-"""Texts of mails and pages in the admin's words: kept in the database, seen by every process."""
+"""Corrections of the texts of mails and pages, stored in the database for all processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from repermit.setting_overrides.current_settings import (
 
 
 def read_corrections(language: str) -> dict[str, tuple[str, ...]]:
-    """Return the forms of all that is corrected in a language, by the texts' keys."""
+    """Return the forms of a language's corrected texts, by their keys."""
     rows = Correction.select().where(Correction.language == language)
     return {row.key: tuple(json.loads(row.forms)) for row in rows}
 
@@ -30,11 +30,11 @@ def read_corrections(language: str) -> dict[str, tuple[str, ...]]:
 def save_correction(
     database: Database, text: Text, forms: Sequence[str], *, now: datetime, actor: str
 ) -> bool:
-    """Keep a correction, with its evidence; say whether anything has changed.
+    """Store a correction with its evidence; return whether it changed anything.
 
-    Empty forms, or the usual ones, take it back. Asks and reminders of a campaign that was
-    launched keep the wording that was frozen. Raises Refused, also for the name of a sensitive
-    list, which subjects do not show.
+    Empty forms, or the shipped ones, delete it. Asks and reminders of a launched campaign keep
+    their frozen wording. Raises Refused, also for the name of a sensitive list, which subjects
+    must not show.
     """
     with database.atomic():
         lock_version(TEXTS_VERSION_KEY)
