@@ -257,9 +257,23 @@ def test_the_architecture_draws_the_layers_of_the_contract() -> None:
 def test_the_architecture_lists_every_module_and_names_no_other() -> None:
     page = architecture.PAGE.read_text("utf-8")
     assert page == architecture.written(page), "python -m tests.architecture"
-    named = set(re.findall(r"`([\w/]+\.(?:py|toml))(?:: \w+)?`", page)) - {"pyproject.toml"}
+    named = set(re.findall(r"`(?!tests/)([\w/]+\.(?:py|toml))(?:: \w+)?`", page))
+    named.remove("pyproject.toml")
     assert len(named) > 50
     assert [name for name in sorted(named) if not (PACKAGE / name).exists()] == []
+
+
+def test_the_architecture_names_a_test_of_each_invariant() -> None:
+    page = architecture.PAGE.read_text("utf-8").partition("\n## Invariants\n")[2]
+    invariants = re.findall(r"(?m)^([0-9]+)\. ", page.partition("\n## ")[0])
+    named = re.findall(r"(?m)^- ([0-9]+): `(tests/[\w/]+\.py)`, `(\w+)`$", page)
+    assert [number for number, *_ in named] == invariants
+    missing = [
+        name
+        for _, path, name in named
+        if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []
 
 
 def test_each_function_that_the_architecture_names_is_in_its_file() -> None:
