@@ -5,6 +5,7 @@ Each step puts a new token into the cookie, and deletes everything else in it (s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import segno
@@ -290,14 +291,7 @@ def _show_used_link() -> Response:
 @for_everybody
 def log_out() -> AnyResponse:
     """End the session, in the cookie and in the database."""
-    if current_user.is_authenticated:
-        active_session = current_user.login
-        users.log_out(
-            get_services().database,
-            active_session.id,
-            user_id=active_session.user.id,
-            now=get_arrival(),
-        )
+    _end_session(users.log_out)
     session.clear()
     response = redirect_to("login.show_login")
     # Not "cookies", which would end the logins of the organisation's other websites too: it applies
@@ -308,11 +302,14 @@ def log_out() -> AnyResponse:
     return response
 
 
-def _end_session() -> None:
-    """End the browser's former session in the database, if it has one."""
+def _end_session(end: Callable[..., object] = sessions.end_session) -> None:
+    """End the browser's former session in the database, if it has one.
+
+    - `end`: `users.log_out` has the entry of a logout written, too.
+    """
     if current_user.is_authenticated:
         active_session = current_user.login
-        sessions.end_session(
+        end(
             get_services().database,
             active_session.id,
             user_id=active_session.user.id,
