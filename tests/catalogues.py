@@ -33,8 +33,8 @@ LOCALE = ROOT / "repermit" / "locale"
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
     "templates/demo/", "repermit/demo/", "repermit/cli/help.py",
-    "repermit/exports/",
-    "repermit/reports/report_wording.py", "repermit/reports/make_report.py", "repermit/settings/",
+    "repermit/exports/", "repermit/settings/",
+    "repermit/reports/report_formatting.py", "repermit/reports/make_report.py",
     "templates/reports/",
 )  # fmt: skip
 OF_ADMINS = ("en", "nl")

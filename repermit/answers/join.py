@@ -22,13 +22,7 @@ from repermit.contacts import (
 from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import new_id
-from repermit.db.models.contacts import (
-    SIGN_UP_LIFETIME,
-    SIGN_UPS_KEPT,
-    Contact,
-    SignUp,
-    Suppression,
-)
+from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
@@ -38,6 +32,7 @@ from repermit.i18n import catalogues
 from repermit.rules import bot_detection, consent
 from repermit.rules.bot_detection import BotSignal, LinkHistory
 from repermit.rules.consent import Answer, Basis, MailKind, Outcome, Status
+from repermit.rules.sign_up_deadline import SIGN_UP_LIFETIME, SIGN_UPS_KEPT
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from flufl.bounce import all_failures
 
+from repermit.bounces.automatic_messages import has_bounce_subject
 from repermit.bounces.bounce_results import BounceVerdict, MessageKind
 from repermit.bounces.hard_or_soft_bounce import (
     SERVICE_ADDRESS,
@@ -32,7 +33,6 @@ from repermit.bounces.message_parts import (
     decode_text,
     parse,
     read_addresses,
-    read_header,
     read_texts,
     read_unsplit_text,
 )
@@ -64,7 +64,7 @@ def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
         return BounceVerdict(
             _downgrade_if_unsure(is_unsure, verdict), verdict.status, names or (*failed_addresses,)
         )
-    has_failed = UNDELIVERED.search(read_header(message, "Subject"))
+    has_failed = has_bounce_subject(message)
     if has_refusal_code(text) or (has_failed and not temporary):
         names = _find_addresses(text, message)
         verdict = judge_text(strip_repeated_fields(text), address="") or FailureVerdict(
@@ -161,17 +161,6 @@ def _has_long_lines(message: Message) -> bool:
     text_parts = (part for part in message.walk() if part.get_content_maintype() == "text")
     lines = (f"{part.get_payload()}\n{decode_text(part)}".split("\n") for part in text_parts)
     return any(len(line) > _MAX_LINE_LENGTH for part_lines in lines for line in part_lines)
-
-
-UNDELIVERED = re.compile(
-    r"^(undeliver|returned mail|mail delivery|delivery (status|fail|delay|incomplete)|"
-    r"failure notice|warning: (could not|message)|mail (delivery )?(failed|failure|system error)|"
-    r"message (delayed|undeliver|not delivered)|delayed mail|nondeliverable|"
-    r"(automatisch )?onbestelbaar|niet bezorgd|unzustellbar|nicht zustellbar|"
-    r"zustellung|non remis|non distribu|échec)",
-    re.IGNORECASE,
-)
-"""How the subject of a bounce begins."""
 
 
 # --- Amazon SES's bounce notifications, which SNS sends as JSON by mail. --------------------------

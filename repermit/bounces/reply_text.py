@@ -1,4 +1,7 @@
-"""Reading the text of a reply above the quotation, and detecting a plain Yes or No."""
+"""Reading the text of a reply above the quotation, and detecting a plain Yes or No.
+
+The words are data: `yes_no_replies.toml` and `reply_phrases.toml`, in `repermit/data`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from email.message import Message
 
 from repermit import package_files
 from repermit.bounces.message_parts import read_header, read_texts
+from repermit.expressions import Expressions
 from repermit.imports.remark_phrases import REFUSED, find_refusal
 from repermit.unicode_limits import normalize
 
@@ -16,6 +20,7 @@ from repermit.unicode_limits import normalize
 
 
 _WORDS = package_files.load_data("yes_no_replies.toml")
+_PHRASES = Expressions("reply_phrases.toml", "answers", "courtesies", "rest")
 
 ANSWER_WORDS = {
     language: {
@@ -27,13 +32,6 @@ ANSWER_WORDS = {
 """The answer that each word gives, by language."""
 
 _COURTESIES = {language: frozenset(words["courtesy"].split()) for language, words in _WORDS.items()}
-
-# "No" begins an agreement in Polish, Czech and Slovak, and is "but" in Bulgarian and the languages
-# of its neighbours; "ja" is "I" and "and".
-_AMBIGUOUS_WORDS = {
-    "no": frozenset({"bg", "cs", "hr", "pl", "sk", "sl"}),
-    "ja": frozenset({"et", "hr", "pl", "sk"}),
-}
 
 
 def interpret_line(line: str, languages: Collection[str], *, default: str) -> str:
@@ -47,7 +45,7 @@ def interpret_line(line: str, languages: Collection[str], *, default: str) -> st
     answers = {answer for language in languages if (answer := _find_answer(words, language))}
     if len(answers) == 1:
         return answers.pop()
-    is_doubtful = bool(_AMBIGUOUS_WORDS.get(line, frozenset()).intersection(languages))
+    is_doubtful = any(code in languages for code in _PHRASES.data["ambiguous"].get(line, ()))
     return "" if answers or is_doubtful else default
 
 
@@ -85,9 +83,9 @@ def detect_plain_answer(message: Message) -> str:
     names = set(_normalize_line(read_header(message, "From")).split())
     if not all(_adds_nothing(line, names) for line in lines[1:]):
         return ""
-    if _YES.fullmatch(first_line):
+    if _is("yes", first_line):
         return "yes"
-    return "no" if _NO.fullmatch(first_line) else ""
+    return "no" if _is("no", first_line) else ""
 
 
 def asks_to_stop(message: Message) -> bool:
@@ -143,7 +141,7 @@ def list_own_lines(text: str) -> list[str]:
     lines = []
     for line in text.split("\n"):
         stripped = line.strip()
-        if _END.match(stripped) or line.rstrip() == "--":
+        if _PHRASES.compile("end", re.IGNORECASE).match(stripped) or line.rstrip() == "--":
             break
         if stripped:
             lines.append(stripped)
@@ -197,8 +195,19 @@ def _normalize_line(line: str) -> str:
     return " ".join(re.sub(r"[^\w]+|_", " ", line.lower()).split())
 
 
+def _is(phrase: str, line: str) -> bool:
+    return bool(_PHRASES.compile(phrase).fullmatch(line))
+
+
+def _may_change(line: str) -> bool:
+    """Return whether a line may turn the answer above it into another one."""
+    return bool(_PHRASES.compile("changes").search(line))
+
+
 def _is_salutation(line: str) -> bool:
-    return bool(_SALUTATION.fullmatch(line)) and not _CHANGES.search(line)
+    return bool(_PHRASES.compile("salutation").fullmatch(line)) and not _PHRASES.compile(
+        "changes"
+    ).search(line)
 
 
 def _adds_nothing(line: str, names: Collection[str]) -> bool:
@@ -207,12 +216,13 @@ def _adds_nothing(line: str, names: Collection[str]) -> bool:
     `names`: the words of the sender's name and address, in lower case.
     """
     folded = _normalize_line(line)
-    if _CHANGES.search(folded):
-        return False
+    if _is("courtesy", folded):
+        return True
     words = line.split()
-    is_short = len(words) <= _MAX_NAME_WORDS
-    return bool(_COURTESY.fullmatch(folded)) or (
-        is_short and all(_is_of_a_name(word, names) for word in words)
+    return (
+        len(words) <= _MAX_NAME_WORDS
+        and not _may_change(folded)
+        and all(_is_of_a_name(word, names) for word in words)
     )
 
 
@@ -221,7 +231,7 @@ def _is_of_a_name(word: str, names: Collection[str]) -> bool:
     bare = word.strip(".,:;!|&()/'\"-–—")
     if (
         not bare
-        or _normalize_line(bare) in _OF_NAMES
+        or _normalize_line(bare) in _NAME_WORDS
         or set(_normalize_line(bare).split()) <= set(names)
     ):
         return True
@@ -237,59 +247,4 @@ _INTRODUCES = re.compile(r"\d|@")
 # Whether there is a digit is seen first: tried in every place, it would take their number squared.
 _NUMBER = re.compile(r"(?=[()+./-]*\d)[\d()+./-]+[a-zA-Z]{0,2}")
 _ON_THE_NET = re.compile(r"https?://|www\.|[^@\s]+@[^@\s]+$", re.IGNORECASE)
-_OF_NAMES = frozenset(
-    "van de der den ten ter te en und and et von vom zu du le la les del della di da dos el bin "
-    "ibn op in aan dr ir drs ing mr mrs ms mw mevr mevrouw dhr heer fam familie herr frau madame "
-    "monsieur gr grt grtz vg lg liefs tel telefoon telefon tél mob mobiel mobil phone fax t m e "
-    "email bv".split()
-)
-
-# What may turn an answer into another one, be it alone on its line and with a capital.
-_CHANGES = re.compile(
-    r"\b(ja|nee|neen|niet|geen|maar|wel|toch|yes|no|not|but|except|however|doch|nein|nicht|kein\w*|"
-    r"aber|oui|non|pas|mais|stop\w*|als|tenzij|if|unless|wenn|falls|si|alleen|only|nur|seulement|"
-    r"nooit|never|nie|niemals|jamais|again|eraf|weg|uit|mij|me|mich|moi|"
-    r"afmeld\w*|afgemeld|uitschrijv\w*|uitgeschreven|verwijder\w*|schrap\w*|opzeg\w*|"
-    r"unsubscri\w*|remov\w*|delet\w*|cancel\w*|opt|"
-    r"abmeld\w*|abbestell\w*|lösch\w*|entfern\w*|streich\w*|austrag\w*|"
-    r"désabon\w*|désinscri\w*|supprim\w*|retir\w*|enlev\w*|spam|avg|gdpr|dsgvo|rgpd)\b"
-)
-
-_SALUTATION = re.compile(
-    r"(beste|geachte|hallo|hoi|hi|hello|dear|dag|goede\w*|good|guten|liebe[rs]?|sehr geehrte\w*|"
-    r"bonjour|bonsoir|madame|monsieur|lieve)( [^\s]+){0,6}"
-)
-
-_THANKS = (
-    r"(hoor|graag|gerne?|prima|akkoord|bitte|danke|danke schön|vielen dank|please|thanks|thank you|"
-    r"dank u( wel)?|dank je( wel)?|dankuwel|dankjewel|bedankt|merci|merci beaucoup|volontiers|svp|"
-    r"s il vous plaît|alstublieft|aub|avec plaisir)"
-)
-_COURTESY = re.compile(
-    rf"((alvast|heel|hartelijk|many) )?{_THANKS}( (alvast|in advance|im voraus|d avance))?|"
-    r"(nog )?(een )?(fijne|prettige|goede|mooie) (dag|avond|middag|week|weekend|zondag)( nog)?|"
-    r"have a (nice|good) (day|evening|weekend)|schönen (tag|abend)( noch)?|"
-    r"bonne (journée|soirée)|tot ziens|doei|bye|tschüss"
-)
-_YES = re.compile(rf"(ja|jazeker|jawel|yes|oui|graag|gerne|volontiers)( {_THANKS}){{0,3}}")
-_NO = re.compile(
-    rf"(nee|neen|no|nein|non|liever niet|lieber nicht)( {_THANKS}){{0,3}}|"
-    rf"({_THANKS} )?(stop|afmelden|uitschrijven|unsubscribe|abmelden|abbestellen|"
-    rf"(se |me )?désabonner|désinscription|désabonnement|unsubscribe me|remove me)"
-    rf"( {_THANKS}){{0,2}}"
-)
-
-_END = re.compile(
-    r"(>|_{5,}|-{3,}|={5,}|\*{5,}|"
-    # The line above a quotation, in one piece or before its line break.
-    r"(op|on|am|le) .{6,200}(schreef|wrote|schrieb|a écrit|:$)|"
-    r"(op|on|am|le) (\w{2,3}\.? )?\d{1,2}\b.{0,200}$|"
-    r"(van|from|von|de|verzonden|sent|gesendet|envoyé)\s?: |"
-    # Lines that telephones and mail programs add, and closing greetings: no answer is below them.
-    r"(sent|verstuurd|verzonden|gesendet|envoyé|von mein\w*|get outlook|télécharge\w*|download\w*|"
-    r"outlook (voor|für|for|pour)) |"
-    r"(met (vriendelijke|hartelijke) groet|vriendelijke groet|hartelijke groet|groet(en|jes)?\b|"
-    r"mvg\b|kind regards|best regards|regards\b|best wishes|yours |sincerely|mit freundlichen|"
-    r"freundliche grüße|viele grüße|liebe grüße|mfg\b|cordialement|bien à vous|salutations))",
-    re.IGNORECASE,
-)
+_NAME_WORDS = frozenset(_PHRASES.data["name_words"]["words"].split())

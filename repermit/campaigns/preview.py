@@ -18,7 +18,7 @@ from repermit.db.models.campaigns import (
     find_live_campaign,
     list_newest_wordings,
 )
-from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import (
     compose_mail,
@@ -39,6 +39,7 @@ from repermit.i18n.lazy_text import LazyJoin
 from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, Status
 from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
+from repermit.rules.sign_up_deadline import SIGN_UP_LIFETIME
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Links
 

@@ -1,12 +1,13 @@
 """Finding what reveals a sensitive list to others, by the admin's own choices.
 
-Nothing is written.
+Nothing is written. Words that reveal nothing are data: `repermit/data/common_words.toml`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from repermit import package_files
 from repermit.contacts.lookup import list_translations
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails.sender_identity import contains_name, split_plain_words
@@ -14,32 +15,16 @@ from repermit.i18n.catalogues import list_corrected_texts
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import Settings
 
-# Common names of lists, and function words: neither tells what a list is about.
-_COMMON_WORDS = frozenset(
-    "brief info letter lettre list liste mail nachrichten news newsletter nieuws nieuwsbrief post "
-    "rundbrief about and aux bei das der des die een fur het les met mit over par pour sur the "
-    "und van von voor with zur "
-    # Words of two letters, of all languages, which occur anywhere.
-    "af ai al am an as at au av be by ca ce co cu da de di do du ed eg ei el em en er es et eu fi "
-    "ga go ha he hr hu id if ik il im in is it ja je jo ju ka ki ku la le li lo lt lu lv ma me mi "
-    "mo mt mu my na ne ni no nl nu ny ob od of og om on op or os ou pa pe pl po pt re ro sa se si "
-    "sk sl so su sv ta te ti to tu um un up us va ve vi we wo wy za ze zo zu zum "
-    "αν με να οι σε τα το "  # noqa: RUF001  Greek they are
-    "до за из на не ни от по са се си".split()  # noqa: RUF001  Bulgarian
-)
+_WORDS = package_files.load_data("common_words.toml")
+_COMMON_WORDS = frozenset(" ".join(_WORDS["names"].values()).split())
+_COMMON_TOPICS = frozenset(_WORDS["purposes"]["all"].split())
+
 _MIN_WORD_LENGTH = 2
 _MIN_STEM_LENGTH = 3
 """Shorter words are searched as whole words, longer ones also within other words."""
 
-# The shortest word of a purpose that may name something, such as an illness; then the longer words
-# that many purposes have.
 _MIN_TOPIC_LENGTH = 6
-_COMMON_TOPICS = frozenset(
-    "aktuell aktuelle aktuelles contact ervaringen information informationen informations "
-    "informatie invitation kliniek klinik nachrichten newsletter nouvelles "
-    "onderzoek praktijk praxis vereniging organisation organisatie patienten people "
-    "stichting uitnodiging uitnodigingen unsere unserer verein weekly monthly zweimal".split()
-)
+"""The shortest word of a purpose that may name something, such as an illness."""
 _SUFFIX_LENGTH = 2
 """How many letters at the end of a long word may differ in its other forms."""
 

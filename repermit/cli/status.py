@@ -180,7 +180,8 @@ def _print_campaign(
     campaign: CampaignDetails,
     fault: ServerFault | None,
 ) -> None:
-    from repermit.rules.consent import CampaignState, MailKind
+    from repermit.rules.consent import MailKind
+    from repermit.rules.why_no_reminder import explain_missing_reminder
 
     slug = overview.list
     echo(f"{slug}: the campaign is {campaign.state}.")
@@ -198,16 +199,14 @@ def _print_campaign(
             f"{pluralize(campaign.late_reminders, 'reminder')}, since people would have had too "
             "little time left"
         )
-    elif (
-        campaign.reminder_at
-        and campaign.deadline <= context.now
-        and campaign.state is not CampaignState.CANCELLED
-        and not any(overview.mails[MailKind.REMINDER].values())
+    elif missing := explain_missing_reminder(
+        state=campaign.state,
+        reminder_at=campaign.reminder_at,
+        deadline=campaign.deadline,
+        made=sum(overview.mails[MailKind.REMINDER].values()),
+        now=context.now,
     ):
-        fields["not sent"] = (
-            "the reminder: until the deadline nobody was left to remind, the server was not "
-            "running, or the campaign was paused"
-        )
+        fields["not sent"] = missing
     width = max(map(len, fields))
     for name, value in fields.items():
         echo(f"  {name:<{width}}  {value}")

@@ -30,6 +30,17 @@ def make_explicit_consent_text(
     ) % {"organisation": organisation.name}
 
 
+def make_asking_sentence(organisation_name: str, language: str, *, is_only_mail: bool) -> str:
+    """Return the sentence that somebody is asked, and once if no reminder follows."""
+    gettext = load_translations(language).gettext
+    sentence = (
+        gettext("%(organisation)s asks you once.")
+        if is_only_mail
+        else gettext("%(organisation)s is asking you.")
+    )
+    return sentence % {"organisation": organisation_name}
+
+
 def make_ask_texts(mailing_list: MailingListFacts, language: str, deadline: str) -> dict[str, str]:
     """Return the labels of an ask's links, and the sentences that an own wording must contain."""
     gettext = load_translations(language).gettext

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from repermit.emails.conditional_sentences import (
     make_ask_texts,
+    make_asking_sentence,
     make_confirmation_texts,
     make_contact_phrases,
     make_explicit_consent_text,
@@ -39,7 +40,6 @@ from repermit.emails.wording_validation import (
 )
 from repermit.i18n.catalogues import load_translations
 from repermit.i18n.dates import find_longest_compact_datetime
-from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import Organisation
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
@@ -197,21 +197,17 @@ def draft_from_templates(
     )
 
 
-_ONCE = N_("%(organisation)s asks you once.")
-_NOT_ONCE = N_("%(organisation)s is asking you.")
-
-
 def says_once(draft: Draft) -> bool:
     """Return whether an ask says that people are asked once, in the words of the default ask."""
-    return any(sentence in draft.text for sentence in _make_asking_sentences(draft, _ONCE))
+    return any(sentence in draft.text for sentence in _make_asking_sentences(draft))
 
 
 def drop_once(draft: Draft) -> Draft:
     """Replace the sentence that people are asked once in a frozen ask, for a later reminder."""
     pairs = list(
         zip(
-            _make_asking_sentences(draft, _ONCE),
-            _make_asking_sentences(draft, _NOT_ONCE),
+            _make_asking_sentences(draft),
+            _make_asking_sentences(draft, is_only_mail=False),
             strict=True,
         )
     )
@@ -226,11 +222,11 @@ def _escape(sentence: str) -> str:
     return escape(sentence, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
 
 
-def _make_asking_sentences(draft: Draft, text: str) -> list[str]:
-    """Return a sentence with the organisation's full name, and with its name cut as in mails."""
+def _make_asking_sentences(draft: Draft, *, is_only_mail: bool = True) -> list[str]:
+    """Return the sentence with the organisation's full name, and with its name cut as in mails."""
     name = draft.organisation.name
     return [
-        load_translations(draft.language).gettext(text) % {"organisation": shown_name}
+        make_asking_sentence(shown_name, draft.language, is_only_mail=is_only_mail)
         for shown_name in (name, cut_name(name))
     ]
 
@@ -251,7 +247,9 @@ def _draft_asking(
     longest_day = find_longest_compact_datetime(deadline, language=language, zone=zone)
     context |= mark_places(deadline_words) | {"longest_day": longest_day}
     context |= make_ask_texts(mailing_list, language, context["deadline"])
-    context["asks_once"] = "" if has_reminder else "yes"
+    context["asking"] = make_asking_sentence(
+        cut_name(context["organisation_name"]), language, is_only_mail=not has_reminder
+    )
     context["preview"] = make_preview_text(kind, context, language)
     return draft_from_templates(
         kind,

@@ -23,10 +23,11 @@ from repermit.emails.allowed_html import (
 )
 from repermit.emails.autolinks import check_word_length, find_glued_fields, find_other_links
 from repermit.emails.compose_mail import compose_mail
+from repermit.emails.conditional_sentences import make_asking_sentence
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import AskValues, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import choose_reply_address, contains_name
-from repermit.emails.template_engine import make_own_environment, render
+from repermit.emails.template_engine import cut_name, make_own_environment, render
 from repermit.errors import MailTooLarge, WordingError
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import Organisation
@@ -303,7 +304,9 @@ def make_default_wording(
     has_room = longest_day in render("ask/subject.txt", shown_context, language=language)
     fields |= {"day": fields["day"] if has_room else "", "longest_day": ""}
     # The admin may add a reminder after writing the text.
-    fields["asks_once"] = ""
+    fields["asking"] = make_asking_sentence(
+        cut_name(fields["organisation_name"]), language, is_only_mail=False
+    )
     text = render("ask/body.txt", fields, language=language)
     return OwnWording(
         subject=render("ask/subject.txt", fields, language=language).strip(),

@@ -139,7 +139,7 @@ def write_export(
     )
     if layout:
         columns = {field: layout.headings[title] for field, title in columns.items()}
-        records = _translate_rows(records, columns, layout.words, settings.zone)
+        records = export_rows.translate_rows(records, columns, layout.words, settings.zone)
     row_counter, erased, is_whole = RowCounter(), 0, False
     try:
         # In the snapshot: an import may start while the rows go to a slow reader.
@@ -240,25 +240,6 @@ def _open_writer(
         yield write_csv
     else:
         yield partial(write_csv, delimiter=TOOL_FORMATS[tool].delimiter, bom=TOOL_FORMATS[tool].bom)
-
-
-def _translate_rows(
-    records: Iterable[Record],
-    columns: Iterable[str],
-    value_labels: Mapping[str, Mapping[str, str]],
-    zone: tzinfo,
-) -> Iterator[Record]:
-    """Yield the rows for people: labels for codes, and local times to the minute."""
-    for row in records:
-        yield {
-            name: _translate_value(row[name], value_labels.get(name, {}), zone) for name in columns
-        }
-
-
-def _translate_value(value: Any, labels: Mapping[str, str], zone: tzinfo) -> Any:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
-    return labels.get(value, value)
 
 
 def _add_links(records: Iterable[Record], settings: Settings) -> Iterator[Record]:

@@ -6,9 +6,9 @@ and memory use does not grow with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from itertools import islice
 from operator import itemgetter
@@ -196,6 +196,25 @@ def _iter_rows(query: Any) -> Iterator[Mapping[str, Any]]:
     key, read_key = Contact.address_key, itemgetter("address_key")
     for page in iter_pages(query, key, size=_PAGE, read_key=read_key, after=""):
         yield from page
+
+
+def translate_rows(
+    records: Iterable[Record],
+    columns: Iterable[str],
+    value_labels: Mapping[str, Mapping[str, str]],
+    zone: tzinfo,
+) -> Iterator[Record]:
+    """Yield the rows for people: labels for codes, and local times to the minute."""
+    for row in records:
+        yield {
+            name: _translate_value(row[name], value_labels.get(name, {}), zone) for name in columns
+        }
+
+
+def _translate_value(value: Any, labels: Mapping[str, str], zone: tzinfo) -> Any:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    return labels.get(value, value)
 
 
 # --- Addresses that a spreadsheet would read as a formula. ----------------------------------------

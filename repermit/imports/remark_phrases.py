@@ -12,37 +12,16 @@ import unicodedata
 from collections.abc import Callable
 from functools import cache, lru_cache
 
-from repermit import package_files
+from repermit.expressions import Expressions
 from repermit.unicode_limits import normalize
 
 REFUSED = "refused"
 DOUBTFUL = "doubtful"
 
-_DATA = package_files.load_data("remark_phrases.toml")
-_ENTRIES = {
-    name: entry
-    for table in ("words", "parts", "refused", "exceptions", "doubtful")
-    for name, entry in _DATA[table].items()
-}
-_NAME = re.compile(r"\{([a-z_]+)\}")
-
-
-def _make_pattern(entry: str | list[str]) -> str:
-    """Return a string or a list of alternatives of the file, with its `{names}` filled in."""
-    text = entry if isinstance(entry, str) else "|".join(entry)
-    return _NAME.sub(lambda match: _make_named_pattern(match[1]), text)
-
-
-@cache
-def _make_named_pattern(name: str) -> str:
-    pattern = _make_pattern(_ENTRIES[name])
-    return f"(?:{pattern})" if name in _DATA["words"] else pattern
-
-
-@cache
-def _compile_expression(name: str) -> re.Pattern[str]:
-    """Return an entry compiled at its first use; all of them take 30 ms."""
-    return re.compile(_make_named_pattern(name))
+_EXPRESSIONS = Expressions(
+    "remark_phrases.toml", "words", "parts", "refused", "exceptions", "doubtful"
+)
+_DATA = _EXPRESSIONS.data
 
 
 # --- Spelling out abbreviations and misspelt words. -----------------------------------------------
@@ -66,7 +45,7 @@ _WORD = re.compile(rf"[^\W\d_]{{{_MIN_LETTERS},}}")
 
 @cache
 def _compile_abbreviations() -> re.Pattern[str]:
-    forms = map(_make_pattern, _DATA["abbreviations"].values())
+    forms = map(_EXPRESSIONS.fill_in, _DATA["abbreviations"].values())
     groups = "|".join(f"(?P<w{n}>{form})" for n, form in enumerate(forms))
     return re.compile(rf"(?<![\w@.])(?:{groups})(?:\.(?!\w))?(?![\w@])")
 
@@ -107,24 +86,24 @@ def normalize_remark(text: str) -> str:
 
 def has_a_no(text: str) -> bool:
     """Say whether normalised text has a word for "no" or "not"."""
-    return bool(_compile_expression("no").search(text))
+    return bool(_EXPRESSIONS.compile("no").search(text))
 
 
 def wishes_mail(text: str) -> bool:
     """Say whether normalised text wishes for mail, whatever else it says: "wel mail, geen post"."""
-    return bool(_compile_expression("wished").search(text))
+    return bool(_EXPRESSIONS.compile("wished").search(text))
 
 
 def agrees(text: str) -> bool:
     """Say whether normalised text is a Yes to a question for consent, and nothing else."""
-    return bool(_compile_expression("agreed").search(text))
+    return bool(_EXPRESSIONS.compile("agreed").search(text))
 
 
 def is_company(text: str) -> bool:
     """Say whether text is a company's name such as "No Spam BV", with capitals in each word."""
     has_small_words = text.isupper() or _SMALL_WORD.search(text)
     return not has_small_words and bool(
-        _compile_expression("company").search(normalize_remark(text))
+        _EXPRESSIONS.compile("company").search(normalize_remark(text))
     )
 
 
@@ -132,7 +111,7 @@ def is_company(text: str) -> bool:
 def find_refusal(remark: str) -> str:
     """Return whether a remark refuses mail: REFUSED, DOUBTFUL or ""."""
     text = (
-        _compile_expression("harmless").sub("", respell(normalize_remark(remark))).lstrip(" .,;/|")
+        _EXPRESSIONS.compile("harmless").sub("", respell(normalize_remark(remark))).lstrip(" .,;/|")
     )
     # Tags are often one word: "do_not_mail", "no-mail".
     separated = _JOINED.sub(" ", text)
@@ -144,23 +123,23 @@ def find_refusal(remark: str) -> str:
 
 def _find_in(text: str) -> str:
     if _is_clear(text):
-        rest = _compile_expression("not_really").sub("", text)
+        rest = _EXPRESSIONS.compile("not_really").sub("", text)
         is_doubted = wishes_mail(text) or (rest != text and not _is_clear(rest))
         return DOUBTFUL if is_doubted else REFUSED
-    is_near = any(_compile_expression(name).search(text) for name in ("death_sign", "short_no"))
+    is_near = any(_EXPRESSIONS.compile(name).search(text) for name in ("death_sign", "short_no"))
     return DOUBTFUL if is_near or any(map(_is_near, _CLAUSE.split(text))) else ""
 
 
 @cache
 def _list_refusals() -> tuple[Callable[[str], re.Match[str] | None], ...]:
-    return tuple(_compile_expression(name).search for name in _DATA["refused"])
+    return tuple(_EXPRESSIONS.compile(name).search for name in _DATA["refused"])
 
 
 @cache
 def _list_warnings() -> tuple[Callable[[str], re.Match[str] | None], ...]:
     """Return the searches of `warning`, which are faster one by one than all at once."""
     return tuple(
-        re.compile(_make_pattern(string)).search for string in _DATA["doubtful"]["warning"]
+        re.compile(_EXPRESSIONS.fill_in(string)).search for string in _DATA["doubtful"]["warning"]
     )
 
 
@@ -171,7 +150,7 @@ def _is_clear(text: str) -> bool:
 def _is_near(clause: str) -> bool:
     words = clause.strip()
     return bool(
-        _compile_expression("warning_clause").match(words)
+        _EXPRESSIONS.compile("warning_clause").match(words)
         or any(search(words) for search in _list_warnings())
-        or (has_a_no(clause) and _compile_expression("about_mail").search(clause))
+        or (has_a_no(clause) and _EXPRESSIONS.compile("about_mail").search(clause))
     )

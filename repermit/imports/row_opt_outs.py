@@ -19,6 +19,7 @@ from repermit.imports.readers.column_values import (
     is_doubtful_status,
     is_mark,
     is_switched_off,
+    is_unasked,
     says_no,
     says_yes,
 )
@@ -44,23 +45,6 @@ MARKS = ("complained", "unsubscribed", REMARK, "cleaned")
 """The marks that opt out, the strongest first; the person's own come first."""
 
 _MAX_CHARACTERS = 80
-# These words say that the person was not asked or has not answered, which is no refusal.
-_UNASKED = (
-    "gevraagd",
-    "gefragt",
-    "asked",
-    "antwoord",
-    "answer",
-    "antwort",
-    "reactie",
-    "response",
-    "reponse",
-    "demande",
-    "bekend",
-    "known",
-    "ingevuld",
-    "bekannt",
-)
 
 
 class OptOut(NamedTuple):
@@ -193,9 +177,7 @@ def _judge_answer(text: str) -> str:
         return find_refusal(text)
     if not has_a_no(" ".join(words)) and fold_title(words[0]) != "stop":
         return find_refusal(text)
-    is_doubtful = wishes_mail(normalize_remark(text)) or any(
-        word in fold_title(text) for word in _UNASKED
-    )
+    is_doubtful = wishes_mail(normalize_remark(text)) or is_unasked(text)
     return DOUBTFUL if is_doubtful else "unsubscribed"
 
 

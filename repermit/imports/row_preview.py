@@ -29,9 +29,6 @@ from repermit.temporary_files import TemporaryFiles
 ROWS_PER_PAGE = 50
 """The number of rows on a page of the preview."""
 
-MAX_DOUBTFUL = 200
-"""The maximum number of doubtful rows above them; equal ones count as one."""
-
 _CHUNK = 5_000
 _TABLE = """\
 CREATE TABLE sight (
@@ -206,7 +203,7 @@ def read_doubtful(
     decided: Sequence[str] = (),
     remarks: Sequence[str] = (),
     after: int = 0,
-    limit: int = MAX_DOUBTFUL,
+    limit: int,
 ) -> list[tuple[PreviewRow, int]]:
     """Return the rows that an admin has to look at, and those that were decided on.
 
@@ -220,7 +217,7 @@ def read_doubtful(
 
 
 def read_opted_out_by_remark(
-    path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int = MAX_DOUBTFUL
+    path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int
 ) -> list[tuple[PreviewRow, int]]:
     """Return the rows that only a remark opts out; those with the same words count as one."""
     return _read_equal(path, _OFF_BY_REMARK, (), decided, after=after, limit=limit)

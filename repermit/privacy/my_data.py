@@ -18,7 +18,7 @@ from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import find_live_campaign
-from repermit.db.models.contacts import SIGN_UPS_KEPT, Contact, Suppression
+from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink, Mail, Reply
@@ -32,6 +32,7 @@ from repermit.privacy.external_copies import find_held_since, iter_files_with, l
 from repermit.rules.bot_detection import LINKS, LinkHistory
 from repermit.rules.consent import MailKind, MailState, Status
 from repermit.rules.deadlines_and_reminders import Verdict
+from repermit.rules.sign_up_deadline import SIGN_UPS_KEPT
 from repermit.settings.definitions import Organisation, Settings
 
 # --- The stored data, as values. ------------------------------------------------------------------

@@ -27,7 +27,8 @@ from repermit.package_files import embed_style
 from repermit.reports.breach_report import BreachReport, gather_breach_report, read_user_emails
 from repermit.reports.closing_report import ClosingReport, gather_closing_report
 from repermit.reports.processing_record import ProcessingRecord, gather_processing_record
-from repermit.reports.report_wording import ReportWording, choose_language
+from repermit.reports.report_formatting import ReportWording, choose_language
+from repermit.rules.why_no_reminder import explain_missing_reminder
 from repermit.settings.definitions import Settings
 
 
@@ -212,6 +213,7 @@ def _get_environment(
         lay_out_table=lay_out_table,
         read_moment=parse_timestamp,
         country=wording.country,
+        explain_missing_reminder=explain_missing_reminder,
         language_name=wording.language_name,
         moment=wording.moment,
         number=wording.number,

@@ -12,7 +12,7 @@ from typing import Any
 
 from repermit.contacts import enqueue_receipt, lookup
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
-from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import (
     admin_notices,
@@ -35,6 +35,7 @@ from repermit.evidence import cosigned_checkpoints, signed_checkpoint, stored_tr
 from repermit.evidence.checkpoint_mails import WitnessTopic
 from repermit.evidence.entries import Checkpoint
 from repermit.rules.consent import ANSWERED_NO, Answer, MailKind
+from repermit.rules.sign_up_deadline import SIGN_UP_LIFETIME
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import Settings

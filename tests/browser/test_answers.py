@@ -17,12 +17,13 @@ from repermit.answers import join, link_target
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, latest_campaign
-from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact, SignUp
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.emails import compose_mail, mail_types, make_draft
 from repermit.emails.mail_types import ConfirmValues
 from repermit.rules.consent import Status
+from repermit.rules.sign_up_deadline import SIGN_UP_LIFETIME
 from tests.support.builders import (
     DEADLINE,
     NOW,

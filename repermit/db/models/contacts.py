@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from peewee import (
@@ -96,13 +95,6 @@ Contact.add_index(
 Contact.add_index(
     Contact.status_at, Contact.id, name="contact_removed", where=SQL("status = 'removed'")
 )
-
-
-SIGN_UP_LIFETIME = timedelta(days=7)
-"""The time in which a sign-up can be confirmed."""
-
-SIGN_UPS_KEPT = timedelta(days=30)
-"""The time after which an unconfirmed sign-up is deleted."""
 
 
 class SignUp(Table):

@@ -38,6 +38,7 @@ _STILL_ON = _read_words("still_on", "main") | STILL_ON
 _STATUS = {name: tuple(words) for name, words in _DATA["status"].items()}
 _ON, _NEGATED = _STATUS["on"], _STATUS["negated"]
 _COMPLAINED, _CLEANED, _PENDING = _STATUS["complained"], _STATUS["cleaned"], _STATUS["pending"]
+_UNASKED = _STATUS["unasked"]
 _UNSUBSCRIBED = _STATUS["unsubscribed"] + _STATUS["further_unsubscribed"]
 
 _WEB_FORM = re.compile(
@@ -55,15 +56,7 @@ _PLAIN_IP = re.compile(rf"(?:[1-9][0-9]?|1[013-9][0-9]|2[01][0-9])(?:\.{_OCTET})
 
 _LANGUAGES: dict[str, str] = _DATA["languages"]
 _BY_WORD = {word: code for code, words in _LANGUAGES.items() for word in words.split()}
-# The other codes of ISO 639-1.
-_CODES = frozenset(_LANGUAGES) | frozenset(
-    "aa ab af ak am an as av ay az ba be bh bi bm bn bo br bs ca ce ch co cr cu cv cy dv dz "
-    "ee eo eu fa ff fj fo gd gl gn gu gv ha he hi ho ht hy hz ia id ie ig ii ik "
-    "io is iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lu mg mh "
-    "mi mk ml mn mr ms my na nb nd ne ng nn no nr nv ny oc oj om or os pa pi ps qu rm rn rw "
-    "sa sc sd se sg si sm sn so sq sr ss st su sw ta te tg th ti tk tl tn to ts tt tw ty ug "
-    "ur uz ve vi vo wa wo xh yi yo za zh zu".split()
-)
+_CODES = frozenset(_LANGUAGES) | _read_words("further_languages", "codes")
 
 
 @lru_cache(maxsize=1024)
@@ -140,6 +133,12 @@ def is_pending(status: str) -> bool:
     """Say whether a status means that a sign-up was never completed."""
     folded = fold_title(status)
     return any(word in folded for word in _PENDING)
+
+
+def is_unasked(answer: str) -> bool:
+    """Say whether a no tells only that somebody was not asked or has not answered."""
+    folded = fold_title(answer)
+    return any(word in folded for word in _UNASKED)
 
 
 @lru_cache(maxsize=1024)

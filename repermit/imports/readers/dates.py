@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from repermit import package_files
+
 _CLOCK = r"(?:[T,\s]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([ap]\.?m\.?)?)?"
 _NUMBERS = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK}", re.IGNORECASE)
 _DAY_NAME_YEAR = re.compile(
@@ -26,28 +28,9 @@ _EARLIEST_YEAR = 1990
 _LATEST_SERIAL_YEAR = 2100
 _NOON = 12
 
-# The first three letters distinguish the months in all four languages, except these.
-_LONGER = {"juin": 6, "juil": 7}
+_MONTH_NAMES = package_files.load_data("column_values.toml")["months"]["in_order"]
 _MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "jan",
-            "feb fev fév",
-            "mar maa mrt mär mae",
-            "apr avr",
-            "mei may mai",
-            "jun",
-            "jul",
-            "aug aou aoû",
-            "sep",
-            "oct okt",
-            "nov",
-            "dec dez déc",
-        ),
-        start=1,
-    )
-    for name in names.split()
+    name: number for number, names in enumerate(_MONTH_NAMES, start=1) for name in names.split()
 }
 
 
@@ -139,7 +122,7 @@ def _parse_day_and_month(text: str, *, month_first: bool) -> datetime | None:
 def _find_month(name: str) -> int:
     """Return the number of a month by its name; 0 for another word."""
     name = name.casefold()
-    return _LONGER.get(name[:4]) or _MONTHS.get(name[:3], 0)
+    return _MONTHS.get(name[:4]) or _MONTHS.get(name[:3], 0)
 
 
 def _make_date(year: str, month: int, day: int, clock: tuple[str | None, ...]) -> datetime:

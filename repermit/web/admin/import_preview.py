@@ -16,7 +16,6 @@ from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, LazyText, deserialize
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports.row_preview import (
-    MAX_DOUBTFUL,
     ROWS_PER_PAGE,
     PreviewRow,
     RowFilter,
@@ -28,6 +27,9 @@ from repermit.web.admin import import_columns
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import gettext, make_url, ngettext
 from repermit.web.admin.result_text import make_sentence, translate_said
+
+MAX_DOUBTFUL = 200
+"""The number of rows to decide on that the page shows at once; equal ones count as one."""
 
 # --- Fates of rows and their reasons, in the page's language. -------------------------------------
 

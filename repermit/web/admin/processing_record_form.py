@@ -12,7 +12,7 @@ from repermit.db.models.lists import find_list
 from repermit.reports import register_notes
 from repermit.reports.data_recipients import EEA, list_recipients
 from repermit.reports.register_notes import FIELDS, OWN, TEXTS
-from repermit.reports.report_wording import ReportWording
+from repermit.reports.report_formatting import ReportWording
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.rendering import (
     flash_message,

@@ -246,7 +246,7 @@ def _take_disowned(uid: str, confirmation_token: str) -> Response:
     return render_page(
         "yes_disowned.html",
         context,
-        statement=page_text.make_disowned_statement(contact_state, make_locale(context)),
+        answer_ends=make_locale(context).format_time(contact_state.deadline),
         **make_contact_fields(contact_state, context),
     )
 
@@ -351,14 +351,15 @@ def show_result(context: PageContext, contact_state: ContactState, outcome: Outc
     is_late, is_removed = outcome is Outcome.LATE, fields["is_removed"]
     other_answer = (Answer.YES if fields["deadline"] else None) if is_removed else Answer.NO
     has_receipt = contact_state.basis in OWN_YES
-    make_statement = {
-        Outcome.LATE: page_text.make_too_late_statement,
-        Outcome.NOTHING: page_text.make_already_recorded_statement,
-    }.get(outcome, page_text.make_recorded_statement)
+    locale = make_locale(context)
     return render_page(
         "answer_recorded.html",
         context,
-        statement=make_statement(contact_state, make_locale(context)),
+        moment=locale.format_time(contact_state.status_at),
+        is_changed=outcome in CHANGING_OUTCOMES,
+        said_yes=has_receipt,
+        had_deadline=contact_state.deadline is not None,
+        time_over=page_text.make_time_over_text(contact_state, locale) if is_late else "",
         other=other_answer,
         receipt_url=make_public_url(make_receipt_path(contact_state), context)
         if has_receipt
@@ -434,7 +435,7 @@ def _make_wording(
 def _render_wording(_version: str, labels: tuple[tuple[Answer, str], ...], **fields: Any) -> str:
     """Return such a text, cached, as most are alike; `_version` is that of the texts."""
     personal = {"address": "⟦address⟧", "reason": "⟦reason⟧"}
-    return render("recorded_question.html", labels=dict(labels), **personal, **fields)
+    return render("question_wording.html", labels=dict(labels), **personal, **fields)
 
 
 def make_contact_context(contact_state: ContactState) -> PageContext:

@@ -204,7 +204,7 @@ def _decline_sign_up(uid: str, token: str) -> Response:
     return render_page(
         "sign_up_declined.html",
         context,
-        statement=page_text.make_declined_statement(signed_up, make_locale(context)),
+        link_ends=make_locale(context).format_time(signed_up.ends_at),
         **fields,
     )
 
@@ -269,7 +269,7 @@ def _make_wording(signed_up: SignUpResult, token: str) -> str:
     context = replace(_make_context(signed_up), is_switched=False)
     fields = {**_make_confirm_fields(signed_up, context, token), "address": "⟦address⟧"}
     return render(
-        "recorded_sign_up.html",
+        "sign_up_wording.html",
         language=context.language,
         organisation=get_services().settings.organisation,
         privacy_url=signed_up.mailing_list.in_language(context.language).privacy_url,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from repermit.answers.link_target import ContactState, SignUpResult
+from repermit.answers.link_target import ContactState
 from repermit.i18n import catalogues, dates
 from repermit.privacy.my_data import HeldData
 from repermit.rules.bot_detection import BotSignal
@@ -21,14 +21,6 @@ from repermit.rules.consent import OWN_YES, Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
     HasStatus = ContactState | HeldData
-
-
-@dataclass(frozen=True, kw_only=True)
-class Statement:
-    """The heading of a page and the sentence below it."""
-
-    heading: str
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,27 +128,6 @@ def make_no_label(locale: PageLocale, *, is_new: bool = False) -> str:
     return locale.gettext("No, stop sending me these mails")
 
 
-def make_recorded_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
-    """Return the statement after an answer that changed something."""
-    gettext, fields = locale.gettext, {"moment": locale.format_time(contact_state.status_at)}
-    if contact_state.status is Status.REMOVED:
-        return Statement(
-            heading=gettext("Your No is recorded"),
-            text=gettext(
-                "Recorded on %(moment)s. We have taken you off this list and do not ask you "
-                "again. A mail that is already on its way may still arrive."
-            )
-            % fields,
-        )
-    return Statement(
-        heading=gettext("Your Yes is recorded"),
-        text=gettext(
-            "Recorded on %(moment)s. We send you these mails until you no longer want them."
-        )
-        % fields,
-    )
-
-
 def make_earlier_answer_text(contact_state: ContactState, locale: PageLocale) -> str:
     """Return the sentence on an earlier answer, "" if there was none."""
     gettext, fields = locale.gettext, {"moment": locale.format_time(contact_state.status_at)}
@@ -190,52 +161,6 @@ def make_not_recorded_text(answer: Answer, locale: PageLocale, *, takes_two_pres
         Answer.YES: gettext("Your Yes is not recorded yet: press once more."),
         Answer.NO: gettext("Your No is not recorded yet: press once more."),
     }[answer]
-
-
-def make_already_recorded_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
-    """Return the statement after an answer that was recorded before."""
-    gettext, fields = locale.gettext, {"moment": locale.format_time(contact_state.status_at)}
-    if contact_state.status is not Status.REMOVED and contact_state.basis not in OWN_YES:
-        return _make_on_list_statement(locale)
-    if contact_state.status is not Status.REMOVED:
-        return Statement(
-            heading=gettext("Your Yes had been recorded already"),
-            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % fields,
-        )
-    if contact_state.said_no:
-        return Statement(
-            heading=gettext("Your No had been recorded already"),
-            text=gettext("It was recorded on %(moment)s. You need do nothing more.") % fields,
-        )
-    return Statement(
-        heading=gettext("You are not on this list any more"),
-        text=gettext(
-            "You were taken off it on %(moment)s. You get no mail from it any more, and need do "
-            "nothing more."
-        )
-        % fields,
-    )
-
-
-def _make_on_list_statement(locale: PageLocale) -> Statement:
-    """Return the statement for a contact that gets the mails without a Yes given here."""
-    gettext = locale.gettext
-    return Statement(
-        heading=gettext("You are on this list already"),
-        text=gettext("We send you these mails until you no longer want them. You need do nothing."),
-    )
-
-
-def make_too_late_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
-    """Return the statement after a Yes that came too late."""
-    if contact_state.is_on_list:
-        return _make_on_list_statement(locale)
-    heading = (
-        locale.gettext("The time for this answer is over")
-        if contact_state.deadline
-        else locale.gettext("This link has expired")
-    )
-    return Statement(heading=heading, text=make_time_over_text(contact_state, locale))
 
 
 def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
@@ -379,33 +304,3 @@ def make_sign_up_labels(locale: PageLocale, *, sensitive: bool) -> dict[str, str
         YES: make_yes_label(locale, sensitive=sensitive, is_new=True),
         NO: make_no_label(locale, is_new=True),
     }
-
-
-def make_declined_statement(signed_up: SignUpResult, locale: PageLocale) -> Statement:
-    """Return the statement after a declined sign-up, also for a contact on the list."""
-    if signed_up.contact_state is not None and signed_up.contact_state.status is not Status.REMOVED:
-        return Statement(
-            heading=locale.gettext("You are on this list already"),
-            text=locale.gettext("This sign-up has changed nothing."),
-        )
-    return Statement(
-        heading=locale.gettext("No Yes is recorded"),
-        text=locale.gettext(
-            "You are not put on the list. If you do want these mails after all, the link in our "
-            "mail works until %(moment)s."
-        )
-        % {"moment": locale.format_time(signed_up.ends_at)},
-    )
-
-
-def make_disowned_statement(contact_state: ContactState, locale: PageLocale) -> Statement:
-    """Return the statement after the answer "I did not press Yes"."""
-    gettext = locale.gettext
-    return Statement(
-        heading=gettext("No Yes is recorded"),
-        text=gettext(
-            "Thank you. Then a program pressed, as some mail services let theirs do. Until "
-            "%(deadline)s you can still answer with the links in our mail."
-        )
-        % {"deadline": locale.format_time(contact_state.deadline)},
-    )

@@ -25,11 +25,11 @@ from repermit.db.models.webhooks import Webhook
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries
-from repermit.reports import make_report, register_notes, report_wording
+from repermit.reports import make_report, register_notes, report_formatting
 from repermit.reports.data_recipients import EEA, ROLES
 from repermit.reports.held_data import count_held_data
 from repermit.reports.make_report import Report, ReportKind
-from repermit.reports.report_wording import ReportWording
+from repermit.reports.report_formatting import ReportWording
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Bounces, MailServer, Retention, Settings
 from tests.support.admin_pages import make_user
@@ -178,9 +178,9 @@ def test_countries_are_countries() -> None:
     assert set(known) >= EEA
     assert not {"EU", "ZZ", "XA", "001"} & set(known)
     words = {
-        language: ReportWording(language, SETTINGS.zone) for language in report_wording.LANGUAGES
+        language: ReportWording(language, SETTINGS.zone) for language in report_formatting.LANGUAGES
     }
-    assert [words[one].country("DE") for one in report_wording.LANGUAGES] == [
+    assert [words[one].country("DE") for one in report_formatting.LANGUAGES] == [
         "Germany",
         "Duitsland",
     ]
@@ -479,7 +479,7 @@ def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingLis
     assert audit_log.list_acts(what="paper_made").records[0].actor == "user:7"
 
 
-@pytest.mark.parametrize("language", report_wording.LANGUAGES)
+@pytest.mark.parametrize("language", report_formatting.LANGUAGES)
 def test_a_file_loads_nothing_and_holds_its_own_style(news: MailingList, language: str) -> None:
     page = make_report.render_page(record(news, language=language))
     assert f'<html lang="{language}"' in page

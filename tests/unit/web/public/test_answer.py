@@ -828,12 +828,22 @@ def test_a_no_after_the_deadline_leaves_a_sign_up_as_the_way_back(
     assert "/join/news" in response.text
 
 
-def test_who_was_taken_off_otherwise_is_told_that_there_is_nothing_to_do(
-    pages: Pages, mailing_list: MailingList
+@pytest.mark.parametrize(
+    ("reason", "heading"),
+    [
+        (Reason.NO_RESPONSE, "U staat niet meer op deze lijst"),
+        (Reason.BOUNCE, "U staat niet meer op deze lijst"),
+        (Reason.WITHDRAWN, "Uw Nee was al vastgelegd"),
+    ],
+)
+def test_who_was_taken_off_before_is_told_since_when_and_that_there_is_nothing_to_do(
+    pages: Pages, mailing_list: MailingList, reason: Reason, heading: str
 ) -> None:
-    removed = make_removed(pages.database, mailing_list, Reason.NO_RESPONSE)
+    removed = make_removed(pages.database, mailing_list, reason)
+    pages.clock.advance(timedelta(days=1))
     response = pages.post("no", removed.uid)
-    assert heading_of(response) == "U staat niet meer op deze lijst"
+    assert heading_of(response) == heading
+    assert "maandag 2 maart 2026, 10:00 uur" in words_of(response)
     assert Evidence.select().count() == 1
 
 

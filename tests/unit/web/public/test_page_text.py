@@ -114,25 +114,6 @@ def test_moments_are_told_in_the_organisations_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "heading"),
-    [
-        (Status.CONFIRMED, "", "Your Yes had been recorded already"),
-        (Status.REMOVED, Reason.NO, "Your No had been recorded already"),
-        (Status.REMOVED, Reason.WITHDRAWN, "Your No had been recorded already"),
-        (Status.REMOVED, Reason.BOUNCE, "You are not on this list any more"),
-    ],
-)
-def test_a_second_answer_is_told_what_the_first_one_did(
-    status: Status, reason: str, heading: str
-) -> None:
-    basis = Basis.ANSWER if status is Status.CONFIRMED else ""
-    contact_state = replace(STANDING, status=status, reason=reason, basis=basis)
-    said = page_text.make_already_recorded_statement(contact_state, ENGLISH)
-    assert said.heading == heading
-    assert "Monday 2 March 2026, 10:00" in said.text
-
-
-@pytest.mark.parametrize(
     ("status", "reason", "basis", "said"),
     [
         (Status.UNCONFIRMED, "", "", ""),
