@@ -33,7 +33,7 @@ LOCALE = ROOT / "repermit" / "locale"
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
     "templates/demo/", "repermit/demo/", "repermit/cli/help.py",
-    "repermit/exports/", "repermit/settings/",
+    "repermit/exports/", "repermit/settings/", "repermit/evidence/verify/",
     "repermit/reports/report_formatting.py", "repermit/reports/make_report.py",
     "templates/reports/",
 )  # fmt: skip

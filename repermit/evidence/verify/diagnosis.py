@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from repermit.db.models.evidence import EvidenceHead
 from repermit.evidence.chain_reader import iter_rows, try_compute_leaf
 from repermit.evidence.entries import compute_chain_hash, is_hash
+from repermit.i18n.lazy_text import N_, LazyText
 
 if TYPE_CHECKING:
     Row = Mapping[str, Any]
@@ -54,32 +55,36 @@ class How(StrEnum):
 
 
 _SENTENCES = {
-    How.EDITED: "entry {seq} was edited",
-    How.MISSING: "entry {seq} is missing",
-    How.INSERTED: "entry {seq} was inserted",
-    How.REORDERED: "entry {seq} is not the one that stood there: entries were reordered",
-    How.PART_ALTERED: "entry {seq}: a part was altered",
-    How.PART_MISSING: "entry {seq}: a part is missing, and no erasure accounts for it",
-    How.PART_INSERTED: "entry {seq}: a part was inserted",
-    How.PARTS_SWAPPED: "entry {seq}: a part was swapped with another entry's",
-    How.WORDING_ALTERED: "a wording was altered",
-    How.WORDING_MISSING: "a wording is missing",
-    How.HEAD: "the head of the chain does not match its last entry, {seq}",
-    How.TREE: "the Merkle tree was altered from entry {seq} on; the entries hold",
-    How.CONTRADICTED: "what the database holds beside entry {seq} is not what the entry says",
-    How.UNVOUCHED: "the database holds something that no entry of the record accounts for",
-    How.REWRITTEN: "entries were rewritten, with all hashes since",
-    How.CUT: "the chain was cut off: entry {seq} and those after it are gone",
-    How.UNKNOWN_EVENT: "entry {seq} tells of an event that repermit does not have",
-    How.IN_THE_FUTURE: "entry {seq} has a time that has not come yet",
-    How.OUT_OF_ORDER: "entry {seq} has an earlier time than an entry before it",
-    How.ERASED_WRONGLY: "entry {seq} erased a proof that nobody may erase, or not yet",
-    How.PERSON_DELETED: "the person of whom entry {seq} tells was deleted from the database",
-    How.ASKED_AFTER_REMOVAL: "somebody was asked after entry {seq} had taken them off",
-    How.MISCOUNTED: "a kept count is not what there is",
-    How.JOURNAL_CUT: "the journal of suppressions lacks lines that it had",
-    How.SUPPRESSION_DELETED: (
-        "somebody whom the journal of suppressions names may be asked again: that is deleted"
+    How.EDITED: N_("entry %(seq)s was edited"),
+    How.MISSING: N_("entry %(seq)s is missing"),
+    How.INSERTED: N_("entry %(seq)s was inserted"),
+    How.REORDERED: N_("entry %(seq)s is not the one that stood there: entries were reordered"),
+    How.PART_ALTERED: N_("a part of entry %(seq)s was altered"),
+    How.PART_MISSING: N_("a part of entry %(seq)s is missing, and no erasure accounts for it"),
+    How.PART_INSERTED: N_("a part was inserted at entry %(seq)s"),
+    How.PARTS_SWAPPED: N_("a part of entry %(seq)s was swapped with another entry’s"),
+    How.WORDING_ALTERED: N_("the text of a mail or page was altered"),
+    How.WORDING_MISSING: N_("the text of a mail or page is missing"),
+    How.HEAD: N_("the end of the record does not match its last entry, %(seq)s"),
+    How.TREE: N_("the tree over the record was altered from entry %(seq)s on; the entries hold"),
+    How.CONTRADICTED: N_("what the database holds beside entry %(seq)s is not what it says"),
+    How.UNVOUCHED: N_("the database holds something that no entry of the record accounts for"),
+    How.REWRITTEN: N_("entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise"),
+    How.CUT: N_("the record was cut off: entry %(seq)s and those after it are gone"),
+    How.UNKNOWN_EVENT: N_("entry %(seq)s tells of an event that repermit does not have"),
+    How.IN_THE_FUTURE: N_("entry %(seq)s has a time that has not come yet"),
+    How.OUT_OF_ORDER: N_("entry %(seq)s has an earlier time than an entry before it"),
+    How.ERASED_WRONGLY: N_("entry %(seq)s erased a proof that nobody may erase, or not yet"),
+    How.PERSON_DELETED: N_("the person of whom entry %(seq)s tells was deleted from the database"),
+    How.ASKED_AFTER_REMOVAL: N_("somebody was asked after entry %(seq)s had taken them off"),
+    How.MISCOUNTED: N_(
+        "a count that pages show is not what there is. `repermit check --recount` counts all "
+        "anew but for answers and removals by day"
+    ),
+    How.JOURNAL_CUT: N_("the journal of suppressions lacks lines that it had"),
+    How.SUPPRESSION_DELETED: N_(
+        "somebody whom the journal of suppressions names may be asked again: that they may not "
+        "was deleted. It is put back when repermit starts"
     ),
 }
 
@@ -96,13 +101,18 @@ class Fault:
     how: How
     what: str = ""
 
-    def __str__(self) -> str:
-        sentence = _SENTENCES[self.how].format(seq=self.seq)
+    @property
+    def sentence(self) -> LazyText:
+        """Return what was found, without the details, to be translated for a page."""
         if not self.seq and self.how is How.IN_THE_FUTURE:
-            sentence = "the database tells of something that has not happened yet"
+            return LazyText("the database tells of something that has not happened yet")
+        return LazyText(_SENTENCES[self.how], seq=str(self.seq))
+
+    def __str__(self) -> str:
+        text = str(self.sentence)
         if self.seq and self.how in (How.WORDING_ALTERED, How.WORDING_MISSING):
-            sentence = f"entry {self.seq}: {sentence}"
-        return f"{sentence} ({self.what})" if self.what else sentence
+            text = f"entry {self.seq}: {text}"
+        return f"{text} ({self.what})" if self.what else text
 
     def to_json(self) -> dict[str, Any]:
         """Return the fault as a JSON document."""

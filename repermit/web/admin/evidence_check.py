@@ -17,7 +17,7 @@ from repermit.evidence.timestamp_authority import read_recorded_authorities
 from repermit.evidence.timestamp_token import read_configured_authorities
 from repermit.evidence.verify import chain, proof, signatures
 from repermit.evidence.verify.chain import Walk
-from repermit.evidence.verify.diagnosis import How
+from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.proof import Agreement
 from repermit.evidence.verify.timestamps import NamedBy, Stamp, read_stamps
 from repermit.i18n.lazy_text import N_
@@ -32,7 +32,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import translate_said
+from repermit.web.admin.result_text import make_sentence, translate_said
 from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
@@ -46,49 +46,6 @@ if TYPE_CHECKING:
 def read_checkpoint(text: str) -> Checkpoint | None:
     """Return the checkpoint in a pasted text, None for no text; raises ValueError."""
     return signed_checkpoint.read_checkpoint_copy(text) if text.strip() else None
-
-
-# --- The faults of a record, in the page's language. ----------------------------------------------
-
-
-WORDS: Mapping[How, str] = {
-    How.EDITED: N_("Entry %(seq)s was edited."),
-    How.MISSING: N_("Entry %(seq)s is missing."),
-    How.INSERTED: N_("Entry %(seq)s was inserted."),
-    How.REORDERED: N_("Entry %(seq)s is not the one that stood there: entries were reordered."),
-    How.PART_ALTERED: N_("A part of entry %(seq)s was altered."),
-    How.PART_MISSING: N_("A part of entry %(seq)s is missing, and no erasure accounts for it."),
-    How.PART_INSERTED: N_("A part was inserted at entry %(seq)s."),
-    How.PARTS_SWAPPED: N_("A part of entry %(seq)s was swapped with another entry’s."),
-    How.WORDING_ALTERED: N_("The text of a mail or page was altered."),
-    How.WORDING_MISSING: N_("The text of a mail or page is missing."),
-    How.HEAD: N_("The end of the record does not match its last entry, %(seq)s."),
-    How.TREE: N_("The tree over the record was altered from entry %(seq)s on; the entries hold."),
-    How.CONTRADICTED: N_("What the database holds beside entry %(seq)s is not what it says."),
-    How.UNVOUCHED: N_("The database holds something that no entry of the record accounts for."),
-    How.REWRITTEN: N_("Entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise."),
-    How.CUT: N_("The record was cut off: entry %(seq)s and those after it are gone."),
-    How.UNKNOWN_EVENT: N_("Entry %(seq)s tells of an event that repermit does not have."),
-    How.IN_THE_FUTURE: N_("Entry %(seq)s has a time that has not come yet."),
-    How.OUT_OF_ORDER: N_("Entry %(seq)s has an earlier time than an entry before it."),
-    How.ERASED_WRONGLY: N_("Entry %(seq)s erased a proof that nobody may erase, or not yet."),
-    How.PERSON_DELETED: N_("The person of whom entry %(seq)s tells was deleted from the database."),
-    How.ASKED_AFTER_REMOVAL: N_("Somebody was asked after entry %(seq)s had taken them off."),
-    How.MISCOUNTED: N_(
-        "A count that pages show is not what there is. `repermit check --recount` counts all anew "
-        "but for answers and removals by day."
-    ),
-    How.JOURNAL_CUT: N_("The journal of suppressions lacks lines that it had."),
-    How.SUPPRESSION_DELETED: N_(
-        "Somebody whom the journal of suppressions names may be asked again: that they may not was "
-        "deleted. It is put back when repermit starts."
-    ),
-}
-
-
-def describe_fault(fault: Mapping[str, Any]) -> str:
-    """Describe a fault, given as JSON, in a sentence."""
-    return gettext(WORDS[How(fault["how"])], seq=fault["seq"])
 
 
 # --- The pages. -----------------------------------------------------------------------------------
@@ -314,4 +271,6 @@ def _show_page(*, wrong: str = "", wrong_at: str = "") -> Response:
 
 def _describe_last_fault(walk: Walk | None) -> str:
     fault = walk.found["fault"] if walk and walk.found else None
-    return describe_fault(fault) if fault else ""
+    if fault is None:
+        return ""
+    return make_sentence(Fault(fault["seq"], How(fault["how"])).sentence)

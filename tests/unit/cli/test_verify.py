@@ -93,7 +93,7 @@ def test_a_checkpoint_shows_that_the_end_is_gone(desk: Desk) -> None:
     document["checkpoint"]["seq"] = 9
     kept = desk.file(json.dumps(document), name="kept.json")
     told = desk.refused("verify", "--checkpoint", kept)
-    assert "the chain was cut off: entry 4 and those after it are gone" in told
+    assert "the record was cut off: entry 4 and those after it are gone" in told
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"checkpoint": {"seq": 1}}', "[1]", DEEP])

@@ -634,7 +634,7 @@ def test_a_fault_is_a_sentence(record: Database) -> None:
     sql(record, f"UPDATE wording SET content = 'Ja' WHERE digest = '{digest(PAGE)}'")
     assert (
         str(next(verify_chain.iter_chain_faults()))
-        == f"entry 2: a wording was altered ({digest(PAGE)})"
+        == f"entry 2: the text of a mail or page was altered ({digest(PAGE)})"
     )
     sql(record, *swap(20, 40))
     *_, last = verify_chain.iter_chain_faults()

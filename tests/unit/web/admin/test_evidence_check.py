@@ -21,12 +21,12 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.verify import chain as verify_chain
-from repermit.evidence.verify.diagnosis import How
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.i18n.catalogues import load_translations
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import EvidenceRules, Settings
 from repermit.temporary_files import open_private_folder
 from repermit.web.admin import evidence_check
-from repermit.web.admin.evidence_check import WORDS
 from tests.support.admin_pages import ENGLISH, client_of, csrf_token, make_admin
 from tests.support.builders import NOW, make_contact, make_removed
 from tests.support.public_pages import Pages, words_of
@@ -76,8 +76,13 @@ def prove(database: Database, mailing_list: MailingList, client: FlaskClient) ->
         return archive.read(f"proof-news-{contact.id}.json")
 
 
-def test_every_way_to_fail_has_words() -> None:
-    assert WORDS.keys() == set(How)
+@pytest.mark.parametrize("how", How)
+def test_every_fault_has_a_sentence_of_its_own_in_both_languages(how: How) -> None:
+    sentence = Fault(3, how).sentence
+    others = {str(Fault(3, other).sentence) for other in How if other is not how}
+    assert str(sentence) not in others
+    translations = load_translations("nl")
+    assert translations.gettext(sentence.template) != sentence.template
 
 
 def test_the_log_leads_there(client: FlaskClient) -> None:
