@@ -15,7 +15,8 @@ from repermit.checks.findings import Finding, format_count, make_finding
 from repermit.contacts.lookup import read_list_facts, read_own_wording
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
-from repermit.emails.first_screen import WIDEST_NAME, estimate_first_screen
+from repermit.emails.first_screen import estimate_first_screen
+from repermit.emails.greeting_name import WIDEST_NAME
 from repermit.emails.mail_types import Mail
 from repermit.emails.template_engine import MAX_SUBJECT_LENGTH, cut_name
 from repermit.errors import AddressError, RepermitError

@@ -217,7 +217,8 @@ def demo(*, once: bool, language: str) -> int:
     With a sample list, an inbox and a clock of its own. Nothing leaves this machine, and nothing
     stays on it.
     """
-    from repermit.demo.run import run_demo, run_once
+    from repermit.demo.play_once import run_once
+    from repermit.demo.run import run_demo
 
     return run_once(language) if once else run_demo(language)
 

@@ -13,8 +13,8 @@ from email.utils import format_datetime
 from markupsafe import escape
 
 from repermit import email_address
-from repermit.emails.first_screen import fits_greeting
 from repermit.emails.frozen_draft import Draft, fill_fields, to_one_line
+from repermit.emails.greeting_name import fits_greeting
 from repermit.emails.mail_types import (
     AskValues,
     ConfirmValues,

@@ -81,28 +81,6 @@ def make_confirmation_texts(mailing_list: MailingListFacts, language: str) -> di
     }
 
 
-def make_receipt_texts(language: str) -> dict[str, str]:
-    """Return the sentences of the receipt of a Yes, which has no name."""
-    gettext = load_translations(language).gettext
-    return {
-        "greeting": gettext("Dear reader,"),
-        "no_label": gettext("No, stop sending me these mails"),
-        "stop": gettext(
-            "You can stop at any time, also after a Yes: the link for No in this mail keeps "
-            "working, and one press on the page that opens is enough."
-        ),
-    }
-
-
-def make_no_receipt_texts(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    """Return the sentences of the receipt of a No, which has no name."""
-    gettext = load_translations(language).gettext
-    return {
-        "greeting": gettext("Dear reader,"),
-        "yes_label": make_confirmation_texts(mailing_list, language)["yes_label"],
-    }
-
-
 def make_preview_text(folder: str, context: Mapping[str, str], language: str) -> str:
     """Return the preview line that mail programs show beside the subject.
 

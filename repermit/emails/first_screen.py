@@ -41,14 +41,6 @@ _WIDTHS = {
 }
 _DEFAULT, _FOREIGN, _CAPITAL, _IDEOGRAPH, _BOLD = 0.64, 0.67, 0.88, 1.3, 1.13
 _FIRST_IDEOGRAPH = "\u2e80"
-# The longest name in a greeting, with which first screens are measured: its words, and its width
-# per font size. It is narrower than a row.
-_NAME_WORDS, _NAME_WIDTH = 4, 18
-WIDEST_NAME = f"M M M {'M' * 16}"
-"""A name as wide as the widest in a greeting; own wordings are estimated with it.
-
-The default wordings are measured with a real name of that width.
-"""
 
 
 class _Block(NamedTuple):
@@ -67,7 +59,7 @@ class _Block(NamedTuple):
     size: float = 0
 
 
-# By element or class: from templates/mail/layout.html on a screen of 360 pixels, or else the
+# By element or class: from templates/mail/styles.css on a screen of 360 pixels, or else the
 # default of browsers.
 _BLOCKS = {
     **dict.fromkeys(("div", "table", "tbody", "td", "tr"), _Block()),
@@ -100,11 +92,6 @@ class FirstScreen:
         return self.pixels <= MAX_PIXELS and self.words <= MAX_WORDS
 
 
-def fits_greeting(name: str) -> bool:
-    """Return whether a name is short enough not to move the answers of a mail down."""
-    return len(name.split()) <= _NAME_WORDS and sum(map(_measure_character, name)) <= _NAME_WIDTH
-
-
 def estimate_first_screen(html: str) -> FirstScreen | None:
     """Return the estimate for the HTML part of a mail; None if it has no links to answer."""
     renderer = _Renderer()
@@ -129,11 +116,11 @@ class _Box(NamedTuple):
     def measure(self, word: str) -> float:
         """Return the maximum width of a word in pixels."""
         size = self.size * (_BOLD if self.is_bold else 1)
-        return size * sum(map(_measure_character, word))
+        return size * sum(map(measure_character, word))
 
 
 @lru_cache(1024)
-def _measure_character(character: str) -> float:
+def measure_character(character: str) -> float:
     """Return the maximum width of a character per font size."""
     # An accent does not make a character wider.
     character = normalize("NFD", character)[0]

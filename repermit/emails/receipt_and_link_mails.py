@@ -8,11 +8,7 @@ from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.emails.conditional_sentences import (
-    make_no_receipt_texts,
-    make_preview_text,
-    make_receipt_texts,
-)
+from repermit.emails.conditional_sentences import make_confirmation_texts, make_preview_text
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
@@ -106,10 +102,7 @@ def draft_yes_receipt(
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    context: dict[str, Any] = {
-        **make_common_fields(organisation, mailing_list, language),
-        **make_receipt_texts(language),
-    }
+    context: dict[str, Any] = make_common_fields(organisation, mailing_list, language)
     context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones. In
     # groups: a word of 64 letters is wider than a phone, and a <wbr> in it HTML_OBFUSCATE.
@@ -152,7 +145,7 @@ def draft_no_receipt(
     )
     context: dict[str, Any] = {
         **make_common_fields(organisation, mailing_list, language),
-        **make_no_receipt_texts(mailing_list, language),
+        "yes_label": make_confirmation_texts(mailing_list, language)["yes_label"],
         "said_no": said_no,
     }
     context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}

@@ -11,7 +11,6 @@ from flask_login import current_user
 from wtforms import BooleanField, StringField, TextAreaField
 
 from repermit.db.models.lists import MailingList
-from repermit.email_address import to_unicode_address
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, LazyText, deserialize
 from repermit.imports import read_upload, row_preview, uploads
@@ -27,113 +26,15 @@ from repermit.web.admin import import_columns
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import gettext, make_url, ngettext
 from repermit.web.admin.result_text import make_sentence, translate_said
+from repermit.web.admin.row_fate_text import (
+    ask_what_is_meant,
+    explain_doubtful_row,
+    explain_row,
+    make_fate_text,
+)
 
 MAX_DOUBTFUL = 200
 """The number of rows to decide on that the page shows at once; equal ones count as one."""
-
-# --- Fates of rows and their reasons, in the page's language. -------------------------------------
-
-
-_TITLES = {
-    Fate.ASK: N_("Will be asked"),
-    Fate.ROLE: N_("Shared mailbox, asked too"),
-    Fate.CONFIRMED: N_("Confirmed already"),
-    Fate.CUSTOMER: N_("Customer"),
-    Fate.OPTED_OUT: N_("Opted out"),
-    Fate.SUPPRESSED: N_("Suppressed"),
-    Fate.DUPLICATE: N_("Duplicate"),
-    Fate.INVALID: N_("Invalid"),
-}
-# For a file that was imported: a campaign may have asked its people since, or not.
-_TITLES_TAKEN_IN = {
-    **_TITLES,
-    Fate.ASK: N_("Not confirmed"),
-    Fate.ROLE: N_("Shared mailbox, not confirmed"),
-}
-_REASONS = {
-    Fate.ASK: N_("No registered opt-in: will be asked."),
-    Fate.ROLE: N_("A shared mailbox rather than one person’s: asked too, but have a look."),
-    Fate.CONFIRMED: N_("The file shows that this person signed up. The proof is kept."),
-    Fate.CUSTOMER: N_("A customer: may be mailed about similar products."),
-    Fate.OPTED_OUT: N_("Opted out: will never be asked."),
-    Fate.SUPPRESSED: N_("Taken off here before: is never asked again."),
-    Fate.DUPLICATE: N_("Is on the list already."),
-    Fate.INVALID: N_("Not an address that mail can reach."),
-}
-_MARKS = {
-    "unsubscribed": N_("The file says that this person unsubscribed, or is not to be mailed."),
-    "remark": N_("A remark says that this person wants no mail."),
-    "cleaned": N_("The file says that mail to this address bounced."),
-    "complained": N_("The file says that this person reported a mail as spam."),
-}
-_AGAIN = N_("This address stands in line %(line)s too.")
-_AGAIN_IN_PART = N_("This address stands in line %(line)s of %(part)s too.")
-_MERGED = N_("There it has another name: the mail greets without a name.")
-_MISTYPED = N_("Did you mean %(address)s?")
-_IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
-
-
-def make_fate_text(fate: Fate) -> str:
-    """Return the title of a fate."""
-    return gettext(_TITLES[fate])
-
-
-def explain_fate(fate: Fate) -> str:
-    """Explain a fate in a sentence."""
-    return gettext(_REASONS[fate])
-
-
-def explain_row(row: PreviewRow, choices: Choices) -> str:
-    """Explain a row's fate in one or more sentences.
-
-    A row that the admin leaves out gets no sentence about an opt-out in the file.
-    """
-    fate = Fate(row.fate)
-    if fate is Fate.OPTED_OUT and choices.leaves_out(row.place, row.said):
-        return _add_quote(explain_fate(fate), row.said)
-    return " ".join(filter(None, _list_sentences(row, fate)))
-
-
-def explain_doubtful_row(row: PreviewRow) -> str:
-    """Explain the fate of a doubtful row, "" if it is simply asked or left out."""
-    fate = Fate(row.fate)
-    if fate in (Fate.ASK, Fate.OPTED_OUT) or not row.said:
-        return ""
-    return " ".join(filter(None, _list_reasons(row, fate)))
-
-
-def _list_sentences(row: PreviewRow, fate: Fate) -> tuple[str, ...]:
-    is_in_doubt = row.said and not row.mark and fate is not Fate.INVALID
-    doubt = _add_quote(gettext(_IN_DOUBT), row.said) if is_in_doubt else ""
-    return (*_list_reasons(row, fate), doubt, ask_what_is_meant(row))
-
-
-def ask_what_is_meant(row: PreviewRow) -> str:
-    """Return the question about an address that looks mistyped, "" for any other."""
-    return gettext(_MISTYPED, address=to_unicode_address(row.hint)) if row.hint else ""
-
-
-def _list_reasons(row: PreviewRow, fate: Fate) -> tuple[str, ...]:
-    if fate is Fate.INVALID:
-        return (make_sentence(deserialize(row.said)),)
-    if row.other:
-        return _make_duplicate_text(row.other), gettext(_MERGED) if row.merged else ""
-    if fate is Fate.OPTED_OUT and row.mark:
-        return (_add_quote(gettext(_MARKS[row.mark]), row.said),)
-    return (explain_fate(fate),)
-
-
-def _make_duplicate_text(place: str) -> str:
-    part, _, line = place.rpartition(":")
-    return gettext(_AGAIN_IN_PART, line=line, part=part) if part else gettext(_AGAIN, line=line)
-
-
-def _add_quote(sentence: str, quote: str) -> str:
-    return f"{sentence} ({quote})" if quote else sentence
-
-
-# --- The page of a file, and its form. ------------------------------------------------------------
-
 
 _MAX_SEARCH_LENGTH = 100
 # In the order of the bar: fates that come onto the list, then those that do not.
@@ -477,7 +378,7 @@ def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
 
 def make_bar_taken_in(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     """Return the same for a file that was imported."""
-    return [(str(fate), gettext(_TITLES_TAKEN_IN[fate]), fates[fate]) for fate in _ORDER]
+    return [(str(fate), make_fate_text(fate, is_imported=True), fates[fate]) for fate in _ORDER]
 
 
 def _read_filter(stored_upload: StoredUpload) -> RowFilter:

@@ -30,7 +30,7 @@ from repermit.imports.import_report import UndoResult
 from repermit.imports.row_preview import PreviewRow
 from repermit.imports.uploads import Choices, StoredUpload
 from repermit.rules.consent import Fate, Status
-from repermit.web.admin import import_preview
+from repermit.web.admin import import_preview, row_fate_text
 from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
@@ -234,8 +234,8 @@ def _iter_csv(rows: Iterable[PreviewRow], choices: Choices) -> Iterator[str]:
     buffer.write("\ufeff")
     writer.writerow(map(gettext, _REFUSED_HEADINGS))
     for row in rows:
-        reason = import_preview.explain_row(row, choices)
-        fate = import_preview.make_fate_text(Fate(row.fate))
+        reason = row_fate_text.explain_row(row, choices)
+        fate = row_fate_text.make_fate_text(Fate(row.fate))
         cells = (row.part, str(row.line), row.address, row.name, fate, reason)
         writer.writerow(map(escape_formula, cells))
         if buffer.tell() > _MAX_ROWS_AT_ONCE * 100:

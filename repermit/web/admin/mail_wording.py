@@ -14,8 +14,9 @@ from repermit.campaigns import campaign_draft, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails import first_screen, wording_validation
+from repermit.emails import wording_validation
 from repermit.emails.allowed_html import find_fields, mark_fields
+from repermit.emails.greeting_name import WIDEST_NAME
 from repermit.emails.mail_types import Mail, OwnWording
 from repermit.emails.template_engine import MAX_SUBJECT_LENGTH
 from repermit.emails.wording_form_blocks import FIXED_FIELDS
@@ -123,7 +124,7 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
     """
     language = language or mailing_list.language
     is_own = bool(lookup.read_own_wording(mailing_list, language).text)
-    name = first_screen.WIDEST_NAME if is_own else ""
+    name = WIDEST_NAME if is_own else ""
     try:
         mail = _preview_as_listed(mailing_list, language=language, reader_name=name)
     except RepermitError:
@@ -366,7 +367,7 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     if form.kind.data == MailKind.ASK:
         own_wording = lookup.read_own_wording(mailing_list, form.language.data)
     if own_wording.text:
-        widest = _make_mail(mailing_list, form, reader_name=first_screen.WIDEST_NAME)
+        widest = _make_mail(mailing_list, form, reader_name=WIDEST_NAME)
     warnings = [
         make_first_screen_text(widest, is_own=bool(own_wording.text)),
         _make_subject_text(mailing_list, mail, form, own_wording.subject),

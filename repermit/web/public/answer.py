@@ -337,7 +337,9 @@ def _make_common_fields(
         "is_removed": is_removed,
         "said_no": contact_state.said_no,
         "is_over": is_over,
-        "missed": page_text.make_time_over_text(contact_state, locale) if has_missed else "",
+        "has_missed": has_missed,
+        "ended": locale.format_time(contact_state.deadline),
+        "is_paused": contact_state.is_paused,
         "labels": {**({} if is_over else {Answer.YES: yes_label}), Answer.NO: no_label},
     }
 
@@ -358,8 +360,6 @@ def show_result(context: PageContext, contact_state: ContactState, outcome: Outc
         moment=locale.format_time(contact_state.status_at),
         is_changed=outcome in CHANGING_OUTCOMES,
         said_yes=has_receipt,
-        had_deadline=contact_state.deadline is not None,
-        time_over=page_text.make_time_over_text(contact_state, locale) if is_late else "",
         other=other_answer,
         receipt_url=make_public_url(make_receipt_path(contact_state), context)
         if has_receipt

@@ -163,24 +163,6 @@ def make_not_recorded_text(answer: Answer, locale: PageLocale, *, takes_two_pres
     }[answer]
 
 
-def make_time_over_text(contact_state: ContactState, locale: PageLocale) -> str:
-    """Return the text on the deadline of a Yes, and on the present state."""
-    gettext = locale.gettext
-    if contact_state.deadline is None:
-        intro = gettext("This link does not put you on the list any more.")
-    else:
-        values = {"deadline": locale.format_time(contact_state.deadline)}
-        intro = gettext("This question could be answered until %(deadline)s.") % values
-    if earlier := make_earlier_answer_text(contact_state, locale):
-        return f"{intro} {earlier}."
-    # While the campaign is paused nobody is removed.
-    if contact_state.awaits_removal and not contact_state.is_paused:
-        status_text = gettext("We had no answer from you by then, so we take you off this list.")
-    else:
-        status_text = gettext("Nothing was recorded.")
-    return f"{intro} {status_text}"
-
-
 def describe_status(state: HasStatus, locale: PageLocale) -> str:
     """Return the status of a contact in a few words."""
     gettext = locale.gettext

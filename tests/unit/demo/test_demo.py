@@ -25,10 +25,11 @@ from repermit.campaigns import progress
 from repermit.cli import main
 from repermit.db.connection import proxy
 from repermit.db.models.evidence import EvidencePart
-from repermit.demo import pages, run, simulated_people
+from repermit.demo import pages, play_once, run, simulated_people
 from repermit.demo.environment import SAMPLE, Demo, start_demo
 from repermit.demo.inbox import ReceivedMail
-from repermit.demo.run import expire_all, send_all_asks, served
+from repermit.demo.play_once import expire_all, send_all_asks
+from repermit.demo.run import served
 from repermit.demo.simulated_people import Button, ScanResult, play, read_page, scan
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -105,7 +106,7 @@ def test_the_demo_says_so_if_a_number_does_not_add_up(
     begun: Demo, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Nothing has been sent or answered here, so that what was asked is not accounted for.
-    assert not run.print_result(begun)
+    assert not play_once.print_result(begun)
     assert "every number adds up: no" in capsys.readouterr().out
 
 

@@ -8,11 +8,10 @@ from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import (
     MAX_PIXELS,
     MAX_WORDS,
-    WIDEST_NAME,
     FirstScreen,
     estimate_first_screen,
-    fits_greeting,
 )
+from repermit.emails.greeting_name import WIDEST_NAME, fits_greeting
 from repermit.i18n.catalogues import languages
 from tests.support.first_screen import LONG, SHORT_WORDS
 from tests.support.mail_builders import make_ask, make_ask_values, make_facts, make_practice

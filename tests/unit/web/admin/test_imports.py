@@ -30,7 +30,7 @@ from repermit.imports.readers import rows as readers_rows
 from repermit.imports.uploads import get_folder
 from repermit.rules.consent import Fate, Reason
 from repermit.settings.definitions import Settings
-from repermit.web.admin import import_columns, import_preview
+from repermit.web.admin import import_columns, row_fate_text
 from repermit.web.admin.page_permissions import get_permissions
 from tests.support import translatable_texts as sayings
 from tests.support.admin_pages import admin_client, csrf_token, post, words_at
@@ -673,7 +673,7 @@ def test_every_reason_against_an_address_has_its_words() -> None:
 
 
 def test_every_fate_and_every_field_has_its_words() -> None:
-    assert set(import_preview._TITLES) == set(import_preview._REASONS) == set(Fate)
+    assert set(row_fate_text._TITLES) == set(row_fate_text._REASONS) == set(Fate)
     assert set(import_columns._WORDS) == set(readers_rows.FIELDS)
 
 
