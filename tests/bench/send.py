@@ -7,17 +7,18 @@ Run it by hand, on a machine that does nothing else: `python tests/bench/send.py
 Postfix's smtp-sink and smtp-source. `--mails` and `--connections` set the size, `--signed` signs
 each mail of ours (DKIM), and `--memory` sends 10,000, 100,000 and 1,000,000 queued mails instead.
 `--answers` measures how long an answer takes at `repermit serve` while it sends 20,000 mails, or as
-many as you say. `--workers` sends on PostgreSQL, with one process and with so many.
+many as you say. `--workers` sends with one process and with so many at once, on PostgreSQL or with
+`--sqlite`.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import concurrent.futures
 import contextlib
 import multiprocessing
 import os
+import queue
 import re
 import selectors
 import shutil
@@ -26,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -117,7 +119,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--signed", action="store_true", help="with a signature on each mail")
     parser.add_argument("--answers", type=int, nargs="?", const=20_000, metavar="MAILS")
-    parser.add_argument("--workers", type=int, help="processes that send on PostgreSQL")
+    parser.add_argument("--workers", type=int, help="processes that send at once")
+    parser.add_argument("--sqlite", action="store_true", help="such processes on SQLite")
     parser.add_argument("--per-second", type=int, default=20, help="answers that come in")
     parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -192,25 +195,38 @@ def _print_memory(folder: Path, connections: int) -> None:
 
 def _print_workers(folder: Path, options: argparse.Namespace) -> None:
     """Measure one process and several in turn, each with its own connections."""
-    binaries = find_binaries() or sys.exit("there is no PostgreSQL")
     counts = (1, options.workers)
     rates: dict[int, list[float]] = {count: [] for count in counts}
     source = []
-    with _sink() as port, running_cluster(binaries, ("listen_addresses=",)) as cluster:
+    with _sink() as port, _databases(options) as fresh_database:
         for number in range(options.rounds):
             for count in counts:
-                with cluster.fresh_database() as url:
+                with fresh_database() as url:
                     path = folder / f"{number}-{count}"
                     path = _launch(path, options.mails, port, options.connections, database=url)
                     rates[count].append(_send_by_workers(path, count))
             source.append(options.mails / _smtp_source(port, options.mails, options.connections))
     one, several = (statistics.median(rates[count]) for count in counts)
     peer = statistics.median(source)
-    print(f"{options.mails:,} mails on PostgreSQL, {options.connections} connections each\n")
+    system = "SQLite" if options.sqlite else "PostgreSQL"
+    print(f"{options.mails:,} mails on {system}, {options.connections} connections each\n")
     print(f"{'':34}{'mails/s':>10}{'ratio':>8}")
     print(f"{'1 worker':34}{one:10,.0f}")
     print(f"{f'{options.workers} workers':34}{several:10,.0f}{several / one:8.2f}")
     print(f"{'smtp-source -d':34}{peer:10,.0f}{several / peer:8.2f}")
+
+
+@contextlib.contextmanager
+def _databases(
+    options: argparse.Namespace,
+) -> Iterator[Callable[[], contextlib.AbstractContextManager[str]]]:
+    """Yield what makes a new database each time; its URL is "" for an SQLite file of its own."""
+    if options.sqlite:
+        yield lambda: contextlib.nullcontext("")
+        return
+    binaries = find_binaries() or sys.exit("there is no PostgreSQL")
+    with running_cluster(binaries, ("listen_addresses=",)) as cluster:
+        yield cluster.fresh_database
 
 
 def _send_by_workers(path: Path, count: int) -> float:
@@ -565,23 +581,38 @@ def _far_away(port: int) -> Iterator[int]:
 
 
 def _proxy(port: int, tell: multiprocessing.connection.Connection) -> None:
-    async def serve() -> None:
-        server = await asyncio.start_server(take, "127.0.0.1", 0)
-        tell.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_hand_on(reader, back), _hand_on(there, writer))
-
-    asyncio.run(serve())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        tell.send(server.getsockname()[1])
+        while True:
+            near, _ = server.accept()
+            far = socket.create_connection(("127.0.0.1", port))
+            for source, target in ((near, far), (far, near)):
+                target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=_hand_on, args=(source, target), daemon=True).start()
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    loop = asyncio.get_running_loop()
-    while data := await reader.read(65_536):
-        loop.call_later(_SECONDS_ONE_WAY, writer.write, data)
-    loop.call_later(_SECONDS_ONE_WAY, writer.close)
+def _hand_on(source: socket.socket, target: socket.socket) -> None:
+    # A thread's sleep is exact to a tenth of a millisecond; an event loop's timers are late by one.
+    waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+    threading.Thread(target=_write_late, args=(waiting, target), daemon=True).start()
+    data = b"x"
+    while data:
+        try:
+            data = source.recv(65_536)
+        except OSError:
+            data = b""
+        waiting.put((time.monotonic() + _SECONDS_ONE_WAY, data))
+
+
+def _write_late(waiting: queue.SimpleQueue[tuple[float, bytes]], target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            due_at, data = waiting.get()
+            time.sleep(max(0.0, due_at - time.monotonic()))
+            if not data:
+                target.shutdown(socket.SHUT_WR)
+                return
+            target.sendall(data)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from repermit.web.admin.rendering import (
     render_bare_page,
     render_page,
 )
-from repermit.web.admin.setting_refusals import SETTING_REFUSALS
+from repermit.web.admin.setting_refusal_text import SETTING_REFUSALS
 
 OWN_TEXTS: Mapping[str, str] = {
     # Obstacles to a launch.
