@@ -12,6 +12,7 @@ import click
 from repermit.cli.command import Group, command, json_option, read_text, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_json, warn
+from repermit.rules import new_list_defaults
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
@@ -50,7 +51,7 @@ def _add_field_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--receipts/--no-receipts",
         default=None,
         help="Who says Yes, or changes an answer, is told by mail with the way to undo it.  "
-        "[default: receipts]",
+        f"[default: {'receipts' if new_list_defaults.RECEIPTS else 'no-receipts'}]",
     )(command)
     for name, text in reversed(_FIELDS):
         command = click.option(f"--{name}", metavar="…", help=text)(command)

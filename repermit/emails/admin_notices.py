@@ -13,11 +13,11 @@ from repermit.emails.conditional_sentences import (
     make_closing_mail_texts,
     make_daily_mail_texts,
     make_notice_texts,
-    make_preview_text,
 )
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import ClosingSummary, DailySummary, MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
+from repermit.emails.template_engine import render_preview
 from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
 
@@ -193,7 +193,7 @@ def _make_draft(
     organisation, mailing_list = make_printable(organisation), make_printable(mailing_list)
     email_address.parse(organisation.email)
     context = make_common_fields(organisation, mailing_list, language) | context
-    context["preview"] = make_preview_text(folder, context, language)
+    context["preview"] = render_preview(folder, context, language=language)
     return draft_from_templates(
         folder,
         context,

@@ -33,6 +33,7 @@ from repermit.emails.mime_encoding import (
     split_phrase,
     split_text,
 )
+from repermit.emails.receipt_attachment import attach_checkpoint
 from repermit.emails.sender_identity import (
     choose_reply_address,
     choose_sender_name,
@@ -54,7 +55,7 @@ def compose_mail(draft: Draft, values: Values) -> Mail:
     addresses = (values.address, values.return_path, *find_sender_addresses(draft))
     opening, between, closing = (part.encode() for part in make_body_frame(draft))
     if isinstance(values, ReceiptValues) and values.checkpoint:
-        opening, closing = _attach(values.checkpoint, draft, opening, closing)
+        opening, closing = attach_checkpoint(values.checkpoint, draft, opening, closing)
     headers = "".join(make_headers(draft, values)).encode()
     return Mail(
         envelope_from=values.return_path,
@@ -206,25 +207,6 @@ def make_body_frame(draft: Draft) -> tuple[str, str, str]:
         f"\r\n--{boundary}\r\n{_make_part_headers('html')}",
         f"\r\n--{boundary}--\r\n",
     )
-
-
-def _attach(checkpoint: str, draft: Draft, opening: bytes, closing: bytes) -> tuple[bytes, bytes]:
-    """Return the bytes before and after a body, with a checkpoint as an attachment.
-
-    The attachment has no text/* type: SpamAssassin reads those as the body, where Latin letters
-    among Cyrillic ones look like a disguise (MIXED_ES). It is no .txt either (OBFU_TEXT_ATTACH).
-    """
-    boundary = f"=_{draft.digest[32:]}"
-    content_type = fold_header("Content-Type", "multipart/mixed;", f'boundary="{boundary}"')
-    headers = (
-        'Content-Type: application/json; name="checkpoint.json"\r\n'
-        'Content-Disposition: attachment; filename="checkpoint.json"\r\n'
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-    )
-    start = f"{content_type}\r\n--{boundary}\r\n".encode()
-    middle = f"--{boundary}\r\n{headers}".encode() + quote_printable(checkpoint)
-    end = f"\r\n--{boundary}--\r\n".encode()
-    return start + opening, closing + middle + end
 
 
 def _make_part_headers(subtype: str, encoding: Encoding = "quoted-printable") -> str:

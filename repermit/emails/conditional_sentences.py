@@ -5,8 +5,6 @@ All other text of a mail is in its templates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from repermit.emails.frozen_draft import mark_field
 from repermit.emails.mail_types import ClosingSummary, DailySummary, MailingListFacts
 from repermit.i18n.catalogues import load_translations
@@ -79,30 +77,6 @@ def make_confirmation_texts(mailing_list: MailingListFacts, language: str) -> di
         else gettext("Yes, send me these mails"),
         "stop": gettext("You can withdraw your Yes at any time, as easily as you give it."),
     }
-
-
-def make_preview_text(folder: str, context: Mapping[str, str], language: str) -> str:
-    """Return the preview line that mail programs show beside the subject.
-
-    It says nothing about the list.
-
-    - `folder`: the mail's folder in `templates/mail/`.
-    - `context`: for an ask or a reminder it must have the `deadline`.
-    """
-    gettext = load_translations(language).gettext
-    if folder == "join_confirmation":
-        return gettext("If it was you, confirm it in this mail; if it was not, do nothing.")
-    if folder in {"yes_receipt", "no_receipt"}:
-        return gettext("You need do nothing, and may keep this mail.")
-    if folder == "daily_summary":
-        return gettext("Who said No may not be mailed any more, also not before the deadline.")
-    if folder in {"campaign_closed", "witness_checkpoint"}:
-        return gettext("Keep this mail: it holds the checkpoint of the evidence.")
-    if folder == "not_the_person":
-        return gettext("An address was taken off; please look at where it came from.")
-    if folder == "campaign_paused":
-        return gettext("It waits for you.")
-    return gettext("Please answer Yes or No by %(deadline)s.") % context
 
 
 def make_contact_phrases(language: str) -> dict[str, str]:

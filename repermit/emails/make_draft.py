@@ -19,7 +19,6 @@ from repermit.emails.conditional_sentences import (
     make_confirmation_texts,
     make_contact_phrases,
     make_explicit_consent_text,
-    make_preview_text,
 )
 from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
 from repermit.emails.mail_types import ListWords, MailingListFacts, OwnWording
@@ -30,7 +29,13 @@ from repermit.emails.replace_deadline import (
     mark_places,
 )
 from repermit.emails.sender_identity import choose_reply_address
-from repermit.emails.template_engine import cut_name, inline_styles, render, render_own
+from repermit.emails.template_engine import (
+    cut_name,
+    inline_styles,
+    render,
+    render_own,
+    render_preview,
+)
 from repermit.emails.wording_to_html import (
     drop_heading_marks,
     text_to_html,
@@ -142,7 +147,7 @@ def draft_join_confirmation(
     context |= make_confirmation_texts(mailing_list, language) | make_deadline_texts(
         ends_at, language, zone
     )
-    context["preview"] = make_preview_text("join_confirmation", context, language)
+    context["preview"] = render_preview("join_confirmation", context, language=language)
     return draft_from_templates(
         "join_confirmation",
         context,
@@ -250,7 +255,7 @@ def _draft_asking(
     context["asking"] = make_asking_sentence(
         cut_name(context["organisation_name"]), language, is_only_mail=not has_reminder
     )
-    context["preview"] = make_preview_text(kind, context, language)
+    context["preview"] = render_preview(kind, context, language=language)
     return draft_from_templates(
         kind,
         context,

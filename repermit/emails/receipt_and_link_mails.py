@@ -8,10 +8,11 @@ from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from repermit.emails.conditional_sentences import make_confirmation_texts, make_preview_text
+from repermit.emails.conditional_sentences import make_confirmation_texts
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
+from repermit.emails.template_engine import render_preview
 from repermit.i18n.catalogues import load_translations
 from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
@@ -110,7 +111,7 @@ def draft_yes_receipt(
         name: " ".join(wrap(str(checkpoint[name]).upper(), 16)) for name in ("seq", "hash", "root")
     }
     context["is_signed"] = "note" in checkpoint
-    context["preview"] = make_preview_text("yes_receipt", context, language)
+    context["preview"] = render_preview("yes_receipt", context, language=language)
     return draft_from_templates(
         "yes_receipt",
         context,
@@ -149,7 +150,7 @@ def draft_no_receipt(
         "said_no": said_no,
     }
     context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
-    context["preview"] = make_preview_text("no_receipt", context, language)
+    context["preview"] = render_preview("no_receipt", context, language=language)
     return draft_from_templates(
         "no_receipt",
         context,

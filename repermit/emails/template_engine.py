@@ -28,6 +28,14 @@ def render(name: str, fields: Mapping[str, Any], *, language: str) -> str:
     return _make_environment(language).get_template(name).render(fields).strip() + "\n"
 
 
+def render_preview(folder: str, fields: Mapping[str, Any], *, language: str) -> str:
+    """Return the line that mail programs show beside the subject of a folder's mail.
+
+    It says nothing about the list.
+    """
+    return render(f"{folder}/preview.txt", fields, language=language).strip()
+
+
 def render_own(source: str, fields: Mapping[str, Any], *, html: bool) -> str:
     """Render an admin's template; the caller must have checked it with `check_wording`."""
     return make_own_environment(html=html).from_string(source).render(fields).strip() + "\n"

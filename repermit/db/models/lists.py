@@ -16,6 +16,7 @@ from peewee import (
 from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.errors import NotFound
 from repermit.i18n.lazy_text import LazyText
+from repermit.rules import new_list_defaults
 
 
 class MailingList(Table):
@@ -37,7 +38,7 @@ class MailingList(Table):
     language = CharField(default="nl")
     sender = TextField(default="")
     sensitive = BooleanField(default=False)
-    receipts = BooleanField(default=True)
+    receipts = BooleanField(default=new_list_defaults.RECEIPTS)
     own_subject = TextField(default="")
     own_text = TextField(default="")
     own_html = TextField(default="")

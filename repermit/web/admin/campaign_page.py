@@ -38,6 +38,7 @@ from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
 from repermit.web.admin.result_text import translate_said
+from repermit.web.admin.to_take_off_elsewhere import count_to_take_off
 from repermit.web.request_context import get_arrival, get_services
 
 # --- The sending speed, measured between two requests of the page. --------------------------------
@@ -183,6 +184,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         if campaign.state == CampaignState.SENDING
         else None,
         "handover": find_pending_handover(mailing_list),
+        "count_to_take_off": count_to_take_off,
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": human_replies.count_waiting_replies(mailing_list),
         "was_down": downtime.must_delay_expiry(downtime.measure_downtime(campaign, now)),

@@ -30,9 +30,10 @@ from repermit.rules.consent import (
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.campaign_page import format_time_left
 from repermit.web.admin.page_permissions import for_viewers
-from repermit.web.admin.rendering import format_number, gettext, ngettext, render_page
+from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.setup_steps import list_setup_steps
+from repermit.web.admin.to_take_off_elsewhere import ask_to_hand_over
 from repermit.web.request_context import get_arrival, get_services
 
 pages = Blueprint("dashboard", __name__, url_prefix="/admin")
@@ -174,13 +175,7 @@ def _list_open_questions(list_summary: ListSummary) -> Iterator[tuple[str, str]]
 def _list_unfinished(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield the work on a list that was begun and not finished."""
     if handover := find_pending_handover(list_summary.mailing_list):
-        text = ngettext(
-            "%(staying)s stay, one is to be taken off elsewhere: hand over now.",
-            "%(staying)s stay, %(count)s are to be taken off elsewhere: hand over now.",
-            handover.removed,
-            staying=format_number(handover.staying),
-        )
-        yield text, "exports.show"
+        yield ask_to_hand_over(handover), "exports.show"
     files = Upload.select().where(Upload.list == list_summary.mailing_list).count()
     if files:
         yield gettext("A file was handed in and not taken in yet."), "imports.show"

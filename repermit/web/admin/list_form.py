@@ -19,6 +19,7 @@ from repermit.emails.sender_identity import join_sender, split_sender
 from repermit.errors import Refused, RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
+from repermit.rules import new_list_defaults
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.list_translations import list_further_languages, make_no_web_address_text
@@ -67,7 +68,8 @@ class ListForm(Form):
         N_("Being on this list shows something about health, belief, politics or the like")
     )
     receipts = BooleanField(
-        N_("Send a receipt by mail to whoever says Yes, or changes an answer"), default=True
+        N_("Send a receipt by mail to whoever says Yes, or changes an answer"),
+        default=new_list_defaults.RECEIPTS,
     )
 
 
