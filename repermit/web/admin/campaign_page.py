@@ -38,7 +38,7 @@ from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
 from repermit.web.admin.result_text import translate_said
-from repermit.web.admin.to_take_off_elsewhere import count_to_take_off
+from repermit.web.admin.to_take_off_elsewhere_text import count_to_take_off
 from repermit.web.request_context import get_arrival, get_services
 
 # --- The sending speed, measured between two requests of the page. --------------------------------

@@ -33,7 +33,7 @@ from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.setup_steps import list_setup_steps
-from repermit.web.admin.to_take_off_elsewhere import ask_to_hand_over
+from repermit.web.admin.to_take_off_elsewhere_text import ask_to_hand_over
 from repermit.web.request_context import get_arrival, get_services
 
 pages = Blueprint("dashboard", __name__, url_prefix="/admin")
