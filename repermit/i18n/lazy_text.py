@@ -50,6 +50,10 @@ class LazyText(str):
         text.code, text.template, text.values = code, template, values
         return text
 
+    def fill(self, **values: Value) -> LazyText:
+        """Return this sentence, made without values, with these."""
+        return LazyText(self.template, code=self.code, **values)
+
     def render(self, translate: Callable[[str], str], format_value: Callable[[Value], str]) -> str:
         """Return the sentence translated; `format_value` formats each value."""
         return _fill_template(translate(self.template), self.values, format_value)

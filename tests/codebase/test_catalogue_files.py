@@ -61,7 +61,7 @@ def test_dutch_cites_articles_as_dutch_law_does() -> None:
     assert [text for text in given if re.search(r"\d\((\d+|[a-z])\)", text)] == []
 
 
-def test_whatever_a_room_says_can_be_translated() -> None:
+def test_every_sentence_that_is_shown_later_can_be_translated() -> None:
     """What is written out there is in the Dutch catalogue; what is made up could not be."""
     assert unsayable() == []
     assert set(said()) <= {singular for _, singular in used("nl")}

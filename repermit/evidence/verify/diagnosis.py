@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from repermit.db.models.evidence import EvidenceHead
 from repermit.evidence.chain_reader import iter_rows, try_compute_leaf
 from repermit.evidence.entries import compute_chain_hash, is_hash
-from repermit.i18n.lazy_text import N_, LazyText
+from repermit.i18n.lazy_text import LazyText
 
 if TYPE_CHECKING:
     Row = Mapping[str, Any]
@@ -55,34 +55,46 @@ class How(StrEnum):
 
 
 _SENTENCES = {
-    How.EDITED: N_("entry %(seq)s was edited"),
-    How.MISSING: N_("entry %(seq)s is missing"),
-    How.INSERTED: N_("entry %(seq)s was inserted"),
-    How.REORDERED: N_("entry %(seq)s is not the one that stood there: entries were reordered"),
-    How.PART_ALTERED: N_("a part of entry %(seq)s was altered"),
-    How.PART_MISSING: N_("a part of entry %(seq)s is missing, and no erasure accounts for it"),
-    How.PART_INSERTED: N_("a part was inserted at entry %(seq)s"),
-    How.PARTS_SWAPPED: N_("a part of entry %(seq)s was swapped with another entry’s"),
-    How.WORDING_ALTERED: N_("the text of a mail or page was altered"),
-    How.WORDING_MISSING: N_("the text of a mail or page is missing"),
-    How.HEAD: N_("the end of the record does not match its last entry, %(seq)s"),
-    How.TREE: N_("the tree over the record was altered from entry %(seq)s on; the entries hold"),
-    How.CONTRADICTED: N_("what the database holds beside entry %(seq)s is not what it says"),
-    How.UNVOUCHED: N_("the database holds something that no entry of the record accounts for"),
-    How.REWRITTEN: N_("entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise"),
-    How.CUT: N_("the record was cut off: entry %(seq)s and those after it are gone"),
-    How.UNKNOWN_EVENT: N_("entry %(seq)s tells of an event that repermit does not have"),
-    How.IN_THE_FUTURE: N_("entry %(seq)s has a time that has not come yet"),
-    How.OUT_OF_ORDER: N_("entry %(seq)s has an earlier time than an entry before it"),
-    How.ERASED_WRONGLY: N_("entry %(seq)s erased a proof that nobody may erase, or not yet"),
-    How.PERSON_DELETED: N_("the person of whom entry %(seq)s tells was deleted from the database"),
-    How.ASKED_AFTER_REMOVAL: N_("somebody was asked after entry %(seq)s had taken them off"),
-    How.MISCOUNTED: N_(
+    How.EDITED: LazyText("entry %(seq)s was edited"),
+    How.MISSING: LazyText("entry %(seq)s is missing"),
+    How.INSERTED: LazyText("entry %(seq)s was inserted"),
+    How.REORDERED: LazyText(
+        "entry %(seq)s is not the one that stood there: entries were reordered"
+    ),
+    How.PART_ALTERED: LazyText("a part of entry %(seq)s was altered"),
+    How.PART_MISSING: LazyText(
+        "a part of entry %(seq)s is missing, and no erasure accounts for it"
+    ),
+    How.PART_INSERTED: LazyText("a part was inserted at entry %(seq)s"),
+    How.PARTS_SWAPPED: LazyText("a part of entry %(seq)s was swapped with another entry’s"),
+    How.WORDING_ALTERED: LazyText("the text of a mail or page was altered"),
+    How.WORDING_MISSING: LazyText("the text of a mail or page is missing"),
+    How.HEAD: LazyText("the end of the record does not match its last entry, %(seq)s"),
+    How.TREE: LazyText(
+        "the tree over the record was altered from entry %(seq)s on; the entries hold"
+    ),
+    How.CONTRADICTED: LazyText("what the database holds beside entry %(seq)s is not what it says"),
+    How.UNVOUCHED: LazyText(
+        "the database holds something that no entry of the record accounts for"
+    ),
+    How.REWRITTEN: LazyText(
+        "entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise"
+    ),
+    How.CUT: LazyText("the record was cut off: entry %(seq)s and those after it are gone"),
+    How.UNKNOWN_EVENT: LazyText("entry %(seq)s tells of an event that repermit does not have"),
+    How.IN_THE_FUTURE: LazyText("entry %(seq)s has a time that has not come yet"),
+    How.OUT_OF_ORDER: LazyText("entry %(seq)s has an earlier time than an entry before it"),
+    How.ERASED_WRONGLY: LazyText("entry %(seq)s erased a proof that nobody may erase, or not yet"),
+    How.PERSON_DELETED: LazyText(
+        "the person of whom entry %(seq)s tells was deleted from the database"
+    ),
+    How.ASKED_AFTER_REMOVAL: LazyText("somebody was asked after entry %(seq)s had taken them off"),
+    How.MISCOUNTED: LazyText(
         "a count that pages show is not what there is. `repermit check --recount` counts all "
         "anew but for answers and removals by day"
     ),
-    How.JOURNAL_CUT: N_("the journal of suppressions lacks lines that it had"),
-    How.SUPPRESSION_DELETED: N_(
+    How.JOURNAL_CUT: LazyText("the journal of suppressions lacks lines that it had"),
+    How.SUPPRESSION_DELETED: LazyText(
         "somebody whom the journal of suppressions names may be asked again: that they may not "
         "was deleted. It is put back when repermit starts"
     ),
@@ -106,7 +118,7 @@ class Fault:
         """Return what was found, without the details, to be translated for a page."""
         if not self.seq and self.how is How.IN_THE_FUTURE:
             return LazyText("the database tells of something that has not happened yet")
-        return LazyText(_SENTENCES[self.how], seq=str(self.seq))
+        return _SENTENCES[self.how].fill(seq=str(self.seq))
 
     def __str__(self) -> str:
         text = str(self.sentence)

@@ -1,4 +1,4 @@
-"""What rooms say: English as it is, another language by its template; see repermit.saying."""
+"""Lazy texts: English as they are, another language by their template."""
 
 from __future__ import annotations
 

@@ -181,21 +181,21 @@ def test_who_has_not_logged_in_may_send_no_file(site: Pages) -> None:
 
 
 def test_a_file_comes_in_with_and_without_the_path_of_the_public_url(site: Pages) -> None:
-    rooms, cookie = (
+    limits, cookie = (
         server.BodyLimits(make_settings(public_url="https://example.org/a.b")),
         login_cookie(site).replace("repermit=", "__Host-repermit-a-b="),
     )
-    assert rooms.get_limit("/a.b" + UPLOAD, cookie) == rooms.get_limit(UPLOAD, cookie) > MAX_SIZE
-    assert rooms.get_limit("/axb" + UPLOAD, cookie) < 70_000
+    assert limits.get_limit("/a.b" + UPLOAD, cookie) == limits.get_limit(UPLOAD, cookie) > MAX_SIZE
+    assert limits.get_limit("/axb" + UPLOAD, cookie) < 70_000
 
 
 def test_the_server_lets_through_what_every_page_takes(site: Pages) -> None:
-    rooms, cookie = server.BodyLimits(site.settings), login_cookie(site)
+    limits, cookie = server.BodyLimits(site.settings), login_cookie(site)
     pages = site.app.url_map.bind("")
     for rule in site.app.url_map.iter_rules():
         if rule.rule.startswith("/admin") and "POST" in (rule.methods or ()):
             values = {one: "mail" if one == "group" else "1" for one in rule.arguments}
             path = pages.build(rule.endpoint, values, "POST")
             takes = get_permissions(site.app.view_functions[rule.endpoint]).takes_bytes
-            assert rooms.get_limit(path, cookie) >= takes, path
-            assert rooms.get_limit("/ask" + path, cookie) < 70_000
+            assert limits.get_limit(path, cookie) >= takes, path
+            assert limits.get_limit("/ask" + path, cookie) < 70_000

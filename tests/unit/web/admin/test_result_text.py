@@ -1,4 +1,4 @@
-"""What the rooms below say, on a page in Dutch and on one in English."""
+"""What use cases say, on a page in Dutch and on one in English."""
 
 from __future__ import annotations
 
