@@ -31,7 +31,7 @@ from tests.support.timestamp_authority import Authority
 from tests.unit.evidence.test_proof_verifiers_agree import SIGNING, sealed_anew
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference"
-SAMPLE = (REFERENCE / "sample-proof.json").read_text("utf-8")
+SAMPLE = (REFERENCE.parents[1] / "tests/data/cosigned-proof.json").read_text("utf-8")
 REFUSALS = (ValueError, LookupError, TypeError, AttributeError)
 Document = dict[str, Any]
 
