@@ -16,6 +16,7 @@ from typing import NamedTuple
 import email_validator
 import idna
 
+from repermit import package_files
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import LazyText
 from repermit.keyed_hash import KeyedHash
@@ -222,16 +223,7 @@ def to_unicode_address(address: str) -> str:
     return unicode_address if is_same else address
 
 
-_ROLES = frozenset(
-    # RFC 2142, and the usual shared mailboxes in Dutch, English, German and French.
-    "abuse accueil accounting accounts admin administratie administration administrator afspraken "
-    "balie bestuur billing buchhaltung buero bureau compta comptabilite contact direction "
-    "directie empfang facturatie ftp helpdesk hostmaster hr info information inkoop it kantoor "
-    "klantenservice kontakt mail mailer-daemon mairie marketing news noc noreply no-reply office "
-    "orders personeel post postmaster praktijk praxis presse privacy receptie redactie root sales "
-    "secretariaat secretariat security sekretariat service servicedesk stadhuis support team "
-    "tech usenet uucp verkauf verkoop verwaltung webmaster welkom".split()
-)
+_ROLES = frozenset(package_files.load_data("role_addresses.toml")["names"].split())
 
 
 def is_role_address(address_key: str) -> bool:

@@ -83,7 +83,7 @@ Texts = str | tuple[str, ...]
 def used(language: str = "nl") -> dict[tuple[str | None, str], Texts]:
     """Return what templates and package translate into a language: by context and singular.
 
-    What rooms say to admins, by an error or otherwise, is among it in the admins' languages.
+    What use cases say to admins, by an error or otherwise, is among it in the admins' languages.
     """
     return _used(for_admins=language in OF_ADMINS)
 

@@ -279,7 +279,7 @@ def _check_backup_file(path: Path, database_path: Path, *, replaces: bool) -> No
         if not replaces:
             raise Refused(
                 f"there is a database, {database_path}. With --replace it is put aside, not "
-                "deleted, and what was answered since the backup is lost but for who has left"
+                "deleted, and what was answered since the backup is lost, except who has left"
             )
 
 

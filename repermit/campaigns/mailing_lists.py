@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
 from datetime import datetime
+from functools import cache
 from typing import Any, TypedDict, Unpack
 
-from repermit import email_address, package_files
+from repermit import email_address
 from repermit.campaigns.preview import check_asks
 from repermit.campaigns.result_types import ListDetails
 from repermit.contacts.lookup import list_translations, read_list_facts, read_own_wording
@@ -21,6 +22,7 @@ from repermit.emails.wording_validation import check_wording
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.expressions import Expressions
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.package_files import LANGUAGES
 from repermit.settings.definitions import Settings
@@ -366,50 +368,17 @@ def record_change(
 # --- Detecting whether a purpose says how often mail comes. ---------------------------------------
 
 
-# A pattern for each of twenty further languages, matched on whole words.
-INTERVALS = tuple(
-    phrase.replace("~", r"\s+(?:[\w-]+\s+){0,2}")
-    for phrase in package_files.load_data("frequency_phrases.toml").values()
-)
-
-_UNITS = (
-    r"dag|dagen|week|weken|maand|maanden|kwartaal|kwartalen|halfjaar|jaar|jaren|seizoen"
-    r"|days?|weeks?|fortnight|months?|quarters?|seasons?|years?"
-    r"|tage?|wochen?|monate?|monats|quartale?|halbjahre?|jahre?|jahres"
-    r"|jours?|semaines?|mois|trimestres?|semestres?|ans?|années?|saisons?"
-)
-_BEFORE_UNITS = (
-    r"per|elke?|iedere?|om de|in het|in een"
-    r"|an?|each|every|in the"
-    r"|pro|jede[nrsm]?|alle|im|in der|am"
-    r"|par|chaque|tous les|toutes les"
-)
-_FREQUENCY = re.compile(
-    # Four times a year; elke twee weken; alle drei Monate; tous les deux mois.
-    rf"\b(?:(?:{_BEFORE_UNITS})\s+|l['’])(?:[\w-]+\s+){{0,2}}(?:{_UNITS})\b"
-    # A single word for the interval.
-    r"|\b(?:dagelijkse?|(?:twee)?wekelijkse?|(?:twee|drie)?maandelijkse?|(?:half)?jaarlijkse?"
-    r"|daily|(?:bi-?)?weekly|fortnightly|(?:bi-?)?monthly|quarterly|yearly|annual(?:ly)?"
-    r"|(?:zwei)?(?:täglich|wöchentlich|monatlich)\w*|vierteljährlich\w*|(?:halb)?jährlich\w*"
-    r"|quotidienn?e?s?|hebdomadaires?|(?:bi)?mensuel(?:le)?s?|trimestriel(?:le)?s?"
-    r"|semestriel(?:le)?s?|annuel(?:le)?s?)\b"
-    # A newsletter named for its interval: maandbrief, kwartaalbericht, Monatsbrief.
-    r"|\b(?:dag|week|maand|kwartaal)(?:brief|bericht|blad|nieuws)\w*"
-    r"|\b(?:wochen|monats|quartals)(?:brief|post|nachrichten|newsletter)\w*"
-    # An upper bound without a number.
-    r"|\b(?:hooguit|hoogstens|maximaal|ten hoogste|af en toe|nu en dan|een enkele keer"
-    r"|at most|no more than|occasional(?:ly)?|now and then|from time to time"
-    r"|höchstens|gelegentlich|ab und zu|hin und wieder|von zeit zu zeit"
-    r"|au (?:plus|maximum)|de temps en temps|occasionnel\w*|de temps à autre)\b",
-    re.IGNORECASE,
-)
-
-
-_FURTHER_FREQUENCY = re.compile(
-    "|".join(rf"\b(?:{interval})(?!\w)" for interval in INTERVALS), re.IGNORECASE
-)
+_FREQUENCY = Expressions("frequency_phrases.toml", "parts", "phrases")
 
 
 def mentions_frequency(text: str) -> bool:
     """Return whether a text says how often mail comes; a hint for the admin, not a proof."""
-    return bool(_FREQUENCY.search(text) or _FURTHER_FREQUENCY.search(text))
+    own = _FREQUENCY.compile("any", re.IGNORECASE)
+    return bool(own.search(text) or _compile_further_languages().search(text))
+
+
+@cache
+def _compile_further_languages() -> re.Pattern[str]:
+    phrases = _FREQUENCY.data["further_languages"].values()
+    intervals = (str(phrase).replace("~", r"\s+(?:[\w-]+\s+){0,2}") for phrase in phrases)
+    return re.compile("|".join(rf"\b(?:{interval})(?!\w)" for interval in intervals), re.IGNORECASE)

@@ -161,7 +161,7 @@ def _print_next_steps(context: CommandContext, result: RestoreResult) -> None:
 
 def _describe_lost(result: RestoreResult, since: str) -> Iterator[str]:
     yield (
-        f"What came after {since} is lost but for who has left: each Yes, files, campaigns, logins "
+        f"What came after {since} is lost, except who has left: each Yes, files, campaigns, logins "
         "that were changed, tokens that were revoked."
     )
     if result.replayed.moved:

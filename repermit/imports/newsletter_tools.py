@@ -5,12 +5,12 @@ See GDPR art. 7(1) and EDPB 05/2020 §108 on what a proof is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from repermit import package_files
+from repermit.expressions import Expressions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,25 +85,7 @@ _DATA = package_files.load_data("column_titles.toml")
 PART_OF_A_NAME = frozenset(_DATA["part_of_a_name"]["titles"].split())
 """Titles that mean the whole name, or one of its parts if another column has the other part."""
 
-FURTHER_ADDRESS = (
-    r"имеил(?:адрес)?|епоща|електрон(?:напоща|енадрес)|адресна(?:електроннапоща|имеил)"  # bg
-    r"|emailov[ay]adresa|adresaemailu?|elektronickaposta"  # cs, sk
-    r"|διευθυνση(?:email|ηλεκτρονικουταχυδρομειου)|ηλεκτρονικ(?:ηδιευθυνση|οταχυδρομειο)"  # el
-    r"|correo(?:electronico)?|direcciondecorreo(?:electronico)?|direccion(?:de)?email"  # es
-    r"|epost(?:iaadress|adress(?:en)?)?|meiliaadress|mejl(?:adress)?"  # et, sv
-    r"|sahkoposti(?:osoite)?|email?osoite"  # fi
-    r"|riomhphost|seoladhriomhphoist"  # ga
-    r"|eposta|adresaeposte|elektronickaadresa|emailadresa"  # hr
-    r"|emailcim|elektronikuslevelcim|dromposta"  # hu
-    r"|indirizzo(?:di)?(?:email|postaelettronica)|postaelettronica"  # it
-    r"|elpasto(?:adresas)?|elpastas|epasts?|epastaadrese"  # lt, lv
-    r"|indirizz(?:tal)?(?:email|elettroniku)"  # mt
-    r"|adresemail(?:owy)?|pocztaelektroniczna"  # pl
-    r"|enderecode(?:email|correioeletronico)|correioeletronico"  # pt
-    r"|adresa(?:de)?email|postaelectronica"  # ro
-    r"|epostninaslov|elektronsk(?:inaslov|aposta)|enaslov"  # sl
-)
-
+_PHRASES = Expressions("title_phrases.toml", "titles")
 
 # The field and rank of each title; of two titles for one field, the lower rank is better.
 _RANKED = {
@@ -111,72 +93,36 @@ _RANKED = {
     for field, titles in _DATA["titles"].items()
     for rank, title in enumerate(f"{titles} {_DATA['further_titles'].get(field, '')}".split())
 }
-# Email, E-mailadres 2, E-Mail 2: Adresse, E-mail 1 - Value, Adresse de messagerie, E-mail (werk).
-_ADDRESS = re.compile(
-    r"(?:primary|work|home|other|contact|private|business|zakelijk|prive|persoonlijk|subscriber)?"
-    r"(?:email|mail)(?:\d)?(?:address|addresses|adres|adressen|adresse|adressen|value)?(?:\d)?"
-    r"(?:work|home|other|primary|werk|zakelijk|prive|privat|geschaftlich|contact)?"
-    r"|adresse(?:s)?(?:de|d)?(?:email|mail|emails|mails|messagerie|courriel|courrielle)(?:\d)?"
-    r"|adresse(?:e|mail)?electronique|courriel|subscriber|relatieemail|mailadresse|emailprofessionnel|"
-    + FURTHER_ADDRESS
-).fullmatch
-# "Wil nieuwsbrief ontvangen?", "Recevoir la newsletter", "AVG akkoord", and their opposites.
-_MAY_WE = re.compile(
-    r"nieuwsbrie[fv]|newsletter|infolettre|lettredinformation|rundbrief|mailing|marketing|"
-    r"toestemming|akkoord|consent|optin|einwilligung|zustimmung|permission|avg|gdpr|dsgvo|rgpd|"
-    # "Mag gemaild", "Mogen we je mailen?", "May we email you", "Dürfen wir mailen".
-    r"^(?:mag|mogen|kan|may|can|darf|durfen|oke?(?:ay)?)"
-    r"(?:ik|je|jou|wij|we|i|wir|u|niet|nicht|not|geen|keine?|to|om|te|per|by){0,4}"
-    r"(?:ge|an|ange)?e?mail(?!adres|address)|^e?mail(?:ok|oke|okay|erlaubt|toegestaan|allowed|mag)|"
-    r"^accepte(?:les|des)?(?:e?mails|courriels)"
-)
-_MAY_WE_NOT = re.compile(
-    r"geen|niet|afgemeld|afmeld|uitgeschreven|uitschrijf|optout|optedout|unsub|kein|nicht|abgemeld|"
-    r"abmeld|desabon|desinscri|^(?:no|stop|sans|pasde|dont|donot)(?=newsl|nieuws|info|lettre|send|rec)"
-)
-# "Email opt out", "Unsubscribed from all email", whatever else the title says.
-_LEFT = re.compile(
-    r"optout|optedout|unsubscri|afgemeld|afmelding|uitgeschreven|abgemeldet|abmeldung|desabonn|"
-    r"desinscri|blacklist|blocklist|suppressed|(?:niet|donot|dont|nicht)(?:e?mail|contact|kontakt)"
-)
-# Titles about dates, sources and frequencies. An incomplete double opt-in is no refusal.
-_NO_ANSWER = re.compile(
-    r"datum|date|dag$|bron$|source|quelle|origin|ip$|id$|naam|name|nom$|titel|open|click|klik|laatste|"
-    r"last|letzte|derni|frequen|taal$|sprache|langu|adres|address|incasso|profil|voorwaarden|terms|"
-    r"agb|double|dubbel|doppel|tijd|time|form$|formul|contactstatus"
-)
-_ABOUT_ELSE = re.compile(
-    r"foto|photo|bild|video|image|tele(?!se?mails)|phone|sms|whatsapp|bellen|call|anruf|cookie|post|url|link|"
-    r"count|aantal|anzahl|nombre|token|hash"
-)
-# Titles may end in the possible answers: "Nieuwsbrief ja/nee", "Newsletter (y/n)".
-_ANSWERS = re.compile(r"(?:janee|jn|yesno|yn|janein|ouinon)$")
 
 
 def find_field(folded: str) -> tuple[str | None, int]:
     """Return the field that a folded title means, or None, and its rank (0 is best)."""
-    if _ADDRESS(folded):
+    if is_address_title(folded):
         return "address", 0
-    title = folded if folded in _RANKED else _ANSWERS.sub("", folded)
+    title = folded if folded in _RANKED else _PHRASES.compile("answers").sub("", folded)
     return _RANKED.get(title) or (_find_question_field(title), len(_RANKED))
+
+
+def _says(phrase: str, title: str) -> bool:
+    return bool(_PHRASES.compile(phrase).search(title))
 
 
 def _find_question_field(title: str) -> str | None:
     """Return the field of a title that asks for consent, or for an opt-out."""
     if is_about_else(title):
         return None
-    if _LEFT.search(title):
+    if _says("opt_out", title):
         return "opted_out_at"
-    if not _MAY_WE.search(title) or _NO_ANSWER.search(title):
+    if not _says("consent", title) or _says("no_question", title):
         return None
-    return "opted_out_at" if _MAY_WE_NOT.search(title) else "consent"
+    return "opted_out_at" if _says("no_consent", title) else "consent"
 
 
 def is_about_else(folded: str) -> bool:
     """Say whether a folded title is about something other than mail, as photographs or calls."""
-    return _ABOUT_ELSE.search(folded) is not None
+    return _says("about_else", folded)
 
 
 def is_address_title(folded: str) -> bool:
     """Say whether a folded title means a column of addresses."""
-    return _ADDRESS(folded) is not None
+    return _PHRASES.compile("address").fullmatch(folded) is not None

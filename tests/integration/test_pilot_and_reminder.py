@@ -1,4 +1,4 @@
-"""Pilot, brake and reminder from the launch to the inbox, from the command line."""
+"""Pilot, circuit breaker and reminder from the launch to the inbox, from the command line."""
 
 from __future__ import annotations
 

@@ -207,9 +207,9 @@ def put_in(database: Database, model: type[Model], rows: Sequence[Mapping[str, A
     values = [[field.db_value({**defaults, **row}[field.name]) for field in fields] for row in rows]
     # The names are those of our own tables.
     statement = f'INSERT INTO "{meta.table_name}" ({names}) VALUES ({marks})'  # noqa: S608
-    door: Any = database
+    connection: Any = database
     with database.atomic():
-        door.cursor().executemany(statement, values)
+        connection.cursor().executemany(statement, values)
 
 
 def make_asked(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from repermit import email_address
+from repermit import email_address, package_files
 from repermit.email_address import (
     Address,
     fingerprint,
@@ -280,3 +280,10 @@ def test_a_name_is_masked_however_long_its_words_are() -> None:
         email_address.mask_addresses_in_file_name("a" * 400_000 + "@example.org.csv")
         == "…@example.org.csv"
     )
+
+
+def test_every_name_of_a_function_is_told() -> None:
+    names = package_files.load_data("role_addresses.toml")["names"].split()
+    assert sorted(set(names)) == sorted(names)
+    assert [name for name in names if not is_role_address(f"{name}@example.org")] == []
+    assert not is_role_address("jan@example.org")

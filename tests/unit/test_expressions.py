@@ -12,9 +12,11 @@ from repermit.expressions import Expressions
 FILES = {
     "advertising_words.toml": ("offers", "words", "figures"),
     "automatic_messages.toml": ("senders", "subjects"),
+    "frequency_phrases.toml": ("parts", "phrases"),
     "refusal_words.toml": ("words", "causes"),
     "remark_phrases.toml": ("words", "parts", "refused", "exceptions", "doubtful"),
     "reply_phrases.toml": ("answers", "courtesies", "rest"),
+    "title_phrases.toml": ("titles", "file_names"),
 }
 
 

@@ -78,7 +78,7 @@ _SENTENCES = {
         "the database holds something that no entry of the record accounts for"
     ),
     How.REWRITTEN: LazyText(
-        "entries were rewritten: your checkpoint, at entry %(seq)s, says otherwise"
+        "entries were rewritten: an earlier checkpoint, at entry %(seq)s, says otherwise"
     ),
     How.CUT: LazyText("the record was cut off: entry %(seq)s and those after it are gone"),
     How.UNKNOWN_EVENT: LazyText("entry %(seq)s tells of an event that repermit does not have"),
@@ -90,13 +90,13 @@ _SENTENCES = {
     ),
     How.ASKED_AFTER_REMOVAL: LazyText("somebody was asked after entry %(seq)s had taken them off"),
     How.MISCOUNTED: LazyText(
-        "a count that pages show is not what there is. `repermit check --recount` counts all "
-        "anew but for answers and removals by day"
+        "a count that pages show is not what there is; `repermit check --recount` counts all "
+        "anew except answers and removals by day"
     ),
     How.JOURNAL_CUT: LazyText("the journal of suppressions lacks lines that it had"),
     How.SUPPRESSION_DELETED: LazyText(
-        "somebody whom the journal of suppressions names may be asked again: that they may not "
-        "was deleted. It is put back when repermit starts"
+        "somebody in the journal of suppressions may be asked again: their suppression was "
+        "deleted, and is put back when repermit starts"
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Checking that an export shows the outcome of everybody whom its campaigns asked. Pure."""
+"""Checking that an export shows the outcome of everybody that its campaigns asked. Pure."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
+from repermit.expressions import Expressions
 from repermit.i18n.lazy_text import LazyText
 from repermit.imports.readers.csv import read_delimited_table
 from repermit.imports.readers.workbook import (
@@ -29,35 +30,22 @@ if TYPE_CHECKING:
 # --- Classifying a file, a member of a ZIP or a sheet by its name. --------------------------------
 
 
-# The members of the ZIP of Mailchimp's audience export. Its "cleaned_" is about bounces, but "leden
-# cleaned" is a list that somebody has tidied.
-_NEVER = re.compile(r"non[-_ ]?subscribed(?![a-z])").match
-_CLEANED = re.compile(r"cleaned(?:_|$)").match
-_UNSUBSCRIBED = re.compile(
-    r"unsubscri|afgemeld|afmelding|uitgeschreven|uitschrijving|abgemeldet|abmeldung|desabonn|"
-    r"desinscri|(?<![a-z])opt(?:ed)?[-_ ]?outs?(?![a-z])|blacklist|blocklist|suppress"
-).search
-_BOUNCED = re.compile(r"(?<![a-z])(?:hard[-_ ]?)?bounce").search
-# "Lijst zonder afgemelden", "aan- en afmeldingen".
-_UNCLEAR = re.compile(
-    r"(?<![a-z])(?:zonder|without|excl\w*|niet|nicht|not|non|no|ohne|sans|minus|geen|en|and|und|et)"
-    r"(?![a-z])"
-).search
+_PHRASES = Expressions("title_phrases.toml", "file_names")
 
 
 def classify_file_name(name: str) -> str:
     """Return "unsubscribed", "cleaned" or "nonsubscribed" if a name means that all are, or ""."""
     text = normalize_remark(PurePosixPath(name.replace("\\", "/")).name)
     stem = re.sub(r"\.(?:csv|txt|tsv|tab|xlsx?|ods)$", "", text)
-    if _NEVER(stem):
+    if _PHRASES.compile("never_subscribed").match(stem):
         return "nonsubscribed"
-    if _CLEANED(stem):
+    if _PHRASES.compile("cleaned").match(stem):
         return "cleaned"
-    if _UNCLEAR(stem):
+    if _PHRASES.compile("unclear").search(stem):
         return ""
-    if _UNSUBSCRIBED(stem):
+    if _PHRASES.compile("unsubscribed").search(stem):
         return "unsubscribed"
-    return "cleaned" if _BOUNCED(stem) else ""
+    return "cleaned" if _PHRASES.compile("bounced").search(stem) else ""
 
 
 # --- Opening a file and its tables. ---------------------------------------------------------------

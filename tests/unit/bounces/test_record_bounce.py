@@ -564,7 +564,7 @@ def test_what_is_known_of_a_mail_only_grows_graver(database: Database, ask: Mail
     assert standing(ask) == (Status.REMOVED, Reason.BOUNCE)
 
 
-# --- Complaints, and the brake.
+# --- Complaints, and the circuit breaker.
 
 
 @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER])

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from repermit import package_files
 from repermit.campaigns.launch_refusals import NOTES, plan_launch
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText
+from repermit.emails.sender_identity import split_plain_words
 from tests.support.builders import DEADLINE, NOW, make_list, make_organisation, make_settings
+
+COMMON_WORDS = package_files.load_data("common_words.toml")
 
 LIST: dict[str, Any] = {
     "slug": "nieuws-hiv",
@@ -130,3 +134,18 @@ def test_all_that_tells_is_noted_at_once(database: Database) -> None:
 
 def test_a_list_that_is_not_sensitive_may_be_named(database: Database) -> None:
     assert told(database, sender="hiv@example.org", sensitive=False) == ""
+
+
+@pytest.mark.parametrize("table", COMMON_WORDS)
+def test_every_common_word_is_written_as_words_are_compared(table: str) -> None:
+    words = " ".join(COMMON_WORDS[table].values()).split()
+    assert [word for word in words if split_plain_words(word) != [word]] == []
+    assert sorted(set(words)) == sorted(words)
+
+
+def test_no_common_word_of_a_name_is_noted(database: Database) -> None:
+    words = " ".join(COMMON_WORDS["names"].values()).split()
+    assert (
+        told(database, slug="news", name=" ".join(words), own_subject=f"Over {' '.join(words)}")
+        == ""
+    )

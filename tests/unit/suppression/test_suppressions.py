@@ -1,4 +1,4 @@
-"""Suppressions pass one door, and the journal learns of each before anybody else does."""
+"""One module writes suppressions, and the journal learns of each before anybody else does."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_taken_in_and_back_is_journalled_both_times(desk: Desk) -
     assert lines_of(journal) == [line, lifted]
 
 
-# --- One door.
+# --- One module writes them.
 
 _FIELDS = {field.name for field in Suppression._meta.sorted_fields}
 _MAY_READ = {"select", "get_or_none", "alias", "add_index", "id", *_FIELDS}
