@@ -67,11 +67,29 @@ def save_heartbeat(moment: datetime) -> None:
     Meta.write(_HEARTBEAT_KEY, format_timestamp(moment))
 
 
+def forgive_downtime(campaign: Campaign, now: datetime) -> timedelta:
+    """Set a campaign's downtime to none, in the caller's transaction; return what it was.
+
+    That of other campaigns stays.
+    """
+    downtime, last_beat = measure_downtime(campaign, now), _read_last_beat()
+    if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
+        _add_gaps(last_beat, now)
+    campaign.downtime = 0
+    campaign.save(only=[Campaign.downtime])
+    save_heartbeat(now if last_beat is None else max(now, last_beat))
+    return downtime
+
+
 def measure_downtime(campaign: Campaign, now: datetime) -> timedelta:
     """Return the total downtime of the answer pages from a campaign's start to `now`."""
+    gap = _measure_gap(campaign, _read_last_beat(), now)
+    return timedelta(seconds=campaign.downtime) + gap
+
+
+def _read_last_beat() -> datetime | None:
     value = Meta.read(_HEARTBEAT_KEY)
-    last_beat = None if value is None else datetime.fromisoformat(value)
-    return timedelta(seconds=campaign.downtime) + _measure_gap(campaign, last_beat, now)
+    return datetime.fromisoformat(value) if value else None
 
 
 def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) -> timedelta:

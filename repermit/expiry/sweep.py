@@ -36,7 +36,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
-from repermit.expiry.downtime import measure_downtime, must_delay_expiry, save_heartbeat
+from repermit.expiry.downtime import forgive_downtime, measure_downtime, must_delay_expiry
 from repermit.rules.consent import (
     UNSETTLED,
     CampaignState,
@@ -145,11 +145,12 @@ def override_downtime(
         campaign = _lock_due(due[0], now) if due else None
         if campaign is None or not must_delay_expiry(measure_downtime(campaign, now)):
             raise Refused("there is nothing to decide: nobody waits to be taken off for silence")
-        content = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
-        campaign.downtime = 0
-        campaign.save()
-        save_heartbeat(now)
-        _append_entry(campaign, now, "expired_despite_downtime", content, actor=actor)
+        _forgive_downtime(campaign, now, actor)
+
+
+def _forgive_downtime(campaign: Campaign, now: datetime, actor: str) -> None:
+    content = {"downtime": int(forgive_downtime(campaign, now).total_seconds())}
+    _append_entry(campaign, now, "expired_despite_downtime", content, actor=actor)
 
 
 def preview_expiry(
@@ -248,8 +249,8 @@ def _begin_campaign(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, s
         if campaign is None or (reason and not sweep.despite_downtime):
             return None, reason
         if reason:
-            content = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
-            _append_entry(campaign, now, "expired_despite_downtime", content, actor=sweep.actor)
+            # From now on any sweep goes on, also if this one is killed.
+            _forgive_downtime(campaign, now, sweep.actor)
     _run_in_steps(sweep, lambda limit: _drop_unsent(sweep, campaign_id, limit) > 0)
     return campaign, ""
 

@@ -478,6 +478,41 @@ def test_the_admin_may_decide_that_silence_counts_and_the_evidence_says_so(
     assert (entry.actor, entry.campaign) == ("anna@example.org", campaign.id)
 
 
+def test_what_was_decided_goes_on_by_itself_after_whoever_began_was_killed(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, downtime=49 * 3600)
+    for _ in range(3):
+        make_asked(database, mailing_list, campaign)
+    begun = expire_due(
+        database,
+        settings=make_settings(),
+        clock=ManualClock(DEADLINE),
+        despite_downtime=True,
+        chunk=1,
+        # As soon as somebody is taken off.
+        should_stop=lambda: Contact.select().where(Contact.status == "removed").exists(),
+    )
+    assert begun.removed == 1
+    # The job of a worker, which was told nothing.
+    assert sweep(database).removed == 3 - begun.removed
+    assert kept("expired_despite_downtime") == [{"downtime": 49 * 3600}]
+
+
+def test_a_decision_for_one_campaign_leaves_the_downtime_of_others(
+    database: Database, mailing_list: MailingList
+) -> None:
+    other = make_list(database, slug="other")
+    waiting = make_campaign(database, other, starts_at=NOW)
+    make_asked(database, other, waiting)
+    make_asked(database, mailing_list, make_campaign(database, mailing_list, starts_at=NOW))
+    assume_up_until(database, moment=DEADLINE - timedelta(days=2))
+    assert len(sweep(database).waiting) == 2
+    assert sweep(database, mailing_list=mailing_list, despite_downtime=True).removed == 1
+    (reason,) = sweep(database).waiting
+    assert reason.startswith("other: the answer pages were down for 2 days")
+
+
 def test_one_campaign_that_waits_does_not_hold_up_another(
     database: Database, mailing_list: MailingList
 ) -> None:
