@@ -125,7 +125,7 @@ def test_a_record_that_does_not_hold_names_the_entry(
     known = stored_tree.checkpoint().to_json()
     send(client, "chain", checkpoint=json.dumps({**known, "root": "0" * 64}))
     said = look(client)
-    assert "The record does not hold. Entries were rewritten: your checkpoint" in said
+    assert "The record does not hold. Entries were rewritten: an earlier checkpoint" in said
     assert "the checkpoint says otherwise" in said, "what the command says too"
     with database.atomic():
         Evidence.update(actor="person", list="x").where(Evidence.seq == 1).execute()
