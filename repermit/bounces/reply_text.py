@@ -205,9 +205,7 @@ def _may_change(line: str) -> bool:
 
 
 def _is_salutation(line: str) -> bool:
-    return bool(_PHRASES.compile("salutation").fullmatch(line)) and not _PHRASES.compile(
-        "changes"
-    ).search(line)
+    return _is("salutation", line) and not _may_change(line)
 
 
 def _adds_nothing(line: str, names: Collection[str]) -> bool:

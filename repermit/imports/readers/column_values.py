@@ -19,6 +19,9 @@ def _read_words(table: str, key: str) -> frozenset[str]:
     return frozenset(_DATA[table][key].split())
 
 
+MONTH_NAMES: list[str] = _DATA["months"]["in_order"]
+"""How the names of each month begin, separated by blanks."""
+
 YES = _read_words("yes", "further")
 """A plain yes in twenty further languages."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from repermit import package_files
+from repermit.imports.readers.column_values import MONTH_NAMES
 
 _CLOCK = r"(?:[T,\s]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([ap]\.?m\.?)?)?"
 _NUMBERS = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK}", re.IGNORECASE)
@@ -28,9 +28,8 @@ _EARLIEST_YEAR = 1990
 _LATEST_SERIAL_YEAR = 2100
 _NOON = 12
 
-_MONTH_NAMES = package_files.load_data("column_values.toml")["months"]["in_order"]
 _MONTHS = {
-    name: number for number, names in enumerate(_MONTH_NAMES, start=1) for name in names.split()
+    name: number for number, names in enumerate(MONTH_NAMES, start=1) for name in names.split()
 }
 
 
