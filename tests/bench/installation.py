@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ _SETTINGS = {
     "authority_url": "https://www.example.org/",
 }
 
+# In place of `-m repermit`. Every clock in repermit is of this class.
+_AGO = """\
+import runpy
+from datetime import timedelta
+from repermit.clock import SystemClock
+now = SystemClock.now
+SystemClock.now = lambda self: now(self) - timedelta(days={days})
+runpy.run_module("repermit", run_name="__main__", alter_sys=True)
+"""
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -37,10 +48,10 @@ class Installation:
     folder: Path
     server: str
 
-    def make(self, smtp_port: int) -> None:
+    def make(self, smtp_port: int, *, ago: timedelta | None = None) -> None:
         """Make it anew, with an empty database."""
         self.folder.mkdir(parents=True)
-        self.run("init", "--public-url", "http://127.0.0.1:8000")
+        self.run("init", "--public-url", "http://127.0.0.1:8000", ago=ago)
         if self.server:
             self._create("template0")
             self.set("database", self._url())
@@ -79,19 +90,25 @@ class Installation:
         helped = subprocess.run(help_command, capture_output=True, check=True, **self.surroundings)
         return b"--accept" in helped.stdout
 
-    def run(self, *arguments: str) -> None:
-        """Run a command to its end; give up if it refuses."""
-        if complaint := self.attempt(*arguments):
+    def run(self, *arguments: str, ago: timedelta | None = None) -> None:
+        """Run a command to its end, by a clock that is so slow; give up if it refuses."""
+        if complaint := self.attempt(*arguments, ago=ago):
             sys.exit(f"{' '.join(arguments[:2])}: {complaint}")
 
-    def attempt(self, *arguments: str, most: float | None = None) -> str:
+    def attempt(
+        self, *arguments: str, most: float | None = None, ago: timedelta | None = None
+    ) -> str:
         """Run a command to its end; return its exit code and what it said, "" if that is 0.
 
-        `most`: seconds after which it is killed.
+        - `most`: seconds after which it is killed.
+        - `ago`: how far its clock is behind.
         """
+        command = self.command(*arguments)
+        if ago is not None:
+            command[1:3] = ["-c", _AGO.format(days=ago / timedelta(days=1))]
         try:
             ran = subprocess.run(
-                self.command(*arguments),
+                command,
                 capture_output=True,
                 text=True,
                 check=False,

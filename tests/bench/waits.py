@@ -13,10 +13,9 @@ its command on a list of `--people`; the suppression import and the purge are of
 A line tells the seconds of the work; and of answers and of GETs, those that were due while it ran:
 median, 99th percentile and longest in milliseconds, and how many failed. An answer failed if it
 came to anything but 200, or if the record does not hold it. A command that fails tells why at the
-end of its line; `check` finds fault with any such machine, as `verify` does with mails that were
-marked as sent by SQL, and a command that takes longer than `--most` seconds is killed. `--alone`
-runs each work once more while nobody asks anything, and tells its seconds; with `--per-second 0`
-nothing else is run.
+end of its line, as `check` does, which finds fault with any such machine; one that takes longer
+than `--most` seconds is killed. `--alone` runs each work once more while nobody asks anything, and
+tells its seconds; with `--per-second 0` nothing else is run.
 
 `--tree` names a checkout to measure; several, to compare before and after, take turns with each
 work. Its own .venv/bin/python is used, if it has one. What is measured goes through the command
@@ -41,7 +40,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,7 @@ _NOTHING = 15  # seconds
 _SETTLING = 600  # seconds at most
 
 _NOW = SystemClock().now()
+_BEFORE = timedelta(days=60)  # that people were asked
 _LONG_AGO = (_NOW - timedelta(days=90)).isoformat()
 _DEADLINE = (_NOW + timedelta(days=60)).date()
 _ATTEST = "Decided by nobody, for a benchmark; addresses made up; none of them opted out"
@@ -92,7 +92,7 @@ def main() -> None:
         for number, tree in enumerate(options.tree):
             folder = Path(name) / f"waits{number}" / "empty"
             empty = Installation(tree.resolve(), folder, server)
-            empty.make(port)
+            empty.make(port, ago=_BEFORE)
             prepared.append(Prepared(options.people, {"empty": empty}))
         print(f"{options.people:,} people, {'PostgreSQL' if server else 'SQLite'}\n")
         title = f"{'work':14}{'tree':12}{'alone s':>9}"
@@ -160,13 +160,14 @@ def _describe(one: Installation, people: int) -> None:
     """Add two lists, one of which has been asked, and write the files of the other."""
     for slug in ("asked", "news"):
         how = ("--purpose=News, four times a year", "--privacy-url=https://www.example.org/privacy")
-        one.run("list", "add", slug, "--name", slug, "--sender", "News <news@example.org>", *how)
+        named = ("--name", slug, "--sender", "News <news@example.org>")
+        one.run("list", "add", slug, *named, *how, ago=_BEFORE)
     _write(one.folder / "asked.csv", "asked", _ASKED)
     _write(one.folder / "news.csv", "person", people)
     _write(one.folder / "suppressed.csv", "person", people // _PART)
-    one.run("import", "asked", "asked.csv")
-    one.run("launch", "asked", f"--deadline={_DEADLINE}", f"--attest={_ATTEST}", *_ACCEPTED)
-    _let_be_sent(one, "asked", timedelta(days=1))
+    one.run("import", "asked", "asked.csv", ago=_BEFORE)
+    one.run(*_launch("asked", _DEADLINE), ago=_BEFORE)
+    _let_be_sent(one, "asked")
 
 
 def _write(path: Path, name: str, people: int) -> None:
@@ -181,26 +182,36 @@ def _spell(number: int) -> str:
     return "".join("abdegiklnr"[int(digit)] for digit in str(number)).capitalize()
 
 
-def _let_be_sent(one: Installation, slug: str, ago: timedelta) -> None:
-    """Let everybody on a list have been asked so long ago."""
-    at = (_NOW - ago).isoformat()
-    sent = (
+def _let_be_sent(one: Installation, slug: str) -> None:
+    """Let everybody on a list have been asked when its campaign was launched."""
+    found = (
+        "SELECT campaign.id, launched_at FROM campaign "
+        "JOIN mailing_list ON mailing_list.id = campaign.list_id WHERE slug = ?"
+    )
+    ((number, at),) = one.sql(found, slug)
+    one.sql(
         "UPDATE mail SET state = 'sent', due_at = ?, sent_at = ?, attempts = 1, wording_id = ("
         "SELECT max(id) FROM campaign_wording WHERE campaign_wording.campaign_id = "
-        "mail.campaign_id AND campaign_wording.kind = 'ask')"
+        "mail.campaign_id AND campaign_wording.kind = 'ask') "
+        "WHERE kind = 'ask' AND campaign_id = ?",
+        *(at, at, number),
     )
-    opened = "UPDATE campaign SET state = 'open', opened_at = ?"
-    of_list = "list_id = (SELECT id FROM mailing_list WHERE slug = ?)"
-    one.sql(f"{sent} WHERE kind = 'ask' AND {of_list}", at, at, slug)
-    one.sql(f"{opened} WHERE {of_list}", at, slug)
+    one.sql("UPDATE campaign SET state = 'open', opened_at = ? WHERE id = ?", at, number)
+
+
+def _import(one: Installation, _: int) -> None:
+    one.run("import", "news", "news.csv", ago=_BEFORE)
+
+
+def _let_be_over(one: Installation, _: int) -> None:
+    """Let the deadline have passed, and the pages not have been up: no job removes by itself."""
+    one.run(*_launch("news", (_NOW - timedelta(days=1)).date()), ago=_BEFORE)
+    _let_be_sent(one, "news")
 
 
 def _expire(one: Installation, _: int) -> None:
-    """Let nobody have answered; the record then finds the campaign as it was launched."""
-    launched = one.sql(f"SELECT launched_at, starts_at, deadline {_LAST_CAMPAIGN}")[0]
-    _let_be_over(one)
+    """Let nobody have answered."""
     one.run(*_EXPIRE)
-    _move_campaign(one, *launched)
     # What the jobs make of so many entries is no part of what is measured on them.
     with _working(one, "config.toml"):
         _wait(
@@ -209,18 +220,6 @@ def _expire(one: Installation, _: int) -> None:
             "FROM meta WHERE key = 'tallied_upto'), 0)",
             most=_SETTLING,
         )
-
-
-def _let_be_over(one: Installation, _: int = 0) -> None:
-    """Let the deadline have passed, and the pages not have been up: no job removes by itself."""
-    ago = timedelta(days=60)
-    _let_be_sent(one, "news", ago)
-    _move_campaign(one, *[(_NOW - ago).isoformat()] * 2, _NOW.isoformat())
-
-
-def _move_campaign(one: Installation, *moments: str) -> None:
-    set_ = "UPDATE campaign SET launched_at = ?, starts_at = ?, deadline = ?"
-    one.sql(f"{set_} WHERE id = (SELECT id {_LAST_CAMPAIGN})", *moments)
 
 
 def _let_be_due(one: Installation, people: int) -> None:
@@ -234,19 +233,19 @@ def _let_be_due(one: Installation, people: int) -> None:
     one.set("removed_days", 3660)
 
 
-_LAST_CAMPAIGN = "FROM campaign ORDER BY id DESC LIMIT 1"
-_LAUNCH = (
-    # Later, so that nothing is sent meanwhile.
-    *("launch", "news", f"--at={(_NOW + timedelta(days=20)).date()}", f"--deadline={_DEADLINE}"),
-    *(f"--attest={_ATTEST}", *_ACCEPTED),
-)
+def _launch(slug: str, deadline: date, *more: str) -> tuple[str, ...]:
+    return ("launch", slug, f"--deadline={deadline}", f"--attest={_ATTEST}", *_ACCEPTED, *more)
+
+
+# Later, so that nothing is sent meanwhile.
+_LAUNCH = _launch("news", _DEADLINE, f"--at={(_NOW + timedelta(days=20)).date()}")
 _EXPIRE = ("expire", "news", "--despite-downtime")
 _STAGES: dict[str, tuple[str, Callable[[Installation, int], None]]] = {
     "described": ("empty", _describe),
-    "imported": ("described", lambda one, _: one.run("import", "news", "news.csv")),
+    "imported": ("described", _import),
     "launched": ("imported", lambda one, _: one.run(*_LAUNCH)),
-    "over": ("launched", _let_be_over),
-    "expired": ("launched", _expire),
+    "over": ("imported", _let_be_over),
+    "expired": ("over", _expire),
     "due": ("expired", _let_be_due),
 }
 """Each stage: the one that it is made from, and how."""
