@@ -26,7 +26,6 @@ from repermit.evidence.verify.contacts import STATUS_EVENTS, find_newest_seq, qu
 from repermit.evidence.verify.diagnosis import Fault, How, make_mismatch
 from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, format_entry_time
 from repermit.evidence.verify.times import AHEAD, BEHIND, get_tolerance
-from repermit.rules.deadlines_and_reminders import latest_ask
 
 _MEMBERS = {"ask": "asked_at", "reminder": "reminded_at"}
 """The names under which entries say when a mail of each kind was sent."""
@@ -45,7 +44,8 @@ def check_mails(replay: Replay) -> Iterator[Fault]:
     yield from _check_deadlines(replay)
     yield from _check_mails()
     yield from _check_entries_of_mails()
-    yield from _check_time_to_answer()
+    for seq in replay.early_removals:
+        yield Fault(seq, How.CONTRADICTED, "how long they had to answer")
     yield from _check_asks_after_all_sent()
 
 
@@ -370,39 +370,3 @@ def _find_contradiction(
     )
     names_ask = _NUMBER in consent or _REPLY in consent
     return "the ask's Message-ID, or the reply" if names_ask and not has_ask else ""
-
-
-# --- The time to answer before a removal for silence. ---------------------------------------------
-
-
-def _check_time_to_answer() -> Iterator[Fault]:
-    """Yield the removals for silence that came before the minimum time to answer."""
-    rows: Any = (
-        select_parts(
-            Evidence.seq,
-            Evidence.at,
-            Campaign.starts_at,
-            EvidencePart.json,
-            text=Value('"reason":"no_response"'),
-        )
-        .join(Campaign, on=(Campaign.id == Evidence.campaign))
-        .where(
-            Evidence.event == "removed",
-            find_position(EvidencePart.json, Value('"minimum_days":')) > 0,
-        )
-        .order_by(Evidence.seq)
-    )
-    for seq, at, starts_at, text in stream_rows(rows):
-        if _is_too_short(json.loads(text), at, starts_at):
-            yield Fault(seq, How.CONTRADICTED, "how long they had to answer")
-
-
-def _is_too_short(consent: Mapping[str, Any], at: Any, starts_at: Any) -> bool:
-    if "asked_at" not in consent or "deadline" not in consent:
-        return True
-    asked_at, deadline = parse_timestamp(consent["asked_at"]), parse_timestamp(consent["deadline"])
-    return (
-        asked_at > latest_ask(deadline, consent["minimum_days"])
-        or asked_at < parse_timestamp(starts_at) - AHEAD
-        or parse_timestamp(at) < deadline
-    )

@@ -19,9 +19,12 @@ from zoneinfo import ZoneInfo
 from repermit.clock import format_timestamp
 from repermit.db.models.base import parse_timestamp
 from repermit.evidence.chain_reader import EntryPart, read_consent
+from repermit.evidence.verify.times import AHEAD
+from repermit.rules.deadlines_and_reminders import latest_ask
 
 CAMPAIGN_ENDS = ("closed", "cancelled")
 TURN_EVENTS = ("confirmed", "removed")
+_UNDO_EVENTS = ("import_undone", "sign_up_undone")
 TAKEN_BACK = "whether it was taken back"
 """The name in faults for the time at which an import was undone."""
 
@@ -31,8 +34,6 @@ UNDONE = "what was taken back"
 _UNDONE_COUNTS = ("contacts", "restored", "suppressions")
 
 _FROZEN = ("deadline", "starts_at", "reminder_at", "minimum_days", "include_thin")
-
-_DEADLINE = '"deadline":"'
 
 _Row = Mapping[str, Any]
 _Consent = Mapping[str, Any]
@@ -103,6 +104,7 @@ class Replay:
     - `deleted_lists`: the lists that were deleted, with the entry that says so.
     - `deadlines`: all deadlines of each list's campaigns; None if not all are known.
     - `answer_deadlines`: the first answer or removal that names a deadline, by list and deadline.
+    - `early_removals`: the removals for silence before the minimum time to answer.
     """
 
     def __init__(self, *, tallied_upto: int, zones: Iterable[tuple[int, str]]) -> None:
@@ -119,17 +121,24 @@ class Replay:
         self.undone_imports: list[UndoneImport] = []
         self.deadlines: dict[str, set[str] | None] = defaultdict(set)
         self.answer_deadlines: dict[tuple[str, str], int] = {}
+        self.early_removals: list[int] = []
 
     def apply_entry(self, row: _Row, parts: Mapping[str, EntryPart]) -> None:
         """Apply the next entry with its parts, by their names."""
         self.lists.add(row["list"])
         for name in parts:
             self.parts[row["list"], name, row["subject"] != ""] += 1
-        self.tallies.apply_entry(row, parts)
-        if row["event"] in TURN_EVENTS and "consent" in parts:
-            self._add_answer_deadline(row, parts["consent"].json)
-        if apply := _APPLY.get(row["event"]):
-            apply(self, row, read_consent(parts) or {})
+        event = row["event"]
+        if event not in _READ_EVENTS:
+            self.tallies.apply_entry(row, None)
+            return
+        # Once, as parsing the JSON of a million entries takes long.
+        consent = read_consent(parts)
+        self.tallies.apply_entry(row, consent)
+        if event in TURN_EVENTS:
+            self._apply_turn(row, consent or {})
+        if apply := _APPLY.get(event):
+            apply(self, row, consent or {})
 
     def launch_campaign(self, row: _Row, consent: _Consent) -> None:
         """Expect a campaign as it was frozen, with its wordings."""
@@ -224,11 +233,25 @@ class Replay:
         elif known is not None:
             known.add(format_entry_time(deadline))
 
-    def _add_answer_deadline(self, row: _Row, text: str) -> None:
-        # A search in the text, as parsing the JSON of a million entries takes many times as long.
-        _, _, rest = text.partition(_DEADLINE)
-        if deadline := rest.partition('"')[0]:
+    def _apply_turn(self, row: _Row, consent: _Consent) -> None:
+        if deadline := consent.get("deadline"):
             self.answer_deadlines.setdefault((row["list"], deadline), row["seq"])
+        is_silence = consent.get("reason") == "no_response" and "minimum_days" in consent
+        if is_silence and self._is_too_early(row, consent):
+            self.early_removals.append(row["seq"])
+
+    def _is_too_early(self, row: _Row, consent: _Consent) -> bool:
+        """Say whether a removal for silence came before the minimum time to answer."""
+        if "asked_at" not in consent or "deadline" not in consent:
+            return True
+        asked_at = parse_timestamp(consent["asked_at"])
+        deadline = _parse_cached(consent["deadline"])
+        starts_at = self.campaigns[row["campaign"]].columns.get("starts_at")
+        return (
+            asked_at > latest_ask(deadline, consent["minimum_days"])
+            or (starts_at is not None and asked_at < _parse_cached(starts_at.value) - AHEAD)
+            or parse_timestamp(row["at"]) < deadline
+        )
 
     def _add_wordings(self, row: _Row, wordings: Mapping[str, Mapping[str, str]]) -> None:
         for kind, by_language in wordings.items():
@@ -254,6 +277,11 @@ def format_entry_time(value: Any) -> str:
         return f"no moment: {value!r}"
 
 
+@lru_cache(maxsize=100)
+def _parse_cached(at: str) -> datetime:
+    return parse_timestamp(at)
+
+
 _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
     "launched": Replay.launch_campaign,
     "extended": Replay.extend_campaign,
@@ -266,6 +294,8 @@ _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
     "handed_over": Replay.set_step,
     "not_handed_over": Replay.set_step,
 }
+_READ_EVENTS = frozenset({*_APPLY, *TURN_EVENTS, *_UNDO_EVENTS})
+"""The events of which the part `consent` is read."""
 
 
 # --- The tallies of answers and removals, also by day. --------------------------------------------
@@ -274,7 +304,6 @@ _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
 # Two things may be unknown: the turn of an entry whose part `consent` was deleted at the end of its
 # term, and the day if an earlier version did not store the time zone. So tallies have bounds.
 
-_UNDO_EVENTS = ("import_undone", "sign_up_undone")
 _TURNS = ("", "yes", "no", "withdrawn", "no_response", "bounce", "complaint", "request")
 _CODES = {turn: code for code, turn in enumerate(_TURNS)}
 _WESTMOST, _EASTMOST = timedelta(hours=-12), timedelta(hours=14)
@@ -315,15 +344,15 @@ class ExpectedTallies:
         # Entry and campaign of each turn that may be undone, by list, subject and time.
         self._undoable: dict[tuple[str, str, str], tuple[int, int]] = {}
 
-    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> None:
-        """Apply the next entry with its parts, by their names."""
+    def apply_entry(self, row: _Row, consent: _Consent | None) -> None:
+        """Apply the next entry; `consent` is its part of that name, None if it is not there."""
         if row["seq"] > self.upto:
             return
         self._turns.extend(bytes(row["seq"] - len(self._turns) + 1))
         if row["event"] in TURN_EVENTS:
-            self._add_turn(row, read_consent(parts))
+            self._add_turn(row, consent)
         elif row["event"] in _UNDO_EVENTS:
-            self._undo_turn(row, read_consent(parts) or {})
+            self._undo_turn(row, consent or {})
 
     def find_turn(self, seq: int) -> str:
         """Return the turn of an entry that counts, else ""."""
