@@ -34,7 +34,7 @@ _ADMIN = "/admin/"
 
 
 class Dispatcher:
-    """Three groups of threads of equal size: for POSTs, for other requests, and for admin pages.
+    """Groups of threads of equal size: for POSTs and for other requests, of admins and of others.
 
     Admin requests may take long (uploads, downloads, tests of other servers), so no answer waits
     for one of their threads. A POST is refused at once, by a reading thread, if more POSTs wait
@@ -53,8 +53,8 @@ class Dispatcher:
         close: Callable[[], object] | None = None,
     ) -> None:
         self.keeps_connections = close is not None
-        self._readers, self._writers, self._admins = (_Threads(close) for _ in range(3))
-        self._groups = (self._readers, self._writers, self._admins)
+        self._groups = [_Threads(close) for _ in range(4)]
+        self._readers, self._writers, self._admin_readers, self._admin_writers = self._groups
         for group in self._groups:
             group.set_thread_count(threads)
         self._at_first = threads * _FIRST_QUEUE_LIMIT
@@ -69,9 +69,10 @@ class Dispatcher:
         channel.arrived = self._now and self._now()
         channel.refused_at = now + MAX_WAIT
         # An invalid request has neither command nor path.
+        is_post = not request.error and request.command == "POST"
         if not request.error and _ADMIN in f"{request.path}/":
-            group = self._admins
-        elif request.error or request.command != "POST":
+            group = self._admin_writers if is_post else self._admin_readers
+        elif not is_post:
             group = self._readers
         elif self._is_full(now):
             channel.refused_at = now

@@ -106,13 +106,14 @@ def many_posts(
             held.let_go.set()
 
 
+@pytest.mark.parametrize("path", ["/", "/admin/lists"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_whoever_reads_needs_no_thread_of_those_that_wait(method: str) -> None:
+def test_whoever_reads_needs_no_thread_of_those_that_wait(method: str, path: str) -> None:
     held = Held()
-    with serving(held, threads=2) as port, many_posts(port, 6, held) as waiting:
+    with serving(held, threads=2) as port, many_posts(port, 6, held, path=path) as waiting:
         for _ in range(2):
             assert held.inside.acquire(timeout=60)
-        assert ask(port, method, "/")[0] == 200
+        assert ask(port, method, path)[0] == 200
         assert not any(one.done() for one in waiting)
     assert [one.result() for one in waiting] == [200] * 6
 
