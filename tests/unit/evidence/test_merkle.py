@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,6 +202,25 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
         for level in (6, 7, 8)
         for place in range(300 >> level)
     }
+
+
+def test_the_proofs_of_many_entries_share_their_hashes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive has thousands of proofs, each with the same launch."""
+    append(database, 128)
+    hashed: list[bytes] = []
+
+    def sha256(content: bytes) -> Any:
+        hashed.append(content)
+        return hashlib.sha256(content)
+
+    proofs = stored_tree.MerkleProofs(stored_tree.checkpoint())
+    monkeypatch.setattr(merkle, "hashlib", SimpleNamespace(sha256=sha256))
+    for _ in range(3):
+        for seq in range(1, 129):
+            proofs.prove_inclusion(seq)
+    assert len(hashed) == len(set(hashed)) <= 2 * 128
 
 
 def test_what_is_no_hash_proves_nothing(database: Database) -> None:
