@@ -99,7 +99,8 @@ def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
                 found[context, singular] = message
     if for_admins:
         found |= {(None, message): message for message in said()}
-        found |= {(None, text): text for text in chain(texts_of_findings(), texts_of_steps())}
+        in_data = chain(texts_of_findings(), texts_of_steps(), labels())
+        found |= {(None, text): text for text in in_data}
     return found
 
 
@@ -118,6 +119,13 @@ def texts_of_findings() -> Iterator[str]:
         for key in ("found", "remedy", "page_found", "page_remedy"):
             if key in entry:
                 yield entry[key]
+
+
+def labels() -> Iterator[str]:
+    """Yield what the form calls mail accounts; a provider's own name is not translated."""
+    for entry in package_files.load_data("smtp_presets.toml").values():
+        if "label" in entry:
+            yield entry["label"]
 
 
 def texts_of_steps() -> Iterator[str]:
