@@ -12,7 +12,7 @@ from repermit.checks import run
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.i18n.lazy_text import LazyText
 from repermit.settings.definitions import SETTINGS
-from repermit.web.admin.rendering import gettext, make_help_url, make_url
+from repermit.web.admin.rendering import HELP_BY_AREA, gettext, make_help_url, make_url
 from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_services
 
@@ -27,21 +27,6 @@ _GROUPS = {
     Area.PACE: "mail",
     Area.BOUNCES: "bounces",
 }
-HELP_BY_AREA = {
-    Area.CONFIG: "how-to/settings",
-    Area.KEYS: "how-to/keys",
-    Area.DATABASE: "how-to/troubleshooting",
-    Area.LISTS: "tutorial/first-campaign",
-    Area.SMTP: "how-to/other-mail-hosts",
-    Area.PACE: "how-to/other-mail-hosts",
-    Area.PAGES: "how-to/proxy-and-tls",
-    Area.SPF: "how-to/check",
-    Area.DKIM: "how-to/dkim",
-    Area.DMARC: "how-to/check",
-    Area.MX: "how-to/check",
-    Area.BOUNCES: "how-to/bounces",
-}
-"""The help page for the findings of an area."""
 
 _VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 

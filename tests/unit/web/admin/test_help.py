@@ -14,9 +14,8 @@ from repermit.checks.findings import Area
 from repermit.db.connection import Database
 from repermit.settings.definitions import Settings
 from repermit.settings.editable_settings import EDITABLE
-from repermit.web.admin.check_findings import HELP_BY_AREA
 from repermit.web.admin.install import PAGES
-from repermit.web.admin.rendering import HELP_TOPICS, LANGUAGES
+from repermit.web.admin.rendering import HELP_BY_AREA, HELP_TOPICS, LANGUAGES
 from tests.exhaustive.test_browser_admin_looks import furnish, places
 from tests.support.admin_pages import admin_client, client_of, post, viewer_client
 from tests.support.desk import Desk
