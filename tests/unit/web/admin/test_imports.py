@@ -674,7 +674,7 @@ def test_every_reason_against_an_address_has_its_words() -> None:
 
 def test_every_fate_and_every_field_has_its_words() -> None:
     assert set(row_fate_text._TITLES) == set(row_fate_text._REASONS) == set(Fate)
-    assert set(import_columns._WORDS) == set(readers_rows.FIELDS)
+    assert set(import_columns._LABELS) == set(readers_rows.FIELDS)
 
 
 def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
