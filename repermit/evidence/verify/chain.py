@@ -276,7 +276,7 @@ _KIND = "verified"
 class Walk:
     """One walk for a page.
 
-    - `at`, `actor`: when and by whom it was started.
+    - `at`, `actor`: when it was started, and who started it.
     - `known`: the entry of the checkpoint that it was compared with; None without one.
     - `found`: the result, as from `Verified.to_json`; None while `is_busy` or if interrupted.
     """

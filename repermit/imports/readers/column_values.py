@@ -82,7 +82,7 @@ def is_switched_off(text: str) -> bool:
 
 
 def is_answer(text: str) -> bool:
-    """Say whether the text is a yes, a no or a switch in words; 1 and 0 may count something."""
+    """Say whether the text is a yes, a no or a switch, in words: 1 and 0 may be counts."""
     return (
         says_yes(text) or says_no(text) or fold_title(text) in _ON_SWITCH
     ) and not text.isdigit()

@@ -176,7 +176,7 @@ class WordingForm(OwnWordingForm):
 
     @property
     def chosen_reader(self) -> Contact | None:
-        """Return the contact for whom the mail is previewed, None if there is nobody to ask."""
+        """Return the contact that the preview is for; None if there is nobody to ask."""
         return self._readers.get(self.reader.data)
 
 
