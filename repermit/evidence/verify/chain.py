@@ -145,14 +145,6 @@ def verify_chain(
     )
 
 
-def iter_chain_faults(known: Checkpoint | None = None) -> Iterator[Fault]:
-    """Yield the faults of the chain, in the order of the entries.
-
-    It ends where the chain itself breaks, as later faults may be consequences of that.
-    """
-    return _Walk(known).find_faults()
-
-
 class _Walk:
     """A walk along the chain; `known` is a checkpoint that was stored elsewhere."""
 

@@ -37,11 +37,6 @@ class ShownColumn:
     examples: tuple[str, ...]
 
 
-def read_columns(path: Path, mapping: Mapping[str, str]) -> list[ShownColumn]:
-    """Return the columns of a file, each title once; raises ListFileError if it is no list."""
-    return list_columns(open_file.preview_file(path, mapping=mapping))
-
-
 def list_columns(previews: Sequence[FilePreview]) -> list[ShownColumn]:
     """Return the first columns of the tables of a file, each title once."""
     return _gather_columns(previews)[:MAX_COLUMNS]

@@ -22,10 +22,10 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain
-from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_campaign, make_list, make_organisation, make_settings
+from tests.support.chain_faults import iter_chain_faults
 
 LETTERS = package_files.load_data("transliteration.toml")
 
@@ -116,7 +116,7 @@ def test_adding_is_kept_as_evidence(database: Database) -> None:
         "anna@example.org",
     )
     assert kept_fields() == {"name": "News", "language": "nl"}
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("slug", ["n", "a-1", "9", "x" * 63])
