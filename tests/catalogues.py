@@ -128,7 +128,7 @@ def texts_of_tables() -> Iterator[str]:
             yield from table.values()
     yield from package_files.load_data("column_titles.toml")["labels"].values()
     # A provider's own name is not translated.
-    for name in ("smtp_presets.toml", "placeholders.toml"):
+    for name in ("check_areas.toml", "smtp_presets.toml", "placeholders.toml"):
         for entry in package_files.load_data(name).values():
             yield from (entry[key] for key in ("label", "title") if key in entry)
 

@@ -39,13 +39,8 @@ def name_language(language: str) -> str:
 LANGUAGES = ("en", "nl")
 """The languages of the admin's pages."""
 
-_HELP = package_files.load_data("help_topics.toml")
-
-HELP_TOPICS: dict[str, str] = _HELP["topics"]
+HELP_TOPICS: dict[str, str] = package_files.load_data("help_topics.toml")
 """The help topic of a blueprint's pages, or of one field there."""
-
-HELP_BY_AREA: dict[str, str] = _HELP["areas"]
-"""The help topic of the findings of an area."""
 
 # Without foreign scripts and frames a page is harmless, whatever an imported name contains.
 _POLICY = (
