@@ -17,42 +17,6 @@ _EXAMPLE_URL = 'public_url = "https://ask.example.org"'
 
 _PACKAGE = Path(__file__).parent
 
-LANGUAGE_NAMES = {
-    "nl": "Nederlands",
-    "en": "English",
-    "de": "Deutsch",
-    "fr": "Français",
-    "bg": "Български",
-    "cs": "Čeština",
-    "da": "Dansk",
-    "el": "Ελληνικά",
-    "es": "Español",
-    "et": "Eesti",
-    "fi": "Suomi",
-    "ga": "Gaeilge",
-    "hr": "Hrvatski",
-    "hu": "Magyar",
-    "it": "Italiano",
-    "lt": "Lietuvių",
-    "lv": "Latviešu",
-    "mt": "Malti",
-    "pl": "Polski",
-    "pt": "Português",
-    "ro": "Română",
-    "sk": "Slovenčina",
-    "sl": "Slovenščina",
-    "sv": "Svenska",
-}
-"""The native names of the languages of mails and public pages, by code (ISO 639-1).
-
-These are the official languages of the European Union (Regulation No 1 of 1958, art. 1, as
-amended). The names are those of the Unicode CLDR with a capital. Asking babel for them took a tenth
-of a second at each start.
-"""
-
-LANGUAGES = tuple(LANGUAGE_NAMES)
-"""The codes of these languages; each has a catalogue."""
-
 
 def find_asset(name: str) -> Path:
     """Return the path of a file or folder, such as `templates`, in a wheel or a checkout."""
@@ -65,6 +29,16 @@ def load_data(name: str) -> dict[str, Any]:
     text = (_PACKAGE / "data" / name).read_text("utf-8")
     data: dict[str, Any] = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
     return data
+
+
+LANGUAGE_NAMES: dict[str, str] = load_data("languages.toml")["names"]
+"""The native names of the languages of mails and public pages, by code (ISO 639-1).
+
+Asking babel for them took a tenth of a second at each start.
+"""
+
+LANGUAGES = tuple(LANGUAGE_NAMES)
+"""The codes of these languages; each has a catalogue."""
 
 
 @cache

@@ -99,7 +99,8 @@ def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
                 found[context, singular] = message
     if for_admins:
         found |= {(None, message): message for message in said()}
-        found |= {(None, text): text for text in chain(texts_of_findings(), texts_of_steps())}
+        in_data = chain(texts_of_findings(), texts_of_steps(), texts_of_tables())
+        found |= {(None, text): text for text in in_data}
     return found
 
 
@@ -118,6 +119,18 @@ def texts_of_findings() -> Iterator[str]:
         for key in ("found", "remedy", "page_found", "page_remedy"):
             if key in entry:
                 yield entry[key]
+
+
+def texts_of_tables() -> Iterator[str]:
+    """Yield the texts of pages that stand in tables of data, by a name or a code."""
+    for name in ("audit_log.toml", "refusal_texts.toml"):
+        for table in package_files.load_data(name).values():
+            yield from table.values()
+    yield from package_files.load_data("column_titles.toml")["labels"].values()
+    # A provider's own name is not translated.
+    for name in ("check_areas.toml", "smtp_presets.toml", "placeholders.toml"):
+        for entry in package_files.load_data(name).values():
+            yield from (entry[key] for key in ("label", "title") if key in entry)
 
 
 def texts_of_steps() -> Iterator[str]:

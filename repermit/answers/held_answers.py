@@ -131,7 +131,7 @@ def _is_confirmed_by_press(contact: Contact, history: LinkHistory) -> bool:
 
 
 def _is_no_of_same_page(contact: Contact, history: LinkHistory, form: Form | None) -> bool:
-    """Say whether a No comes from the page of the last Yes, or from one open at the same time.
+    """Say whether a No comes from the page of the last Yes, or one open beside it.
 
     Nothing was pressed in between, and that Yes is recorded or asked for again.
     """

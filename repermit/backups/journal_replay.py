@@ -292,7 +292,7 @@ def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) ->
 
 
 def _is_to_leave(contact: Contact, departure: Departure) -> bool:
-    """Say whether a contact is to be removed: it is on the list, or only a file removed it before.
+    """Say whether a contact is on the list, or was only removed by a file, and is to be removed.
 
     Undoing that import must not put it back.
     """

@@ -1,4 +1,7 @@
-"""Classifying a failed delivery as a hard or a soft bounce, by a server's text and codes."""
+"""Classifying a failed delivery as a hard or a soft bounce, by a server's text and codes.
+
+The words are data: `repermit/data/bounce_phrases.toml`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from repermit.bounces.bounce_results import MessageKind
+from repermit.expressions import Expressions
 from repermit.smtp.refusal_words import (
     Cause,
     normalize_reply_text,
@@ -21,6 +25,8 @@ from repermit.smtp.reply_codes import (
     find_status,
     is_vague,
 )
+
+_PHRASES = Expressions("bounce_phrases.toml", "refusals", "copies")
 
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ \-:#']|$)")
 
@@ -41,6 +47,14 @@ class FailureVerdict(NamedTuple):
     kind: MessageKind
     status: str
     is_clear: bool = True
+
+
+def _compile(phrase: str) -> re.Pattern[str]:
+    return _PHRASES.compile(phrase, re.IGNORECASE | re.MULTILINE)
+
+
+def _says(phrase: str, text: str) -> bool:
+    return bool(_compile(phrase).search(text))
 
 
 def has_refusal_code(text: str) -> bool:
@@ -95,8 +109,8 @@ def judge_failure(
             deciding_status,
             is_clear=cause is not Cause.UNCLEAR or bool(precise_status),
         )
-    is_believed = bool(own_status and not is_vague(own_status) and not is_for_now) or bool(
-        _NO_ACCOUNT.search(reply_text)
+    is_believed = bool(own_status and not is_vague(own_status) and not is_for_now) or _says(
+        "no_account", reply_text
     )
     is_wrong = reports_foreign_domain(reply_text, address) or _is_at_another_step(
         f"{reply_text} {context}", is_believed=is_believed
@@ -121,10 +135,9 @@ def _find_cause(code: re.Match[str] | None, status: str, reply_text: str) -> Cau
 
 def _says_anything(reply_text: str) -> bool:
     """Return whether a text has more than codes and polite words."""
-    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", normalize_reply_text(reply_text))))
-
-
-_POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")
+    return bool(
+        re.search(r"[^\W\d_]", _compile("politeness").sub("", normalize_reply_text(reply_text)))
+    )
 
 
 def names_another_address(text: str, names: Collection[str]) -> bool:
@@ -154,25 +167,8 @@ def _is_at_another_step(text: str, *, is_believed: bool) -> bool:
 
     - `is_believed`: a status or Yahoo's full sentence confirms it; then the latter does not count.
     """
-    text = " ".join(text.lower().split())
-    return bool(_BEFORE_RECIPIENT.search(text)) or (
-        not is_believed and bool(_AFTER_MAIL.search(text))
-    )
-
-
-# Postfix; Exim; qmail.
-_BEFORE_RECIPIENT = re.compile(
-    r"in reply to (?:helo|ehlo|lhlo|mail from|initial|connection)|"
-    r"remote mail server after (?:initial|pipelined mail|mail from|helo|ehlo|lhlo)|"
-    r"but (?:my name was rejected|sender was rejected|greeting failed)"
-)
-_AFTER_MAIL = re.compile(
-    r"in reply to (?:end of )?data|remote mail server after (?:end of )?data|"
-    r"failed after i sent the message|"
-    # Sendmail, whose transcript ends with an error for DATA if a recipient was refused.
-    r"<<< 55\d[ -].{1,1000} 55\d (?:5\.0\.0 )?service unavailable(?! <<<)"
-)
-_NO_ACCOUNT = re.compile(r"\b(?:doesn't|does not) have an? \S+ account\b", re.IGNORECASE)
+    text = " ".join(text.split())
+    return _says("before_recipient", text) or (not is_believed and _says("after_message", text))
 
 
 # --- The text that a mail server writes for people. -----------------------------------------------
@@ -185,7 +181,7 @@ _MAX_PARAGRAPHS = 100
 
 def strip_returned_mail(text: str) -> str:
     """Return a bounce's text up to the copy of the returned mail."""
-    return _RETURNED_COPY.split(text, maxsplit=1)[0]
+    return _compile("copy").split(text, maxsplit=1)[0]
 
 
 def split_paragraphs(text: str) -> list[str]:
@@ -194,18 +190,6 @@ def split_paragraphs(text: str) -> list[str]:
 
 
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n")
-
-
-_RETURNED_COPY = re.compile(
-    r"^(?:-+ ?(?:this is a copy|below (?:this|the next) line|the header of the original|"
-    r"(?:start of )?(?:original|returned|unsent) message|forwarded message|transcript ends)"
-    r"|.*\b(?:original message|message text) follows?\b|.*original message headers?"
-    r"|[ \t]*below is a copy of the original message|original message:|message headers? follow|"
-    r"return-path: |received: (?:from|by) |(?:message-id|mime-version): ?\S|"
-    # Three header fields in a row, which a program's own text hardly has.
-    r"(?:(?:from|to|cc|subject|date|sender|reply-to): ?\S.*\n){3})",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 def is_returned_envelope(text: str, *, to: Collection[str]) -> bool:
@@ -277,17 +261,12 @@ def find_quoted_replies(text: str) -> list[str]:
             replies.append(line)
         is_open = bool(is_more)
     answers = [
-        reply for reply in replies if reply[0] in "45" and not _NO_RECIPIENT_LEFT.search(reply)
+        reply for reply in replies if reply[0] in "45" and not _says("no_recipient_left", reply)
     ]
-    return answers + _REJECTED.findall(text)
+    return answers + _compile("rejected").findall(text)
 
 
 _TRANSCRIPT_REPLY = re.compile(r"^[ \t]*<<<[ \t]*(?=\d{3}(-?))(.{1,2000})", re.MULTILINE)
-
-# Sendmail goes on with DATA after the last recipient was refused.
-_NO_RECIPIENT_LEFT = re.compile(r"^503\b|\bneed rcpt\b|\bno valid recipients\b", re.IGNORECASE)
-
-_REJECTED = re.compile(r"\bwas automatically rejected:\s*\n?(.{1,500})", re.IGNORECASE)
 
 
 def judge_text(text: str, *, address: str, status: str = "") -> FailureVerdict | None:

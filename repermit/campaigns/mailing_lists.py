@@ -24,7 +24,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expressions import Expressions
 from repermit.i18n.lazy_text import LazyJoin, LazyText
-from repermit.package_files import LANGUAGES
+from repermit.package_files import LANGUAGES, load_data
 from repermit.settings.definitions import Settings
 from repermit.unicode_limits import normalize
 from repermit.web_address import is_web_address
@@ -36,34 +36,10 @@ _MAX_SLUG_LENGTH = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DEFAULT_SLUG = "list"
 
-# Greek by ISO 843 and Cyrillic by Bulgarian law (2009), as far as single letters allow; and Latin
-# letters that are not an ASCII letter with a diacritic.
-_TRANSLITERATION = {
-    **dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)),
-    "θ": "th",
-    "χ": "ch",
-    "ψ": "ps",
-    "ς": "s",
-    **dict(zip("абвгдезийклмнопрстуфхыэъь", "abvgdeziyklmnoprstufhyeay", strict=True)),
-    "ж": "zh",
-    "ц": "ts",
-    "ч": "ch",
-    "ш": "sh",
-    "щ": "sht",
-    "ю": "yu",
-    "я": "ya",
-    "ё": "yo",
-    "ß": "ss",
-    "æ": "ae",
-    "ø": "o",
-    "œ": "oe",
-    "ł": "l",
-    "đ": "d",
-    "ð": "d",
-    "þ": "th",
-    "ħ": "h",
-    "ı": "i",
-    "ŋ": "n",
+_TRANSLITERATION: dict[str, str] = {
+    pair[0]: pair[1:]
+    for pairs in load_data("transliteration.toml").values()
+    for pair in pairs.split()
 }
 
 

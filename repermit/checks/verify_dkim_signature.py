@@ -81,7 +81,7 @@ def parse_tags(text: str) -> dict[str, str]:
 
 
 def read_public_key(record: Mapping[str, str]) -> PublicKey | None:
-    """Return the key in the tags of a DKIM record; None if it is invalid or of an unknown kind."""
+    """Return the key in the tags of a DKIM record; None for an invalid or unknown one."""
     try:
         octets = base64.b64decode(record.get("p", ""), validate=True)
         if record.get("k", "rsa") == "ed25519":

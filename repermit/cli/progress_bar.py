@@ -158,7 +158,7 @@ def _format_rate(per_second: float) -> str:
 
 
 def _format_span(seconds: float) -> str:
-    """Return a length of time in its two largest units: 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    """Return a length of time in its two largest units, such as 3 min 20 s."""
     for large, small, length, part in (
         ("d", "h", _DAY, _HOUR),
         ("h", "min", _HOUR, _MINUTE),

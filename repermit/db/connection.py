@@ -543,7 +543,7 @@ def _connect_postgresql(url: str) -> JournallingPostgresql:
 
 
 _NETWORK_LIMITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
-"""How long to wait for a server that does not answer, in s and ms, unless the URL sets it.
+"""How long to wait for a server that does not answer, unless the URL sets it: s and ms.
 
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 """

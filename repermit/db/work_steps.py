@@ -20,7 +20,7 @@ from repermit.db.connection import (
 )
 
 _MAX_SECONDS = 0.025
-"""The target time of a step; no transaction may hold the lock for 0.05 s, on a busy machine too."""
+"""The target time of a step. None may hold the lock for 0.05 s, on a busy machine too."""
 
 _MAX_SECONDS_ALONE = 0.04
 """The target time of a step while nobody else uses the database; fewer steps write fewer pages."""

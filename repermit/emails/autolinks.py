@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 
+from repermit import package_files
 from repermit.emails.allowed_html import unmark_fields
 from repermit.i18n.lazy_text import LazyText
 
@@ -38,14 +39,9 @@ _DOMAIN = re.compile(
     r"(?P<path>[:/?#]\S+)?",
     re.IGNORECASE,
 )
-# Well-known top-level domains: with these, a missing blank after a full stop is unlikely.
-_KNOWN_ENDINGS = frozenset(
-    "app at be biz blog blue ch click cloud club co com de dev eu fr fun info io it link live lu "
-    "me media mobi net news nl online org page pro shop site space store tech top uk us web "
-    "website work world xyz zone".split()
-)
-# Abbreviations that are written without a blank, and are no well-known website.
-_ABBREVIATIONS = frozenset("b.sc dr.ir dr.med i.tr m.sc mr.dr p.ex prof.dr tel.nr z.hd".split())
+_DOTTED = package_files.load_data("dotted_words.toml")
+_KNOWN_ENDINGS = frozenset(_DOTTED["known_endings"].split())
+_ABBREVIATIONS = frozenset(_DOTTED["abbreviations"].split())
 
 _MAX_WORD_LENGTH = 200
 

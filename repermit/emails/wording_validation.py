@@ -90,8 +90,10 @@ ALL_FIELDS = SUBJECT_FIELDS | {
     "organisation", "privacy_url", "reason", "reply_to", "short_deadline", "silence", "stop",
     "telephone", "yes_label", "yes_url",
 }  # fmt: skip
-"""The fields of an own wording; `organisation` is the name with all ways to reach it,
-`objection` a heading and its sentence."""
+"""The fields of an own wording.
+
+`organisation` is the name with all ways to reach it, `objection` a heading and its sentence.
+"""
 
 _REQUIRED_FIELDS = {
     "yes_url": LazyText("the Yes"),

@@ -33,7 +33,7 @@ _MAX_EXAMINED = 3_000
 class UpcomingExpiry:
     """A campaign whose sweep has to come, and what it would do if nobody answered any more.
 
-    `unasked` are those whom no server has a mail for yet, or got one too late.
+    `unasked` are those whose ask no server has accepted yet, or accepted too late.
     """
 
     list: str
@@ -81,7 +81,7 @@ def list_silent(
 
     People are gone through by an index, and the asks of some are read at a time. In one query
     PostgreSQL would sort a million of them as long as its statistics are older than the sending,
-    and each database would begin with all whom the sweep has removed already.
+    and each database would begin with everybody that the sweep has removed already.
     """
     silent: list[Contact] = []
     examined = 0

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 
 from repermit.i18n.catalogues import load_translations
+from repermit.package_files import load_data
 
 
 def format_local_date(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
@@ -113,19 +114,8 @@ def format_in_earlier_patterns(
     return earlier, _written(_ending_day(local), day, language) if _ends_day(local) else earlier
 
 
-# Until December 2026: of a day without its year, and what the year added. A time stood behind a
-# comma.
-_EARLIER_PATTERNS = {
-    "cs": ("EEEE d. MMMM", " y"),
-    "el": ("EEEE d MMMM", " y"),
-    "es": ("EEEE, d 'de' MMMM", " 'de' y"),
-    "hr": ("EEEE, d. MMMM", " y."),
-    "it": ("EEEE d MMMM", " y"),
-    "pl": ("EEEE, d MMMM", " y"),
-    "pt": ("EEEE, d 'de' MMMM", " 'de' y"),
-    "ro": ("EEEE, d MMMM", " y"),
-    "sk": ("EEEE d. MMMM", " y"),
-}
+# Of a day without its year, and what the year added. A time stood behind a comma.
+_EARLIER_PATTERNS: dict[str, list[str]] = load_data("earlier_date_patterns.toml")
 
 
 def _ending_day(local: datetime) -> datetime:

@@ -26,7 +26,7 @@ class LazyJoin:
 
 
 Value = str | int | datetime | LazyJoin
-"""A value of a template: a count is an int; a number that is no count (a line) is text."""
+"""A value of a template. A count is an int; a number that is no count (a line) is text."""
 
 
 class LazyText(str):

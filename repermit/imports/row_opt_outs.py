@@ -15,6 +15,7 @@ from repermit.imports.readers.cells import (
 from repermit.imports.readers.column_values import (
     STILL_ON,
     find_opt_out,
+    find_remark_in_name,
     is_bare_no,
     is_doubtful_status,
     is_mark,
@@ -183,31 +184,18 @@ def _judge_answer(text: str) -> str:
 
 def _judge_name(text: str) -> str:
     """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
-    if not may_be_remark(text):
+    if find_remark_in_name(text) == len(text):
         return ""
     name = _INITIAL.sub("", text)
-    match = _NO_NAME.search(name)
-    at = match.start() if match else len(name)
+    at = find_remark_in_name(name)
     # "Stop Aids Now!" is a name, and "Stop mail (Jan)" none.
     is_remark = find_refusal(_STOP.sub("", name[:at]) + name[at:]) or find_refusal(name) == REFUSED
     return DOUBTFUL if is_remark else ""
 
 
-# Begins with one set of characters, which is searched much faster than several words.
-_NO_NAME = re.compile(
-    r"[ (\[†*/:;=!?0-9]"
-    r"(?:(?<! )|(?<=(?i:geen) )|(?i:- |overl|gn |kein|niet |nicht |not? |dcd))"
-)
-
-
 # "G. Post" is no "geen post", nor "No. 5" a no.
 _INITIAL = re.compile(r"^(?:[GKN]\. ?(?=[A-Z])|No\. ?(?=\d))")
 _STOP = re.compile(r"\bS(?:top|TOP)\b")
-
-
-def may_be_remark(name: str) -> bool:
-    """Say quickly whether a name contains something that no name has."""
-    return bool(_NO_NAME.search(name))
 
 
 _JUDGES: dict[str | None, Callable[[str], str]] = {

@@ -191,7 +191,7 @@ _DUTCH_PAGE = (
 
 @dataclass(frozen=True, kw_only=True)
 class BreachReport:
-    """The data that may have leaked, about how many people, and whom to notify by when.
+    """The data that may have leaked, about how many people, and who has to be told by when.
 
     - `discovered_at`, `notify_by`: None unless the time of discovery is known.
     - `parts`: stored parts of the evidence, by kind.

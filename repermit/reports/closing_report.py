@@ -152,7 +152,7 @@ class ClosingReport:
     - `turns`: the outcomes of all days; a person who changed their mind counts twice.
     - `is_whole`: False while entries are still to be counted.
     - `may_be_mailed`: everybody on the list who may be mailed.
-    - `mailed_unasked`: those of them for whom the campaign has no ask.
+    - `mailed_unasked`: those of them without an ask of the campaign.
     - `counted_at`: when these two and `people` were counted.
     """
 

@@ -13,24 +13,18 @@ from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
-from repermit.package_files import load_newsletter_tool
+from repermit.package_files import load_data, load_newsletter_tool
 from repermit.reports.register_notes import OWN, read_notes
 from repermit.settings.definitions import Settings
 from repermit.settings.smtp_presets import find_provider
 
-EEA = frozenset(
-    (
-        "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
-    ).split()
-)
-"""The European Economic Area: no third country (GDPR art. 44, EEA agreement)."""
+_COUNTRIES = load_data("countries.toml")
 
-ADEQUATE = frozenset("AD AR BR CA CH FO GB GG IL IM JE JP KR NZ UY".split())
-"""Countries with an adequacy decision (art. 45) that covers, as a rule, every recipient there.
+EEA = frozenset(_COUNTRIES["eea"].split())
+"""The European Economic Area."""
 
-Not the United States, whose decision covers certified organisations only. That on Canada covers
-commercial activities (Decision 2002/2/EC), such as a mail service.
-"""
+ADEQUATE = frozenset(_COUNTRIES["adequate"].split())
+"""The third countries with an adequacy decision."""
 
 ROLES = ("hosting", "mail", "mailbox", "database", "tool", "webhook", "api", "other")
 """The roles that a recipient may have."""

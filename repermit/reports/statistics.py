@@ -174,7 +174,7 @@ class PeopleCount:
     """The people of a campaign as counted at time `at`.
 
     - `may_be_mailed`: everybody on its list who may be mailed.
-    - `mailed_unasked`: those of them for whom the campaign has no ask.
+    - `mailed_unasked`: those of them without an ask of the campaign.
     - `mark`: what `_make_mark` returned; it differs once anything counted has changed.
     """
 
@@ -317,7 +317,7 @@ class Figures:
     - `otherwise`: stay by a proof of their own.
     - `expired`: those of `silent` who were removed for it so far.
     - `held`: those whose Yes may be a program's, and waits for one more press.
-    - `reached`: those of `asked` whom the question may have reached.
+    - `reached`: those of `asked` who may have got the question.
     - `answered`: said Yes or No themselves.
     - `mails`: asks and reminders by state.
     - `days`: from the start to the deadline, or to the end of a cancelled campaign.

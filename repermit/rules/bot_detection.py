@@ -44,7 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BotSignal(StrEnum):
-    """A signal that a press is a program's; the last two alone show no more than haste or a filter.
+    """A signal that a press is a program's. The last two alone may be haste, or a filter.
 
     - `both_opened`: the links for Yes and No were opened together, and no link was opened since.
     - `both_answered`: the other answer was given together with this one.

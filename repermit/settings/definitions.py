@@ -24,7 +24,7 @@ from repermit.settings.setting_type import (
     iter_settings,
     make_metadata,
 )
-from repermit.settings.smtp_presets import PRESET_LABELS, PRESETS
+from repermit.settings.smtp_presets import PRESET_LABELS
 
 _FROM_0: Limits = (0, None)
 _PORT: Limits = (1, 65_535)
@@ -156,7 +156,6 @@ class MailServer:
         N_("Kind of account"),
         section=_ACCOUNT,
         choices=PRESET_LABELS,
-        error_order=tuple(PRESETS),
         is_destination=True,
     )
     server: str = declare_setting(

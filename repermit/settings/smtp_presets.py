@@ -36,12 +36,13 @@ class Preset:
 class Provider:
     """The DNS names that a provider publishes for its customers; all empty if nothing is known.
 
-    - `provider`: its name.
+    - `provider`: its name; "" for a host that is known by its `panel` only.
     - `spf_includes`: a customer's SPF record needs one of these domains; the first is to be added.
     - `dkim_selectors`: the selectors of its customers' keys.
     """
 
     provider: str = ""
+    panel: str = ""
     spf_includes: Sequence[str] = ()
     dkim_selectors: Sequence[str] = ()
 
@@ -64,33 +65,14 @@ def find_provider(preset: str) -> Provider:
     return _PROVIDERS.get(preset, Provider())
 
 
-_PANELS = {"cpanel": "cPanel", "plesk": "Plesk", "directadmin": "DirectAdmin"}
-
-
 def name_provider(preset: str) -> str:
     """Return the name for a sentence: the preset's provider, or the panel of an unnamed host."""
-    return find_provider(preset).provider or _PANELS.get(preset, preset)
+    known = find_provider(preset)
+    return known.provider or known.panel or preset
 
 
 PRESET_LABELS = {
     "": N_("Another one"),
-    "office365": N_("Microsoft 365"),
-    "gmail": N_("Gmail"),
-    "google-workspace": N_("Google Workspace"),
-    "google-relay": N_("Google Workspace, through its relay"),
-    "transip": "TransIP",
-    "hostnet": "Hostnet",
-    "strato": "Strato",
-    "ionos": "IONOS",
-    "one.com": "one.com",
-    "ovh": "OVH",
-    "hetzner": "Hetzner",
-    "domainfactory": "DomainFactory",
-    "gandi": "Gandi",
-    "infomaniak": "Infomaniak",
-    "hostinger": "Hostinger",
-    "cpanel": N_("A host with cPanel"),
-    "plesk": N_("A host with Plesk"),
-    "directadmin": N_("A host with DirectAdmin"),
+    **{name: values.get("label") or values["provider"] for name, values in _DATA.items()},
 }
 """The labels of the presets in a form, in its order; a provider's name is not translated."""

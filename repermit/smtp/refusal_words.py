@@ -71,6 +71,21 @@ def reports_other_cause(reply_text: str) -> bool:
     return _says("other_cause", reply_text)
 
 
+def is_gone_by_status_and_words(status_and_text: str) -> bool:
+    """Return whether a status, a blank and a reply's text mean a missing mailbox or domain."""
+    return bool(_WORDS.compile("gone_with_status").fullmatch(status_and_text))
+
+
+def is_about_mailbox_for_now(reply_text: str) -> bool:
+    """Return whether a temporary reply is about one mailbox, such as greylisting."""
+    return _says("mailbox_for_now", reply_text)
+
+
+def reports_our_fault_for_now(reply_text: str) -> bool:
+    """Return whether a temporary reply is about a busy server, or about our name or address."""
+    return _says("our_side_for_now", reply_text)
+
+
 def find_cause_in_text(reply_text: str) -> Cause:
     """Return the cause that a reply's words give by themselves, without a status.
 

@@ -13,10 +13,13 @@ from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.refusal_words import (
     Cause,
     find_cause_in_text,
+    is_about_mailbox_for_now,
     is_about_our_limit,
+    is_gone_by_status_and_words,
     normalize_reply_text,
     reports_foreign_domain,
     reports_other_cause,
+    reports_our_fault_for_now,
     reports_unknown_user,
 )
 
@@ -162,7 +165,7 @@ def find_cause(reply: Reply, reply_text: str) -> Cause:
         return cause_by_text if reports_other_cause(reply_text) else Cause.GONE
     if is_about_our_limit(reply_text):
         return Cause.OURS
-    if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {reply_text}"):
+    if is_gone_by_status_and_words(f"{reply.status} {reply_text}"):
         return Cause.GONE
     if cause_by_text is Cause.GONE and not _may_say_gone(reply, reply_text):
         cause_by_text = Cause.UNCLEAR
@@ -194,13 +197,13 @@ def _is_our_temporary_fault(reply: Reply, reply_text: str) -> bool:
 
     Greylisting is about one recipient, and so is a status for an address or a mailbox.
     """
-    if _ABOUT_MAILBOX_FOR_NOW.search(reply_text):
+    if is_about_mailbox_for_now(reply_text):
         return False
     if is_about_our_limit(reply_text) or _OUR_TEMPORARY_STATUS.fullmatch(reply.status):
         return True
     if reply.status.startswith(("4.1.", "4.2.")):
         return False
-    return find_cause_in_text(reply_text) is Cause.OURS or bool(_BUSY.search(reply_text))
+    return find_cause_in_text(reply_text) is Cause.OURS or reports_our_fault_for_now(reply_text)
 
 
 def _is_refusal(code: int) -> bool:
@@ -212,13 +215,6 @@ _PERMANENT = 500
 # Closing down; login required, too weak or failed (RFC 4954 §6; Exchange gives 432 for too many
 # connections of a sender); takes no mail at all (RFC 7504).
 _SERVER_CODES = frozenset({421, 432, 454, 521, 530, 534, 535, 538})
-
-# Status and text that mean it only together: Exchange Online takes mail only for recipients in its
-# directory, and Amazon SES finds no such domain.
-_GONE_BY_STATUS_AND_WORDS = re.compile(
-    r"5\.4\.1 .{0,10}recipient address rejected: access denied\b.*|"
-    r"5\.4\.4 .{0,10}invalid domain\b.*"
-)
 
 # Commands that were not understood, such as a HELO with an "invalid domain" (RFC 5321 §4.2.2).
 _SYNTAX_CODES = frozenset(range(500, 505))
@@ -238,18 +234,10 @@ _OUR_STATUSES = frozenset(
     "5.3.1 5.3.2 5.3.3 5.3.5 5.4.5 5.5.3".split()
 )
 
-# Postfix, Exchange Online and Gmail: a rate that somebody gets mail at is not ours.
-_ABOUT_MAILBOX_FOR_NOW = re.compile(r"gr[ae]y-?list|receiving mail")
-
 # Bad sender (4.1.7, 4.1.8), the mail system itself (4.3.1, 4.3.2, 4.3.5), congestion (4.4.5), too
 # many recipients (4.5.3), our name in the DNS (4.7.25), and Exchange Online for who sends too much
 # (4.7.500 and above).
 _OUR_TEMPORARY_STATUS = re.compile(r"4\.(1\.[78]|3\.[125]|4\.5|5\.3|7\.(25|[56]\d\d))")
-
-_BUSY = re.compile(
-    r"\bbusy|overload|system (storage|resources)|client host|reputation|black ?list|block ?list|"
-    r"\brbl\b|dnsbl|\brelay"
-)
 
 
 def check_envelope(*addresses: str) -> None:

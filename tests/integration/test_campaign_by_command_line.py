@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from repermit.evidence.verify import chain
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import ATTEST, Desk, links_of
 from tests.support.inbox import Inbox
 from tests.support.public_pages import answer_by
@@ -52,7 +52,7 @@ def test_a_whole_campaign(tmp_path: Path, database_url: str, inbox: Inbox) -> No
     _close(desk)
     _hand_over(desk, launched["asked"])
     with desk.database():
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
 
 
 def _prepare(desk: Desk) -> dict[str, Any]:

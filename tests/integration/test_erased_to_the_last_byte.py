@@ -35,7 +35,6 @@ from repermit.contacts.status_changes import Act
 from repermit.db.models.accounts import User
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import FreshLink, Mail, Reply
-from repermit.evidence.verify import chain
 from repermit.imports import read_upload, uploads
 from repermit.imports.uploads import Choices
 from repermit.jobs.periodic_jobs import Jobs
@@ -43,6 +42,7 @@ from repermit.rules.consent import Reason
 from repermit.signed_links import Kind, Links
 from repermit.webhooks import endpoints
 from tests.support.admin_pages import make_admin
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.command_tree import REPERMIT
 from tests.support.desk import ACCEPTED, ATTEST, Desk
 from tests.support.returned_mails import reply_to, returned_for
@@ -281,7 +281,7 @@ def purge(desk: Desk) -> None:
     clock = ManualClock(SystemClock().now() + timedelta(days=31))
     with desk.database() as database:
         Jobs(desk.settings, database, clock=clock, stopping=threading.Event()).erase()
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.everyday("1500")

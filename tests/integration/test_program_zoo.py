@@ -20,11 +20,11 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.evidence.verify import chain
 from repermit.rules.bot_detection import LINKS, Link
 from repermit.rules.consent import Reason, Status
 from tests.support import program_zoo as zoo
 from tests.support.builders import NOW, make_asked, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.presses import WAYS_TO_SAY_NO, Way, let_loose, letter_to, say_no
 from tests.support.program_zoo import Button, Letter, Visit
 from tests.support.public_pages import Pages, served
@@ -113,7 +113,7 @@ def test_the_zoo_alone_gives_no_yes_and_people_need_one_press_more_at_most(
         assert answer_yes(pages, one) == (2 if said_no else 1), visited[one.id]
     confirmed = Contact.select().where(Contact.status == Status.CONFIRMED).count()
     assert confirmed == len(at_once) + len(later)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
@@ -167,7 +167,7 @@ def test_who_presses_all_three_buttons_that_ask_again_gives_no_yes_in_any_order(
     for choice in order:
         visit.press(buttons[choice])
     assert Contact.get_by_id(asked.id).status != Status.CONFIRMED
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.everyday("[0-", "[1-")
@@ -233,7 +233,7 @@ def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_ti
         if not is_on:
             assert answer_yes(pages, one) <= 2, program.__name__
         pages.clock.move_to(NOW)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 _FIRST_AND_SECOND: tuple[Program, ...] = (

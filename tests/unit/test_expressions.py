@@ -12,6 +12,8 @@ from repermit.expressions import Expressions
 FILES = {
     "advertising_words.toml": ("offers", "words", "figures"),
     "automatic_messages.toml": ("senders", "subjects"),
+    "bounce_phrases.toml": ("refusals", "copies"),
+    "column_values.toml": ("sources", "names"),
     "frequency_phrases.toml": ("parts", "phrases"),
     "refusal_words.toml": ("words", "causes"),
     "remark_phrases.toml": ("words", "parts", "refused", "exceptions", "doubtful"),

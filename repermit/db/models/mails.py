@@ -114,7 +114,7 @@ def enqueue_notice(
 
 
 class Pace(Table):
-    """The time at which the next mail of a scope may be claimed: "" for all mails, or a domain."""
+    """The time of the next mail that may be claimed of a scope: "" (all mails) or a domain."""
 
     scope = CharField(primary_key=True)
     next_at = timestamp_field()

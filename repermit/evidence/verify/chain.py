@@ -145,14 +145,6 @@ def verify_chain(
     )
 
 
-def iter_chain_faults(known: Checkpoint | None = None) -> Iterator[Fault]:
-    """Yield the faults of the chain, in the order of the entries.
-
-    It ends where the chain itself breaks, as later faults may be consequences of that.
-    """
-    return _Walk(known).find_faults()
-
-
 class _Walk:
     """A walk along the chain; `known` is a checkpoint that was stored elsewhere."""
 
@@ -276,7 +268,7 @@ _KIND = "verified"
 class Walk:
     """One walk for a page.
 
-    - `at`, `actor`: when and by whom it was started.
+    - `at`, `actor`: when it was started, and who started it.
     - `known`: the entry of the checkpoint that it was compared with; None without one.
     - `found`: the result, as from `Verified.to_json`; None while `is_busy` or if interrupted.
     """

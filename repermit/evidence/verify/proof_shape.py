@@ -34,8 +34,10 @@ _TEXTS = (
     *("since", "list_name", "frequency", "privacy_url", "language", "status"),
     *WORDINGS,
 )
-"""The names in a part that must be texts, if they are there: the consent record or the sentences of
-the proof show them."""
+"""The names in a part that must be texts, if they are there.
+
+The consent record or the sentences of the proof show them.
+"""
 
 _OF_UNSEEN = ("frequency", "privacy_url", "language")
 

@@ -29,8 +29,7 @@ BEHIND_OF_PEOPLE = timedelta(minutes=10)
 """An entry of an answer has the time of its arrival, and may be appended this much later."""
 
 BEHIND = timedelta(hours=1)
-"""An entry of an admin or a job has the time of its beginning, and may be appended that much
-later."""
+"""An entry of an admin or a job has the time of its beginning, and may come this much later."""
 
 PEOPLE = ("person", "reader")
 """The actors who answer; every other actor is an admin or a job."""

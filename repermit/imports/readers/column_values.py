@@ -9,10 +9,11 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
-from repermit import package_files
+from repermit.expressions import Expressions
 from repermit.imports.readers.cells import fold_title
 
-_DATA = package_files.load_data("column_values.toml")
+_EXPRESSIONS = Expressions("column_values.toml", "sources", "names")
+_DATA = _EXPRESSIONS.data
 
 
 def _read_words(table: str, key: str) -> frozenset[str]:
@@ -44,14 +45,10 @@ _COMPLAINED, _CLEANED, _PENDING = _STATUS["complained"], _STATUS["cleaned"], _ST
 _UNASKED = _STATUS["unasked"]
 _UNSUBSCRIBED = _STATUS["unsubscribed"] + _STATUS["further_unsubscribed"]
 
-_WEB_FORM = re.compile(
-    r"https?:|www\.|\bweb|\b(?:\w*form(?:s|ular|ulaire|ulier)?|popup|pop-up|widget|landing\w*)\b",
-    re.IGNORECASE,
-)
-_NOT_A_FORM = re.compile(
-    r"\b(?:\w*import\w*|api|csv|excel|xlsx?|upload|manual\w*|handmatig|manuell?|papier\w*|paper)\b",
-    re.IGNORECASE,
-)
+_WEB_FORM = _EXPRESSIONS.compile("web_form", re.IGNORECASE)
+_NOT_A_FORM = _EXPRESSIONS.compile("no_web_form", re.IGNORECASE)
+# Begins with one set of characters, which is searched much faster than several words.
+_REMARK_IN_NAME = _EXPRESSIONS.compile("remark_in_name")
 
 # Matches nearly all public addresses quickly: IPv4 outside 0, 120 to 129 and 220 to 255.
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -85,7 +82,7 @@ def is_switched_off(text: str) -> bool:
 
 
 def is_answer(text: str) -> bool:
-    """Say whether the text is a yes, a no or a switch in words; 1 and 0 may count something."""
+    """Say whether the text is a yes, a no or a switch, in words: 1 and 0 may be counts."""
     return (
         says_yes(text) or says_no(text) or fold_title(text) in _ON_SWITCH
     ) and not text.isdigit()
@@ -179,6 +176,12 @@ def is_language(text: str) -> bool:
 def is_web_form(source: str) -> bool:
     """Say whether a source names a form or page on the web, where a person signs up."""
     return bool(_WEB_FORM.search(source)) and not _NOT_A_FORM.search(source)
+
+
+def find_remark_in_name(name: str) -> int:
+    """Return where something begins that no name has, such as "(overl. 2021)"; or its length."""
+    match = _REMARK_IN_NAME.search(name)
+    return match.start() if match else len(name)
 
 
 def is_somebodys_ip(text: str) -> bool:

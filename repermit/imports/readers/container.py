@@ -159,7 +159,7 @@ def open_container(path: Path) -> Iterator[datetime | str | bytes | None]:
 
 
 def _read_kind(path: Path) -> tuple[str, list[str]]:
-    """Return the kind of a file, and the names of the lists in it if it is a plain ZIP."""
+    """Return the kind of a file, and the names of the lists in a plain ZIP."""
     with path.open("rb") as stream:
         if stream.read(len(_OLD_OFFICE)) == _OLD_OFFICE:
             return "xls", []

@@ -13,10 +13,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from repermit.accounts import audit_log, users
-from repermit.accounts.audit_log import AuditPage, SecurityEventKind
+from repermit.accounts.audit_log import AuditPage
 from repermit.db.models.lists import MailingList
 from repermit.evidence.entries import login_name
-from repermit.i18n.lazy_text import N_
+from repermit.package_files import load_data
 from repermit.settings.definitions import PAGES, SETTINGS
 from repermit.web.admin.rendering import format_time, gettext, name_language, render_page
 
@@ -116,35 +116,9 @@ def parse_number(typed: str) -> int:
 # --- Texts for the details of an act. -------------------------------------------------------------
 
 
-_FIELDS: Mapping[str, str] = {
-    "name": N_("name"),
-    "purpose": N_("purpose"),
-    "frequency": N_("how often"),
-    "privacy_url": N_("privacy statement"),
-    "language": N_("language"),
-    "sender": N_("sender"),
-    "sensitive": N_("whether it is sensitive"),
-    "receipts": N_("receipts by mail"),
-    "own_subject": N_("subject of the mail"),
-    "own_text": N_("text of the mail"),
-    "own_html": N_("layout of the mail"),
-    "deadline": N_("deadline"),
-    "starts": N_("first day of asking"),
-    "reminder": N_("reminder"),
-    "pilot": N_("pilot"),
-    "include_thin": N_("whether those with a thin proof are asked"),
-    "attest": N_("whose decision it is"),
-    "address": N_("address"),
-    "joint-controllers": N_("joint controllers"),
-    "representative": N_("representative"),
-    "dpia": N_("impact assessment"),
-    "measures": N_("security measures"),
-}
-_SCOPES: Mapping[str, str] = {
-    "read:status": N_("how lists and campaigns stand, in counts"),
-    "read:contacts": N_("how one person stands, by their address"),
-    "read:answers": N_("answers and removals, with addresses"),
-}
+_TEXTS = load_data("audit_log.toml")
+_FIELDS: Mapping[str, str] = _TEXTS["fields"]
+_SCOPES: Mapping[str, str] = _TEXTS["scopes"]
 
 
 def describe_fields(names: Iterable[str]) -> str:
@@ -189,124 +163,19 @@ DETAIL_FORMATTERS: Mapping[str, Any] = {
 # --- Texts for acts, accesses, security events and actors. ----------------------------------------
 
 
-ACTS: Mapping[str, str] = {
-    "list_added": N_("added the list"),
-    "list_changed": N_("changed the list"),
-    "list_deleted": N_("deleted the list"),
-    "handed_in": N_("handed a file in, to be looked at"),
-    "given_up": N_("deleted a file that was handed in"),
-    "imported": N_("took a file in"),
-    "import_undone": N_("took a file back"),
-    "conditions_changed": N_("changed the conditions of the next campaign"),
-    "launched": N_("launched the campaign"),
-    "paused": N_("paused the campaign"),
-    "resumed": N_("let the campaign go on"),
-    "extended": N_("moved the deadline"),
-    "reminder_added": N_("added a reminder"),
-    "cancelled": N_("cancelled the campaign"),
-    "expired_despite_downtime": N_("let people be removed although the pages had been down"),
-    "test_mail_sent": N_("sent a test mail"),
-    "closed": N_("closed the campaign"),
-    "resolved": N_("decided on mails in doubt"),
-    "confirmed": N_("confirmed somebody"),
-    "customer": N_("put somebody down as a customer"),
-    "added": N_("added somebody by hand"),
-    "removed": N_("took somebody off"),
-    "suppressed": N_("kept the fingerprint of an address that is not to be asked"),
-    "sign_up_undone": N_("pressed Yes and No of a sign-up: who it is stands as before"),
-    "not_the_person": N_("said not to be the person meant"),
-    "corrected": N_("corrected what is held about somebody"),
-    "suppressions_imported": N_("took in who is not to be asked"),
-    "suppressions_put_back": N_("kept off again whom only the journal still knew"),
-    "erased": N_("erased what was held about somebody"),
-    "proved": N_("made a proof about somebody"),
-    "reply_set_aside": N_("set a reply aside"),
-    "reply_reopened": N_("took up again a reply that was set aside"),
-    "still_mailed": N_("unsubscribed, though nothing was held here any more"),
-    "exported": N_("made a file"),
-    "archived": N_("made an archive"),
-    "handed_over": N_("ticked a step of handing over"),
-    "not_handed_over": N_("took the tick from a step of handing over"),
-    "paper_made": N_("made a paper"),
-    "register_changed": N_("filled in the record of processing"),
-    "logged_in": N_("logged in"),
-    "logged_out": N_("logged out"),
-    "password_chosen": N_("chose a password"),
-    "password_changed": N_("changed the password"),
-    "second_step_set_up": N_("set up the second step"),
-    "recovery_codes_renewed": N_("made new recovery codes"),
-    "session_ended": N_("ended one of their own sessions"),
-    "sessions_ended": N_("logged somebody out everywhere"),
-    "user_added": N_("added a user"),
-    "user_invited": N_("made a one-time link"),
-    "user_role_changed": N_("changed what a user may do"),
-    "user_removed": N_("removed a user"),
-    "backed_up": N_("backed the database up"),
-    "restored": N_("restored the database"),
-    "evidence_key": N_("changed the key that signs checkpoints"),
-    "timestamp_authority": N_("got the first timestamp of an authority"),
-    "settings_changed": N_("changed the settings"),
-    "text_corrected": N_("corrected what mails and pages say"),
-    "token_made": N_("made a token"),
-    "token_revoked": N_("revoked a token"),
-    "webhook_added": N_("added a webhook"),
-    "webhook_removed": N_("removed a webhook"),
-    "webhook_tested": N_("tested a webhook"),
-    "webhook_redelivered": N_("had a webhook told again"),
-}
+ACTS: Mapping[str, str] = _TEXTS["acts"]
 """The text of every event of the record, as something that its actor did."""
 
-CONTACT_ACTS: Mapping[str, str] = {
-    "confirmed": N_("answered Yes"),
-    "removed": N_("left the list"),
-    "corrected": N_("corrected what is held about them"),
-    "erased": N_("had erased what was held about them"),
-}
+CONTACT_ACTS: Mapping[str, str] = _TEXTS["contact_acts"]
 """Events with another text if the contact is the actor."""
 
-ACCESSES: Mapping[str, str] = {
-    "contacts": N_("looked at the contacts"),
-    "searched": N_("searched the contacts"),
-    "contact": N_("looked at one contact"),
-    "replies": N_("looked at the replies"),
-    "doubts": N_("looked at the mails in doubt"),
-    "silent": N_("looked at who has not answered"),
-    "previewed": N_("looked at the mail as people of the list read it"),
-    "looked": N_("looked at the rows of a file"),
-    "exported": N_("downloaded the rows of a file"),
-    "exported_keep": N_("downloaded who may be mailed"),
-    "exported_removed": N_("downloaded who was removed"),
-    "exported_unasked": N_("downloaded who could not be asked"),
-    "exported_evidence": N_("downloaded the evidence"),
-    "archived": N_("took an archive along, with a proof of everybody in it"),
-    "compared": N_("compared with another tool"),
-    "by_hand": N_("looked at who is to be entered by hand in another tool"),
-    "proved": N_("had a proof about somebody made"),
-    "answers": N_("fetched answers and removals"),
-}
+ACCESSES: Mapping[str, str] = _TEXTS["accesses"]
 """The text of every recorded access."""
 
-SECURITY_EVENTS: Mapping[str, str] = {
-    SecurityEventKind.LOGIN_FAILED: N_("gave a wrong password, or an address that nobody has here"),
-    SecurityEventKind.CODE_FAILED: N_("gave a wrong code after the right password"),
-    SecurityEventKind.UNLOCK_FAILED: N_("gave a wrong password at a locked screen"),
-    SecurityEventKind.UNLOCKED: N_("unlocked the screen"),
-    SecurityEventKind.PASSWORD_FAILED: N_("gave a wrong password where it is asked for again"),
-    SecurityEventKind.INVITATION_REFUSED: N_("opened a one-time link that does not work any more"),
-    SecurityEventKind.TOO_MANY_TRIES: N_("had to wait after too many tries"),
-    SecurityEventKind.PAGE_REFUSED: N_("asked for a page that is for admins"),
-    SecurityEventKind.FORM_REFUSED: N_("sent a form that was too old, or not ours"),
-    SecurityEventKind.TOKEN_REFUSED: N_("showed a token that does not hold, or not for this"),
-}
+SECURITY_EVENTS: Mapping[str, str] = _TEXTS["security_events"]
 """The text of every recorded security event."""
 
-KINDS: Mapping[str, str] = {
-    "person": N_("People themselves"),
-    "reader": N_("Readers who are not the person meant"),
-    "job": N_("By itself"),
-    "cli:": N_("On the command line"),
-    "api:": N_("Programs"),
-}
+KINDS: Mapping[str, str] = _TEXTS["actors"]
 """The actors in the filter that are no users; one that ends in ":" means all of its kind."""
 
 

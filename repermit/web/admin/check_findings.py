@@ -11,6 +11,7 @@ from repermit.campaigns.preview import preview_mail
 from repermit.checks import run
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.i18n.lazy_text import LazyText
+from repermit.package_files import load_data
 from repermit.settings.definitions import SETTINGS
 from repermit.web.admin.rendering import gettext, make_help_url, make_url
 from repermit.web.admin.result_text import translate_said
@@ -27,21 +28,8 @@ _GROUPS = {
     Area.PACE: "mail",
     Area.BOUNCES: "bounces",
 }
-HELP_BY_AREA = {
-    Area.CONFIG: "how-to/settings",
-    Area.KEYS: "how-to/keys",
-    Area.DATABASE: "how-to/troubleshooting",
-    Area.LISTS: "tutorial/first-campaign",
-    Area.SMTP: "how-to/other-mail-hosts",
-    Area.PACE: "how-to/other-mail-hosts",
-    Area.PAGES: "how-to/proxy-and-tls",
-    Area.SPF: "how-to/check",
-    Area.DKIM: "how-to/dkim",
-    Area.DMARC: "how-to/check",
-    Area.MX: "how-to/check",
-    Area.BOUNCES: "how-to/bounces",
-}
-"""The help page for the findings of an area."""
+
+_AREAS = load_data("check_areas.toml")
 
 _VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 
@@ -115,7 +103,7 @@ def _describe_finding(finding: Finding) -> FindingText:
         found=found_text,
         remedy=remedy,
         place=_find_remedy_page(finding),
-        help=make_help_url(HELP_BY_AREA[finding.area]),
+        help=make_help_url(_AREAS[finding.area]["help"]),
     )
 
 
@@ -157,17 +145,4 @@ def describe_verdict(verdict: Verdict) -> str:
 
 def describe_area(area: Area) -> str:
     """Return the title of an area of findings."""
-    return {
-        Area.CONFIG: gettext("Settings"),
-        Area.KEYS: gettext("Keys"),
-        Area.DATABASE: gettext("Database"),
-        Area.LISTS: gettext("Lists"),
-        Area.SMTP: gettext("Mail server"),
-        Area.PACE: gettext("Pace"),
-        Area.PAGES: gettext("Answer pages"),
-        Area.SPF: gettext("Who may send for the domain (SPF)"),
-        Area.DKIM: gettext("Signature of the mails (DKIM)"),
-        Area.DMARC: gettext("What receivers are told to do (DMARC)"),
-        Area.MX: gettext("Where replies go (MX)"),
-        Area.BOUNCES: gettext("Mails that come back"),
-    }[area]
+    return gettext(_AREAS[area]["title"])

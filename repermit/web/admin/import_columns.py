@@ -7,37 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repermit.i18n.lazy_text import N_
 from repermit.imports.readers import open_file, rows
 from repermit.imports.readers.rows import FilePreview
+from repermit.package_files import load_data
 from repermit.web.admin.rendering import gettext
 
 MAX_COLUMNS = 200
 """The number of columns that are shown, which include all that could be useful."""
 
 _EXAMPLES = 3
-_WORDS = {
-    "address": N_("E-mail address"),
-    "name": N_("Name"),
-    "first_name": N_("First name"),
-    "middle_name": N_("Between first and last name"),
-    "last_name": N_("Last name"),
-    "language": N_("Language"),
-    "source": N_("Where the address comes from"),
-    "status": N_("Status in the tool it comes from"),
-    "consent": N_("Wants mail: yes or no"),
-    "active": N_("Active: yes or no"),
-    "remark": N_("Remarks (read for a No)"),
-    "opted_out_at": N_("Unsubscribed at"),
-    "cleaned_at": N_("Bounced at"),
-    "complained_at": N_("Complained at"),
-    "consent_at": N_("Signed up at"),
-    "consent_ip": N_("Signed up from (IP address)"),
-    "consent_source": N_("Signed up with (form)"),
-    "customer": N_("Customer: yes or no"),
-    "customer_since": N_("Customer or member since"),
-    "since": N_("On the list since"),
-}
+_LABELS: Mapping[str, str] = load_data("column_titles.toml")["labels"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +35,6 @@ class ShownColumn:
     title: str
     field: str
     examples: tuple[str, ...]
-
-
-def read_columns(path: Path, mapping: Mapping[str, str]) -> list[ShownColumn]:
-    """Return the columns of a file, each title once; raises ListFileError if it is no list."""
-    return list_columns(open_file.preview_file(path, mapping=mapping))
 
 
 def list_columns(previews: Sequence[FilePreview]) -> list[ShownColumn]:
@@ -131,12 +105,12 @@ def find_wrong_choices(chosen: Sequence[ShownColumn]) -> list[str]:
     counts = Counter((column.part, column.field) for column in chosen)
     for (_, field), count in counts.items():
         if count > 1 and field and field not in rows.REPEATED_FIELDS:
-            title = gettext(_WORDS[field])
+            title = gettext(_LABELS[field])
             wrong.append(gettext("“%(field)s” is chosen more than once.", field=title))
     return wrong
 
 
 def list_field_titles() -> dict[str, str]:
     """Return the titles of the fields that a column may be read as; "" is none."""
-    titles = {name: gettext(text) for name, text in _WORDS.items()}
+    titles = {name: gettext(text) for name, text in _LABELS.items()}
     return {"": gettext("not read"), **titles}

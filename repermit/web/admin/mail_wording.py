@@ -335,7 +335,7 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, **choices: Any) -> 
 
 
 def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) -> dict[str, str]:
-    """Return the content of the mail for each field of a fixed block; "" if there is no mail yet.
+    """Return what the mail says for each field of a fixed block; "" without a mail.
 
     Renders a mail that consists of these fields, each after its name. It changes `mailing_list` in
     memory.

@@ -17,7 +17,7 @@ from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
-from repermit import documentation, email_address
+from repermit import documentation, email_address, package_files
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.contacts import Contact
@@ -39,68 +39,8 @@ def name_language(language: str) -> str:
 LANGUAGES = ("en", "nl")
 """The languages of the admin's pages."""
 
-HELP_TOPICS = {
-    "list_form": "tutorial/first-campaign#step-1-the-list",
-    "list_form.language": "how-to/faq#do-people-get-the-mail-in-their-own-language",
-    "list_form.privacy_url": "how-to/faq#what-must-our-privacy-statement-say",
-    "list_form.sensitive": "how-to/your-words#a-sensitive-list",
-    "list_translations": "tutorial/first-campaign#step-1-the-list",
-    "list_translations.own_html": "how-to/your-words#the-template-behind-it",
-    "list_translations.own_subject": "how-to/your-words#what-is-warned-of-and-who-reads-it",
-    "list_translations.own_text": "how-to/your-words#write-your-own-ask",
-    "imports": "how-to/your-excel-file",
-    "imports.attest": "how-to/your-excel-file#customers",
-    "imports.consent_text": "how-to/your-excel-file#an-opt-in-from-another-tool",
-    "imports.customers": "how-to/your-excel-file#customers",
-    "imports.file": "how-to/your-excel-file#which-files",
-    "imports.looked": "how-to/your-excel-file#rows-to-look-at-first",
-    "imports.source": "how-to/your-excel-file#columns",
-    "mail_wording": "how-to/your-words",
-    "mail_wording.own_html": "how-to/your-words#the-template-behind-it",
-    "mail_wording.own_subject": "how-to/your-words#what-is-warned-of-and-who-reads-it",
-    "mail_wording.own_text": "how-to/your-words#write-your-own-ask",
-    "text_corrections": "how-to/your-words#correct-any-other-text",
-    "campaign_dates": "tutorial/first-campaign#step-4-the-conditions",
-    "campaign_dates.asking_ground": "how-to/may-we-ask#what-you-write-down",
-    "campaign_dates.attest": "how-to/may-we-ask#what-you-write-down",
-    "campaign_dates.check": "how-to/check",
-    "campaign_dates.include_thin": "how-to/your-excel-file#an-opt-in-from-another-tool",
-    "campaign_dates.pilot": "how-to/faq#can-we-ask-a-few-people-first",
-    "campaign_dates.reminder": "how-to/faq#does-everybody-get-a-reminder",
-    "campaign_dates.special_ground": "how-to/may-we-ask#what-you-write-down",
-    "launch": "tutorial/first-campaign#step-5-launch",
-    "campaign_page": "how-to/while-it-runs",
-    "campaign_actions": "how-to/while-it-runs#change-the-campaign",
-    "open_questions": "how-to/while-it-runs#replies",
-    "exports": "how-to/handing-over",
-    "contact_pages": "how-to/phone-calls-and-erasure",
-    "contact_pages.address": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
-    "contact_pages.basis": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
-    "contact_pages.basis_at": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
-    "contact_pages.checkpoint": "how-to/phone-calls-and-erasure#somebody-asks-for-proof",
-    "contact_pages.note": "how-to/phone-calls-and-erasure#somebody-answers-by-phone-or-letter",
-    "contact_pages.proof": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
-    "contact_pages.source": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
-    "contact_pages.wording": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
-    "erase_contact": "how-to/phone-calls-and-erasure#somebody-asks-to-be-erased",
-    "erase_address": "how-to/phone-calls-and-erasure#somebody-asks-to-be-erased",
-    "suppressions": "how-to/suppression-files#import",
-    "reports": "how-to/papers",
-    "reports.day": "how-to/papers#if-data-have-leaked",
-    "processing_record_form": "how-to/papers#the-record-of-processing-activities",
-    "evidence_check": "explanation/the-record",
-    "evidence_check.checkpoint": "how-to/phone-calls-and-erasure#somebody-asks-for-proof",
-    "settings": "how-to/settings",
-    "settings.mail": "how-to/check#a-mail-as-it-arrived",
-    "users": "how-to/users-and-login#add-somebody",
-    "account": "how-to/users-and-login",
-    "integrations": "how-to/connect-a-tool",
-    "integrations.url": "how-to/connect-a-tool#webhooks",
-}
-"""The help topic of a blueprint's pages, or of one field there: a page and its heading.
-
-The field of a setting links to the setting's own topic; pages without a topic link to the index.
-"""
+HELP_TOPICS: dict[str, str] = package_files.load_data("help_topics.toml")
+"""The help topic of a blueprint's pages, or of one field there."""
 
 # Without foreign scripts and frames a page is harmless, whatever an imported name contains.
 _POLICY = (

@@ -13,8 +13,8 @@ from flask import Response, request
 
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, LazyJoin, LazyText, Value
+from repermit.package_files import load_data
 from repermit.rules.consent import CampaignState
-from repermit.web.admin.launch_refusal_text import LAUNCH_REFUSALS
 from repermit.web.admin.rendering import (
     format_number,
     format_time,
@@ -22,68 +22,9 @@ from repermit.web.admin.rendering import (
     render_bare_page,
     render_page,
 )
-from repermit.web.admin.setting_refusal_text import SETTING_REFUSALS
 
 OWN_TEXTS: Mapping[str, str] = {
-    **LAUNCH_REFUSALS,
-    # Obstacles to an act on a campaign.
-    "campaign_state": N_("This cannot be done now: the campaign %(state)s."),
-    "over": N_(
-        "The campaign is over, so nobody may be asked any more: let the mails in doubt count as "
-        "failed."
-    ),
-    "resume_passed": N_(
-        "The deadline has passed meanwhile: give people time to answer first, by a later deadline."
-    ),
-    "pilot_too_near": N_(
-        "Those who wait for the end of the pilot would have less than %(days)s days to answer, and "
-        "would not be asked any more: give them time first, by a later deadline."
-    ),
-    "pilot_too_slow": N_(
-        "The mails leave too slowly: the last of those who wait for the end of the pilot would be "
-        "asked on %(last)s, and have less than %(days)s days to answer. The deadline must be later "
-        "than %(earliest)s."
-    ),
-    # Problems with a file and its content, and with removing somebody.
-    "column": N_("A column that was chosen is not in this file: choose again below."),
-    "no_address": N_("It is not known which column holds the e-mail addresses."),
-    "address_column": N_("a title such as E-mail above that column"),
-    "no_import": N_("There is no file that could be taken back."),
-    "sensitive_customers": N_(
-        "A sensitive list cannot have customers: being on it needs explicit consent (GDPR art. 9). "
-        "If a column was taken for that of customers, choose “not read” for it."
-    ),
-    "unattested": N_("There are customers in this file: say on what ground they may be mailed."),
-    "removal": N_("This cannot be done any more: look at how this person stands now."),
-    "when": N_("Choose a day, and a time that there is on that day."),
-    "year": N_("That day is too far away. Is its year right?"),
-    # Problems with what was filled in on a page.
-    "answer_note": N_("Say how the answer was given: by phone, by letter, as a reply."),
-    "given_later": N_("An answer cannot have been given later than now."),
-    "given_before": N_("This person was asked only after that day."),
-    "basis": N_("Nobody can be added by hand in this way."),
-    "no_list": N_("There is no such list."),
-    "gaps": N_("The record has gaps, so nothing can be proved by it."),
-    "not_gone_on": N_("The record does not go on from that checkpoint, at entry %(seq)s."),
-    "links": N_("Links to unsubscribe are for those who may be mailed."),
-    "no_tool": N_("This file is not for a tool: take it without one."),
-    "tool_form": N_("%(tool)s does not take %(form)s; it takes %(forms)s."),
-    "restore_broken": N_(
-        "Putting a backup back was broken off: whoever looks after the server has to do it again."
-    ),
-    "knows_nobody": N_(
-        "the mail server says of %(count)s people in a row that they do not exist, and has taken "
-        "no mail; look at it before the campaign goes on"
-    ),
-    # Problems with the texts of a list and of its mail.
-    "list_there": N_("There is a list of this short name already."),
-    "list_name": N_("The list needs a name, as its readers know it."),
-    "nowhere_to_reply": N_("First say in step 1 who sends it: %(reason)s."),
-    "line": N_(
-        "Line %(line)s cannot be read: look at the braces in it, and write a field like "
-        "{{ deadline }}."
-    ),
-    **SETTING_REFUSALS,
+    code: text for texts in load_data("refusal_texts.toml").values() for code, text in texts.items()
 }
 """Texts that pages use instead of those of the use cases, by code."""
 

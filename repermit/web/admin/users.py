@@ -222,7 +222,7 @@ def _show_link(invitation: IssuedInvitation) -> Response:
 
 
 def _list_granted() -> dict[str, dict[str, list[str]]]:
-    """Return the active tokens and the webhooks by the actor who made them, with whom they end."""
+    """Return the active tokens and the webhooks by their maker; they end when that user goes."""
     names_by_maker: dict[str, dict[str, list[str]]] = {}
     for token in api_tokens.list_tokens():
         if token.revoked_at is None:

@@ -26,6 +26,7 @@ from repermit.emails.wording_form_blocks import (
 )
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
+from repermit.package_files import load_data
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import LANGUAGES, get_page_language, gettext, name_language
 
@@ -175,7 +176,7 @@ class WordingForm(OwnWordingForm):
 
     @property
     def chosen_reader(self) -> Contact | None:
-        """Return the contact for whom the mail is previewed, None if there is nobody to ask."""
+        """Return the contact that the preview is for; None if there is nobody to ask."""
         return self._readers.get(self.reader.data)
 
 
@@ -218,6 +219,7 @@ class ShownBlock:
         return sum(len(line) // _CHARACTERS_PER_LINE + 1 for line in self.text.split("\n"))
 
 
+_PLACEHOLDERS = load_data("placeholders.toml")
 _CHARACTERS_PER_LINE = 52
 _BLOCK_NAME = re.compile(r"block-(\d{1,4})-([a-z]+)-(\d{1,4})")
 
@@ -279,68 +281,13 @@ def _name_fields(text: str) -> str:
 def list_labels(language: str) -> Mapping[str, str]:
     """Return the placeholder in brackets of each field, in a language of the pages."""
     translate = catalogues.load_translations(language).gettext
-    return {field: translate(label) for field, label in _LABELS.items()}
-
-
-_LABELS = {
-    "yes_url": N_("link for Yes"),
-    "no_url": N_("link for No"),
-    "silence": N_("what happens without an answer"),
-    "organisation": N_("who asks, in lines"),
-    "objection": N_("the right to object"),
-    "stop": N_("how to stop"),
-    "privacy_url": N_("link to the privacy statement"),
-    "explicit_consent": N_("what a Yes means"),
-    "greeting": N_("Dear …"),
-    "reason": N_("why they get this mail"),
-    "deadline": N_("last day and time"),
-    "list_name": N_("name of the list"),
-    "purpose": N_("what people get"),
-    "frequency": N_("how often"),
-    "organisation_name": N_("your name"),
-    "yes_label": N_("words for Yes"),
-    "no_label": N_("words for No"),
-    "me_url": N_("link to what is held"),
-    "address": N_("the reader’s address"),
-    "reply_to": N_("address for replies"),
-    "short_deadline": N_("last day without the year"),
-    "day": N_("last day in short"),
-    "telephone": N_("your telephone number"),
-}
+    return {field: translate(entry["label"]) for field, entry in _PLACEHOLDERS.items()}
 
 
 def list_field_titles() -> dict[str, tuple[str, ...]]:
     """Return the title of each placeholder; required ones come first."""
     needed, optional = gettext("Needed"), gettext("As you like")
-    titles = {
-        "yes_url": (needed, gettext("Link for Yes")),
-        "no_url": (needed, gettext("Link for No")),
-        "silence": (
-            needed,
-            gettext("What happens without an answer, and the last day"),
-        ),
-        "organisation": (needed, gettext("Your name, address and how to reach you: several lines")),
-        "objection": (needed, gettext("The right to object (GDPR), with its heading")),
-        "stop": (needed, gettext("How to stop at any time")),
-        "privacy_url": (needed, gettext("Link to your privacy statement")),
-        "explicit_consent": (optional, gettext("What a Yes means; needed on a sensitive list")),
-        "greeting": (optional, gettext("Dear …, with the name if it is known")),
-        "reason": (
-            optional,
-            gettext("Why they get this mail, and since when they are on the list"),
-        ),
-        "deadline": (optional, gettext("Until when answers count")),
-        "list_name": (optional, gettext("Name of the list")),
-        "purpose": (optional, gettext("What people get")),
-        "frequency": (optional, gettext("How often")),
-        "organisation_name": (optional, gettext("Your name alone, for within a sentence")),
-        "yes_label": (optional, gettext("Words of the button for Yes")),
-        "no_label": (optional, gettext("Words of the button for No")),
-        "me_url": (optional, gettext("Link to what is held about the reader")),
-        "address": (optional, gettext("The reader’s own address")),
-        "reply_to": (optional, gettext("Address for replies")),
-        "short_deadline": (optional, gettext("The same without the year")),
-        "day": (optional, gettext("The same as short as can be, for the subject")),
-        "telephone": (optional, gettext("Your telephone number")),
+    return {
+        f"{{{{ {name} }}}}": (needed if "needed" in entry else optional, gettext(entry["title"]))
+        for name, entry in _PLACEHOLDERS.items()
     }
-    return {f"{{{{ {name} }}}}": title for name, title in titles.items()}

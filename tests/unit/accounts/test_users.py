@@ -16,10 +16,10 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.evidence.verify import chain
 from repermit.webhooks import endpoints
 from tests.support.admin_pages import make_admin, make_session, make_user
 from tests.support.builders import NOW, make_settings
+from tests.support.chain_faults import iter_chain_faults
 
 ACTOR = "cli:keeper"
 HOUR = timedelta(hours=1)
@@ -209,7 +209,7 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
     )
     assert "anna" not in all_parts()
     assert not User.select().where(User.email.contains("anna")).exists()
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert [one[0] for one in events()] == ["user_added", "user_removed", "erased"]
 
 
@@ -283,7 +283,7 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
         ("user_removed", ACTOR),
         ("erased", ACTOR),
     ]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("how", ["removed", "made a viewer"])
@@ -306,7 +306,7 @@ def test_no_webhook_goes_on_telling_addresses_where_a_former_admin_chose(
     assert theirs.id != others.id
     assert [one.id for one in endpoints.list_webhooks()] == [others.id]
     assert ("webhook_removed", ACTOR) in [one[:2] for one in events()]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_session_that_somebody_ends_themselves_is_noted_once(database: Database) -> None:

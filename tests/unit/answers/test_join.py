@@ -20,9 +20,9 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Answer, Basis, MailKind, MailState, Outcome, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.query_plans import plans_of
 
 LATER = NOW + timedelta(hours=1)
@@ -188,7 +188,7 @@ def test_a_press_on_the_link_puts_somebody_new_on_the_list(
     assert (row.source, row.since) == ("votre propre inscription sur notre page", LATER)
     assert done.contact_state is not None
     assert done.contact_state.uid == row.uid
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_the_evidence_of_a_sign_up_shows_both_steps(

@@ -21,7 +21,6 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import entries
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from tests.support.builders import (
     DEADLINE,
@@ -34,6 +33,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.public_pages import freeze_wording
 
 SOON = NOW + timedelta(days=1)
@@ -105,7 +105,7 @@ def test_a_yes_confirms_and_leaves_its_evidence(database: Database, asked: Conta
         SOON,
     )
     assert events() == ["confirmed"]
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
@@ -233,7 +233,7 @@ def test_an_answer_in_time_reverses_a_removal_for_silence_that_came_first(
         )
     recorded = given(database, asked, answer, arrived=DEADLINE - MICROSECOND)
     assert (recorded.status, recorded.reason) == (status, reason)
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_a_contact_that_was_never_asked_may_say_no_but_not_yes(
@@ -311,7 +311,7 @@ def test_one_answer_posted_by_eight_at_once_is_one_entry(
         thread.join()
     assert sorted(outcomes) == [Outcome.CONFIRM] + [Outcome.NOTHING] * 7
     assert events() == ["confirmed"]
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def tell(

@@ -27,7 +27,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence.verify import chain, evidence_export
+from repermit.evidence.verify import evidence_export
 from repermit.evidence.verify import proof as verify_proof
 from repermit.rules.consent import Reason, Status
 from repermit.signed_links import KINDS, Links
@@ -41,6 +41,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
 from tests.support.public_pages import freeze_wording
@@ -134,7 +135,7 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
         told = EvidencePart.get(EvidencePart.seq == entry.seq)
         assert json.loads(told.json)["rows"] == 72
         assert [(one.act, one.list) for one in Access.select()] == [("archived", "news")]
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
     # Somebody who is forgotten later is told of it.
     forgotten = closed.do("forget", "news", NAMES[0])
     assert "the export `archive` of Monday 2 March 2026, 11:00, zip, 72 rows" in forgotten

@@ -26,9 +26,9 @@ from repermit.db.models.evidence import EvidencePart
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.write_lock import lock_database_exclusively
-from repermit.evidence.verify import chain
 from repermit.suppression import suppressions
 from tests.support.builders import NOW
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.command_tree import REPERMIT
 from tests.support.desk import ACCEPTED, ATTEST, Desk, links_of
 from tests.support.inbox import Inbox, Received
@@ -196,7 +196,7 @@ def test_who_had_only_signed_up_and_was_forgotten_stays_forgotten(desk: Desk) ->
         kept = {(one.list.slug, one.address) for one in SignUp.select()}
         assert kept == {("news", address("stays")), ("agenda", address("stays"))}
         assert Mail.select().count() == 2
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         wipe_deleted_rows(database)
     here = (desk.folder / "repermit.db").read_bytes()
     assert b"stays@example.org" in here
@@ -208,7 +208,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
     """Do all that may be done with a restored database; compare with what the server got."""
     sent = len(inbox.mails)
     with desk.database():
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         for name, reason in (
             ("said-no", "no"),
             ("late-no", "no"),
@@ -244,7 +244,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
         # Whose ask was in doubt was not silent.
         assert contact("late-silent").status == "unconfirmed"
         assert contact("silent").reason == "no_response"
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
     assert all(len(asks_to(inbox, name)) == 1 for name in (*AGENDA, "said-no", "late-no"))
 
 

@@ -21,7 +21,6 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.suppression_journal import Journal
-from repermit.evidence.verify import chain
 from repermit.expiry import sweep
 from repermit.privacy import data_links
 from repermit.rules.consent import CampaignState, MailState, PauseReason
@@ -35,6 +34,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import ATTEST, Desk
 from tests.support.inbox import Inbox
 from tests.support.one_time_links import asked_for, opened_for
@@ -107,7 +107,7 @@ def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
     lifecycle.cancel_campaign(database, news, now=LATER, actor="anna")
     planned = launch_refusals.plan_launch(news, settings=settings, now=LATER, deadline=DEADLINE)
     assert planned.asked == 0
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("resend", [True, False])
@@ -162,7 +162,7 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     # Nobody is asked on it by accident: it has to be described anew.
     assert any("the list has no purpose" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert bring_up_to_date(database, [journal.path]).replayed.remade == ()
 
 

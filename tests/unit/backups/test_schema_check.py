@@ -14,8 +14,8 @@ from repermit.backups import schema_check
 from repermit.db import migrations, row_counts, write_lock
 from repermit.db.models.contacts import Contact
 from repermit.db.row_counts import find_drift
-from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import Reason, Status
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
 from tests.support.kept_database import JOURNAL, load_kept_database
@@ -194,7 +194,7 @@ def test_a_backup_of_version_24_is_taken_with_its_journal(desk: Desk, tmp_path: 
         withdrawn = Contact.get(Contact.address == "mind@example.org")
         assert (withdrawn.status, withdrawn.reason) == (Status.REMOVED, Reason.WITHDRAWN)
         assert find_drift(database) == 0
-        assert list(verify_chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("version", [1, 23])
@@ -315,7 +315,7 @@ def test_a_postgresql_database_of_version_24_that_was_put_back_is_taken(
         desk.do("restore", "--already-there", "--without-journal")
         with desk.database() as database:
             assert find_drift(database) == 0
-            assert list(verify_chain.iter_chain_faults()) == []
+            assert list(iter_chain_faults()) == []
 
 
 _UNDO = """\

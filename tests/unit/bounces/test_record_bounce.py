@@ -23,7 +23,6 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.emails import message_id
-from repermit.evidence.verify import chain
 from repermit.expiry import downtime, sweep
 from repermit.rules.consent import (
     Basis,
@@ -44,6 +43,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.returned_mails import (
     NAMES,
     message_id_of,
@@ -238,7 +238,7 @@ def test_no_such_mailbox_removes_with_evidence_and_suppression(
     suppressed = Suppression.get()
     assert suppressed.fingerprint == email_address.fingerprint(KEY, "jan@example.net")
     assert suppressed.reason == Reason.BOUNCE
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 _REPORT = """From: MAILER-DAEMON@example.net
@@ -539,7 +539,7 @@ def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
     assert consent_records()[-1]["was_removed_for"] == "no_response"
     assert Suppression.get().reason == Reason.BOUNCE
     assert Suppression.select().count() == 1
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert came_back(database, HARD, ask, now=late) is Effect.KNOWN
 
 

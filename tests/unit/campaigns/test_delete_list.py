@@ -24,12 +24,12 @@ from repermit.db.models.mails import Mail, Reply
 from repermit.db.models.webhooks import Webhook
 from repermit.db.row_counts import fold_counts
 from repermit.errors import Refused
-from repermit.evidence.verify import chain
 from repermit.imports import uploads
 from repermit.rules.consent import CampaignState, Status
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import admin_client, make_user, post, viewer_client, words_at
 from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import Desk
 from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.support.public_pages import Pages
@@ -72,7 +72,7 @@ def test_the_list_goes_with_all_that_its_files_brought_and_one_entry_says_so(
     assert [table.select().count() for table in tables] == [0] * len(tables)
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor, last.list) == ("list_deleted", "user:1", "news")
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_the_record_holds_where_another_list_takes_the_name(
@@ -83,7 +83,7 @@ def test_the_record_holds_where_another_list_takes_the_name(
     again = make_list(database)
     take_in(database, again, plain(tmp_path, ("ask@example.org", "Anna"), name="again.csv"))
     assert [one.address for one in Contact.select()] == ["ask@example.org"]
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_a_deleted_list_leaves_no_address_in_the_database_file(
@@ -170,7 +170,7 @@ def test_what_is_interrupted_goes_on_by_itself_or_when_it_is_asked_for_again(
     assert [table.select().count() for table in tables] == [0] * len(tables)
     assert count_named() == 0
     assert [one.event for one in Evidence.select()].count("list_deleted") == 1
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
     if isinstance(database, FairSqliteDatabase):
         assert run_sql(database, "PRAGMA foreign_key_check").fetchall() == []
         assert run_sql(database, "PRAGMA foreign_keys").fetchone() == (1,)

@@ -20,11 +20,11 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import Refused
-from repermit.evidence.verify import chain
 from repermit.rules.consent import CampaignState, Exclusion, MailState, Reason, Status
 from repermit.sending import send_due
 from repermit.suppression import suppressions
 from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.query_plans import plans_of
 from tests.unit.campaigns.test_launch import start
 
@@ -77,7 +77,7 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
     assert asked() == {"0@example.org", "1@example.org", "2@example.org"}
     assert (Evidence.get().event, Evidence.select().count()) == ("launched", 1)
     assert json.loads(EvidencePart.get().json)["asked"] == 3
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert go_on(database) == 0
 
 

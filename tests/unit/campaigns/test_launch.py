@@ -40,6 +40,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 
 ATTEST = "The board decided on 1 March; our own forms; nobody opted out."
 
@@ -220,7 +221,7 @@ def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None
     assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
     assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
     assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("attest", ["", " \n"])

@@ -27,7 +27,6 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.errors import NotFound, Refused, TransitionRefused
-from repermit.evidence.verify import chain
 from repermit.rules.consent import (
     BounceKind,
     CampaignState,
@@ -47,6 +46,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.query_plans import statements_in_transactions
 from tests.unit.db.test_background_tasks import asking_at_each_commit
 
@@ -79,7 +79,7 @@ def newest() -> tuple[str, object]:
     """Return the newest entry's event and what it keeps."""
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.actor, entry.list, entry.campaign) == (ANNA, "news", Campaign.get().id)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     part = EvidencePart.get_or_none(EvidencePart.seq == entry.seq)
     return entry.event, json.loads(part.json) if part else None
 

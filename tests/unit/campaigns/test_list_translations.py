@@ -26,7 +26,6 @@ from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import frozen_draft, mail_types, make_draft
 from repermit.errors import Refused
 from repermit.evidence import chain
-from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import Answer, MailKind, Status
 from repermit.suppression import suppressions
 from tests.support.builders import (
@@ -38,6 +37,7 @@ from tests.support.builders import (
     make_list,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.mail_builders import make_facts
 from tests.support.public_pages import freeze_wording
 
@@ -160,7 +160,7 @@ def test_what_is_said_is_kept_as_evidence_with_its_language(
     digest = chain.store_wording("Dürfen wir?")
     fields = {"purpose": PURPOSE, "privacy_url": URL, "own_subject": digest}
     assert told["fields"] == fields
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert mailing_lists.make_list_facts(news).texts["de"]["purpose"] == PURPOSE
 
 
@@ -251,7 +251,7 @@ def test_a_launch_freezes_the_words_of_each_language(database: Database, news: M
     assert drafts["de"].mailing_list.purpose == PURPOSE
     assert PURPOSE in drafts["de"].text
     assert PURPOSE not in drafts["nl"].text
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(

@@ -7,12 +7,14 @@ from typing import Unpack
 
 import pytest
 
+from repermit import package_files
 from repermit.campaigns.mailing_lists import (
     ListFields,
     add_list,
     change_list,
     explain_frozen_wording,
     make_list_facts,
+    suggest_slug,
 )
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Wording
@@ -20,10 +22,12 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain
-from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_campaign, make_list, make_organisation, make_settings
+from tests.support.chain_faults import iter_chain_faults
+
+LETTERS = package_files.load_data("transliteration.toml")
 
 OWN_TEXT = """{{ organisation }} asks: may we go on? Answer by {{ deadline }}.
 Yes: {{ yes_url }}
@@ -112,7 +116,7 @@ def test_adding_is_kept_as_evidence(database: Database) -> None:
         "anna@example.org",
     )
     assert kept_fields() == {"name": "News", "language": "nl"}
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("slug", ["n", "a-1", "9", "x" * 63])
@@ -260,3 +264,10 @@ def test_other_fields_may_change_meanwhile_and_the_admin_is_told(database: Datab
     make_campaign(database, mailing_list)
     change(database, mailing_list, purpose="Other news, monthly", sensitive=False)
     assert "keeps the wording with which it was launched" in explain_frozen_wording(mailing_list)
+
+
+@pytest.mark.parametrize("script", LETTERS)
+def test_each_letter_of_another_script_has_one_in_ascii(script: str) -> None:
+    for letter, *others in LETTERS[script].split():
+        assert suggest_slug(letter + "-x") == "".join(others) + "-x"
+        assert not letter.isascii()

@@ -18,7 +18,6 @@ from repermit.db.models.imports import Upload
 from repermit.db.models.mails import Mail
 from repermit.errors import NotFound
 from repermit.evidence.entries import login_name, make_login_actor
-from repermit.evidence.verify import chain
 from repermit.imports import uploads
 from repermit.privacy import forget
 from repermit.rules.consent import MailKind, MailState, Reason, Status
@@ -33,6 +32,7 @@ from tests.support.builders import (
     make_removed,
     sqlite_path,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import Desk
 from tests.support.import_helpers import OPTED_IN, mailchimp
 
@@ -57,7 +57,7 @@ def sign_up(desk: Desk, address: str = JAN) -> None:
 def holds(desk: Desk) -> None:
     """Assert that the chain of the desk holds, and that no part names anybody."""
     with desk.database():
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
 
 

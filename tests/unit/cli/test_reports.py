@@ -11,7 +11,7 @@ import pytest
 from repermit.db.models.evidence import Evidence
 from repermit.evidence import stored_tree
 from repermit.evidence.chain_reader import read_consents
-from repermit.evidence.verify import chain
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import ATTEST, Desk
 
 
@@ -55,7 +55,7 @@ def test_a_report_tells_what_came_of_a_campaign_and_verifies(desk_with_news: Des
     assert "a@example.org" not in text
     # What it was made of stands still, so that its checkpoint can be held against the chain.
     with desk.database():
-        assert not list(chain.iter_chain_faults())
+        assert not list(iter_chain_faults())
         assert found["checkpoint"]["seq"] < stored_tree.checkpoint().seq
 
 

@@ -11,9 +11,9 @@ import pytest
 from repermit.contacts import status_changes
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import Desk
 from tests.support.published_schemas import problems_of
 
@@ -35,7 +35,7 @@ def add(desk: Desk, *people: str, slug: str = "news", **more: object) -> None:
 
 def standing(desk: Desk) -> dict[str, str]:
     with desk.database():
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         return {one.address: one.status for one in Contact.select() if one.address}
 
 

@@ -14,9 +14,9 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.mails import Mail
-from repermit.evidence.verify import chain
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list, make_mail
+from tests.support.chain_faults import iter_chain_faults
 
 INSTANT = timedelta(microseconds=1)
 RUNNING = [CampaignState.SENDING, CampaignState.OPEN]
@@ -55,7 +55,7 @@ def notices() -> list[str]:
 
 
 def reasons_kept() -> list[Any]:
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     return [json.loads(part.json) for part in EvidencePart.select().order_by(EvidencePart.seq)]
 
 

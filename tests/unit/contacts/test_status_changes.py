@@ -22,7 +22,6 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import TransitionRefused
-from repermit.evidence.verify import chain
 from repermit.rules.consent import (
     Basis,
     CampaignState,
@@ -43,6 +42,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.public_pages import freeze_wording
 from tests.support.query_plans import plans_of
 
@@ -118,7 +118,7 @@ def test_a_confirmation_is_status_and_evidence_together(database: Database) -> N
     named = {"address": "jan@example.org", "name": "Jan", "link": contact.uid}
     assert kept("person") == [named]
     assert kept("trace") == [{"browser": "x"}]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_the_persons_own_yes_lifts_the_suppression_of_this_list(database: Database) -> None:
@@ -168,7 +168,7 @@ def test_invariant_5_a_removal_is_status_evidence_and_suppression_together(
     entry = Evidence.get()
     assert (entry.event, entry.subject, entry.list) == ("removed", contact.subject, "news")
     assert [one["reason"] for one in kept("consent")] == [reason]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("status", [Status.CONFIRMED, Status.CUSTOMER])
@@ -417,7 +417,7 @@ def test_erasure_takes_address_and_name_away_and_leaves_what_adds_up(database: D
         "note": "by phone",
     }
     assert Evidence.get_by_id(3).actor == "anna@example.org"
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_who_was_removed_before_keeps_that_reason_after_erasure(database: Database) -> None:
@@ -425,7 +425,7 @@ def test_who_was_removed_before_keeps_that_reason_after_erasure(database: Databa
     erased = erase(database, contact)
     assert (erased.status, erased.reason, erased.status_at) == ("removed", "no", NOW)
     assert [row.event for row in Evidence.select().order_by(Evidence.seq)] == ["removed", "erased"]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 # --- Suppression. -------------------------------------------------------------------------------
@@ -543,4 +543,4 @@ def test_several_are_erased_at_once_each_with_an_entry_of_their_own(
     assert {one.address_key for one in Contact.select()} == {one.uid for one in people}
     assert Evidence.select().where(Evidence.event == "erased").count() == 4
     assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []

@@ -46,6 +46,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.kept_database import load_kept_database
 from tests.unit.campaigns.test_launch import start
 
@@ -136,7 +137,7 @@ def test_a_kept_database_becomes_what_a_new_one_is(kept: Kept) -> None:
         for name, expected in new.items():
             assert made[name] == expected, name
         assert find_drift(database) == 0
-        assert list(verify_chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         # Each column can be read.
         for table in ALL_TABLES:
             is_new = table in {SecurityEvent, EvidenceTimestamp, SeenMessage}
@@ -204,7 +205,7 @@ def test_what_was_under_way_in_a_kept_database_goes_on(kept: Kept) -> None:
         assert not Contact.select().where(Contact.address == "third@example.org").exists()
         assert undo.undo_progress(find_list("other")) is None
         assert find_drift(database) == 0
-        assert list(verify_chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
 
 
 def test_a_file_that_an_earlier_version_took_back_and_counted_nothing_of_is_not_accused(

@@ -16,8 +16,8 @@ from repermit.db.models.base import Meta
 from repermit.db.secure_delete import delete_in_steps, request_wiping, wipe_deleted_rows
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.evidence.verify import chain as verify_chain
 from tests.support.builders import NOW, make_contact, make_list, sqlite_path
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.query_plans import statements_in_transactions
 
 JAN = "a" * 32
@@ -81,7 +81,7 @@ def test_what_was_erased_stands_in_no_file_once_the_log_is_wiped(database: Datab
     assert wipe_deleted_rows(database)
     assert not any(SECRET in path.read_bytes() for path in files)
     assert not Meta.select().where(Meta.key == "wipe_owed").exists()
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.exhaustive

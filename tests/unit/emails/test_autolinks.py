@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repermit import package_files
 from repermit.emails.allowed_html import mark_fields, normalize_text
 from repermit.emails.autolinks import check_word_length, find_glued_fields, find_other_links
 
 REPLIES = "praktijk@example.org"
+WORDS = package_files.load_data("dotted_words.toml")
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=12)
 
 
@@ -214,3 +216,15 @@ def test_a_word_without_end_is_named_by_its_beginning(letter: str) -> None:
 def test_a_word_may_be_as_long_as_words_can_be(length: int, refused: bool) -> None:
     assert bool(check_word_length(f"a {'x' * length} b")) is refused
     assert check_word_length("") == ""
+
+
+@pytest.mark.parametrize("ending", WORDS["known_endings"].split())
+def test_each_known_ending_makes_a_link_also_with_a_capital(ending: str) -> None:
+    (found,) = against(f"ons.{ending.capitalize()}")
+    assert found.startswith("a link that is not one of the fields")
+
+
+@pytest.mark.parametrize("abbreviation", WORDS["abbreviations"].split())
+def test_each_abbreviation_is_none(abbreviation: str) -> None:
+    assert not against(f"Vraag {abbreviation} om raad")
+    assert against(f"Vraag a{abbreviation} om raad")

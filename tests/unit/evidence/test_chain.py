@@ -17,9 +17,9 @@ from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries
 from repermit.evidence.entries import Entry
-from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import Fault
 from tests.support.builders import NOW
+from tests.support.chain_faults import iter_chain_faults
 
 JAN = "a" * 32
 
@@ -35,7 +35,7 @@ def append(database: Database, *entries: Entry) -> int:
 
 
 def faults() -> list[Fault]:
-    return list(verify_chain.iter_chain_faults())
+    return list(iter_chain_faults())
 
 
 def test_an_entry_holds_digests_of_its_parts_and_nothing_personal(database: Database) -> None:

@@ -28,6 +28,7 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import Fault, How
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.grown_tree import grow_tree
 from tests.support.told_databases import tell_once
 
@@ -75,7 +76,7 @@ def tell_story(database: Database, _: Path) -> None:
     with database.atomic():
         chain.append(*(turn(seq) for seq in range(12, LAST + 1)))
     assert stored_tree.checkpoint().seq == LAST
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 ready_sqlite, ready_postgresql = tell_once(tell_story)
@@ -110,7 +111,7 @@ def erase(database: Database, subject: str, *, by: str = "") -> None:
 
 def found(known: Checkpoint | None = None) -> list[tuple[int, How]]:
     """Return what does not hold, once `repermit verify` is seen to say the first of it too."""
-    faults = list(verify_chain.iter_chain_faults(known))
+    faults = list(iter_chain_faults(known))
     if faults:
         assert verify_chain.verify_chain(proxy.obj, known=known).fault == faults[0]
     return [(fault.seq, fault.how) for fault in faults]
@@ -401,7 +402,7 @@ def delete_part(database: Database, seq: int, part: str) -> None:
 
 def test_two_peoples_parts_that_were_swapped_are_named(record: Database) -> None:
     sql(record, *swap_parts(20, 21, "person"))
-    fault, other = verify_chain.iter_chain_faults()
+    fault, other = iter_chain_faults()
     assert fault == Fault(20, How.PARTS_SWAPPED, "person, with that of entry 21")
     assert other == Fault(21, How.PARTS_SWAPPED, "person, with that of entry 20")
 
@@ -597,9 +598,7 @@ def test_an_entry_is_looked_for_to_the_end_before_it_is_called_missing(record: D
     with record.atomic():
         chain.append(*(turn(seq) for seq in range(76, 300)))
     sql(record, *move(20, 900))
-    assert next(verify_chain.iter_chain_faults()) == Fault(
-        20, How.REORDERED, "it stands as entry 900 now"
-    )
+    assert next(iter_chain_faults()) == Fault(20, How.REORDERED, "it stands as entry 900 now")
     sql(record, *delete(900))
     assert found() == [(20, How.MISSING)]
 
@@ -633,11 +632,11 @@ def test_what_no_entry_can_hold_is_found_on_sqlite(sqlite_url: str, statement: s
 def test_a_fault_is_a_sentence(record: Database) -> None:
     sql(record, f"UPDATE wording SET content = 'Ja' WHERE digest = '{digest(PAGE)}'")
     assert (
-        str(next(verify_chain.iter_chain_faults()))
+        str(next(iter_chain_faults()))
         == f"entry 2: the text of a mail or page was altered ({digest(PAGE)})"
     )
     sql(record, *swap(20, 40))
-    *_, last = verify_chain.iter_chain_faults()
+    *_, last = iter_chain_faults()
     assert str(last) == (
         "entry 20 is not the one that stood there: entries were reordered "
         "(it stands as entry 40 now)"
@@ -682,7 +681,7 @@ def test_what_is_written_meanwhile_disturbs_nothing(record: Database) -> None:
 
     with read_snapshot(record), ThreadPoolExecutor(1) as pool:
         before = stored_tree.checkpoint()
-        faults = verify_chain.iter_chain_faults()
+        faults = iter_chain_faults()
         pool.submit(write).result(20)
         assert list(faults) == []
         assert stored_tree.checkpoint() == before

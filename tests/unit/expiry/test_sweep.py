@@ -27,7 +27,6 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence.chain import store_wording
-from repermit.evidence.verify import chain
 from repermit.expiry import sweep as sweep_module
 from repermit.expiry.downtime import assume_up_until
 from repermit.expiry.sweep import ExpiryResult, expire_due, preview_expiry
@@ -51,6 +50,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 
 ROOT = Path(__file__).parents[3]
 INSTANT = timedelta(microseconds=1)
@@ -78,7 +78,7 @@ def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> Ex
     assert states() == before
     swept = expire_due(database, settings=settings, clock=clock, **options)
     assert swept == foreseen
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     return swept
 
 
@@ -618,7 +618,7 @@ def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: Ma
     assert status_of(asked[-1]) == (Status.CONFIRMED, "")
     assert Contact.select().where(Contact.status == REMOVED).count() == 199
     assert set(entries_by_subject().values()) == {1}
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert Campaign.get().state == CampaignState.CLOSED
 
 
@@ -695,7 +695,7 @@ def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
         )
     thread.join(60)
     assert [status_of(one)[0] for one in asked] == [REMOVED, Status.CONFIRMED, REMOVED]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 SWEEPER = """
@@ -745,7 +745,7 @@ def test_two_processes_at_once_remove_each_exactly_once(
     assert list(entries_by_subject().values()) == [1] * 40
     assert Suppression.select().count() == 40
     assert Evidence.select().where(Evidence.event == "closed").count() == 1
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
@@ -771,4 +771,4 @@ def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
     assert (removed[0], sum(removed)) == (0, 3)
     assert len(removed) > max(removed) > 0
     assert len(kept("closed")) == 1
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []

@@ -22,12 +22,12 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.evidence.verify import chain
 from repermit.exports.export import ExportResult, write_export
 from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, FileFormat, Tool
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.signed_links import Links
 from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings, put_in
+from tests.support.chain_faults import iter_chain_faults
 
 # 23:30 UTC is the next day in the Netherlands.
 LATE = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
@@ -108,7 +108,7 @@ def test_every_export_is_recorded(database: Database) -> None:
         "rows": 1,
         "with_links": True,
     }
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_links_to_unsubscribe_come_when_asked_for(database: Database) -> None:
@@ -403,7 +403,7 @@ def test_an_export_that_is_broken_off_is_recorded_as_far_as_it_came(
     expected = [] if rows is None else [(rows, False)]
     assert [(one["rows"], one["whole"]) for one in told] == expected
     assert [one.event for one in Evidence.select()] == ["exported"] * len(told)
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 @pytest.mark.parametrize("what", ["keep", "removed"])

@@ -15,7 +15,6 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Fate, MailState, Reason, Status
 from tests.support.builders import (
     NOW,
@@ -26,6 +25,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     OPTED_IN,
     contact_at,
@@ -106,7 +106,7 @@ def test_a_mark_takes_a_contact_off_the_list(
         "removed",
         "imported",
     ]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_mark_drops_the_ask_that_is_still_owed(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
-from repermit.evidence.verify import chain
 from repermit.imports.import_report import ImportResult
 from repermit.rules.consent import STRENGTH, Fate, Status, choose_fate
 from tests.support.builders import make_list
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import ATTEST, on_list, take_in, write
 from tests.support.list_files import as_csv
 
@@ -111,7 +111,7 @@ def test_importing_twice_changes_nothing_the_second_time(
     assert second.fates[Fate.SUPPRESSED] == first.fates[Fate.OPTED_OUT]
     settled = (Fate.INVALID, Fate.SUPPRESSED, Fate.DUPLICATE)
     assert sum(second.fates[each] for each in settled) == len(rows)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.exhaustive

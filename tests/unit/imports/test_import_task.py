@@ -52,7 +52,6 @@ from repermit.db.row_counts import find_drift
 from repermit.db.staged_rows import make_staged_path
 from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import LaunchRefused, Refused
-from repermit.evidence.verify import chain
 from repermit.exports import export as exports_export
 from repermit.exports import reconcile
 from repermit.imports import import_task, undo
@@ -64,6 +63,7 @@ from repermit.rules.consent import Answer, Basis, Fate, Reason, Status
 from repermit.suppression import fingerprint_files
 from repermit.temporary_files import make_temporary_files
 from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     OPTED_IN,
     contact_at,
@@ -208,7 +208,7 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
         assert WAIT in plan_launch(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
         assert sum(counts_of(news).values()) == 3
         assert undo.past_imports(news) == ()
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         # Wherever it is cut off, another process goes on.
         go_on(database, 1)
     assert (find_unfinished_import(news), go_on(database)) == (None, 0)
@@ -218,7 +218,7 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
     assert Suppression.select().count() == 2
     (entry,) = parts_of("imported")
     assert (entry["consent"]["rows"], entry["consent"]["addresses"]) == (9, 7)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert find_drift(database) == 0
     assert kept_files(database) == []
     assert export(database, news)
@@ -250,7 +250,7 @@ def test_whoever_takes_the_same_file_in_again_goes_on_with_it(
     assert (result.rows, result.thin, result.improved, result.additional) == (9, 2, 1, 0)
     assert [problem.line for problem in result.problems] == [0]
     assert Import.select().count() == 1
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_what_happens_to_people_between_two_steps_counts(
@@ -281,7 +281,7 @@ def test_what_happens_to_people_between_two_steps_counts(
     counts = json.loads(Import.get().counts)
     assert sum(counts["fates"].values()) == counts["rows"] == 9
     assert counts["fates"][Fate.SUPPRESSED] == 3
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def sign_up(database: Database, news: MailingList, address: str) -> None:
@@ -307,7 +307,7 @@ def test_who_comes_between_two_steps_of_a_lists_first_file_is_not_taken_in_again
     fates = json.loads(Import.get().counts)["fates"]
     assert (fates[Fate.ASK], fates[Fate.DUPLICATE]) == (3, 1)
     assert find_drift(database) == 0
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
@@ -347,7 +347,7 @@ def test_an_answer_given_meanwhile_stands_and_its_giver_stays_when_the_file_goes
     assert on_list(news)["ask@example.org"] == (Status.REMOVED, "no", "")
     assert counts_of(news) == {Status.UNCONFIRMED: 3, Status.REMOVED: 1}
     assert Suppression.select().count() == 1
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("steps", [0, 3, 7])
@@ -363,7 +363,7 @@ def test_a_file_is_taken_back_while_it_is_taken_in(
     (entry,) = parts_of("imported")
     assert entry["consent"]["whole"] is False
     assert entry["consent"]["addresses"] == steps
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert find_drift(database) == 0
     go_on(database)
     assert kept_files(database) == []
@@ -419,7 +419,7 @@ def test_what_was_taken_in_goes_again_where_the_rest_of_the_file_is_lost(
     assert (find_unfinished_import(news), undo.undo_progress(news)) == (None, None)
     assert undo.past_imports(news)[0].undone_at == LATER
     assert "are lost; what was taken in of it is taken back" in caplog.text
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_job_leaves_an_import_alone_that_somebody_works_on(
@@ -471,7 +471,7 @@ def test_two_who_go_on_by_turns_take_each_row_once(
     assert {fate: count for fate, count in whole.fates.items() if count} == FATES
     assert Contact.select().count() == 7
     assert ImportChange.select().count() == 2
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_files_that_belong_to_no_import_are_swept(sqlite_url: str, tmp_path: Path) -> None:
@@ -725,7 +725,7 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
         assert sum(counts_of(news).values()) in {40, 40 + _PEOPLE - _PEOPLE // 10}
     result = import_task.finish_imports(database, settings=SETTINGS, now=LATER)
     assert result <= 1
@@ -739,7 +739,7 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
     said_no = Contact.select().where(Contact.reason == "no")
     assert sorted(told) == sorted(one.id for one in said_no)
     assert Upload.select().count() == 0
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert find_drift(database) == 0
     import_task.finish_imports(database, settings=SETTINGS, now=LATER)
     # A file whose reading was killed goes at the next start.

@@ -16,7 +16,6 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import Refused
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Fate, MailState, Status
 from tests.support.builders import (
     NOW,
@@ -25,6 +24,7 @@ from tests.support.builders import (
     make_list,
     make_mail,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     ATTEST,
     OPTED_IN,
@@ -76,7 +76,7 @@ def test_proof_confirms_and_is_kept_as_evidence(
     assert Wording.get_by_id(consent["wording"]).content == form
     assert consent["file"] == Import.get().digest
     assert Evidence.get(Evidence.event == "confirmed").subject == contact.subject
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_proof_without_the_text_of_the_form_is_thin(

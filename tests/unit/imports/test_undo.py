@@ -24,6 +24,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     OPTED_IN,
     contact_at,
@@ -81,7 +82,7 @@ def test_the_addresses_of_an_undone_import_stand_nowhere(
     assert erased["consent"]["parts"] == ["person", "trace"]
     assert erased["consent"]["seqs"] == [Evidence.get(Evidence.event == "confirmed").seq]
     assert Evidence.get(Evidence.event == "erased").subject == subject
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_nor_do_those_of_whom_a_second_file_that_is_taken_back_too_had_proven(
@@ -98,7 +99,7 @@ def test_nor_do_those_of_whom_a_second_file_that_is_taken_back_too_had_proven(
     assert [entry.subject for entry in Evidence.select().where(Evidence.event == "erased")] == [
         subject
     ]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_the_undoing_is_an_entry_that_names_its_import(
@@ -149,7 +150,7 @@ def test_contacts_that_it_changed_become_what_they_were(
         ("unconfirmed", ""),
         (None, None),
     ]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 # --- What a file says is the admin's word, and no No of the person (invariant 15). ----------------

@@ -20,7 +20,6 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import LaunchRefused, Refused
-from repermit.evidence.verify import chain
 from repermit.imports import undo
 from repermit.imports.undo import UndoProgress, has_been_mailed, make_changed_queries, undo_progress
 from repermit.imports.undo_steps import Step
@@ -35,6 +34,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     OPTED_IN,
     contact_at,
@@ -102,7 +102,7 @@ def test_nothing_is_launched_or_taken_in_until_all_is_taken_back(
     assert go_on(database) == 1
     assert undo_progress(news) is None
     assert Import.get().undone_at == LATER
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     assert go_on(database) == 0
     assert start(database, news).plan.asked == 2
 

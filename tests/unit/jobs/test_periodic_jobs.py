@@ -36,7 +36,6 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
-from repermit.evidence.verify import chain
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
@@ -56,6 +55,7 @@ from repermit.sending import in_doubt
 from repermit.settings.definitions import Bounces
 from tests.support.admin_pages import make_admin
 from tests.support.builders import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import ATTEST, Desk
 from tests.support.import_helpers import plain, take_back, take_in
 from tests.support.inbox import Inbox
@@ -641,7 +641,7 @@ def test_who_was_taken_off_is_erased_once_and_traces_and_proofs_end(
             at_once(*[sweep] * times)
         assert Contact.select().where(Contact.address.is_null()).count() == 5
         assert Evidence.select().where(Evidence.event == "erased").count() == 10
-        assert list(chain.iter_chain_faults()) == []
+        assert list(iter_chain_faults()) == []
     assert "5 who were taken off are erased" in caplog.text
     assert "ended: 0 traces, 5 proofs" in caplog.text
 

@@ -16,7 +16,6 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.evidence.chain import append
 from repermit.evidence.entries import Entry
-from repermit.evidence.verify import chain
 from repermit.privacy import erase_removed_contacts
 from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import Retention
@@ -28,6 +27,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
@@ -75,7 +75,7 @@ def test_who_was_taken_off_is_erased_removed_days_later(
     again = Contact.get_by_id(gone.id)
     assert (again.address is None) is bool(erased)
     assert held() == 2 - erased
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: MailingList) -> None:
@@ -90,7 +90,7 @@ def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: M
     assert purge(database, at, chunk=2) == 8
     assert purge(database, at) == held() == 0
     assert due(news, at) == (0, 0, None)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_step_erases_few_people_who_have_many_entries(

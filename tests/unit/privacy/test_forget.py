@@ -21,7 +21,6 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.evidence.verify import chain as verify
 from repermit.exports import export
 from repermit.exports.export_rows import FileFormat
 from repermit.privacy import forget as privacy_forget
@@ -35,6 +34,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import ATTEST, mailchimp, plain, take_back, take_in
 from tests.support.query_plans import plans_of
 
@@ -205,7 +205,7 @@ def test_no_transaction_erases_on_two_lists(database: Database, many: list[Conta
         database.before_commit = None
     assert sorted(set(counts)) == [*range(1, len(many) + 1)]
     assert {one.found for one in done.lists} == {privacy_forget.ErasureOutcome.CONTACT}
-    assert list(verify.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_what_is_interrupted_leaves_the_lists_before_erased_and_the_same_again_does_the_rest(
@@ -225,7 +225,7 @@ def test_what_is_interrupted_leaves_the_lists_before_erased_and_the_same_again_d
     again = forget_everywhere(database, NOW + DAY)
     assert [one.found.value for one in again.lists] == ["fingerprint"] * 3 + ["contact"] * 3
     assert count_erased() == len(many)
-    assert list(verify.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 # --- In time that does not grow with the list. ---------------------------------------------------

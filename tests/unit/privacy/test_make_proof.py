@@ -24,7 +24,6 @@ from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import proof_file, signed_checkpoint, stored_tree
 from repermit.evidence.chain import append
 from repermit.evidence.entries import Entry
-from repermit.evidence.verify import chain
 from repermit.evidence.verify import proof as verify_proof
 from repermit.expiry import sweep
 from repermit.privacy import make_proof
@@ -41,6 +40,7 @@ from tests.support.builders import (
     make_settings,
     record_launch,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.public_pages import freeze_wording
 from tests.support.published_schemas import problems_of
 from tests.support.query_plans import statements_in_transactions
@@ -124,7 +124,7 @@ def test_a_proof_holds_and_has_the_record_the_wordings_and_the_entries(
     assert PAGE in statement["wordings"].values()
     assert len(statement["wordings"]) == 2
     assert proof.subject == anna.subject
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_making_a_proof_is_an_entry_that_holds_its_digest_and_the_checkpoint_follows_it(

@@ -15,11 +15,11 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail, Reply
-from repermit.evidence.verify import chain
 from repermit.evidence.verify import proof as verify_proof
 from repermit.privacy import make_proof, not_the_person, proof_text
 from repermit.rules.consent import Basis, MailKind, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.one_time_links import TRACE, at_once, opened_for
 
 SETTINGS = make_settings()
@@ -52,7 +52,7 @@ def test_who_is_not_the_person_meant_takes_the_address_off(
     ]
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     assert told == {"method": "not_the_person", "reason": "request"}
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
     assert Reply.get().decided_at == NOW
     mail = Mail.get()
     assert (mail.kind, mail.topic) == (MailKind.NOTICE, f"not_the_person {contact.id}")
@@ -128,7 +128,7 @@ def test_it_counts_anew_once_somebody_has_come_back(
     ]
     assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 2
     assert Suppression.get().subject == contact.subject
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_it_counts_anew_for_who_came_back_and_left_again(
@@ -173,7 +173,7 @@ def test_a_person_has_everything_deleted(database: Database, mailing_list: Maili
     assert not FreshLink.select().exists()
     assert {entry.actor for entry in Evidence.select()} == {"person"}
     assert "anna" not in repr(list(EvidencePart.select().tuples())).lower()
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
     # And of who is gone nothing more can be said.
     assert not say(database, row)
     assert not not_the_person.say_not_the_person(

@@ -15,10 +15,10 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence.verify import chain
 from repermit.privacy import evidence_retention
 from repermit.rules.consent import Basis, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     ATTEST,
     OPTED_IN,
@@ -50,7 +50,7 @@ def end(database: Database, at: datetime, **more: Any) -> int:
     ended = evidence_retention.delete_expired_parts(
         database, settings=make_settings(), now=at, **more
     )
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     return ended.proofs
 
 

@@ -21,7 +21,6 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.suppression_journal import Journal
 from repermit.errors import AddressError, Refused
-from repermit.evidence.verify import chain
 from repermit.privacy import data_links, forget, make_proof, rectification
 from repermit.rules.consent import Answer, MailKind, Reason, Status
 from tests.support.builders import (
@@ -33,6 +32,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.one_time_links import TRACE, asked_for, at_once, newest, opened_for
 from tests.unit.db.test_suppression_journal import CHECK
 
@@ -107,7 +107,7 @@ def test_a_correction_counts_at_once_and_is_an_entry(database: Database, anna: C
         "person": {"address": "anna@example.org", "name": "Anna", "link": anna.uid},
         "trace": TRACE,
     }
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
     assert correct(database, authority) is False
     assert Evidence.select().count() == 1
 
@@ -173,7 +173,7 @@ def test_a_new_address_counts_only_once_it_is_confirmed(database: Database, anna
         "person": {"address": "Anna@new.example.org", "name": "Ana", "link": anna.uid},
         "trace": TRACE,
     }
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_the_address_from_before_is_told_and_gone(
@@ -305,7 +305,7 @@ def test_where_one_list_refuses_nothing_is_forgotten_on_any(
     assert forget.erase_address(database, "new@example.org", mailing_list=None, **act).lists
     assert forget.erase_address(database, "anna@example.org", mailing_list=None, **act).lists
     assert Contact.get_by_id(club.id).address is None
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_who_moves_back_is_not_suppressed_by_their_own_moving(
@@ -419,10 +419,10 @@ def test_whoever_signs_up_with_it_after_an_erasure_is_another_person_too(
     ):
         proof = make_proof.prove_address(database, mailing_list, address, **act)
         assert proof.document["statement"]["subject"] == subject
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     # And who was erased comes back as themselves with their own address.
     assert sign_up(database, mailing_list, "new@example.org").subject == anna.subject
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_the_earlier_address_of_who_came_back_before_they_moved_is_refused_too(

@@ -26,7 +26,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence import entries as evidence_entries
 from repermit.reports import make_report, register_notes, report_formatting
-from repermit.reports.data_recipients import EEA, ROLES
+from repermit.reports.data_recipients import ADEQUATE, EEA, ROLES
 from repermit.reports.held_data import count_held_data
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.report_formatting import ReportWording
@@ -175,7 +175,8 @@ def test_what_makes_no_sense_is_refused_and_nothing_kept(
 
 def test_countries_are_countries() -> None:
     known = register_notes.list_countries()
-    assert set(known) >= EEA
+    assert set(known) >= EEA | ADEQUATE
+    assert not EEA & ADEQUATE
     assert not {"EU", "ZZ", "XA", "001"} & set(known)
     words = {
         language: ReportWording(language, SETTINGS.zone) for language in report_formatting.LANGUAGES

@@ -18,7 +18,6 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import StepSize
 from repermit.errors import Refused
-from repermit.evidence.verify import chain
 from repermit.rules.consent import CampaignState, MailKind, MailState, Reason
 from repermit.sending.in_doubt import (
     Resolution,
@@ -28,6 +27,7 @@ from repermit.sending.in_doubt import (
 )
 from repermit.sending.send_due import SendResult
 from tests.support.builders import NOW, make_contact, make_list, make_removed, put_in
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.inbox import Inbox
 from tests.support.query_plans import plans_of
 from tests.support.sending_campaign import Story, again, mail_settings, make_story, state_of
@@ -93,7 +93,7 @@ def test_the_decision_is_evidence(story: Story, resend: bool) -> None:
     assert (entry.event, entry.actor, entry.list) == ("resolved", "admin@example.org", "news")
     assert entry.campaign == story.campaign.id
     assert EvidencePart.get().json == f'{{"mails":2,"resend":{str(resend).lower()}}}'
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_without_a_doubt_there_is_nothing_to_decide(story: Story) -> None:
@@ -199,7 +199,7 @@ def test_many_are_decided_on_in_steps_each_with_its_evidence(story: Story, resen
     # Further steps are as large as the first one's time allows.
     assert parts()[0] == 100
     assert sum(parts()) == 150
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_what_a_kill_left_in_doubt_is_decided_on_by_deciding_again(
@@ -218,7 +218,7 @@ def test_what_a_kill_left_in_doubt_is_decided_on_by_deciding_again(
     assert (count(MailState.QUEUED), count(MailState.FAILED)) == (100, 50)
     assert parts()[0] == 100
     assert sum(parts()) == 150
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 @pytest.mark.parametrize("resend", [True, False])
@@ -237,7 +237,7 @@ def test_a_decision_on_many_is_only_begun_and_goes_on_by_itself(story: Story, re
     # As if one had waited for all of it.
     assert parts() == [100, 50]
     assert {(one.at, one.actor) for one in Evidence.select()} == {(at, "admin@example.org")}
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
 
 
 def test_a_decision_that_was_killed_goes_on_with_what_it_was_about(

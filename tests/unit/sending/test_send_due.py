@@ -20,7 +20,6 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence.verify import chain
 from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import (
     Basis,
@@ -37,6 +36,7 @@ from repermit.sending.send_due import SendProgress, SendResult
 from repermit.sending.server_faults import ServerFault
 from repermit.sending.worker_lock import Worker
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.mail_builders import make_closing_news, make_news
 from tests.support.scripted_smtp_server import ScriptedServer
@@ -466,7 +466,7 @@ def test_a_mailbox_that_is_not_there_ends_in_a_removal(
     assert (contact.status, contact.reason) == (Status.REMOVED, Reason.BOUNCE)
     assert Suppression.get().reason == Reason.BOUNCE
     assert Evidence.get().event == "removed"
-    assert not list(chain.iter_chain_faults())
+    assert not list(iter_chain_faults())
     assert (again(mail).reply_code, again(mail).reply_status) == (550, "5.1.1")
     assert campaign_now(story).state == "open"
 

@@ -16,12 +16,12 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound, Refused
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Web
 from repermit.webhooks import deliver as webhooks_deliver
 from repermit.webhooks import endpoints, events
 from tests.support.builders import NOW, make_list, make_removed, make_settings
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.query_plans import plans_of, statements_in_transactions
 from tests.support.webhook_receiver import Answer, Receiver
 
@@ -124,7 +124,7 @@ def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
         ("webhook_redelivered", "me@example.org", "news", {**where, "seq": 2}),
         ("webhook_removed", "me@example.org", "news", where),
     ]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_removed_webhook_is_told_nothing_more(

@@ -13,7 +13,7 @@ from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.row_counts import ContactCount
-from repermit.evidence.verify import chain, proof
+from repermit.evidence.verify import proof
 from repermit.rules.consent import Answer, Reason, Status
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import ENGLISH, admin_client, post, words_at
@@ -25,6 +25,7 @@ from tests.support.builders import (
     make_list,
     make_removed,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.public_pages import Pages, freeze_wording
 
 AT = "/admin/lists/news/papers"
@@ -76,7 +77,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     entry = Evidence.get(Evidence.event == "archived")
     assert entry.actor.startswith("user:")
     assert Access.select().where(Access.act == "archived").count() == 1
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_how_long_an_archive_of_many_takes_is_told(database: Database, settings: Settings) -> None:

@@ -16,7 +16,6 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence.verify import chain
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.rules.consent import CampaignState, MailState
@@ -32,6 +31,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.desk import ATTEST
 from tests.support.public_pages import Pages, words_of
 from tests.unit.web.admin.test_mail_wording import TEXT
@@ -110,7 +110,7 @@ def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
     assert sweep() == 1
     assert Contact.get_by_id(silent.id).reason == "no_response"
     assert "there is nothing to decide" in press(later, "count-silence", sure="yes").lower()
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_after_a_pilot_it_says_how_many_may_leave(

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit import documentation
+from repermit import documentation, package_files
 from repermit.checks.findings import Area
 from repermit.db.connection import Database
 from repermit.settings.definitions import Settings
 from repermit.settings.editable_settings import EDITABLE
-from repermit.web.admin.check_findings import HELP_BY_AREA
 from repermit.web.admin.install import PAGES
 from repermit.web.admin.rendering import HELP_TOPICS, LANGUAGES
 from tests.exhaustive.test_browser_admin_looks import furnish, places
@@ -25,6 +24,7 @@ from tests.support.public_pages import Pages
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+AREAS = package_files.load_data("check_areas.toml")
 MOST_BYTES = 100_000
 TEMPLATES = Path(__file__).parents[4] / "templates/admin"
 
@@ -93,9 +93,11 @@ def test_each_language_of_a_page_leads_to_the_other(client: FlaskClient) -> None
 def test_each_page_links_to_the_help_that_is_about_it(client: FlaskClient) -> None:
     assert {name.partition(".")[0] for name in HELP_TOPICS} <= {page.name for page in PAGES}
     topics = (topic for name, topic in HELP_TOPICS.items() if "." not in name)
-    linked = {topic.partition("#")[0] for topic in (*topics, *HELP_BY_AREA.values())}
+    linked = {
+        topic.partition("#")[0] for topic in (*topics, *(area["help"] for area in AREAS.values()))
+    }
     assert linked <= set(documentation.list_names())
-    assert HELP_BY_AREA.keys() == set(Area)
+    assert list(AREAS) == list(Area)
     dutch = {page.name for page in documentation.list_pages("nl") if page.language == "nl"}
     # That page is a long explanation for an auditor.
     assert linked - dutch == {"explanation/the-record"}

@@ -267,10 +267,14 @@ def test_a_field_that_there_is_none_of_changes_nothing(admin: FlaskClient) -> No
     assert fields_of(admin.get(FILE))["field"] == ["address", "name", "remark"]
 
 
+def read_columns(path: Path, mapping: dict[str, str]) -> list[import_columns.ShownColumn]:
+    return import_columns.list_columns(open_file.preview_file(path, mapping=mapping))
+
+
 def mapping_after(path: Path, **changed: str) -> dict[str, str]:
     """Return the mapping after other fields were chosen for the columns of these titles."""
     return import_columns.make_mapping(
-        path, import_columns.apply_choices(import_columns.read_columns(path, {}), changed)
+        path, import_columns.apply_choices(read_columns(path, {}), changed)
     )
 
 
@@ -296,8 +300,8 @@ def test_whatever_is_chosen_for_the_columns_is_how_they_are_read(
         "a@example.org,Anna,Berg,subscribed,ja,12,a2@example.org\n",
         "utf-8",
     )
-    before = {column.name: column.field for column in import_columns.read_columns(path, {})}
-    after = import_columns.read_columns(path, mapping_after(path, **changed))
+    before = {column.name: column.field for column in read_columns(path, {})}
+    after = read_columns(path, mapping_after(path, **changed))
     assert {column.name: column.field for column in after} == {**before, **changed}
 
 
@@ -306,10 +310,10 @@ def test_columns_without_a_title_or_with_the_same_are_called_by_their_number(
 ) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,naam,naam,\na@example.org,Anna,Berg,x\n", "utf-8")
-    names = [column.name for column in import_columns.read_columns(path, {})]
+    names = [column.name for column in read_columns(path, {})]
     assert names[:3] == ["email", "2", "3"]
     mapping = mapping_after(path, **{"2": "", "3": "last_name"})
-    fields = [column.field for column in import_columns.read_columns(path, mapping)]
+    fields = [column.field for column in read_columns(path, mapping)]
     assert fields[:3] == ["address", "", "last_name"]
 
 
@@ -317,7 +321,7 @@ def test_columns_that_no_page_shows_are_read_for_a_no_whatever_is_chosen(tmp_pat
     path = tmp_path / "list.csv"
     titles = ["email", *(f"t{number}" for number in range(import_columns.MAX_COLUMNS))]
     path.write_text(f"{','.join(titles)}\na@example.org\n", "utf-8")
-    assert len(import_columns.read_columns(path, {})) == import_columns.MAX_COLUMNS
+    assert len(read_columns(path, {})) == import_columns.MAX_COLUMNS
     (found,) = open_file.preview_file(path, mapping=mapping_after(path, t0=""))
     assert [column.field for column in found.columns][1:3] == [None, "remark"]
     assert found.columns[-1].field == "remark"
@@ -328,7 +332,7 @@ def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("one.csv", "email,naam\na@example.org,Anna\n")
         archive.writestr("two.csv", "E-mail adres,naam\nb@example.org,Bert\n")
-    shown = import_columns.read_columns(path, {})
+    shown = read_columns(path, {})
     assert [(one.part, one.title) for one in shown] == [
         ("one.csv", "email"),
         ("one.csv", "naam"),
@@ -336,7 +340,7 @@ def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
     ]
     assert not import_columns.find_wrong_choices(shown)
     mapping = import_columns.make_mapping(path, import_columns.apply_choices(shown, {"naam": ""}))
-    assert {one.title: one.field for one in import_columns.read_columns(path, mapping)} == {
+    assert {one.title: one.field for one in read_columns(path, mapping)} == {
         "email": "address",
         "naam": "",
         "E-mail adres": "address",
@@ -674,7 +678,7 @@ def test_every_reason_against_an_address_has_its_words() -> None:
 
 def test_every_fate_and_every_field_has_its_words() -> None:
     assert set(row_fate_text._TITLES) == set(row_fate_text._REASONS) == set(Fate)
-    assert set(import_columns._WORDS) == set(readers_rows.FIELDS)
+    assert set(import_columns._LABELS) == set(readers_rows.FIELDS)
 
 
 def test_words_that_leave_a_row_in_doubt_are_shown_with_it(

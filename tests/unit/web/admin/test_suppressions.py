@@ -14,12 +14,12 @@ from repermit.db.models.accounts import User
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence.verify import chain
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import fingerprint_files
 from tests.support.admin_pages import ENGLISH, client_of, csrf_token, make_admin
 from tests.support.builders import NOW, make_contact, make_list, make_removed
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.public_pages import Pages, words_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def test_fingerprints_go_from_one_list_to_another(
     assert (entry.event, entry.actor) == ("suppressions_imported", f"user:{admin.id}")
     assert (entry.list, told["added"], told["removed"]) == ("club", 2, 1)
     assert Contact.get(Contact.list == club).status == Status.REMOVED
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 class Full(io.BytesIO):

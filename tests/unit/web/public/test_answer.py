@@ -27,7 +27,6 @@ from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence.verify import chain as verify_chain
 from repermit.expiry.downtime import assume_up_until
 from repermit.expiry.sweep import expire_due
 from repermit.i18n import catalogues
@@ -56,6 +55,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import ATTEST
 from tests.support.program_zoo import buttons_in
 from tests.support.public_pages import (
@@ -943,7 +943,7 @@ def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_show
     assert status_of(silent) == Status.REMOVED
     assert told["no_response"]["link_page_wording"] == told["yes"]["page_wording"]
     assert "page_wording" not in told["no_response"]
-    assert list(verify_chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_there_is_no_one_click_yes(pages: Pages, asked: Contact) -> None:

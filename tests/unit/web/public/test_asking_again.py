@@ -21,7 +21,6 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.emails.html_to_text import html_to_text
-from repermit.evidence.verify import chain
 from repermit.expiry import downtime, sweep
 from repermit.i18n import catalogues
 from repermit.reports import statistics
@@ -42,6 +41,7 @@ from repermit.web.public import page_text
 from repermit.web.public.page_text import PageLocale
 from tests.support.admin_pages import admin_client
 from tests.support.builders import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_list
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import take_back, take_in, write
 from tests.support.list_files import as_csv
 from tests.support.public_pages import Pages, everything_in, heading_of, words_of
@@ -466,7 +466,7 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
     # Its person can still answer, with one press more at most.
     assert heading_of(press(pages, asked, "not_me", on=page)) == "Er is geen Ja vastgelegd"
     again = press(pages, asked)
@@ -490,7 +490,7 @@ def test_a_no_of_the_same_page_takes_the_yes_back_too_and_is_no_withdrawal(
         .json
     )
     assert (told["method"], told.get("answer")) == ("both_pressed", None)
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_no_by_any_other_button_is_a_withdrawal_whatever_was_asked_before(
@@ -566,7 +566,7 @@ def test_at_the_deadline_a_held_yes_is_silence(
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
     assert click_log.count_held_yes(mailing_list) == 0
-    assert list(chain.iter_chain_faults()) == []
+    assert list(iter_chain_faults()) == []
 
 
 def test_the_person_sees_what_is_kept_of_openings(pages: Pages, asked: Contact) -> None:

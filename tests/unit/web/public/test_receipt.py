@@ -23,7 +23,6 @@ from repermit.db.models.mails import FreshLink, Mail
 from repermit.errors import NotFound
 from repermit.evidence import chain, signed_checkpoint, stored_tree
 from repermit.evidence.entries import NOTHING_BEFORE, Entry
-from repermit.evidence.verify.chain import iter_chain_faults
 from repermit.evidence.verify.diagnosis import How
 from repermit.exports import export
 from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
@@ -39,6 +38,7 @@ from tests.support.builders import (
     make_contact,
     make_list,
 )
+from tests.support.chain_faults import iter_chain_faults
 from tests.support.inbox import Inbox
 from tests.support.public_pages import (
     Pages,
