@@ -34,13 +34,17 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
     Called every minute by each process that serves the pages; one that is up suffices.
     """
     with database.atomic():
-        value = Meta.lock(_HEARTBEAT_KEY, default="")
-        last_beat = datetime.fromisoformat(value) if value else None
-        if last_beat is not None and now <= last_beat:
-            return
-        if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
-            _add_gaps(last_beat, now)
-        Meta.write(_HEARTBEAT_KEY, format_timestamp(now))
+        _add_heartbeat(now)
+
+
+def _add_heartbeat(now: datetime) -> None:
+    value = Meta.lock(_HEARTBEAT_KEY, default="")
+    last_beat = datetime.fromisoformat(value) if value else None
+    if last_beat is not None and now <= last_beat:
+        return
+    if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
+        _add_gaps(last_beat, now)
+    Meta.write(_HEARTBEAT_KEY, format_timestamp(now))
 
 
 def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
@@ -59,12 +63,7 @@ def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
 def assume_up_until(database: Database, *, moment: datetime) -> None:
     """Count the pages as up until `moment`, for a clock that is set forward by hand."""
     with database.atomic():
-        save_heartbeat(moment)
-
-
-def save_heartbeat(moment: datetime) -> None:
-    """Store the time of the last heartbeat, in the caller's transaction."""
-    Meta.write(_HEARTBEAT_KEY, format_timestamp(moment))
+        Meta.write(_HEARTBEAT_KEY, format_timestamp(moment))
 
 
 def forgive_downtime(campaign: Campaign, now: datetime) -> timedelta:
@@ -72,12 +71,10 @@ def forgive_downtime(campaign: Campaign, now: datetime) -> timedelta:
 
     That of other campaigns stays.
     """
-    downtime, last_beat = measure_downtime(campaign, now), _read_last_beat()
-    if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
-        _add_gaps(last_beat, now)
+    downtime = measure_downtime(campaign, now)
+    _add_heartbeat(now)
     campaign.downtime = 0
     campaign.save(only=[Campaign.downtime])
-    save_heartbeat(now if last_beat is None else max(now, last_beat))
     return downtime
 
 
