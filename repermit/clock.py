@@ -10,6 +10,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from repermit.errors import Refused
+from repermit.i18n.lazy_text import LazyText
 
 
 class Clock(Protocol):
@@ -73,12 +74,14 @@ def parse_when(text: str, zone: ZoneInfo) -> datetime:
         parsed = _read_when(text, zone)
     except ValueError:
         raise Refused(
-            "%(text)s is no date; write 2026-12-22 or 2026-12-22T17:00",
-            code="when",
+            "give a day, or a day and a time",
+            cli=": %(text)s is neither; write 2026-12-22 or 2026-12-22T17:00",
             text=repr(text),
         ) from None
     if parsed.year not in _YEARS:
-        raise Refused("%(text)s is too far away: is its year right?", code="year", text=repr(text))
+        raise Refused(
+            "that day is too far away: is its year right?", cli=" (%(text)s)", text=repr(text)
+        )
     return parsed.astimezone(UTC)
 
 
@@ -109,11 +112,13 @@ def _require_unambiguous(local_time: datetime, text: str) -> datetime:
     if earlier.utcoffset() == later.utcoffset():
         return local_time
     exists = earlier.astimezone(UTC).astimezone(local_time.tzinfo).replace(fold=0) == earlier
+    twice = LazyText("this time happens twice on that day")
+    never = LazyText("this time does not exist on that day")
     raise Refused(
-        "%(text)s %(how)s, since the clocks change; give it with an offset such as +02:00",
-        code="when",
+        "%(what)s, since the clocks change: give another",
+        cli=", or its offset such as +02:00 (%(text)s)",
+        what=twice if exists else never,
         text=text,
-        how="happens twice" if exists else "does not exist",
     )
 
 

@@ -40,8 +40,10 @@ class RepermitError(Exception):
     - `said`: the text, given as a template with values or as a LazyText; pages translate it.
     """
 
-    def __init__(self, said: str = "", /, *, code: str = "", **values: Value) -> None:
-        self.said = said if isinstance(said, LazyText) else LazyText(said, code=code, **values)
+    def __init__(self, said: str = "", /, *, cli: str = "", **values: Value) -> None:
+        self.said = (
+            said if isinstance(said, LazyText) else LazyText(said, code="", cli=cli, **values)
+        )
         super().__init__(self.said)
 
 
@@ -57,12 +59,10 @@ class ConfigError(Refused):
     """A setting is missing, unknown or makes no sense.
 
     - `key`: its dotted name, which the text may use.
-    - `code`: identifies an error that may happen on a page, which has its own text beside the
-      field.
     """
 
-    def __init__(self, said: str, /, *, key: str = "", code: str = "", **values: Value) -> None:
-        super().__init__(said, code=code, **{"key": key, **values} if "%(" in said else {})
+    def __init__(self, said: str, /, *, key: str = "", cli: str = "", **values: Value) -> None:
+        super().__init__(said, cli=cli, **{"key": key, **values} if "%(" in said + cli else {})
         self.key = key
 
 
@@ -115,13 +115,13 @@ class ListFileError(RepermitError):
         reason: str,
         /,
         *,
-        code: str = "",
+        cli: str = "",
         line: int = 0,
         column: int = 0,
         expected: str = "",
         **values: Value,
     ) -> None:
-        super().__init__(reason, code=code, **values)
+        super().__init__(reason, cli=cli, **values)
         self.reason = self.said
         self.line = line
         self.column = column

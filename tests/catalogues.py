@@ -123,9 +123,8 @@ def texts_of_findings() -> Iterator[str]:
 
 def texts_of_tables() -> Iterator[str]:
     """Yield the texts of pages that stand in tables of data, by a name or a code."""
-    for name in ("audit_log.toml", "refusal_texts.toml"):
-        for table in package_files.load_data(name).values():
-            yield from table.values()
+    for table in package_files.load_data("audit_log.toml").values():
+        yield from table.values()
     yield from package_files.load_data("column_titles.toml")["labels"].values()
     # A provider's own name is not translated.
     for name in ("check_areas.toml", "smtp_presets.toml", "placeholders.toml"):

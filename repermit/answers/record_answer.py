@@ -28,6 +28,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, consent_receipt, entries
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules import bot_detection
 from repermit.rules.consent import CHANGING_OUTCOMES, Answer, Basis, Decision, Outcome, Reason
 from repermit.settings.definitions import Settings
@@ -207,8 +208,7 @@ def record_reported_answer(
     """
     if not note.strip():
         raise Refused(
-            "say with --note how the answer was given: by phone, by letter, as a reply",
-            code="answer_note",
+            "say how the answer was given: by phone, by letter, as a reply", cli=" (--note)"
         )
     with database.atomic():
         contact = _lock_contact_by_address(mailing_list, address)
@@ -216,11 +216,11 @@ def record_reported_answer(
         contact_state = read_contact_state(contact, opening)
         arrived_at = given_at or human_replies.find_reply_time(contact, answer) or now
         if given_at and given_at > now:
-            raise Refused("an answer cannot have been given later than now", code="given_later")
+            raise Refused("an answer cannot have been given later than now")
         # A No may be given before the ask.
         is_early = given_at and contact_state.asked_at and given_at < contact_state.asked_at
         if answer is Answer.YES and is_early:
-            raise Refused("this person was asked only later than that", code="given_before")
+            raise Refused(LazyText("this person was asked only after that", code="given_before"))
         shown = PageShown(given_by=given_by)
         act = status_changes.Act(
             at=now,

@@ -169,7 +169,6 @@ def _refuse_second(campaign: Campaign, settings: Settings) -> None:
     if campaign.reminder_at:
         raise Refused(
             "a reminder is set already: %(reminder)s; nobody gets two",
-            code="reminder_set",
             reminder=to_local_time(campaign.reminder_at, settings),
         )
 
@@ -178,14 +177,12 @@ def _refuse_promised(promise: Promise, *, is_confirmed: bool) -> None:
     if promise is Promise.MADE:
         raise Refused(
             "the mail that people got says that they are asked once, and a reminder would break "
-            "that promise",
-            code="asked_once",
+            "that promise"
         )
     if promise is Promise.OWN_WORDS and not is_confirmed:
         raise Refused(
-            "the mail is in your own words: say that they do not promise to ask only once "
-            "(--not-promised)",
-            code="promise_unknown",
+            "the mail is in your own words: say that they do not promise to ask only once",
+            cli=" (--not-promised)",
         )
 
 
@@ -201,9 +198,8 @@ def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> L
     """Return the error of a reminder at this time, "" for none."""
     if not times.now < times.reminder_at < deadline:
         return LazyText(
-            "the reminder would leave on %(reminder)s, and it can only between now and the "
+            "the reminder would leave on %(reminder)s: it can only leave between now and the "
             "deadline, %(deadline)s",
-            code="reminder_passed",
             reminder=to_local_time(times.reminder_at, settings),
             deadline=to_local_time(deadline, settings),
         )

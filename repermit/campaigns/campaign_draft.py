@@ -137,9 +137,10 @@ _MIN_CHARACTERS = 40
 _MIN_WORDS = 6
 
 _WANTED = LazyText(
-    "say with --attest who decided to ask, on what ground, where the addresses came from, and "
-    "that none of them opted out; it is kept as evidence",
+    "say who decided to ask, on what ground, where the addresses came from, and that none of them "
+    "opted out",
     code="attest",
+    cli=" (--attest; it is kept as evidence)",
 )
 _EXAMPLE = (
     '"Decided by the board on 1 November: our members could sign up on paper only, and we cannot '
@@ -158,10 +159,10 @@ def check_attestation(attest: str) -> LazyText:
     distinct = {word.casefold() for word in words if any(map(str.isalnum, word))}
     if len(" ".join(words)) < _MIN_CHARACTERS or len(distinct) < _MIN_WORDS:
         return LazyText(
-            "%(attest)s says too little: %(wanted)s. For example: %(example)s",
+            "this says too little: who decided to ask, on what ground, where did the addresses "
+            "come from, and did none of them opt out?",
             code="attest_more",
-            attest=repr(attest.strip()),
-            wanted=_WANTED,
+            cli=" For example: --attest %(example)s",
             example=_EXAMPLE,
         )
     return LazyText()

@@ -204,9 +204,8 @@ def _list_unaccepted(
     for problem in problems:
         if not is_reason(accepted.get(problem.code, "")):
             yield LazyText(
-                "the check found something wrong: %(found)s Mend it, or say why it may be so: "
-                "--accept %(name)s=REASON",
-                code="check_problem",
+                "the check found something wrong: %(found)s",
+                cli=" Mend it, or say why it may be so: --accept %(name)s=REASON",
                 found=problem.found,
                 name=problem.code,
             )

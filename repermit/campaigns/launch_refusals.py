@@ -60,9 +60,8 @@ def list_language_notes(mailing_list: MailingList, audience: Audience) -> Iterat
     if audience.untranslated:
         yield LazyText(
             "Some read a language in which this list has no purpose and privacy statement, and get "
-            "the mail in that of the list (%(languages)s): `repermit list set %(list)s --in …` "
-            "gives them.",
-            code="read_otherwise",
+            "the mail in that of the list (%(languages)s)",
+            cli=": `repermit list set %(list)s --in …` gives them.",
             languages=_format_counts(audience.untranslated),
             list=mailing_list.slug,
         )
@@ -265,31 +264,32 @@ def _check_organisation(organisation: Organisation) -> Iterator[LazyText]:
     # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
     if not organisation.name:
         yield LazyText(
-            "the organisation has no name: set name under [organisation] in config.toml",
+            "the settings do not say what your organisation is called",
             code="organisation_name",
+            cli=": set name under [organisation] in config.toml",
         )
     if not organisation.postal_lines:
         yield LazyText(
-            "the organisation has no postal address: set address under [organisation] in "
-            "config.toml",
+            "the settings do not give your organisation’s postal address",
             code="organisation_address",
+            cli=": set address under [organisation] in config.toml",
         )
     if not organisation.email and not organisation.telephone:
         yield LazyText(
-            "the organisation cannot be reached: set email or telephone under [organisation] in "
-            "config.toml",
+            "the settings give neither an e-mail address nor a telephone number to reach you by",
             code="organisation_contact",
+            cli=": set email or telephone under [organisation] in config.toml",
         )
     # GDPR art. 13(2)(d): where to complain stands in every statement of rights.
     if not organisation.authority:
         yield LazyText(
-            "the organisation names no supervisory authority: set authority under [organisation] "
-            "in config.toml",
+            "the settings do not say where people can complain: the supervisory authority",
             code="organisation_authority",
+            cli=" (authority under [organisation] in config.toml)",
         )
     if organisation.email and (reason := _explain_bad_address(organisation.email)):
         yield LazyText(
-            "the organisation's email cannot be used: %(reason)s",
+            "your organisation’s e-mail address in the settings cannot be used: %(reason)s",
             code="organisation_email",
             reason=reason,
         )
@@ -299,39 +299,44 @@ def _check_list(mailing_list: MailingList) -> Iterator[LazyText]:
     slug = mailing_list.slug
     if not mailing_list.privacy_url:
         yield LazyText(
-            "the list has no privacy statement: `repermit list set %(list)s --privacy-url …`",
+            "the list does not say where your privacy statement is",
             code="privacy_url",
+            cli=": `repermit list set %(list)s --privacy-url …`",
             list=slug,
         )
     if not mailing_list.purpose:
         yield LazyText(
-            "the list has no purpose, so nobody could know what they say Yes to: "
-            "`repermit list set %(list)s --purpose …`",
+            "the list does not say what people will get, so nobody could know what to say Yes to",
             code="purpose",
+            cli=": `repermit list set %(list)s --purpose …`",
             list=slug,
         )
     if not mailing_list.frequency and not mentions_frequency(mailing_list.purpose):
         yield LazyText(
-            "neither purpose nor frequency says how often mail comes: "
-            "`repermit list set %(list)s --frequency …`, such as “four times a year”",
+            "the list does not say how often mail will come",
             code="frequency",
+            cli=": `repermit list set %(list)s --frequency …`, such as “four times a year”",
             list=slug,
         )
     if reveals_name(mailing_list):
         yield LazyText(
-            "the list is sensitive, and a text that was corrected shows its name: take that back "
-            "(`repermit text list %(language)s --corrected`)",
+            "the list is sensitive, and a text that was corrected shows its name, which others "
+            "may see",
             code="corrected_text",
+            cli=": take that back (`repermit text list %(language)s --corrected`)",
             language=mailing_list.language,
         )
     if not mailing_list.sender:
         yield LazyText(
-            "the list has no sender: `repermit list set %(list)s --sender …`",
+            "the list does not say who sends it",
             code="no_sender",
+            cli=": `repermit list set %(list)s --sender …`",
             list=slug,
         )
     elif reason := _explain_bad_address(sender_identity.read_address(mailing_list.sender)):
-        yield LazyText("the sender cannot be used: %(reason)s", code="sender", reason=reason)
+        yield LazyText(
+            "the sender of the list cannot be used: %(reason)s", code="sender", reason=reason
+        )
 
 
 def _check_account(mailing_list: MailingList, mail: MailServer) -> Iterator[LazyText]:
@@ -357,7 +362,8 @@ def _check_public_url(public_url: str) -> Iterator[LazyText]:
     parts = urlsplit(public_url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
         yield LazyText(
-            "answers would travel unprotected: public_url is %(url)s and must begin with https://",
+            "answers would travel unprotected: the address of the pages (public_url in the "
+            "settings) is %(url)s, and must begin with https://",
             code="unprotected",
             url=public_url,
         )
@@ -384,18 +390,22 @@ def _check_times(send_plan: SendPlan, settings: Settings, *, now: datetime) -> I
         )
     elif latest <= send_plan.starts_at:
         yield LazyText(
-            "the deadline is too near: people need %(days)s days to answer (minimum_days under "
-            "[campaign]), so it must be later than %(earliest)s",
+            "the deadline is too near: people need %(days)s days to answer, so it must be later "
+            "than %(earliest)s",
             code="too_near",
+            cli=" (minimum_days under [campaign])",
             days=days,
             earliest=to_local_time(send_plan.starts_at + timedelta(days=days), settings),
         )
     elif latest < send_plan.last_ask_at:
         yield LazyText(
-            "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
-            "the last one leaves on %(last)s, and people need %(days)s days to answer "
-            "(minimum_days under [campaign]), so the deadline must be later than %(earliest)s",
+            "the mails leave too slowly for this deadline: the last one leaves on %(last)s, and "
+            "people need %(days)s days to answer, so it must be later than %(earliest)s",
             code="too_slow",
+            cli=(
+                " (minimum_days under [campaign]; the rates under [mail], which all campaigns "
+                "share)"
+            ),
             last=last,
             days=days,
             earliest=to_local_time(send_plan.last_ask_at + timedelta(days=days), settings),
@@ -421,9 +431,9 @@ def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[L
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
         yield LazyText(
-            "a campaign is under way on %(list)s already: it is %(state)s",
+            "a campaign is under way on this list already",
             code="under_way",
-            list=mailing_list.slug,
+            cli=": it is %(state)s",
             state=campaign.state,
         )
     elif running_import := background_tasks.describe_running_import(mailing_list):

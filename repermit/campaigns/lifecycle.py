@@ -148,9 +148,9 @@ def resume_campaign(
         campaign = lock_campaign(mailing_list, "resume")
         if campaign.deadline <= now:
             raise Refused(
-                "the deadline has passed meanwhile; give people time to answer first: "
-                "`repermit extend %(list)s --deadline …`",
-                code="resume_passed",
+                "the deadline has passed meanwhile: give people time to answer first, by a later "
+                "deadline",
+                cli=": `repermit extend %(list)s --deadline …`",
                 list=mailing_list.slug,
             )
         content: dict[str, Any] = {}
@@ -189,20 +189,18 @@ def _refuse_too_late(
     if now > latest:
         raise Refused(
             "those who wait for the end of the pilot would have less than %(days)s days to "
-            "answer, and would not be asked any more; give them time first: "
-            "`repermit extend %(list)s --deadline …`",
-            code="pilot_too_near",
+            "answer, and would not be asked any more: give them time first, by a later deadline",
+            cli=": `repermit extend %(list)s --deadline …`",
             days=campaign.minimum_days,
             list=slug,
         )
     if last_ask_at > latest:
         earliest = last_ask_at + timedelta(days=campaign.minimum_days)
         raise Refused(
-            "the mails leave too slowly: at the rates under [mail] the last of those who wait for "
-            "the end of the pilot is asked on %(last)s, and would have less than %(days)s days to "
-            "answer; the deadline must be later than %(earliest)s: "
-            "`repermit extend %(list)s --deadline …`",
-            code="pilot_too_slow",
+            "the mails leave too slowly: the last of those who wait for the end of the pilot "
+            "would be asked on %(last)s, and have less than %(days)s days to answer; the deadline "
+            "must be later than %(earliest)s",
+            cli=": `repermit extend %(list)s --deadline …` (the rates stand under [mail])",
             last=to_local_time(last_ask_at, settings),
             days=campaign.minimum_days,
             earliest=to_local_time(earliest, settings),

@@ -110,10 +110,8 @@ def _save_or_delete(text: ListText) -> None:
 def _require_other_language(mailing_list: MailingList, language: str) -> str:
     if NORMALIZERS["language"](language) == mailing_list.language:
         raise Refused(
-            "%(language)s is the list's own language: `repermit list set %(list)s` without --in "
-            "changes its words",
-            code="own_language",
-            language=language,
+            "this is the list’s own language",
+            cli="; `repermit list set %(list)s` without --in changes its words",
             list=mailing_list.slug,
         )
     return language

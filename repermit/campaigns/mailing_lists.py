@@ -128,8 +128,8 @@ def add_list(
 def _refuse_taken(slug: str) -> None:
     if MailingList.get_or_none(MailingList.slug == slug) is not None:
         raise Refused(
-            "there is a list %(list)s already; `repermit list set %(list)s` changes it",
-            code="list_there",
+            "there is a list of this short name already",
+            cli="; `repermit list set %(list)s` changes it",
             list=slug,
         )
 
@@ -232,7 +232,7 @@ def _set_fields(
             changed[name] = normalized
         setattr(mailing_list, name, normalized)
     if not mailing_list.name:
-        raise Refused("a list needs a name, as its readers know it: --name", code="list_name")
+        raise Refused("the list needs a name, as its readers know it", cli=": --name")
     check_list_wording(mailing_list, settings)
     return changed
 
@@ -303,9 +303,8 @@ def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
         ) from None
     except AddressError as error:
         raise Refused(
-            "your own wording cannot be checked, since replies have nowhere to go "
-            "(%(reason)s): give --sender first",
-            code="nowhere_to_reply",
+            "first say who sends the list, since replies have nowhere to go: %(reason)s",
+            cli=" (--sender)",
             reason=error.reason,
         ) from None
 

@@ -134,9 +134,9 @@ def _require_language(mailing_list: MailingList, language: str) -> None:
         )
     if language not in lookup.read_list_facts(mailing_list).languages:
         raise Refused(
-            "nobody gets a mail of this list in %(language)s, since it has no purpose and privacy "
-            "statement in it: `repermit list set %(list)s --in %(language)s …` gives them",
-            code="list_not_in",
+            "nobody gets a mail of this list in this language, since it has no purpose and privacy "
+            "statement in it",
+            cli=": `repermit list set %(list)s --in %(language)s …` gives them",
             language=language,
             list=mailing_list.slug,
         )

@@ -134,7 +134,7 @@ def check_reminder(
     """Yield why a reminder is too soon after the last ask, or too late."""
     if reminder_at < last_ask_at + REST_BEFORE_REMINDER:
         yield LazyText(
-            "the reminder would leave on %(reminder)s, and the last ask on %(last)s: people need "
+            "the reminder would leave on %(reminder)s, and the last mail on %(last)s: people need "
             "a day between the two, so remind them fewer days before the deadline",
             code="reminder_too_soon",
             reminder=to_local_time(reminder_at, settings),
@@ -142,10 +142,10 @@ def check_reminder(
         )
     elif last_reminder_at > latest_reminder(deadline, reminder_at):
         yield LazyText(
-            "the reminders leave too slowly: at the rates under [mail] the last one would leave "
-            "on %(last)s, too late before the deadline, %(deadline)s: remind people more days "
-            "before it, or nobody",
+            "the reminders leave too slowly: the last one would leave on %(last)s, too late "
+            "before the deadline, %(deadline)s; remind people more days before it, or nobody",
             code="reminders_too_slow",
+            cli=" (the rates stand under [mail])",
             last=to_local_time(last_reminder_at, settings),
             deadline=to_local_time(deadline, settings),
         )

@@ -129,11 +129,7 @@ def add_contact(
 
 def _require_proof(mailing_list: MailingList, person: NewContact) -> None:
     if person.basis not in _BASES:
-        raise Refused(
-            "nobody can be added by hand on the basis %(basis)s",
-            code="basis",
-            basis=str(person.basis),
-        )
+        raise Refused("nobody can be added by hand in this way")
     if not person.source.strip():
         raise Refused("say where the address comes from; the person reads it")
     if person.basis and not person.proof.strip():

@@ -311,9 +311,7 @@ def _unlock_at_end(database: Database, function: str, number: int) -> Iterator[N
 
 
 _IMPORTS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
-_TAKEN_IN = LazyText(
-    "a file is being taken into this list; wait until that is done", code="taken_in"
-)
+_TAKEN_IN = LazyText("a file is being taken into this list; wait until that is done")
 _TAKEN_BACK = LazyText(
     "a file is being taken back from this list; wait until that is done", code="taken_back"
 )

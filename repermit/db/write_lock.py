@@ -328,8 +328,9 @@ def share_database(database: Path | None) -> Iterator[None]:
             raise Refused("the database is being restored; wait until that is done")
         if Path(f"{database}{RESTORING_SUFFIX}").exists():
             raise Refused(
-                "restoring the database was broken off: give `repermit restore` again",
-                code="restore_broken",
+                "putting a backup back was broken off: whoever looks after the server has to do "
+                "it again",
+                cli=" (`repermit restore`)",
             )
         yield
 

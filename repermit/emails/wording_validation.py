@@ -252,8 +252,9 @@ def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[L
         nodes_found = list(make_own_environment(html=False).parse(source).find_all(nodes.Node))
     except TemplateSyntaxError as error:
         fault = LazyText(
-            "line %(line)s: %(fault)s",
-            code="line",
+            "line %(line)s cannot be read: look at the braces in it, and write a field like {{ "
+            "deadline }}",
+            cli=" (%(fault)s)",
             line=str(error.lineno),
             fault=error.message or "",
         )

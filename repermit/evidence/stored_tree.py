@@ -59,7 +59,7 @@ def compute_checkpoint_at(seq: int) -> Checkpoint:
 
 
 GAPS = LazyText(
-    "the chain has gaps, so nothing can be proved by it; see `repermit verify`", code="gaps"
+    "the record has gaps, so nothing can be proved by it", cli="; see `repermit verify`"
 )
 
 
@@ -107,9 +107,8 @@ class MerkleProofs:
             or compute_checkpoint_at(earlier.seq) != earlier
         ):
             raise Refused(
-                "the record does not go on from that checkpoint, at entry %(seq)s; see "
-                "`repermit verify --checkpoint FILE`",
-                code="not_gone_on",
+                "the record does not go on from that checkpoint, at entry %(seq)s",
+                cli="; see `repermit verify --checkpoint FILE`",
                 seq=earlier.seq,
             )
         return self._compute_range_hashes(list_consistency_path(earlier.seq, self._checkpoint.seq))

@@ -184,21 +184,17 @@ def require_combination(
 ) -> None:
     """Raise Refused for an invalid combination, such as a tool and a format it does not read."""
     if with_links and kind is not ExportKind.KEEP:
-        raise Refused(
-            "links to unsubscribe are for those who may be mailed: export keep", code="links"
-        )
+        raise Refused("links to unsubscribe are for those who may be mailed", cli=": export keep")
     if tool is None:
         return
     if kind not in {ExportKind.KEEP, ExportKind.REMOVED}:
         raise Refused(
-            "%(what)s is not for a tool; a tool is given keep and removed",
-            code="no_tool",
-            what=str(kind),
+            "this file is not for a tool: take it without one",
+            cli="; a tool is given keep and removed",
         )
     if file_format not in TOOL_FORMATS[tool].formats:
         raise Refused(
             "%(tool)s does not take %(form)s; it takes %(forms)s",
-            code="tool_form",
             tool=str(tool),
             form=str(file_format),
             forms=LazyJoin(tuple(TOOL_FORMATS[tool].formats), by=" or "),

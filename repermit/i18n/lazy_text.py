@@ -1,6 +1,7 @@
 """Lazy texts: English sentences that a page can still translate.
 
-`cli` prints them as they are, in English; pages show them in the admin's language.
+`cli` prints them as they are, in English, with the option or command that helps; pages show them in
+the admin's language, without it.
 """
 
 from __future__ import annotations
@@ -34,25 +35,28 @@ class LazyText(str):
 
     - `template`: the message id in the gettext catalogues, with `values` as %(names)s.
     - `values`: may be LazyTexts themselves; a datetime is in the zone to show it in.
-    - `code`: names the sentence for a page that has its own text for it, since the problem is
-      solved there and not by a command.
+    - `cli`: what the command line adds, such as the option that helps; it has the same values.
+    - `code`: names the sentence for a page that shows it at a field, or links to another page.
     """
 
-    __slots__ = ("code", "template", "values")
+    __slots__ = ("cli", "code", "template", "values")
 
+    cli: str
     code: str
     template: str
     values: Mapping[str, Value]
 
-    def __new__(cls, template: str = "", /, *, code: str = "", **values: Value) -> Self:
+    def __new__(
+        cls, template: str = "", /, *, code: str = "", cli: str = "", **values: Value
+    ) -> Self:
         """Make a lazy text from a template and its values."""
-        text = super().__new__(cls, _fill_template(template, values, in_english))
-        text.code, text.template, text.values = code, template, values
+        text = super().__new__(cls, _fill_template(template + cli, values, in_english))
+        text.cli, text.code, text.template, text.values = cli, code, template, values
         return text
 
     def fill(self, **values: Value) -> LazyText:
         """Return this sentence, made without values, with these."""
-        return LazyText(self.template, code=self.code, **values)
+        return LazyText(self.template, code=self.code, cli=self.cli, **values)
 
     def render(self, translate: Callable[[str], str], format_value: Callable[[Value], str]) -> str:
         """Return the sentence translated; `format_value` formats each value."""
@@ -78,9 +82,9 @@ def _fill_template(
 def serialize(text: str) -> str:
     """Serialise a lazy text to a string that `deserialize` reads back.
 
-    This is the sentence itself if it has neither values nor a code. No value may be a datetime.
+    This is the sentence itself if it is no more than that. No value may be a datetime.
     """
-    is_template = isinstance(text, LazyText) and (text.values or text.code)
+    is_template = isinstance(text, LazyText) and (text.values or text.code or text.cli)
     return json.dumps(_to_json(text), separators=(",", ":")) if is_template else str(text)
 
 
@@ -92,7 +96,7 @@ def deserialize(text: str) -> LazyText:
 def _to_json(value: Value) -> Any:
     if isinstance(value, LazyText):
         values = {name: _to_json(item) for name, item in value.values.items()}
-        return {"said": value.template, "code": value.code, "values": values}
+        return {"said": value.template, "code": value.code, "cli": value.cli, "values": values}
     if isinstance(value, LazyJoin):
         return {"by": value.by, "parts": list(map(_to_json, value.parts))}
     return value
@@ -104,4 +108,4 @@ def _from_json(stored: Any) -> Any:
     if "by" in stored:
         return LazyJoin(tuple(map(_from_json, stored["parts"])), by=stored["by"])
     values = {name: _from_json(item) for name, item in stored["values"].items()}
-    return LazyText(stored["said"], code=stored["code"], **values)
+    return LazyText(stored["said"], code=stored["code"], cli=stored.get("cli", ""), **values)

@@ -272,8 +272,7 @@ def _find_indexes(columns: str, titles: Sequence[str]) -> list[int]:
     index = _find(columns, titles)
     if index is None:
         raise ListFileError(
-            "there is no column %(named)s",
-            code="column",
+            "there is no column %(named)s in this file",
             named=repr(columns),
             expected=_list_titles(titles),
         )
@@ -310,13 +309,13 @@ def _list_titles(titles: Sequence[str]) -> LazyText:
 def _make_no_address_error(sample: Sequence[Record], at: int | None) -> ListFileError:
     line, cells = sample[at or 0]
     return ListFileError(
-        "no column of this file is known to hold e-mail addresses (%(what)s: %(cells)s)",
-        code="no_address",
+        "it is not known which column holds the e-mail addresses",
+        cli=" (%(what)s: %(cells)s)",
         line=line,
         what="its first line" if at is None else "its columns",
         cells=LazyJoin(tuple(filter(None, map(normalize_cell, cells)))),
         expected=LazyText(
-            "a column such as E-mail, or --map address=COLUMN to say which one it is",
-            code="address_column",
+            "a title such as E-mail above that column",
+            cli=", or --map address=COLUMN to say which one it is",
         ),
     )

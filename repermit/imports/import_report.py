@@ -11,7 +11,7 @@ from peewee import JOIN, Case
 
 from repermit import email_address
 from repermit.db.connection import proxy, run_sql
-from repermit.i18n.lazy_text import deserialize
+from repermit.i18n.lazy_text import LazyText, deserialize
 from repermit.imports.readers.rows import AmbiguousColumn, DateNote, FilePart
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
@@ -20,18 +20,47 @@ MAX_PROBLEMS = 10_000
 """The maximum number of rows that are reported one by one; the others are counted."""
 
 _NOT_REPORTED = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
-_MARKS = {
-    "unsubscribed": "the file says that this person unsubscribed, or is not to be mailed",
-    "cleaned": "the file says that mail to this address bounced",
-    "complained": "the file says that this person reported a mail as spam",
+FATE_REASONS = {
+    Fate.ASK: LazyText("no registered opt-in: will be asked"),
+    Fate.ROLE: LazyText(
+        "a shared mailbox rather than one person's: it is asked too, but have a look"
+    ),
+    Fate.CONFIRMED: LazyText("the file shows that this person signed up; the proof is kept"),
+    Fate.CUSTOMER: LazyText("a customer: may be mailed about similar products"),
+    Fate.OPTED_OUT: LazyText("opted out: will never be asked"),
+    Fate.SUPPRESSED: LazyText("this address was taken off before, and is never asked again"),
+    Fate.DUPLICATE: LazyText("this address is on the list already"),
+    Fate.INVALID: LazyText("not an address that mail can reach"),
 }
-_REASONS = {
-    Fate.SUPPRESSED: "this address was taken off before, and is never asked again",
-    Fate.DUPLICATE: "this address is on the list already",
-    Fate.ROLE: "a shared mailbox rather than one person's: it is asked too, but have a look",
+MARK_REASONS = {
+    "unsubscribed": LazyText("the file says that this person unsubscribed, or is not to be mailed"),
+    "remark": LazyText("a remark says that this person wants no mail"),
+    "cleaned": LazyText("the file says that mail to this address bounced"),
+    "complained": LazyText("the file says that this person reported a mail as spam"),
 }
-_IN_DOUBT = "have a look: the file may say that this person wants no mail"
+IN_DOUBT = LazyText("have a look: the file may say that this person wants no mail")
+QUESTION = LazyText("did you mean %(address)s?")
 _MISTYPED = "have a look: the domain looks mistyped"
+
+
+def describe_stronger_row(line: int | str, part: str, *, is_merged: bool) -> LazyText:
+    """Return the reason of a duplicate: where its address stands in a stronger row, too.
+
+    - `part`: "" for the same part; `is_merged`: the names differ.
+    """
+    reason = (
+        LazyText("this address stands in line %(line)s of %(part)s too", line=str(line), part=part)
+        if part
+        else LazyText("this address stands in line %(line)s too", line=str(line))
+    )
+    if not is_merged:
+        return reason
+    return LazyText("%(reason)s, under another name: the mail greets without a name", reason=reason)
+
+
+def add_quote(reason: str, quote: str | None) -> str:
+    """Return a reason with the words of the file in brackets."""
+    return f"{reason} ({quote})" if quote else reason
 
 
 _COUNT = "SELECT fate, COUNT(*) FROM picked WHERE fate <> 'ask' GROUP BY fate"
@@ -179,10 +208,6 @@ def _iter_doubtful() -> Iterator[_Reported]:
         yield number, part, line, _add_doubts("", quote, hint), Fate(fate)
 
 
-def _add_quote(reason: str, quote: str | None) -> str:
-    return f"{reason} ({quote})" if quote else reason
-
-
 def _iter_by_fate() -> Iterator[_Reported]:
     """Yield the strongest rows of addresses whose fate is reported, duplicates last."""
     query = Picked.select(
@@ -201,17 +226,17 @@ def _iter_by_fate() -> Iterator[_Reported]:
     ):
         fate = Fate(stored)
         if fate is Fate.OPTED_OUT:
-            yield number, part, line, _add_quote(_MARKS[mark], quote), fate
+            yield number, part, line, add_quote(MARK_REASONS[mark], quote), fate
         else:
             doubts = ("" if mark else quote, hint if fate is Fate.ROLE else "")
-            yield number, part, line, _add_doubts(_REASONS[fate], *doubts), fate
+            yield number, part, line, _add_doubts(FATE_REASONS[fate], *doubts), fate
 
 
 def _add_doubts(reason: str, quote: str | None, hint: str | None = None) -> str:
     """Return a reason with the words that may opt the row out and the suggested domain."""
-    doubt = _add_quote(_IN_DOUBT, quote) if quote else ""
+    doubt = add_quote(IN_DOUBT, quote) if quote else ""
     domain = email_address.to_unicode_domain((hint or "").rpartition("@")[2])
-    question = f"{_MISTYPED} (did you mean {domain}?)" if hint else ""
+    question = f"{_MISTYPED} ({QUESTION.fill(address=domain)})" if hint else ""
     return "; ".join(filter(None, (reason, doubt, question)))
 
 
@@ -234,10 +259,8 @@ def _iter_duplicates(parts: Sequence[FilePart]) -> Iterator[_Reported]:
     for number, part, line, mark, quote, strongest_part, strongest_line, is_merged in _iter_first(
         query, Staged.number
     ):
-        where = "" if strongest_part == part else f" of {parts[strongest_part].name}"
-        reason = f"this address stands in line {strongest_line}{where} too"
-        if is_merged:
-            reason += ", under another name: the mail greets without a name"
+        other_part = "" if strongest_part == part else parts[strongest_part].name
+        reason = describe_stronger_row(strongest_line, other_part, is_merged=is_merged)
         yield number, part, line, _add_doubts(reason, "" if mark else quote), Fate.DUPLICATE
 
 
@@ -255,7 +278,7 @@ def _make_problem(row: _Reported, parts: Sequence[FilePart]) -> Problem:
         reason=reason,
         fate=fate,
         part=part.name if len(parts) > 1 else "",
-        doubtful=_IN_DOUBT in reason,
+        doubtful=IN_DOUBT in reason,
         mistyped=_MISTYPED in reason,
     )
 

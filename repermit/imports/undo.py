@@ -240,11 +240,7 @@ def _find_last_import(mailing_list: MailingList) -> Import:
     query = Import.select().where(Import.list == mailing_list, Import.undone_at.is_null())
     record: Import | None = query.order_by(Import.id.desc()).first()
     if record is None:
-        raise Refused(
-            "nothing was imported into %(list)s that could be taken back",
-            code="no_import",
-            list=mailing_list.slug,
-        )
+        raise Refused("there is no file that could be taken back")
     return record
 
 

@@ -335,8 +335,8 @@ def require_removal(
     }.get(reason, ())
     if status not in allowed:
         raise TransitionRefused(
-            "a contact that is %(status)s cannot be removed for %(reason)s",
-            code="removal",
+            "this cannot be done any more: look at how this person stands now",
+            cli=" (%(status)s, not to be removed for %(reason)s)",
             status=str(status),
             reason=str(reason),
         )
@@ -386,11 +386,12 @@ def is_better_basis(old: str, new: str) -> bool:
 
 
 UNATTESTED = LazyText(
-    "the customer basis needs --attest TEXT, which says that each of them bought from this "
-    "organisation, was told and offered a way out when the address was collected, and "
-    "will be mailed about similar products only; if a column was taken for that of customers, "
-    "--map customer= says it is not",
-    code="unattested",
+    "there are customers in this file: say on what ground they may be mailed",
+    cli=(
+        " (--attest TEXT: each of them bought from this organisation, was told and offered a way "
+        "out when the address was collected, and will be mailed about similar products only); if "
+        "a column was taken for that of customers, --map customer= says it is not"
+    ),
 )
 """The refusal of customers without the attestation that their basis needs."""
 
@@ -404,10 +405,9 @@ def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
     """
     if sensitive:
         raise Refused(
-            "a sensitive list cannot use the customer basis: being on it needs explicit consent "
-            "(GDPR art. 9(2)(a)); if a column was taken for that of customers, --map customer= "
-            "says it is not",
-            code="sensitive_customers",
+            "a sensitive list cannot have customers: being on it needs explicit consent (GDPR "
+            "art. 9(2)(a)); if a column was taken for that of customers, choose “not read” for it",
+            cli=" (--map customer=)",
         )
     if not attested:
         raise Refused(UNATTESTED)
@@ -421,6 +421,15 @@ _ALLOWED = {
     "remind": set(LIVE_STATES),
     "close": {CampaignState.OPEN},
 }
+_STATES = {
+    CampaignState.DRAFT: LazyText("is being prepared"),
+    CampaignState.SCHEDULED: LazyText("begins later"),
+    CampaignState.SENDING: LazyText("is being sent"),
+    CampaignState.PAUSED: LazyText("is paused"),
+    CampaignState.OPEN: LazyText("is open for answers"),
+    CampaignState.CLOSED: LazyText("is closed"),
+    CampaignState.CANCELLED: LazyText("was cancelled"),
+}
 
 
 def require_campaign(state: CampaignState, act: str) -> None:
@@ -430,10 +439,7 @@ def require_campaign(state: CampaignState, act: str) -> None:
     """
     if state not in _ALLOWED[act]:
         raise TransitionRefused(
-            "a campaign that is %(state)s cannot %(act)s",
-            code="campaign_state",
-            state=state,
-            act=act,
+            "this cannot be done now: the campaign %(state)s", state=_STATES[state]
         )
 
 

@@ -282,9 +282,9 @@ def _reopen_campaign(campaign: Campaign | None) -> None:
 def _require_live(campaign: Campaign | None) -> Campaign:
     if campaign is None or not CampaignState(campaign.state).is_live:
         raise Refused(
-            "the campaign is over, so nobody may be asked any more; `repermit resolve --leave` "
-            "counts the mails in doubt as failed",
-            code="over",
+            "the campaign is over, so nobody may be asked any more: let the mails in doubt count "
+            "as failed",
+            cli=" (`repermit resolve --leave`)",
         )
     return campaign
 

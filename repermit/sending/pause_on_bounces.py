@@ -19,8 +19,7 @@ _PAUSE_FACTOR = 9
 MAX_UNKNOWN_IN_A_ROW = 10
 KNOWS_NOBODY = LazyText(
     "the mail server says of %(count)s people in a row that they do not exist, and has taken no "
-    "mail; look at it before `resume`",
-    code="knows_nobody",
+    "mail; look at it before the campaign goes on",
     count=MAX_UNKNOWN_IN_A_ROW,
 )
 

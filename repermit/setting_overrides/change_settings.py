@@ -163,7 +163,9 @@ def _refuse_misdirected(before: Settings, after: Settings, kept_keys: Collection
     """
     if key := find_misdirected_secret(before, after, kept_keys):
         raise ConfigError(
-            "give %(key)s again: it would go to another server", key=key, code="again"
+            "give %(key)s again, or remove it: it would go to another server than the one that it "
+            "was given for",
+            key=key,
         )
 
 

@@ -22,9 +22,8 @@ def check_signing(mail: MailServer) -> None:
     """Raise ConfigError for an unusable signing key, or an invalid name of its record."""
     if not mail.dkim_selector:
         raise ConfigError(
-            "mail.dkim_key needs %(key)s, the name of its record in the DNS",
+            "%(key)s is needed: the name of the record of the key in the DNS",
             key="mail.dkim_selector",
-            code="needed",
         )
     for name in ("dkim_selector", "dkim_domain"):
         value = getattr(mail, name)

@@ -33,11 +33,8 @@ def apply_preset(mail: dict[str, Any]) -> None:
         return
     if not preset.server and not mail.get("server"):
         raise ConfigError(
-            'mail.preset = "%(preset)s" needs mail.server, which your host tells you; often it is '
-            "mail. and your domain",
+            "%(key)s is needed: your host tells you this name; often it is mail. and your domain",
             key="mail.server",
-            code="host_server",
-            preset=str(name),
         )
     mail.update({**preset.values(), **mail})
 
@@ -57,10 +54,9 @@ def check_mail(mail: MailServer) -> None:
     """Raise ConfigError if the login cannot work, or if the server would refuse every mail."""
     if mail.return_path == "verp" and mail.refuses_other_senders:
         raise ConfigError(
-            'mail.return_path = "verp" gives each mail an envelope sender of its own, and Exchange '
-            'Online refuses it (5.7.60): take "fixed"',
+            "Microsoft 365 refuses an address for each mail: take the sender’s own address",
+            cli=' (mail.return_path = "fixed")',
             key="mail.return_path",
-            code="verp_refused",
         )
     _check_sign_in("mail", mail)
     if mail.dkim_key:
@@ -73,12 +69,7 @@ def check_bounces(bounces: Bounces) -> None:
         return
     for key in ("server", "username"):
         if not getattr(bounces, key):
-            raise ConfigError(
-                'bounces.protocol = "%(protocol)s" needs %(key)s',
-                key=f"bounces.{key}",
-                code="needed",
-                protocol=bounces.protocol,
-            )
+            raise ConfigError("%(key)s is needed to read the mailbox", key=f"bounces.{key}")
     _check_sign_in("bounces", bounces)
 
 
@@ -89,19 +80,16 @@ def _check_sign_in(table: str, account: MailServer | Bounces) -> None:
     for key in ("username", "oauth_client_id"):
         if not getattr(account, key):
             raise ConfigError(
-                '%(table)s.auth = "xoauth2" needs %(key)s',
-                key=f"{table}.{key}",
-                code="needed",
-                table=table,
+                "%(key)s is needed for a login without a password (xoauth2)", key=f"{table}.{key}"
             )
     # Only Microsoft lets an application into a mailbox with its own secret.
     is_known = account.oauth_tenant and account.oauth_client_secret
     if not (account.oauth_refresh_token or is_known):
         raise ConfigError(
-            '%(table)s.auth = "xoauth2" needs %(table)s.oauth_tenant and oauth_client_secret, or '
-            "else oauth_refresh_token",
+            "either the directory (tenant) ID and the secret of the application are needed, or "
+            "else a refresh token",
+            cli=" (%(table)s.oauth_tenant and oauth_client_secret, or oauth_refresh_token)",
             key=f"{table}.oauth_refresh_token",
-            code="token_needed",
             table=table,
         )
     _check_oauth_endpoints(table, account)
@@ -110,13 +98,11 @@ def _check_sign_in(table: str, account: MailServer | Bounces) -> None:
 def _check_oauth_endpoints(table: str, account: MailServer | Bounces) -> None:
     if account.oauth_tenant and not _TENANT.fullmatch(account.oauth_tenant):
         raise ConfigError(
-            "%(key)s must look like example.onmicrosoft.com or like a GUID",
+            "%(key)s must look like example.onmicrosoft.com, or like a GUID",
             key=f"{table}.oauth_tenant",
-            code="tenant",
         )
     if account.oauth_authority and not validation.is_safe_url(account.oauth_authority):
         raise ConfigError(
-            "%(key)s must be an https address, for secrets are sent there",
+            "%(key)s must be an https address, since secrets are sent there",
             key=f"{table}.oauth_authority",
-            code="authority",
         )

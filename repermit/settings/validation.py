@@ -20,17 +20,17 @@ from zoneinfo import ZoneInfo
 from cryptography.x509 import load_pem_x509_certificates
 
 from repermit.errors import ConfigError
-from repermit.i18n.lazy_text import LazyJoin
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import SETTINGS, TABLES, EvidenceRules
 from repermit.settings.setting_type import Limits, Setting
 from repermit.web_address import is_web_address
 
 # --- The values in the tables of config.toml. -----------------------------------------------------
 
-_TYPES: Mapping[type, str] = {
-    str: "text in quotes",
-    int: "a whole number",
-    bool: "true or false",
+_TYPES: Mapping[type, LazyText] = {
+    str: LazyText("text in quotes"),
+    int: LazyText("a whole number"),
+    bool: LazyText("true or false"),
 }
 
 
@@ -52,16 +52,13 @@ def check_value(setting: Setting, value: Any) -> None:
         _check_addresses(setting.key, value)
         return
     if type(value) is not setting.type:
-        raise ConfigError(
-            "%(key)s must be %(what)s", key=setting.key, code="kind", what=_TYPES[setting.type]
-        )
+        raise ConfigError("%(key)s must be %(what)s", key=setting.key, what=_TYPES[setting.type])
     if setting.limits:
         _check_limits(setting.key, value, setting.limits)
     if setting.choices and value not in setting.choices:
         raise ConfigError(
             "%(key)s must be one of %(choices)s",
             key=setting.key,
-            code="choice",
             choices=LazyJoin(tuple(filter(None, setting.error_order or setting.choices))),
         )
     if isinstance(value, str):
@@ -71,12 +68,11 @@ def check_value(setting: Setting, value: Any) -> None:
 def _check_limits(key: str, value: Any, limits: Limits) -> None:
     minimum, maximum = limits
     if value < 0:
-        raise ConfigError("%(key)s must not be negative", key=key, code="negative")
+        raise ConfigError("%(key)s may not be less than 0", key=key)
     if maximum is not None and not minimum <= value <= maximum:
         raise ConfigError(
             "%(key)s must be from %(first)s to %(last)s",
             key=key,
-            code="range",
             first=str(minimum),
             last=str(maximum),
         )
@@ -88,14 +84,10 @@ def _check_text(setting: Setting, value: str) -> None:
     # A line break would end a header of a mail, or a command to a server.
     text = "".join(value.splitlines()) if setting.kind == "lines" else value
     if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ConfigError(
-            "%(key)s must be one line, without control signs", key=setting.key, code="one_line"
-        )
+        raise ConfigError("%(key)s must be plain text on one line", key=setting.key)
     if setting.kind == "url" and value and not is_web_address(value):
         raise ConfigError(
-            "%(key)s must be a web address such as https://www.example.org",
-            key=setting.key,
-            code="web_address",
+            "%(key)s must be a web address such as https://www.example.org", key=setting.key
         )
 
 
@@ -116,7 +108,6 @@ def _check_timezone(name: str) -> None:
         raise ConfigError(
             "there is no timezone %(name)s; one looks like Europe/Amsterdam",
             key="timezone",
-            code="timezone",
             name=repr(name),
         ) from None
 

@@ -32,12 +32,9 @@ _SAYING = {"LazyText"}
 
 
 def said() -> list[str]:
-    """Return what has to be translated as it is: English.
-
-    That is all but what has a code, for which pages have words of their own.
-    """
+    """Return what has to be translated: what is said, without what the command line adds."""
     found: list[str] = []
-    for call in (call for _, call in _calls() if not _code(call)):
+    for _, call in _calls():
         texts = [str(node.value) for node in _sayings(call) if isinstance(node, ast.Constant)]
         found += filter(None, texts)
     return found
@@ -50,22 +47,17 @@ def unsayable() -> list[str]:
         for path, call in _calls()
         for node in _sayings(call)
         if path != "errors.py" and not _is_text(node) and not _is_said(node, path)
-    ] + [f"{path}:{call.lineno}" for path, call in _calls() if "%(code)s" in _texts(call)]
+    ]
 
 
 def codes() -> set[str]:
-    """Return the codes by which pages may have words of their own."""
+    """Return the codes by which pages show what is said at a field, or link to another page."""
     return {_code(call) for _, call in _calls()} - {""}
 
 
 def _code(call: ast.Call) -> str:
     given = [word.value for word in call.keywords if word.arg == "code"]
     return "".join(str(node.value) for node in given if isinstance(node, ast.Constant))
-
-
-def _texts(call: ast.Call) -> str:
-    """Return what is written out in a call; no value of it may have the name of its code."""
-    return "".join(str(one.value) for one in _sayings(call) if isinstance(one, ast.Constant))
 
 
 @cache

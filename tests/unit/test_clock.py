@@ -99,7 +99,7 @@ def test_a_day_that_ends_twice_lasts_until_the_second_time() -> None:
     ],
 )
 def test_a_time_that_the_change_of_clocks_takes_or_doubles_is_refused(text: str, how: str) -> None:
-    with pytest.raises(Refused, match=f"{text} {how}, since the clocks change"):
+    with pytest.raises(Refused, match=rf"this time {how} on that day, .* \({text}\)"):
         parse_when(text, AMSTERDAM)
 
 
@@ -123,7 +123,7 @@ def test_a_time_that_the_change_of_clocks_takes_or_doubles_is_refused(text: str,
     ],
 )
 def test_what_is_no_date_is_refused_with_how_to_write_one(text: str) -> None:
-    with pytest.raises(Refused, match="is no date; write 2026-12-22 or 2026-12-22T17:00"):
+    with pytest.raises(Refused, match="is neither; write 2026-12-22 or 2026-12-22T17:00"):
         parse_when(text, AMSTERDAM)
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_date_is_refused_with_how_to_write_one(text: str) -> None:
     ],
 )
 def test_a_year_that_nobody_can_mean_is_asked_about(text: str) -> None:
-    with pytest.raises(Refused, match=f"'{text}' is too far away: is its year right"):
+    with pytest.raises(Refused, match=rf"too far away: is its year right\? \('{text}'\)"):
         parse_when(text, AMSTERDAM)
 
 

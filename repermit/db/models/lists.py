@@ -52,8 +52,8 @@ def find_list(slug: str) -> MailingList:
     if mailing_list is None:
         near = difflib.get_close_matches(slug, [row.slug for row in MailingList.select()], n=1)
         raise NotFound(
-            "there is no list %(list)s; %(hint)s`repermit list add %(list)s …` makes one",
-            code="no_list",
+            "there is no list %(list)s",
+            cli="; %(hint)s`repermit list add %(list)s …` makes one",
             list=slug,
             hint=LazyText("did you mean %(near)s? ", near=near[0]) if near else "",
         )

@@ -216,7 +216,7 @@ def remind_silent(slug: str) -> AnyResponse:
 
 def _read_days(typed: str) -> int:
     if not _DAYS.fullmatch(typed):
-        raise Refused("give a number of days from 1 to 365", code="days")
+        raise Refused("give a number of days from 1 to 365")
     return int(typed)
 
 

@@ -238,7 +238,7 @@ def _parse_future_time(text: str) -> datetime | None:
     """Parse a deadline; raises Refused for one that has passed."""
     parsed = parse_time(text)
     if parsed is not None and parsed <= get_arrival():
-        raise Refused("this has passed already: choose a later day", code="deadline_typed")
+        raise Refused("this has passed already: choose a later day")
     return parsed
 
 

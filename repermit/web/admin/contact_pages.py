@@ -248,7 +248,7 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
         )
     except Refused as refusal:
         if refusal.said.code == "given_before":
-            form.refuse("given_on", gettext("This person was asked only after that day."))
+            form.refuse("given_on", make_sentence(refusal.said))
             return _render_contact(mailing_list, number, answering=form, status=422)
         # The form has checked everything else.
         form.refuse(

@@ -1,8 +1,4 @@
-"""Texts for the results of use cases, in the page's language.
-
-A sentence with a code tells on the command line which command helps; OWN_TEXTS has what pages say
-instead. All other sentences are translated as they are.
-"""
+"""Texts for the results of use cases, in the page's language."""
 
 from __future__ import annotations
 
@@ -13,8 +9,6 @@ from flask import Response, request
 
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, LazyJoin, LazyText, Value
-from repermit.package_files import load_data
-from repermit.rules.consent import CampaignState
 from repermit.web.admin.rendering import (
     format_number,
     format_time,
@@ -22,21 +16,6 @@ from repermit.web.admin.rendering import (
     render_bare_page,
     render_page,
 )
-
-OWN_TEXTS: Mapping[str, str] = {
-    code: text for texts in load_data("refusal_texts.toml").values() for code, text in texts.items()
-}
-"""Texts that pages use instead of those of the use cases, by code."""
-
-_STATES = {
-    CampaignState.DRAFT: N_("is being prepared"),
-    CampaignState.SCHEDULED: N_("begins later"),
-    CampaignState.SENDING: N_("is being sent"),
-    CampaignState.PAUSED: N_("is paused"),
-    CampaignState.OPEN: N_("is open for answers"),
-    CampaignState.CLOSED: N_("is closed"),
-    CampaignState.CANCELLED: N_("was cancelled"),
-}
 
 
 def translate_said(text: str) -> str:
@@ -46,8 +25,7 @@ def translate_said(text: str) -> str:
         return ""
     if not isinstance(text, LazyText):
         return gettext(text)
-    code = text.code
-    return text.render(lambda template: gettext(OWN_TEXTS.get(code, template)), _format_value)
+    return text.render(gettext, format_value)
 
 
 def make_sentence(text: str) -> str:
@@ -57,16 +35,14 @@ def make_sentence(text: str) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}" + ("" if is_ended or not sentence else ".")
 
 
-def _format_value(value: Value) -> str:
+def format_value(value: Value) -> str:
     """Return a value as text for a sentence of the page."""
     if isinstance(value, LazyJoin):
-        return value.by.join(map(_format_value, value.parts))
+        return value.by.join(map(format_value, value.parts))
     if isinstance(value, datetime):
         return format_time(value)
     if isinstance(value, int):
         return format_number(value)
-    if isinstance(value, CampaignState):
-        return gettext(_STATES[value])
     return translate_said(value) if isinstance(value, LazyText) else value
 
 

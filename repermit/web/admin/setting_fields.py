@@ -20,7 +20,7 @@ from repermit.settings.setting_type import Section, Setting
 from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.audit_log import describe_actor, list_emails
 from repermit.web.admin.rendering import gettext
-from repermit.web.admin.result_text import make_sentence
+from repermit.web.admin.result_text import format_value, make_sentence
 
 # The prefix of a secret's key in the name of the checkbox that removes it.
 _REMOVE = "remove."
@@ -122,16 +122,14 @@ class SettingsForm:
     def errors_elsewhere(self) -> list[str]:
         """Return the errors that belong to no field of this page."""
         return [
-            f"{gettext(SETTINGS[error.key].label)}: {make_sentence(error.said)}"
+            f"{gettext(SETTINGS[error.key].label)}: {_describe_error(error)}"
             for error in self.errors
             if error.key not in self.texts
         ]
 
     def error_at(self, setting: Setting) -> str:
         """Return the error of a setting, "" if there is none."""
-        return " ".join(
-            make_sentence(error.said) for error in self.errors if error.key == setting.key
-        )
+        return " ".join(_describe_error(error) for error in self.errors if error.key == setting.key)
 
     def is_open(self, settings: Iterable[Setting]) -> bool:
         """Return whether a section is expanded: a setting is chosen, a secret, or has an error."""
@@ -162,6 +160,15 @@ class SettingsForm:
         if setting.kind == "timezone":
             return [(zone, zone.replace("_", " ")) for zone in _list_zones(self.texts[setting.key])]
         return [(value, gettext(title)) for value, title in setting.choices.items()]
+
+
+def _describe_error(error: ConfigError) -> str:
+    """Return an error as a sentence beside its field: its setting is "this" there."""
+    return make_sentence(
+        error.said.render(
+            gettext, lambda value: gettext("this") if value == error.key else format_value(value)
+        )
+    )
 
 
 def _list_zones(current: str) -> list[str]:

@@ -317,8 +317,8 @@ def test_shown_5_killed_while_it_restores_and_given_again(
         restoring.kill()
         restoring.wait(60)
     assert place.read_bytes() == before
-    assert "restoring the database was broken off" in story.refused("status", "news")
-    assert "restoring the database was broken off" in story.refused("serve", "--port", "0")
+    assert "putting a backup back was broken off" in story.refused("status", "news")
+    assert "putting a backup back was broken off" in story.refused("serve", "--port", "0")
     restore(story)
     assert not list(story.folder.glob("*.restoring*"))
     require_nobody_came_back(story, inbox_of_story)

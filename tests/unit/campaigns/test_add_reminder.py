@@ -156,7 +156,7 @@ def test_nobody_gets_two(database: Database) -> None:
 @pytest.mark.parametrize(
     ("days", "reason"),
     [
-        (29, "can only between now and the deadline"),
+        (29, "can only leave between now and the deadline"),
         (28, "people need a day between the two"),
         (27, ""),
     ],
@@ -184,7 +184,7 @@ def test_a_paused_campaign_can_be_given_one_and_a_closed_one_cannot(database: Da
     add(database, campaign, now=NOW)
     with database.atomic():
         Campaign.update(state=CampaignState.CLOSED, reminder_at=None).execute()
-    assert "cannot remind" in refusal(database, campaign)
+    assert "this cannot be done now: the campaign is closed" in refusal(database, campaign)
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_a_launch_must_be_attested(database: Database, attest: str) -> None:
     with pytest.raises(LaunchRefused) as refused:
         start(database, mailing_list, attest=attest)
     (reason,) = refused.value.reasons
-    assert reason.startswith("say with --attest who decided to ask, on what ground")
+    assert reason.startswith("say who decided to ask, on what ground")
 
 
 def test_an_empty_phrase_is_no_attestation(database: Database) -> None:
@@ -239,8 +239,8 @@ def test_an_empty_phrase_is_no_attestation(database: Database) -> None:
     make_contact(database, mailing_list)
     with pytest.raises(LaunchRefused) as refused:
         start(database, mailing_list, attest="x")
-    assert "no privacy statement" in refused.value.reasons[0]
-    assert refused.value.reasons[1].startswith("'x' says too little: ")
+    assert "where your privacy statement is" in refused.value.reasons[0]
+    assert refused.value.reasons[1].startswith("this says too little: ")
     assert not Campaign.select().exists()
 
 
@@ -317,7 +317,7 @@ def test_what_the_database_says_of_the_list_counts(database: Database) -> None:
     make_contact(database, mailing_list)
     with database.atomic():
         MailingList.update(privacy_url="").execute()
-    with pytest.raises(LaunchRefused, match="no privacy statement"):
+    with pytest.raises(LaunchRefused, match="where your privacy statement is"):
         start(database, mailing_list)
 
 

@@ -58,10 +58,16 @@ def test_a_list_with_everything_may_be_launched(database: Database) -> None:
 @pytest.mark.parametrize(
     ("organisation", "reason"),
     [
-        ({"name": ""}, "the organisation has no name"),
-        ({"address": " \n "}, "the organisation has no postal address"),
-        ({"email": "", "telephone": ""}, "the organisation cannot be reached"),
-        ({"email": "nobody"}, "the organisation's email cannot be used: no @ in the address"),
+        ({"name": ""}, "the settings do not say what your organisation is called"),
+        ({"address": " \n "}, "the settings do not give your organisation’s postal address"),
+        (
+            {"email": "", "telephone": ""},
+            "the settings give neither an e-mail address nor a telephone",
+        ),
+        (
+            {"email": "nobody"},
+            "your organisation’s e-mail address in the settings cannot be used: no @",
+        ),
     ],
 )
 def test_who_asks_must_be_known_and_reachable(
@@ -83,11 +89,11 @@ def test_one_way_to_reach_the_organisation_suffices(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"privacy_url": ""}, "the list has no privacy statement"),
-        ({"purpose": "", "frequency": "monthly"}, "the list has no purpose"),
-        ({"purpose": "Nieuws"}, "neither purpose nor frequency says how often mail comes"),
-        ({"sender": ""}, "the list has no sender"),
-        ({"sender": "De Linde"}, "the sender cannot be used: no @ in the address"),
+        ({"privacy_url": ""}, "the list does not say where your privacy statement is"),
+        ({"purpose": "", "frequency": "monthly"}, "the list does not say what people will get"),
+        ({"purpose": "Nieuws"}, "the list does not say how often mail will come"),
+        ({"sender": ""}, "the list does not say who sends it"),
+        ({"sender": "De Linde"}, "the sender of the list cannot be used: no @ in the address"),
     ],
 )
 def test_what_is_sent_must_be_known(
@@ -173,7 +179,7 @@ def test_a_list_has_one_live_campaign(database: Database, state: CampaignState) 
     make_contact(database, mailing_list)
     make_campaign(database, mailing_list, state=state)
     planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
-    expected = (f"a campaign is under way on news already: it is {state}",)
+    expected = (f"a campaign is under way on this list already: it is {state}",)
     assert planned.refusals == (expected if state.is_live else ())
 
 
@@ -201,8 +207,8 @@ def test_what_a_mail_cannot_say_yet_is_known_before_there_is_a_campaign(
 ) -> None:
     settings = make_settings(organisation=make_organisation(name=""))
     organisation, mailing_list = check_description(make_list(database, purpose=""), settings)[:2]
-    assert organisation.startswith("the organisation has no name")
-    assert mailing_list.startswith("the list has no purpose")
+    assert organisation.startswith("the settings do not say what your organisation is called")
+    assert mailing_list.startswith("the list does not say what people will get")
 
 
 def test_all_reasons_come_at_once(database: Database) -> None:

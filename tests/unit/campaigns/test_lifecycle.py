@@ -191,7 +191,7 @@ def test_the_others_are_not_let_go_when_the_rates_leave_the_last_too_little_time
     takes = timedelta(days=1) if "rate_per_day" in rates else timedelta(minutes=1)
     now = DEADLINE - timedelta(days=14) - takes + beyond
     if refused:
-        words = r"leave too slowly: .* is asked on 2026-03-16 .*less than 14 days.*extend news"
+        words = r"leave too slowly: .* asked on 2026-03-16 .*less than 14 days.*extend news"
         with pytest.raises(Refused, match=words):
             go_on(database, mailing_list, now, **rates)
         assert (Campaign.get().state, Campaign.get().pilot) == ("paused", 1)
@@ -330,12 +330,12 @@ def test_no_worker_lets_go_whom_a_resume_is_letting_go(database: Database) -> No
 def test_what_a_state_does_not_allow_is_refused_and_leaves_no_trace(database: Database) -> None:
     mailing_list = make_list(database)
     make_campaign(database, mailing_list, state=CampaignState.CLOSED)
-    for name, act in (("pause", pause_campaign), ("cancel", cancel_campaign)):
-        with pytest.raises(TransitionRefused, match=f"that is closed cannot {name}"):
+    for act in (pause_campaign, cancel_campaign):
+        with pytest.raises(TransitionRefused, match="the campaign is closed"):
             act(database, mailing_list, now=NOW, actor=ANNA)
-    with pytest.raises(TransitionRefused, match="that is closed cannot resume"):
+    with pytest.raises(TransitionRefused, match="the campaign is closed"):
         go_on(database, mailing_list, NOW)
-    with pytest.raises(TransitionRefused, match="that is closed cannot extend"):
+    with pytest.raises(TransitionRefused, match="the campaign is closed"):
         move(database, mailing_list)
     assert not Evidence.select().exists()
 

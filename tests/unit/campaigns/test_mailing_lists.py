@@ -132,7 +132,7 @@ def test_another_slug_is_refused(database: Database, slug: str) -> None:
 
 def test_a_slug_is_there_once(database: Database) -> None:
     add(database)
-    with pytest.raises(Refused, match="there is a list news already"):
+    with pytest.raises(Refused, match="there is a list of this short name already"):
         add(database)
 
 
@@ -215,7 +215,7 @@ def test_an_own_wording_whose_mail_would_be_clipped_is_refused_with_both_sizes(
 
 def test_an_own_wording_needs_somewhere_to_reply_to(database: Database) -> None:
     settings = make_settings(organisation=make_organisation(email=""))
-    with pytest.raises(Refused, match="give --sender first"):
+    with pytest.raises(Refused, match="first say who sends the list"):
         add(database, settings=settings, own_text=OWN_TEXT)
 
 

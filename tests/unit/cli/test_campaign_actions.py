@@ -158,7 +158,7 @@ def test_a_no_says_how_it_counts(running: Desk) -> None:
     [
         ("piet@example.org", "by phone", "this address is not on the list news"),
         ("no address", "by phone", "@"),
-        ("jan@example.org", " ", "say with --note"),
+        ("jan@example.org", " ", "say how the answer was given"),
     ],
 )
 def test_an_answer_that_cannot_be_recorded_is_refused(

@@ -57,7 +57,7 @@ def test_a_preview_can_be_of_the_other_mails_too(desk: Desk) -> None:
 
 def test_a_preview_tells_what_the_mail_cannot_say_yet(desk: Desk) -> None:
     desk.add_news(privacy_url="")
-    assert "\nBefore a launch:\n  - the list has no privacy" in desk.run("preview", "news").err
+    assert "\nBefore a launch:\n  - the list does not say where" in desk.run("preview", "news").err
     desk.do("list", "set", "news", "--privacy-url", "https://www.example.org/privacy")
     assert not desk.run("preview", "news").err
 
@@ -119,7 +119,7 @@ def test_a_launch_without_an_attestation_shows_what_would_happen_and_does_nothin
     reason = desk.refused("launch", "news", *DEADLINE, *more)
     assert "To be asked: 2" in reason
     assert "Honda" in reason
-    assert "say with --attest who decided" in reason.partition("repermit: ")[2]
+    assert "who decided to ask" in reason.partition("repermit: ")[2]
     with desk.database():
         assert not Campaign.select().exists()
     assert not inbox.mails
@@ -139,7 +139,7 @@ def test_all_that_stands_against_a_launch_is_said_at_once(desk: Desk) -> None:
     desk.add_news(privacy_url="", sender="")
     reason = desk.refused("launch", "news", "--deadline", "2026-03-03", *ATTESTED)
     assert "To be asked: 0\n" in reason
-    assert "repermit: not yet:\n  - the list has no privacy statement" in reason
+    assert "repermit: not yet:\n  - the list does not say where your privacy" in reason
     assert reason.count("\n  - ") == 4
     assert reason.index("Honda") < reason.index("repermit: not yet:")
 
@@ -302,9 +302,12 @@ def test_what_is_no_number_of_days_or_people_is_wrong_usage(
 def test_a_deadline_that_is_no_moment_is_refused(desk: Desk) -> None:
     add_people(desk)
     reason = desk.refused("launch", "news", "--deadline", "soon", *ATTESTED)
-    assert reason == "repermit: 'soon' is no date; write 2026-12-22 or 2026-12-22T17:00\n"
+    assert reason == (
+        "repermit: give a day, or a day and a time: 'soon' is neither; write 2026-12-22 or "
+        "2026-12-22T17:00\n"
+    )
     for far in ("0001-01-01", "9999-12-31"):
-        asked = f"repermit: '{far}' is too far away: is its year right?\n"
+        asked = f"repermit: that day is too far away: is its year right? ('{far}')\n"
         options = ("--reminder", "7", *ATTESTED)
         assert desk.refused("launch", "news", "--deadline", far, *options) == asked
         at = ("--deadline", "2026-12-22", "--at", far)

@@ -81,7 +81,9 @@ def test_who_gives_own_words_is_told_if_a_phone_does_not_show_both_answers(desk:
 
 def test_a_list_that_is_there_already_is_refused(desk: Desk) -> None:
     desk.add_news()
-    assert "there is a list news already" in desk.refused("list", "add", "news", "--name", "N")
+    assert "there is a list of this short name already" in desk.refused(
+        "list", "add", "news", "--name", "N"
+    )
 
 
 def test_an_own_wording_that_lacks_something_is_refused_with_what(desk: Desk) -> None:
@@ -149,7 +151,7 @@ def test_what_is_the_same_in_all_languages_is_not_said_in_one(desk: Desk) -> Non
     desk.add_news()
     said = desk.misused("list", "set", "news", "--in", "de", "--sensitive", "--sender", "x")
     assert "--sender, --sensitive is the same in all languages: give it without --in" in said
-    assert "nl is the list's own language" in desk.refused(
+    assert "this is the list’s own language" in desk.refused(
         "list", "set", "news", "--in", "nl", "--name", "N"
     )
 

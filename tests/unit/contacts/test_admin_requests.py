@@ -138,7 +138,7 @@ def test_a_customer_is_added_with_the_attestation(
 @pytest.mark.parametrize(
     ("person", "why"),
     [
-        ({"basis": Basis.ANSWER}, "on the basis answer"),
+        ({"basis": Basis.ANSWER}, "nobody can be added by hand in this way"),
         ({"source": " "}, "where the address comes from"),
         ({"basis": Basis.THIN}, "what shows it"),
         ({"basis": Basis.CUSTOMER, "proof": " "}, "what shows it"),

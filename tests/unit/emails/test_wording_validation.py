@@ -273,8 +273,10 @@ def test_beside_a_statement_only_what_is_missing_is_called_missing() -> None:
 
 
 def test_a_broken_template_is_refused_with_its_line() -> None:
-    assert reasons_against(OwnWording(subject="{{ list_name")) == (
-        "subject: line 1: unexpected end of template, expected 'end of print statement'.",
+    (reason,) = reasons_against(OwnWording(subject="{{ list_name"))
+    assert reason == (
+        "subject: line 1 cannot be read: look at the braces in it, and write a field like "
+        "{{ deadline }} (unexpected end of template, expected 'end of print statement'.)"
     )
 
 

@@ -270,8 +270,8 @@ def test_a_tools_spreadsheet_needs_nothing_by_hand(database: Database) -> None:
     ("what", "options", "says"),
     [
         ("removed", {"with_links": True}, "export keep"),
-        ("unasked", {"tool": "brevo"}, "unasked is not for a tool"),
-        ("evidence", {"tool": "brevo"}, "evidence is not for a tool"),
+        ("unasked", {"tool": "brevo"}, "this file is not for a tool"),
+        ("evidence", {"tool": "brevo"}, "this file is not for a tool"),
         ("keep", {"tool": "brevo", "format": "json"}, "brevo does not take json; it takes csv"),
         ("keep", {"tool": "laposta", "format": "json"}, "it takes csv or xlsx"),
     ],

@@ -40,10 +40,15 @@ def test_another_language_fills_in_its_own_template() -> None:
 
 
 def test_an_error_keeps_what_it_says() -> None:
-    error = Refused("there is no campaign on %(list)s", code="none", list="news")
-    assert str(error) == "there is no campaign on news"
-    assert (error.said.template, error.said.code) == ("there is no campaign on %(list)s", "none")
+    error = Refused("there is no list %(list)s", cli="; add %(list)s", list="news")
+    assert str(error) == "there is no list news; add news"
+    assert (error.said.template, error.said.cli) == (
+        "there is no list %(list)s",
+        "; add %(list)s",
+    )
     assert error.said.values == {"list": "news"}
+    assert error.said.render(str, str) == "there is no list news"
+    assert error.said.fill(list="b") == "there is no list b; add b"
     said = LazyText("already said")
     assert Refused(said).said is said
     assert TransportError(0, reason="no way").said.template == "%(reason)s (%(reply)s)"
@@ -53,12 +58,16 @@ def test_what_is_kept_can_still_be_put_into_another_language() -> None:
     said = LazyText(
         "line %(line)s of %(all)s: %(why)s",
         code="odd",
+        cli=" (--line)",
         line="3",
         all=LazyJoin((LazyText("a"), "b"), by="; "),
         why=LazyText("too long"),
     )
     kept = deserialize(serialize(said))
     assert (kept, kept.code, kept.template) == (said, "odd", said.template)
+    assert kept.cli == " (--line)"
+    before = '{"said":"no %(what)s","code":"","values":{"what":"name"}}'
+    assert (deserialize(before), deserialize(before).cli) == ("no name", "")
     assert kept.values == said.values
     assert serialize(LazyText("too long")) == "too long"
     assert deserialize("too long").template == "too long"

@@ -320,19 +320,19 @@ def test_a_title_is_believed_where_nothing_is_better() -> None:
 
 def test_a_column_with_few_addresses_is_not_one_of_addresses() -> None:
     rows = ("x;a@example.org", "y;geen", "z;geen")
-    assert "no column of this file" in refusal("Wie;Opmerking", *rows)
+    assert "not known which column" in refusal("Wie;Opmerking", *rows)
 
 
 def test_without_addresses_the_refusal_says_what_there_is() -> None:
     text = refusal("Naam;Plaats;", "Jan;Gent")
-    assert text.startswith("line 1: no column")
+    assert text.startswith("line 1: it is not known which column")
     assert "(its first line: Naam, Plaats)" in text
     assert "--map address=COLUMN" in text
 
 
 def test_without_addresses_under_a_header_the_refusal_names_the_columns() -> None:
     text = refusal("Lijst", "Naam;Adres", "a@example.org;x", "b;c", "d;e")
-    assert text.startswith("line 2: no column")
+    assert text.startswith("line 2: it is not known which column")
     assert "(its columns: Naam, Adres)" in text
 
 
@@ -370,7 +370,7 @@ def test_a_mapped_title_finds_the_header() -> None:
 )
 def test_a_column_that_is_not_there_is_refused(column: str, expected: str) -> None:
     text = refusal("email;naam", name=column)
-    assert text == f"there is no column {expected!r}; expected one of: email, naam"
+    assert text == f"there is no column {expected!r} in this file; expected one of: email, naam"
 
 
 def test_a_place_that_is_not_there_is_refused_where_there_are_no_titles() -> None:

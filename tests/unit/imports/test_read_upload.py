@@ -321,7 +321,7 @@ def test_what_is_refused_says_why(
 ) -> None:
     kept = keep(database, news, settings, MIXED)
     work(database, news, settings, takes_in=True, customers=True)
-    assert deserialize(outcome_of(kept)["refused"]).startswith("the customer basis needs --attest")
+    assert deserialize(outcome_of(kept)["refused"]).startswith("there are customers in this file")
 
 
 def test_nothing_is_begun_twice_or_without_a_file(

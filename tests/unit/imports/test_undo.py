@@ -249,7 +249,7 @@ def test_imports_are_taken_back_one_by_one_the_last_first(
     assert take_back(database, news).file == "second.csv"
     assert list(on_list(news)) == ["a@example.org"]
     assert take_back(database, news).file == "list.csv"
-    with pytest.raises(Refused, match="nothing was imported into news"):
+    with pytest.raises(Refused, match="no file that could be taken back"):
         take_back(database, news)
 
 

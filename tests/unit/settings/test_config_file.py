@@ -182,7 +182,7 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
         ({"mail": "localhost"}, "mail", r"\[mail\] must be a table"),
         ({"mail": {"port": "25"}}, "mail.port", "mail.port must be a whole number"),
         ({"mail": {"port": True}}, "mail.port", "mail.port must be a whole number"),
-        ({"mail": {"port": -1}}, "mail.port", "mail.port must not be negative"),
+        ({"mail": {"port": -1}}, "mail.port", "mail.port may not be less than 0"),
         ({"mail": {"server": 1}}, "mail.server", "mail.server must be text in quotes"),
         ({"mail": {"ca_file": 1}}, "mail.ca_file", "mail.ca_file must be text in quotes"),
         ({"mail": {"ca_file": "no.pem"}}, "mail.ca_file", "there is no /srv/repermit/no.pem"),

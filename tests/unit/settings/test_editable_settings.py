@@ -132,30 +132,30 @@ def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "code"),
+    ("key", "value", "said"),
     [
-        ("mail.port", "587", "kind"),
-        ("mail.port", 0, "range"),
-        ("mail.port", 65_536, "range"),
-        ("campaign.minimum_days", -1, "negative"),
-        ("campaign.minimum_days", 366, "range"),
-        ("retention.removed_days", 3661, "range"),
-        ("retention.trace_days", 3661, "range"),
-        ("retention.evidence_years", 101, "range"),
-        ("mail.tls", "ssl", "choice"),
-        ("mail.username", "a\r\nb", "one_line"),
-        ("organisation.website", "javascript:alert(1)", "web_address"),
-        ("organisation.authority_url", "https://a:b@example.org", "web_address"),
-        ("organisation.address", "Lindelaan 1\n1234 AB\x00", "one_line"),
-        ("timezone", "Europe/Nowhere", "timezone"),
+        ("mail.port", "587", "must be a whole number"),
+        ("mail.port", 0, "from 1 to 65535"),
+        ("mail.port", 65_536, "from 1 to 65535"),
+        ("campaign.minimum_days", -1, "may not be less than 0"),
+        ("campaign.minimum_days", 366, "from 0 to 365"),
+        ("retention.removed_days", 3661, "from 0 to 3660"),
+        ("retention.trace_days", 3661, "from 0 to 3660"),
+        ("retention.evidence_years", 101, "from 0 to 100"),
+        ("mail.tls", "ssl", "must be one of starttls"),
+        ("mail.username", "a\r\nb", "plain text on one line"),
+        ("organisation.website", "javascript:alert(1)", "must be a web address"),
+        ("organisation.authority_url", "https://a:b@example.org", "must be a web address"),
+        ("organisation.address", "Lindelaan 1\n1234 AB\x00", "plain text on one line"),
+        ("timezone", "Europe/Nowhere", "no timezone"),
     ],
 )
 def test_a_single_value_that_makes_no_sense_is_refused_as_in_the_file(
-    key: str, value: object, code: str
+    key: str, value: object, said: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError, match=said) as refused:
         check_value(SETTINGS[key], value)
-    assert (refused.value.key, refused.value.said.code) == (key, code)
+    assert refused.value.key == key
     with pytest.raises(ConfigError, match=key):
         apply_overrides(parse(), {key: value})
 
@@ -174,29 +174,29 @@ def test_values_at_the_ends_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "key", "code"),
+    ("chosen", "key", "said"),
     [
-        ({"mail.preset": "cpanel"}, "mail.server", "host_server"),
+        ({"mail.preset": "cpanel"}, "mail.server", "your host tells you"),
         (
             {"mail.preset": "office365", "mail.return_path": "verp"},
             "mail.return_path",
-            "verp_refused",
+            "refuses an address for each mail",
         ),
-        ({"bounces.protocol": "imap"}, "bounces.server", "needed"),
-        ({"mail.auth": "xoauth2"}, "mail.username", "needed"),
+        ({"bounces.protocol": "imap"}, "bounces.server", "needed to read the mailbox"),
+        ({"mail.auth": "xoauth2"}, "mail.username", "needed for a login"),
         (
             {"mail.auth": "xoauth2", "mail.username": "a", "mail.oauth_client_id": "b"},
             "mail.oauth_refresh_token",
-            "token_needed",
+            "or else a refresh token",
         ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(
-    chosen: dict[str, Any], key: str, code: str
+    chosen: dict[str, Any], key: str, said: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError, match=said) as refused:
         apply_overrides(parse(), chosen)
-    assert (refused.value.key, refused.value.said.code) == (key, code)
+    assert refused.value.key == key
 
 
 def test_where_a_secret_would_go_counts_as_elsewhere() -> None:

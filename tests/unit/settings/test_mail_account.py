@@ -41,7 +41,7 @@ def test_a_value_beside_the_preset_holds_instead() -> None:
 )
 def test_exchange_online_takes_no_envelope_sender_but_the_mailbox(given: dict[str, Any]) -> None:
     login = {"username": "nieuws@example.org", "password": "mellon"}
-    with pytest.raises(ConfigError, match=r"refuses it \(5\.7\.60\)") as refused:
+    with pytest.raises(ConfigError, match="refuses an address for each mail") as refused:
         parse(mail={**given, **login, "return_path": "verp"})
     assert refused.value.key == "mail.return_path"
     assert parse(mail={**given, **login, "return_path": "fixed"}).mail.return_path == "fixed"
@@ -80,7 +80,7 @@ def test_every_preset_goes_through_tls_and_has_a_pace(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cpanel", "plesk", "directadmin"])
 def test_where_only_the_customer_knows_the_server_it_is_asked_for(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"needs mail\.server, which your host tells") as refused:
+    with pytest.raises(ConfigError, match=r"mail\.server is needed: your host tells") as refused:
         parse(mail={"preset": name})
     assert refused.value.key == "mail.server"
 
@@ -119,7 +119,7 @@ def test_a_mailbox_is_read_at_the_usual_port(given: dict[str, Any], port: int) -
 
 @pytest.mark.parametrize("key", ["server", "username"])
 def test_a_mailbox_has_to_be_named(key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"needs bounces\.{key}") as refused:
+    with pytest.raises(ConfigError, match=rf"bounces\.{key} is needed") as refused:
         parse(bounces={**MAILBOX, key: ""})
     assert refused.value.key == f"bounces.{key}"
 
@@ -166,7 +166,7 @@ def test_what_is_missing_for_a_token_is_told_before(
     with pytest.raises(ConfigError) as refused:
         parse(**{table: values})
     assert refused.value.key == f"{table}.{named}"
-    assert f"needs {table}." in str(refused.value)
+    assert f"{table}." in str(refused.value)
 
 
 def test_a_mailbox_that_is_not_read_needs_nothing() -> None:
@@ -241,7 +241,7 @@ def test_a_key_to_sign_with_is_taken_with_the_name_of_its_record() -> None:
 @pytest.mark.parametrize(
     ("given", "key", "words"),
     [
-        ({}, "mail.dkim_selector", "mail.dkim_key needs mail.dkim_selector, the name of its"),
+        ({}, "mail.dkim_selector", "mail.dkim_selector is needed: the name of the record"),
         ({"dkim_selector": "a; b=c"}, "mail.dkim_selector", "is written as in the DNS"),
         ({"dkim_selector": ".a"}, "mail.dkim_selector", "is written as in the DNS"),
         ({"dkim_selector": "a", "dkim_domain": "a b"}, "mail.dkim_domain", "as in the DNS"),

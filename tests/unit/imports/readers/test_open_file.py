@@ -242,7 +242,7 @@ def test_no_csv_of_a_zip_is_left_out_unseen(tmp_path: Path) -> None:
         tmp_path / "a.zip",
         {"a.csv": "email\na@example.org\n", "unsubscribed.csv": "Naam;Plaats\nJan;Gent\n"},
     )
-    with pytest.raises(ListFileError, match="no column of this file"):
+    with pytest.raises(ListFileError, match="not known which column"):
         opened(path)
 
 

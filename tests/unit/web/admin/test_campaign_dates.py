@@ -208,14 +208,14 @@ def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"until": "soon"}, "Choose a day, and a time that there is on that day."),
-        ({"until": "", "until_time": "17:00"}, "Choose a day, and a time"),
+        ({"until": "soon"}, "Give a day, or a day and a time."),
+        ({"until": "", "until_time": "17:00"}, "Give a day, or a day and a time"),
         # The clocks go forward in that night.
-        ({"until": "2026-03-29", "until_time": "02:30"}, "Choose a day, and a time"),
-        ({"starts": "2026-02-30"}, "First day of asking: Choose a day"),
-        ({"until": "0001-01-01"}, "Last day to answer: That day is too far away."),
-        ({"until": "9999-12-31", "reminder": "7"}, "Last day to answer: That day is too far away."),
-        ({"starts": "9999-12-31"}, "First day of asking: That day is too far away."),
+        ({"until": "2026-03-29", "until_time": "02:30"}, "This time does not exist on that day"),
+        ({"starts": "2026-02-30"}, "First day of asking: Give a day"),
+        ({"until": "0001-01-01"}, "Last day to answer: That day is too far away:"),
+        ({"until": "9999-12-31", "reminder": "7"}, "Last day to answer: That day is too far away:"),
+        ({"starts": "9999-12-31"}, "First day of asking: That day is too far away:"),
         ({"reminder": "a week"}, "A number from 1 to 365."),
         ({"reminder": "0"}, "A number from 1 to 365."),
         ({"reminder": "366"}, "A number from 1 to 365."),
@@ -254,8 +254,8 @@ def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
     assert page.status_code == 422
     said = words_of(page)
     assert (
-        "the last one leaves on Thursday 12 March 2026, 10:00, and people need 14 days to answer. "
-        "So it must be later than Thursday 26 March 2026, 10:00."
+        "the last one leaves on Thursday 12 March 2026, 10:00, and people need 14 days to answer, "
+        "so it must be later than Thursday 26 March 2026, 10:00."
     ) in said
     assert "At the pace of the settings" in said
     # What is mended elsewhere is said at the launch.

@@ -295,7 +295,7 @@ def test_a_yes_of_a_day_before_the_ask_is_refused(
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
     told = {"answer": "yes", "note": "by phone", "given_on": "2026-02-27"}
     refused = send(client, page_of(contact) + "/answer", **told)
-    assert "asked only after that day" in refused.text
+    assert "asked only after that" in refused.text
     assert Contact.get_by_id(contact.id).status == Status.UNCONFIRMED
 
 

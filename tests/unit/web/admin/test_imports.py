@@ -24,7 +24,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
-from repermit.imports import import_file, import_task, undo, uploads
+from repermit.imports import import_file, import_report, import_task, undo, uploads
 from repermit.imports.readers import open_file
 from repermit.imports.readers import rows as readers_rows
 from repermit.imports.uploads import get_folder
@@ -132,10 +132,10 @@ def test_a_file_that_is_handed_in_shows_what_would_become_of_it_and_changes_noth
     assert "6 rows, of which 2 would come onto the list. Nothing is taken in yet." in said
     assert "Will be asked 1" in said
     assert "5 =cmd|' /C calc'!A0 Bert Invalid" in said
-    assert "Taken off here before: is never asked again." in said
+    assert "This address was taken off before, and is never asked again." in said
     assert "A remark says that this person wants no mail." in said
     assert "(opmerking: wil geen mail meer)" in said
-    assert "This address stands in line 2 too. There it has another name" in said
+    assert "This address stands in line 2 too, under another name" in said
     assert Contact.select().count() == 1
     assert not Import.select().exists()
 
@@ -677,7 +677,7 @@ def test_every_reason_against_an_address_has_its_words() -> None:
 
 
 def test_every_fate_and_every_field_has_its_words() -> None:
-    assert set(row_fate_text._TITLES) == set(row_fate_text._REASONS) == set(Fate)
+    assert set(row_fate_text._TITLES) == set(import_report.FATE_REASONS) == set(Fate)
     assert set(import_columns._LABELS) == set(readers_rows.FIELDS)
 
 
@@ -692,7 +692,7 @@ def test_words_that_leave_a_row_in_doubt_are_shown_with_it(
     said = words_of(admin.get(FILE))
     doubt = "Have a look: the file may say that this person wants no mail. (opmerking: mail niet"
     assert f"No registered opt-in: will be asked. {doubt}" in said
-    assert f"Is on the list already. {doubt}" in said
+    assert f"This address is on the list already. {doubt}" in said
 
 
 def test_an_address_in_another_part_is_said_to_stand_in_that_part(

@@ -210,7 +210,7 @@ def test_reminders_that_could_not_all_leave_are_said(
     ((text, endpoint),) = said_of(pages, READY, reminder=3)
     assert text == (
         "The reminders leave too slowly: the last one would leave on Thursday 2 April 2026, 12:00, "
-        "too late before the deadline, Monday 30 March 2026, 11:00. Remind people more days before "
+        "too late before the deadline, Monday 30 March 2026, 11:00; remind people more days before "
         "it, or nobody."
     )
     assert endpoint == "campaign_dates.show"

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from repermit.db.connection import Database
 from repermit.i18n.lazy_text import LazyJoin, LazyText
-from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.web.admin import result_text
 from tests.support.public_pages import Pages
@@ -42,9 +41,9 @@ SAID = (
         "Een afbeelding; een formulier.",
     ),
     (
-        LazyText("it is %(state)s", code="campaign_state", state=CampaignState.PAUSED),
-        "This cannot be done now: the campaign is paused.",
-        "Dit kan nu niet: de campagne is gepauzeerd.",
+        LazyText("there is no list %(list)s", cli="; `repermit list add %(list)s`", list="news"),
+        "There is no list news.",
+        "Er is geen lijst news.",
     ),
 )
 

@@ -182,7 +182,7 @@ def test_nothing_is_taken_in_unless_somebody_is_sure(client: FlaskClient) -> Non
 def test_a_file_that_cannot_be_read_says_why(client: FlaskClient) -> None:
     response = send(client, "look", file=file("one,two\nthree,four\n"), column="Z")
     assert response.status_code == 422
-    assert "A column that was chosen is not in this file" in words_of(response)
+    assert "There is no column" in words_of(response)
     assert 'value="Z"' in response.text, "what was typed stays"
     row = f"0,{'a' * 64},no,2026-01-01T00:00:00+00:00,{'b' * 32}"
     other = file(f"key,fingerprint,reason,at,subject\n{row}\n")
