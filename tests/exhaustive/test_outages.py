@@ -1,7 +1,7 @@
-"""A disk that is full, and a PostgreSQL that breaks off, while people answer and large work runs.
+"""A disk that is full, and a PostgreSQL that breaks off, in the midst of each kind of large work.
 
-The command says why it stops, nothing of what anybody was told is lost, and once there is room or
-a server again all goes on by itself.
+People answer meanwhile. The command says why it stops, nothing of what anybody was told is lost,
+and once there is room or a server again all goes on by itself.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pytest
 from repermit.db import migrations
 from repermit.db.connection import open_database
 from tests.support.desk import Desk
-from tests.support.large_works import Site
+from tests.support.large_works import Harm, Site
 from tests.support.postgresql_cluster import Cluster, find_binaries, running_cluster
 from tests.support.smtp_sink import Sink
 
@@ -66,24 +67,31 @@ def breaking_cluster() -> Iterator[Cluster]:
         yield running
 
 
-def suffer(desk: Desk, harm: Callable[[Site, subprocess.Popen[str]], None]) -> Site:
-    """Do harm to each work at a random instant."""
+def suffer(desk: Desk, harm: Harm) -> Site:
+    """Do harm in the midst of each work."""
     chance = random.Random(SEED)  # noqa: S311  the same instants every time
-    with Site(desk, chance, asked=800) as site:
-        was_under_way = [site.harm(work, harm) for work in site.works()]
-    assert any(was_under_way)
+    with Site(desk, chance) as site:
+        for work in site.works():
+            assert site.harm(work, harm) == 1, f"{work.name} was too quick"
     assert len(site.answering.recorded) > 10
     assert site.answering.failures
     return site
 
 
+def go_on(site: Site, process: int) -> None:
+    """Let whoever works meet what has happened; a command ends."""
+    os.kill(process, signal.SIGCONT)
+    if site.command:
+        site.command.wait(60)
+
+
 def test_a_full_disk_is_named_and_nothing_is_lost_by_it(small_disk: Path, sqlite_url: str) -> None:
     shutil.copy(sqlite_url.removeprefix("sqlite:///"), small_disk)
 
-    def fill_disk(_: Site, command: subprocess.Popen[str]) -> None:
+    def fill_disk(site: Site, process: int) -> None:
         ballast = fill(small_disk)
         try:
-            command.wait(60)
+            go_on(site, process)
             time.sleep(_LASTS)
         finally:
             ballast.unlink()
@@ -98,9 +106,9 @@ def test_a_full_disk_is_named_and_nothing_is_lost_by_it(small_disk: Path, sqlite
 def test_a_server_that_breaks_off_is_named_and_nothing_is_lost_by_it(
     tmp_path: Path, breaking_cluster: Cluster
 ) -> None:
-    def restart(_: Site, command: subprocess.Popen[str]) -> None:
+    def restart(site: Site, process: int) -> None:
         breaking_cluster.restart()
-        command.wait(60)
+        go_on(site, process)
 
     url = breaking_cluster.add_database("breaking")
     with open_database(url) as database:

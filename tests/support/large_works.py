@@ -1,7 +1,8 @@
-"""Every kind of large work as a command of its own, on an installation where people answer.
+"""Every kind of large work, on an installation where people answer.
 
-A harm is done to each at an instant that chance picks; then the work has to come to its end, and
-nothing may be lost. Imports repermit, and runs it as processes.
+Whoever does the work, a command or the worker of the server, is stopped once the work is seen to be
+under way; then a harm is done. In the end the work has to be done, and nothing may be lost. Imports
+repermit, and runs it as processes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
 import random
 import signal
 import socket
@@ -23,6 +25,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,44 +37,47 @@ from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.models.imports import Import
+from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
-from repermit.rules.consent import CampaignState, MailState, Reason, Status
+from repermit.rules.consent import (
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
+from repermit.setting_overrides.change_settings import SettingsInput, save_settings
+from repermit.setting_overrides.current_settings import SETTINGS_VERSION_KEY, read_versions
 from repermit.signed_links import Kind, Links
 from tests.support.command_tree import REPERMIT
 from tests.support.desk import ACCEPTED, ATTEST, Desk
 from tests.support.serve_process import Serving
 
-PEOPLE = 1000
-"""On the list that is worked on."""
+MANY = 8000
+"""People on a list for works that are quick with each."""
+
+PEOPLE = 2000
+"""People on a list for works that append an entry for each, or more."""
+
+Harm = Callable[["Site", int], None]
+"""A harm to an installation; the number is that of the process that works, which is stopped."""
 
 _PART = 4  # one in so many is suppressed
+_ASKED = PEOPLE - PEOPLE // _PART
+_CHANGES = 20_000
+_FEW = 100  # of whom each has a proof of their own, which takes long
 _PER_SECOND = 10  # answers
+_ANSWERING = 2500
 _PATIENCE = 180.0  # seconds; a loaded machine may need some
-_SOON = timedelta(seconds=8)
+_HOUR = timedelta(hours=1)
+_TRIES = 20
+_SHARE = (0.02, 0.2)  # of a work, to be done before it is harmed; three harms leave some of it
+_SLICE = 0.005  # seconds at most that a process goes on between two looks
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-# What the job `erase` of a worker does each minute.
-_ERASE = """\
-import sys, threading
-from pathlib import Path
-from peewee import PeeweeException
-from repermit.settings import config_file
-from repermit.clock import SystemClock
-from repermit.errors import RepermitError
-from repermit.jobs.periodic_jobs import Jobs
-from repermit.db.connection import connect
-from repermit.db.suppression_journal import make_journal
-settings = config_file.load_config(Path(sys.argv[1]))
-database = connect(settings.database, journal=make_journal(settings))
-try:
-    Jobs(settings, database, clock=SystemClock(), stopping=threading.Event()).erase()
-except (PeeweeException, RepermitError, OSError) as error:
-    sys.exit(f"repermit: {' '.join(str(error).split())}")
-"""
 
 _log = logging.getLogger(__name__)
 
@@ -161,48 +168,79 @@ class Answering:
 # --- The works. ---------------------------------------------------------------------------------
 
 
+class Ends(Enum):
+    """What brings a work to its end once its process is killed."""
+
+    BY_TASK = "the worker, which finds the work's row in `background_task`"
+    BY_STATE = "the worker, which sees in the tables what is left"
+    GIVEN_AGAIN = "the admin, who gives the command again"
+
+
 @dataclass(frozen=True)
 class Work:
     """A large work on a list.
 
-    - `command`: how it is given. `prepare`: what is done before.
-    - `is_begun`: whether it must now come to its end by itself.
-    - `is_done`: whether it has come to its end.
+    - `ends`: what brings it to its end after a kill.
+    - `command`: how it is given; None for what the worker begins by itself.
+    - `count`: what moves while it is under way; `size`: by how much in all. Of a work without these
+      is known that it reads the database.
+    - `is_done`: whether it has come to its end. `prepare`: what is done before.
     """
 
     name: str
-    command: Callable[[Site], list[str]]
+    ends: Ends
+    command: Callable[[Site], list[str]] | None
     is_done: Callable[[Site], bool] = lambda _: True
-    is_begun: Callable[[Site], bool] = lambda _: False
+    count: Callable[[Site], int] = lambda _: 0
+    size: int = 0
     prepare: Callable[[Site], None] = lambda _: None
     is_for_sqlite: bool = False
 
 
 def _repermit(*words: str) -> Callable[[Site], list[str]]:
+    """Return how to give a command; `{file}` and `{person}` are other ones each time."""
+
     def command(site: Site) -> list[str]:
-        texts = (word.format(list=site.slug, folder=site.desk.folder) for word in words)
+        number = site.chance.randrange(PEOPLE // _PART) * _PART + 1
+        site.person = f"person.{number}@example{number % 100}.org"
+        site.file = site.desk.folder / f"{site.slug}-{next(site.numbers)}"
+        names = {"list": site.slug, "folder": site.desk.folder}
+        texts = (word.format(**names, file=site.file, person=site.person) for word in words)
         return [str(REPERMIT), "--config", str(site.desk.config), *texts]
 
     return command
 
 
-def _erase(site: Site) -> list[str]:
-    return [sys.executable, "-P", "-c", _ERASE, str(site.desk.folder / "purge.toml")]
-
-
-def _is_under_way(site: Site) -> bool:
-    return bool(BackgroundTask.select().where(BackgroundTask.list == site.mailing_list).exists())
+def _has_task(site: Site) -> bool:
+    tasks = BackgroundTask.select().join(MailingList).where(MailingList.slug == site.slug)
+    return bool(tasks.exists())
 
 
 def _count(site: Site, *conditions: Any) -> int:
-    return int(Contact.select().where(Contact.list == site.mailing_list, *conditions).count())
+    of_list = Contact.select().join(MailingList).where(MailingList.slug == site.slug)
+    return int(of_list.where(*conditions).count())
+
+
+def _count_mails(site: Site, *conditions: Any) -> int:
+    of_list = Mail.select().join(MailingList).where(MailingList.slug == site.slug)
+    return int(of_list.where(*conditions).count())
+
+
+def _count_unfinished(site: Site) -> int:
+    """Count the files that hold something and are not at their place yet."""
+    files = site.desk.folder.glob(f".{site.slug}*.unfinished-*")
+    sizes = []
+    for file in files:
+        with suppress(FileNotFoundError):
+            sizes.append(file.stat().st_size)
+    return sum(size > 0 for size in sizes)
 
 
 def _is_imported(site: Site) -> bool:
     stands = (
         Import.select().where(Import.list == site.mailing_list, Import.undone_at.is_null()).exists()
     )
-    return bool(stands) and _count(site) == PEOPLE
+    return bool(stands) and _count(site) == MANY
 
 
 def _is_undone(site: Site) -> bool:
@@ -210,10 +248,22 @@ def _is_undone(site: Site) -> bool:
     return _count(site) == 0 and not imports.where(Import.undone_at.is_null()).exists()
 
 
+def _count_changes(site: Site) -> int:
+    of_list = ImportChange.select().join(Import).join(MailingList)
+    return int(of_list.where(MailingList.slug == site.slug).count())
+
+
+def _is_deleted(site: Site) -> bool:
+    return not MailingList.select().where(MailingList.slug == site.slug).exists()
+
+
+def _count_suppressions(site: Site) -> int:
+    return int(Suppression.select().where(Suppression.list == site.mailing_list).count())
+
+
 def _is_suppressed(site: Site) -> bool:
     gone = _count(site, Contact.status == Status.REMOVED, Contact.reason == Reason.REQUEST)
-    on_list = Suppression.select().where(Suppression.list == site.mailing_list)
-    is_whole = gone == int(on_list.count()) == PEOPLE // _PART
+    is_whole = gone == _count_suppressions(site) == PEOPLE // _PART
     # Whatever was killed: all of it by one act, as if nothing had been.
     imports = _parts(site, "suppressions_imported")
     told = [(one["added"], one["known"], one["removed"]) for one in imports]
@@ -228,11 +278,6 @@ def _parts(site: Site, event: str) -> list[dict[str, Any]]:
         .where(Evidence.event == event, Evidence.list == site.slug)
     )
     return [json.loads(one.json) for one in parts]
-
-
-def _has_launched(site: Site) -> bool:
-    campaign = latest_campaign(site.mailing_list)
-    return campaign is not None and campaign.state != CampaignState.CANCELLED
 
 
 def _is_launched(site: Site) -> bool:
@@ -256,21 +301,16 @@ def _let_be_in_doubt(site: Site) -> None:
 
 def _is_resolved(site: Site) -> bool:
     """Say whether all were decided on, and each of them by one entry."""
-    own = Mail.select().where(Mail.list == site.mailing_list)
-    failed = int(own.where(Mail.state == MailState.FAILED).count())
+    failed = _count_mails(site, Mail.state == MailState.FAILED)
     decided = sum(part["mails"] for part in _parts(site, "resolved"))
-    in_doubt = own.where(Mail.state == MailState.IN_DOUBT).exists()
-    return not in_doubt and 0 < failed == decided
-
-
-def _has_cancelled(site: Site) -> bool:
-    campaign = latest_campaign(site.mailing_list)
-    return campaign is not None and campaign.state == CampaignState.CANCELLED
+    return not _count_mails(site, Mail.state == MailState.IN_DOUBT) and 0 < failed == decided
 
 
 def _is_cancelled(site: Site) -> bool:
-    unsent = Mail.select().where(Mail.list == site.mailing_list, Mail.state.in_(_UNSENT))
-    return _has_cancelled(site) and not unsent.exists()
+    campaign = latest_campaign(site.mailing_list)
+    has_ended = campaign is not None and campaign.state == CampaignState.CANCELLED
+    is_unsent = Mail.state.in_(_UNSENT), Mail.kind == MailKind.ASK
+    return has_ended and not _count_mails(site, *is_unsent)
 
 
 def _is_expired(site: Site) -> bool:
@@ -279,7 +319,7 @@ def _is_expired(site: Site) -> bool:
 
 
 def _is_forgotten(site: Site) -> bool:
-    return _count(site, Contact.address == "person.7@example7.org") == 0
+    return _count(site, Contact.address == site.person) == 0
 
 
 def _is_purged(site: Site) -> bool:
@@ -289,14 +329,22 @@ def _is_purged(site: Site) -> bool:
     return waiting == 0 and Meta.get_or_none(Meta.key == "wipe_owed") is None
 
 
+def _count_reminders(site: Site) -> int:
+    return _count_mails(site, Mail.kind == MailKind.REMINDER)
+
+
+def _is_reminded(site: Site) -> bool:
+    campaign = latest_campaign(site.mailing_list)
+    return campaign is not None and bool(campaign.reminded_at) and _count_reminders(site) == MANY
+
+
 def _exports_suppressions(site: Site) -> bool:
-    path = site.desk.folder / f"{site.slug}-suppressed.json"
-    return path.exists() and len(json.loads(path.read_text())) == PEOPLE // _PART
+    return site.file.exists() and len(json.loads(site.file.read_text())) == PEOPLE // _PART
 
 
 def _is_archived(site: Site) -> bool:
     """Say whether the archive is there; one that is half there would not be readable."""
-    path = site.desk.folder / f"{site.slug}.zip"
+    path = site.file.with_suffix(".zip")
     if not path.exists():
         return False
     with zipfile.ZipFile(path) as archive:
@@ -304,14 +352,27 @@ def _is_archived(site: Site) -> bool:
 
 
 def _exports_all(site: Site) -> bool:
-    path = site.desk.folder / f"{site.slug}.json"
-    has_address = Contact.erased_at.is_null()
-    removed = _count(site, Contact.status == Status.REMOVED, has_address)
-    return path.exists() and 0 < len(json.loads(path.read_text())) <= removed
+    removed = _count(site, Contact.status == Status.REMOVED, Contact.erased_at.is_null())
+    return site.file.exists() and 0 < len(json.loads(site.file.read_text())) <= removed
 
 
 def _is_copied(site: Site) -> bool:
-    return (site.desk.folder / f"{site.slug}.db").exists()
+    return site.file.exists()
+
+
+def _let_have_changed_many(site: Site) -> None:
+    """Let an import that was taken back have changed people who have left the list since."""
+    with site.desk.database() as database, database.atomic():
+        record = Import.get(Import.list == site.mailing_list)
+        change = {"record": record, "status": Status.UNCONFIRMED, "status_at": record.at}
+        for first in range(0, _CHANGES, PEOPLE):
+            numbers = range(first, first + PEOPLE)
+            ImportChange.insert_many([{**change, "contact": n} for n in numbers]).execute()
+
+
+def _import(site: Site) -> None:
+    site.add_list()
+    site.do("import", site.slug, str(site.desk.folder / "many.csv"))
 
 
 def _let_answer(site: Site) -> None:
@@ -321,116 +382,211 @@ def _let_answer(site: Site) -> None:
         site.answering.add(site.uids(site.mailing_list, unconfirmed)[-50:])
 
 
-def _let_be_asked(site: Site) -> None:
-    """Ask everybody, and wait for the deadline."""
-    deadline = (SystemClock().now() + _SOON).replace(microsecond=0)
-    site.do("launch", site.slug, f"--deadline={deadline.isoformat()}", f"--attest={ATTEST}")
-    while SystemClock().now() < deadline:
-        time.sleep(0.1)
+def _choose_silent(site: Site) -> None:
+    site.slug = "silent"
+
+
+def _let_few_be_customers(site: Site) -> None:
+    site.add_list()
+    site.do("import", site.slug, str(site.desk.folder / "few.csv"), *_CUSTOMERS)
+
+
+def _let_be_due_for_erasure(site: Site) -> None:
+    """Choose that whoever was taken off is erased at once, as on the admin's page."""
+    with site.desk.database() as database:
+        save_settings(
+            database,
+            site.desk.settings,
+            SettingsInput(values={"retention.removed_days": 0}),
+            since=read_versions()[SETTINGS_VERSION_KEY],
+            now=site.desk.clock.now(),
+            actor="test",
+        )
+
+
+def _let_be_due_for_reminders(site: Site) -> None:
+    """Go on with a campaign whose reminders should have left while it was paused."""
+    site.slug = "reminded"
+    site.do("resume", site.slug)
 
 
 _LATER = (SystemClock().now() + timedelta(days=20)).date()
 _DEADLINE = (SystemClock().now() + timedelta(days=60)).date()
+_CUSTOMERS = ("--customers", f"--attest={ATTEST}")
 
 WORKS = (
-    Work("import", _repermit("import", "{list}", "{folder}/news.csv"), _is_imported),
-    Work("undo", _repermit("import", "{list}", "--undo"), _is_undone),
     Work(
-        "suppression import",
-        _repermit("suppression", "import", "{list}", "{folder}/suppressed.csv"),
-        _is_suppressed,
-        prepare=lambda site: site.do("import", site.slug, str(site.desk.folder / "news.csv")),
+        "archive",
+        Ends.GIVEN_AGAIN,
+        _repermit("archive", "{list}", "-o", "{file}.zip"),
+        _is_archived,
+        _count_unfinished,
+        1,
+        prepare=_let_few_be_customers,
     ),
     Work(
-        "suppression export",
-        _repermit(
-            *("suppression", "export", "{list}", "--format", "json"),
-            *("-o", "{folder}/{list}-suppressed.json"),
-        ),
-        _exports_suppressions,
+        "import",
+        Ends.BY_TASK,
+        _repermit("import", "{list}", "{folder}/many.csv"),
+        _is_imported,
+        _count,
+        MANY,
+        prepare=lambda site: site.add_list(),
+    ),
+    Work("undo", Ends.BY_TASK, _repermit("import", "{list}", "--undo"), _is_undone, _count, MANY),
+    Work(
+        "list delete",
+        Ends.BY_TASK,
+        _repermit("list", "delete", "{list}"),
+        _is_deleted,
+        _count_changes,
+        _CHANGES,
+        prepare=_let_have_changed_many,
     ),
     Work(
         "launch",
+        Ends.BY_TASK,
         _repermit(
             *("launch", "{list}", f"--at={_LATER}", f"--deadline={_DEADLINE}"),
             *(f"--attest={ATTEST}", *ACCEPTED, "--accept", "database_no_room=a small disk"),
         ),
         _is_launched,
-        _has_launched,
+        _count_mails,
+        MANY,
+        prepare=_import,
     ),
     Work(
         "resolve",
+        Ends.BY_TASK,
         _repermit("resolve", "{list}", "--leave"),
         _is_resolved,
+        lambda site: _count_mails(site, Mail.state == MailState.IN_DOUBT),
+        MANY // 2,
         prepare=_let_be_in_doubt,
     ),
     Work(
         "cancel",
+        Ends.BY_STATE,
         _repermit("cancel", "{list}"),
         _is_cancelled,
-        _has_cancelled,
+        lambda site: _count_mails(site, Mail.reason == Dropped.CANCELLED),
+        MANY // 2,
         prepare=_let_answer,
     ),
     Work(
-        "expire",
-        _repermit("expire", "{list}"),
-        _is_expired,
-        lambda _: True,
-        prepare=_let_be_asked,
+        "suppression import",
+        Ends.BY_TASK,
+        _repermit("suppression", "import", "{list}", "{folder}/suppressed.csv"),
+        _is_suppressed,
+        _count_suppressions,
+        PEOPLE // _PART,
+        prepare=_choose_silent,
     ),
-    Work("verify", _repermit("verify")),
-    Work("backup", _repermit("backup", "{folder}/{list}.db"), _is_copied, is_for_sqlite=True),
+    Work(
+        "suppression export",
+        Ends.GIVEN_AGAIN,
+        _repermit("suppression", "export", "{list}", "--format", "json", "-o", "{file}"),
+        _exports_suppressions,
+        _count_unfinished,
+        1,
+    ),
+    Work(
+        "expire",
+        Ends.BY_STATE,
+        _repermit("expire", "{list}", "--despite-downtime"),
+        _is_expired,
+        lambda site: _count(site, Contact.reason == Reason.NO_RESPONSE),
+        _ASKED,
+    ),
+    Work("verify", Ends.GIVEN_AGAIN, _repermit("verify")),
+    Work(
+        "backup",
+        Ends.GIVEN_AGAIN,
+        _repermit("backup", "{file}"),
+        _is_copied,
+        _count_unfinished,
+        1,
+        is_for_sqlite=True,
+    ),
     Work(
         "export",
-        _repermit("export", "{list}", "removed", "-o", "{folder}/{list}.json"),
+        Ends.GIVEN_AGAIN,
+        _repermit("export", "{list}", "removed", "--format", "json", "-o", "{file}"),
         _exports_all,
+        _count_unfinished,
+        1,
     ),
-    Work("archive", _repermit("archive", "{list}", "-o", "{folder}/{list}.zip"), _is_archived),
-    Work("forget", _repermit("forget", "{list}", "person.7@example7.org"), _is_forgotten),
-    Work("purge", _erase, _is_purged),
+    Work("forget", Ends.GIVEN_AGAIN, _repermit("forget", "{list}", "{person}"), _is_forgotten),
+    Work(
+        "purge",
+        Ends.BY_STATE,
+        None,
+        _is_purged,
+        lambda site: _count(site, Contact.erased_at.is_null(is_null=False)),
+        _ASKED,
+        prepare=_let_be_due_for_erasure,
+    ),
+    Work(
+        "reminders",
+        Ends.BY_STATE,
+        None,
+        _is_reminded,
+        _count_reminders,
+        MANY,
+        prepare=_let_be_due_for_reminders,
+    ),
 )
-"""In the order in which they are done to a list."""
+"""In the order in which they are done."""
 
 
 # --- The installation. --------------------------------------------------------------------------
+
+
+class _HurriedServing(Serving):
+    """Serves the desk; its worker looks every second for work to go on with."""
+
+    program = (sys.executable, "-P", str(Path(__file__).with_name("hurried_repermit.py")))
 
 
 @dataclass
 class Site:
     """An installation that serves pages, on which people answer, from `with` to its end.
 
-    `reasons` are what the commands said that stopped.
+    - `command`: the process of the work, None while the worker does it.
+    - `file`, `person`: what the latest command was about.
+    - `reasons`: what the commands said that stopped.
     """
 
     desk: Desk
     chance: random.Random
-    asked: int
     server: Serving = field(init=False)
     answering: Answering = field(init=False)
     slug: str = ""
+    command: subprocess.Popen[str] | None = None
+    file: Path = Path()
+    person: str = ""
+    numbers: Iterator[int] = field(default_factory=count)
     reasons: list[str] = field(default_factory=list)
     _log: Any = field(init=False)
     _port: int = field(init=False)
     _subjects: dict[str, str] = field(default_factory=dict)
-    _seconds: dict[str, float] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
-        folder = self.desk.folder
-        # A process goes by the machine's clock.
-        self.desk.clock = ManualClock(SystemClock().now(), ticking=True)
         text = self.desk.config.read_text("utf-8") + "[campaign]\nminimum_days = 0\n"
         self.desk.config.write_text(text, "utf-8")
-        (folder / "purge.toml").write_text(f"{text}[retention]\nremoved_days = 0\n", "utf-8")
-        rows = [f"person.{n}@example{n % 100}.org" for n in range(PEOPLE)]
-        self.desk.file("email", *rows, name="news.csv")
-        self.desk.file("email", *rows[::_PART], name="suppressed.csv")
-        rows = [f"asked.{n}@example{n % 100}.org" for n in range(self.asked)]
-        self.desk.add_news(slug="asked")
-        self.do("import", "asked", self.desk.file("email", *rows, name="asked.csv"))
-        self.do("launch", "asked", f"--deadline={_DEADLINE}", f"--attest={ATTEST}")
-        self.do("send", "asked")
+        rows = [f"person.{n}@example{n % 100}.org" for n in range(MANY)]
+        self.desk.file("email", *rows, name="many.csv")
+        self.desk.file("email", *rows[:PEOPLE], name="people.csv")
+        self.desk.file("email", *rows[:PEOPLE:_PART], name="suppressed.csv")
+        self.desk.file("email", *rows[:_FEW], name="few.csv")
+        # A process goes by the machine's clock.
+        self.desk.clock = ManualClock(SystemClock().now(), ticking=True)
+        self._begin_campaigns()
+        rows = [f"asked.{n}@example{n % 100}.org" for n in range(_ANSWERING)]
+        self.desk.file("email", *rows, name="asked.csv")
+        self._launch("asked", "asked.csv", f"--deadline={_DEADLINE}")
         self._log = tempfile.NamedTemporaryFile("w+", encoding="utf-8", suffix=".log")
         self.start()
         self.answering = Answering(self._port, Links("", self.desk.settings.secret_keys))
@@ -438,6 +594,26 @@ class Site:
             self.answering.add(self.uids(MailingList.get(MailingList.slug == "asked")))
         self.answering.__enter__()
         return self
+
+    def _begin_campaigns(self) -> None:
+        """Let two campaigns have begun four days ago.
+
+        `reminded` is paused since, and its reminders were due a day ago. The deadline of `silent`
+        was an hour ago; as nobody could answer in these days, it waits for the admin.
+        """
+        now = SystemClock().now().replace(microsecond=0)
+        self.desk.clock.advance(-timedelta(days=4))
+        later = (now + timedelta(days=3)).date()
+        self._launch("reminded", "many.csv", f"--deadline={later}", "--reminder=4")
+        self.do("pause", "reminded")
+        self._launch("silent", "people.csv", f"--deadline={(now - _HOUR).isoformat()}")
+        self.desk.clock.advance(timedelta(days=4))
+
+    def _launch(self, slug: str, name: str, *options: str) -> None:
+        """Ask the people of a file."""
+        self.desk.add_news(slug=slug)
+        self.do("import", slug, str(self.desk.folder / name))
+        self.do("launch", slug, *options, f"--attest={ATTEST}", "--wait")
 
     def __exit__(
         self,
@@ -451,11 +627,16 @@ class Site:
 
     def start(self) -> None:
         """Start the server, at the place where it was."""
-        self.server = Serving(self.desk, "--port", str(self._port), log=self._log)
+        self.server = _HurriedServing(self.desk, "--port", str(self._port), log=self._log)
 
     def do(self, *words: str) -> None:
         """Give a command in this process."""
         self.desk.do(*words)
+
+    def add_list(self) -> None:
+        """Add the list that is worked on next."""
+        self.slug = f"news{self.chance.getrandbits(40)}"
+        self.desk.add_news(slug=self.slug)
 
     @property
     def mailing_list(self) -> MailingList:
@@ -471,58 +652,110 @@ class Site:
         return list(subjects)
 
     def works(self) -> Iterator[Work]:
-        """Add a list, and yield the works to be done to it."""
-        self.slug = f"news{self.chance.getrandbits(40)}"
-        self.desk.add_news(slug=self.slug)
+        """Yield the works to be done, each prepared."""
         is_sqlite = self.desk.settings.sqlite_path is not None
         for work in WORKS:
             if is_sqlite or not work.is_for_sqlite:
                 work.prepare(self)
                 yield work
 
-    def harm(self, work: Work, harm: Callable[[Site, subprocess.Popen[str]], None]) -> bool:
-        """Do harm at a random instant of a work; see that all is well in the end.
+    def harm(self, work: Work, *harms: Harm) -> int:
+        """Do these harms while a work is under way; see that all is well in the end.
 
-        Returns whether the harm came before the work had ended.
+        A command that has to be given again is, for each harm. Returns how many harms were done;
+        those are not for which the work was too quick.
         """
-        longest = self._seconds.setdefault(work.name, 1.0)
-        seconds = self.chance.uniform(0, longest)
-        with subprocess.Popen(
-            work.command(self), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as command:
-            _wait_until_it_reads(command)
-            with suppress(subprocess.TimeoutExpired):
-                command.wait(seconds)
-            was_under_way = command.poll() is None
-            when = "after" if was_under_way else "too late after"
-            _log.warning(
-                "%s: %s of %s %s %.3f s", self.slug, harm.__name__, work.name, when, seconds
-            )
-            harm(self, command)
-            said = command.communicate(timeout=_PATIENCE)
-        # So that most of them come in time, on whatever machine.
-        self._seconds[work.name] = longest * (1.1 if was_under_way else 0.7)
-        self.reasons += _reason(command.returncode, *said)
-        self._see_to_the_end(work, is_done=command.returncode == 0)
-        self._require_all_well()
-        return was_under_way
-
-    def _see_to_the_end(self, work: Work, *, is_done: bool) -> None:
+        done = 0
         with self.desk.database():
-            by_itself = is_done or work.is_begun(self) or _is_under_way(self)
-            if not by_itself and not work.is_done(self):
-                self._give_again(work)
-            self._wait(lambda: work.is_done(self) and not _is_under_way(self))
+            for harm in harms:
+                process = self._catch(work, is_first=not done)
+                who = "the command" if self.command else "the worker"
+                when = "in the midst" if process else "too late"
+                _log.warning("%s: %s of %s, %s", work.name, harm.__name__, who, when)
+                if not process:
+                    break
+                harm(self, process)
+                self._wait_for_command()
+                done += 1
+        self._see_to_the_end(work)
+        # What only reads, or takes off one person, is seen to with the work after it.
+        if work.ends is not Ends.GIVEN_AGAIN:
+            self._require_all_well()
+        return done
 
-    def _give_again(self, work: Work) -> None:
-        again = subprocess.run(work.command(self), capture_output=True, text=True, check=False)
-        assert again.returncode == 0, again.stderr
+    def _catch(self, work: Work, *, is_first: bool) -> int:
+        """Stop whoever does a work, as `_stop_midway` does; a command is given first."""
+        is_given_again = work.ends is Ends.GIVEN_AGAIN
+        for _ in range(_TRIES if is_given_again else 1):
+            before = work.count(self)
+            if is_first or is_given_again:
+                self._give(work)
+            if process := self._stop_midway(work, before):
+                return process
+            self._wait_for_command()
+        return 0
 
-    def _wait(self, is_so: Callable[[], bool]) -> None:
+    def _give(self, work: Work) -> None:
+        if work.command:
+            self.command = subprocess.Popen(
+                work.command(self), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+
+    def _wait_for_command(self) -> None:
+        """Wait for the end of the command, and hear why it stopped."""
+        if self.command:
+            said = self.command.communicate(timeout=_PATIENCE)
+            self.reasons += _reason(self.command.returncode, *said)
+            self.command = None
+
+    def _stop_midway(self, work: Work, before: int) -> int:
+        """Stop whoever does a work (SIGSTOP) once some more of it is done than `before`.
+
+        Until then it goes on for moments only, between which it is looked at. Returns the number of
+        that process, which has not come to the end; 0 if it was too quick.
+        """
+        share = min(round(self.chance.uniform(*_SHARE) * work.size) or 1, work.size)
         until = time.monotonic() + _PATIENCE
-        while not is_so():
-            assert time.monotonic() < until, "it is not taken up"
-            time.sleep(0.2)
+        while not self._has_ended(work):
+            assert time.monotonic() < until, "it does not go on"
+            process = self.command.pid if self.command else self.server.worker
+            if not _reads(process):
+                time.sleep(0.01)
+                continue
+            time.sleep(self.chance.uniform(0, _SLICE))
+            os.kill(process, signal.SIGSTOP)
+            is_midway = False
+            try:
+                is_midway = abs(work.count(self) - before) >= share and self._is_under_way(work)
+            finally:
+                if not is_midway:
+                    os.kill(process, signal.SIGCONT)
+            if is_midway:
+                return process
+        return 0
+
+    def _has_ended(self, work: Work) -> bool:
+        if self.command:
+            return self.command.poll() is not None
+        return work.is_done(self) and not _has_task(self)
+
+    def _is_under_way(self, work: Work) -> bool:
+        """Say whether a work whose process is stopped, and which has begun, is not done yet."""
+        if work.ends is Ends.BY_TASK:
+            return _has_task(self)
+        return not self._has_ended(work) and (
+            work.ends is Ends.GIVEN_AGAIN or not work.is_done(self)
+        )
+
+    def _see_to_the_end(self, work: Work) -> None:
+        with self.desk.database():
+            if work.ends is Ends.GIVEN_AGAIN and not work.is_done(self):
+                self._give(work)
+                self._wait_for_command()
+            until = time.monotonic() + _PATIENCE
+            while not work.is_done(self) or _has_task(self):
+                assert time.monotonic() < until, f"{work.name} does not come to its end"
+                time.sleep(0.2)
 
     def _require_all_well(self) -> None:
         told = list(self.answering.recorded)
@@ -532,6 +765,7 @@ class Site:
             query: Any = Evidence.select(Evidence.subject, Evidence.event)
             entries = Counter(query.where(Evidence.actor == "person").tuples())
             gone = self._read_removals()
+            stands = MailingList.select().where(MailingList.slug == self.slug).exists()
         events = {"yes": "confirmed", "no": "removed"}
         people = ((self._subjects[press.uid], press.kind, at) for press, at in told)
         # Whoever was taken off by others before has nothing more to say.
@@ -542,9 +776,10 @@ class Site:
         )
         lost = expected - entries
         assert not lost, f"told that it was recorded, and it was not: {lost}"
-        status = json.loads(self.desk.do("status", self.slug, "--json"))
-        assert sum(status["contacts"].values()) in {0, PEOPLE}
-        assert sum(status["removed"].values()) == status["contacts"]["removed"]
+        if stands:
+            status = json.loads(self.desk.do("status", self.slug, "--json"))
+            assert sum(status["contacts"].values()) in {0, _FEW, PEOPLE, MANY}
+            assert sum(status["removed"].values()) == status["contacts"]["removed"]
         half = [path.name for path in self.desk.folder.rglob("*") if ".unfinished-" in path.name]
         assert half == []
 
@@ -566,12 +801,9 @@ def _reason(code: int, out: str, err: str) -> list[str]:
     return [last]
 
 
-def _wait_until_it_reads(command: subprocess.Popen[str]) -> None:
-    """Wait until a command has the database open, or has ended."""
-    files = Path(f"/proc/{command.pid}/fd")
-    while command.poll() is None:
-        with suppress(OSError):
-            names = [str(one.readlink()) for one in files.iterdir()]
-            if any(name.endswith("repermit.db") or name.startswith("socket:") for name in names):
-                return
-        time.sleep(0.01)
+def _reads(process: int) -> bool:
+    """Say whether a process has a database open; 0 is none."""
+    names = []
+    with suppress(OSError):
+        names = [str(one.readlink()) for one in Path(f"/proc/{process}/fd").iterdir()]
+    return any(name.endswith("repermit.db") or name.startswith("socket:") for name in names)

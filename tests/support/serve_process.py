@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ class Running:
     Its stderr may be a terminal, or the file `log`.
     """
 
+    program: Sequence[str] = (str(REPERMIT),)
     reads_first_line = True
 
     def __init__(
@@ -30,7 +32,7 @@ class Running:
         self.seen = ""
         self._controller, terminal = pty.openpty() if on_terminal else (-1, subprocess.PIPE)
         self.process = subprocess.Popen(
-            [str(REPERMIT), "--config", str(desk.config), *command],
+            [*self.program, "--config", str(desk.config), *command],
             stdout=subprocess.PIPE,
             stderr=log or terminal,
             text=True,
