@@ -552,7 +552,7 @@ def test_a_launch_needs_a_supervisory_authority(
     found = [one for one in planned.refusals if one.code == "organisation_authority"]
     assert bool(found) is lacks
     if lacks:
-        with pytest.raises(LaunchRefused, match="names no supervisory authority"):
+        with pytest.raises(LaunchRefused, match="do not say where people can complain"):
             campaigns_launch.launch(
                 database,
                 news,

@@ -372,7 +372,7 @@ def test_an_answer_by_phone_before_the_deadline_counts_also_after_the_sweep(
 
 @pytest.mark.parametrize(
     ("given_at", "why"),
-    [(SOON + MICROSECOND, "later than now"), (NOW, "asked only later")],
+    [(SOON + MICROSECOND, "later than now"), (NOW, "asked only after that")],
 )
 def test_a_time_at_which_nobody_can_have_answered_is_refused(
     database: Database, mailing_list: MailingList, asked: Contact, given_at: datetime, why: str

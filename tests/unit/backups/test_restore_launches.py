@@ -160,7 +160,7 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
         later, settings=make_settings(), now=LATER, deadline=DEADLINE
     )
     # Nobody is asked on it by accident: it has to be described anew.
-    assert any("the list has no purpose" in reason for reason in planned.refusals)
+    assert any("does not say what people will get" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED
     assert list(iter_chain_faults()) == []
     assert bring_up_to_date(database, [journal.path]).replayed.remade == ()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -242,8 +243,28 @@ def patient_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_lock_module, "_MAX_YIELDING", 20.0)
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Counter[int | None]:
+    """Count how often each thread has paused between two tries."""
+    counts: Counter[int | None] = Counter()
+    sleep = time.sleep
+
+    def pause(seconds: float) -> None:
+        counts[threading.get_ident()] += 1
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", pause)
+    return counts
+
+
+def have_paused_twice(threads: list[threading.Thread], pauses: Counter[int | None]) -> bool:
+    return all(pauses[thread.ident] > 1 for thread in threads)
+
+
 @pytest.mark.usefixtures("patient_jobs")
-def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Path) -> None:
+def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(
+    tmp_path: Path, pauses: Counter[int | None]
+) -> None:
     order: list[str] = []
     for _ in range(5):
         holder, page = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db")
@@ -260,6 +281,9 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Pat
             thread.start()
         with (tmp_path / "db.turn-pages").open("ab") as pages:
             wait_until(partial(is_shared, pages))
+        # A job that had looked for pages before may still take the lock; after two pauses none.
+        pauses.clear()
+        wait_until(partial(have_paused_twice, threads[:-1], pauses))
         order.clear()
         holder.release()
         for thread in threads:

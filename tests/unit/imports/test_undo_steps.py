@@ -119,7 +119,7 @@ def test_whoever_presses_again_goes_on_with_what_is_under_way(
     assert (Import.get().undone_at, undo_progress(news)) == (LATER, None)
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor, last.at) == ("import_undone", "admin@example.org", LATER)
-    with pytest.raises(Refused, match="nothing was imported"):
+    with pytest.raises(Refused, match="no file that could be taken back"):
         take_back(database, news)
 
 
