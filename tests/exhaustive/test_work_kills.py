@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.desk import Desk
-from tests.support.large_works import Ends, Harm, Site
+from tests.support.large_works import Ends, Harm, Site, Work
 from tests.support.smtp_sink import Sink, wait_until
 
 pytestmark = pytest.mark.processes_uncounted
@@ -43,7 +43,17 @@ def kill_server(site: Site, process: int) -> None:
     site.start()
 
 
-_LATER: tuple[Harm, ...] = (kill, kill_server)
+def choose_harms(work: Work, place: int) -> tuple[Harm, ...]:
+    """Return how a work is killed, one time after the other.
+
+    Of two kills the second hits the worker of one work, and the server of the next one.
+    """
+    if work.ends is Ends.GIVEN_AGAIN:
+        return (kill,) * _AT_ONCE
+    # A server waits longer before each start of a worker, and only a new one does not.
+    if work.command is None or (KILLS < _AT_ONCE and place % 2):
+        return kill, kill_server, kill
+    return kill, kill, kill_server
 
 
 @pytest.mark.parametrize("number", range(-(-KILLS // _AT_ONCE)))
@@ -56,10 +66,6 @@ def test_killed_while_under_way_each_work_comes_to_its_end_and_no_answer_is_lost
         desk = Desk(tmp_path, database_url=database_url, inbox=sink)
         with Site(desk, chance) as site:
             for place, work in enumerate(site.works()):
-                # Of two kills the second hits the worker of one work, the server of another.
-                later = _LATER if expected > 2 or place % 2 else _LATER[::-1]
-                if work.ends is Ends.GIVEN_AGAIN:
-                    later = (kill, kill)
-                harms = (kill, *later)[:expected]
+                harms = choose_harms(work, place)[:expected]
                 assert site.harm(work, *harms) == expected, f"{work.name} was too quick"
         assert len(site.answering.recorded) > 10

@@ -52,14 +52,13 @@ from repermit.rules.consent import (
 from repermit.setting_overrides.change_settings import SettingsInput, save_settings
 from repermit.setting_overrides.current_settings import SETTINGS_VERSION_KEY, read_versions
 from repermit.signed_links import Kind, Links
-from tests.support.command_tree import REPERMIT
 from tests.support.desk import ACCEPTED, ATTEST, Desk
 from tests.support.serve_process import Serving
 
-MANY = 8000
+MANY = 3000
 """People on a list for works that are quick with each."""
 
-PEOPLE = 2000
+PEOPLE = 1200
 """People on a list for works that append an entry for each, or more."""
 
 Harm = Callable[["Site", int], None]
@@ -67,7 +66,7 @@ Harm = Callable[["Site", int], None]
 
 _PART = 4  # one in so many is suppressed
 _ASKED = PEOPLE - PEOPLE // _PART
-_CHANGES = 20_000
+_CHANGES = 4 * PEOPLE
 _FEW = 100  # of whom each has a proof of their own, which takes long
 _PER_SECOND = 10  # answers
 _ANSWERING = 2500
@@ -76,6 +75,7 @@ _HOUR = timedelta(hours=1)
 _TRIES = 20
 _SHARE = (0.02, 0.2)  # of a work, to be done before it is harmed; three harms leave some of it
 _SLICE = 0.005  # seconds at most that a process goes on between two looks
+_PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("busy_repermit.py")))
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -206,7 +206,7 @@ def _repermit(*words: str) -> Callable[[Site], list[str]]:
         site.file = site.desk.folder / f"{site.slug}-{next(site.numbers)}"
         names = {"list": site.slug, "folder": site.desk.folder}
         texts = (word.format(**names, file=site.file, person=site.person) for word in words)
-        return [str(REPERMIT), "--config", str(site.desk.config), *texts]
+        return [*_PROGRAM, "--config", str(site.desk.config), *texts]
 
     return command
 
@@ -542,10 +542,10 @@ WORKS = (
 # --- The installation. --------------------------------------------------------------------------
 
 
-class _HurriedServing(Serving):
-    """Serves the desk; its worker looks every second for work to go on with."""
+class _BusyServing(Serving):
+    """Serves the desk on a busy machine."""
 
-    program = (sys.executable, "-P", str(Path(__file__).with_name("hurried_repermit.py")))
+    program = _PROGRAM
 
 
 @dataclass
@@ -627,7 +627,7 @@ class Site:
 
     def start(self) -> None:
         """Start the server, at the place where it was."""
-        self.server = _HurriedServing(self.desk, "--port", str(self._port), log=self._log)
+        self.server = _BusyServing(self.desk, "--port", str(self._port), log=self._log)
 
     def do(self, *words: str) -> None:
         """Give a command in this process."""
