@@ -6,6 +6,7 @@ import errno
 import logging
 import math
 import secrets
+import select
 import sqlite3
 import threading
 import time
@@ -212,7 +213,63 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
 
 
 class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
-    """PostgreSQL with the journal of this machine."""
+    """PostgreSQL with the journal of this machine.
+
+    A server may take connections and say nothing, as when its machine is stopped. Once a thread has
+    found that, one at a time tries to connect, and the others are refused at once.
+    """
+
+    _silent_until = 0.0
+
+    def connect(self, reuse_if_open: bool = False) -> bool:  # noqa: FBT001, FBT002  as peewee has it
+        """Connect this thread; raises DatabaseBusy at once while the server says nothing."""
+        if self.is_closed():
+            # Before peewee's lock, which is held while another thread tries.
+            self._refuse_while_silent()
+        return bool(super().connect(reuse_if_open))
+
+    def _connect(self) -> Any:
+        self._refuse_while_silent()
+        if self._silent_until:
+            self._silent_until = math.inf
+        try:
+            connection = super()._connect()  # type: ignore[misc]
+        except BaseException as error:
+            self._silent_until = 0.0
+            if type(error).__name__ == "ConnectionTimeout":
+                self._note_silence()
+            raise
+        self._silent_until = 0.0
+        return connection
+
+    def _refuse_while_silent(self) -> None:
+        if time.monotonic() < self._silent_until:
+            raise DatabaseBusy("the database server says nothing")
+
+    def _note_silence(self) -> None:
+        self._silent_until = time.monotonic() + _SILENCE
+
+    def is_answering(self, seconds: float) -> bool:
+        """Say whether the server answers within so many seconds; outside a transaction."""
+        from psycopg.pq import ExecStatus  # noqa: PLC0415  an optional extra
+
+        connection = self.connection()  # type: ignore[no-untyped-call]
+        pgconn, until = connection.pgconn, time.monotonic() + seconds
+        arrival = select.poll()
+        arrival.register(pgconn.socket, select.POLLIN)
+        # Not by psycopg, which waits without end.
+        pgconn.send_query(b"SELECT 1")
+        is_answered = False
+        while True:
+            while pgconn.is_busy():
+                if not arrival.poll(max(until - time.monotonic(), 0) * 1000):
+                    self._note_silence()
+                    return False
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:
+                return is_answered
+            is_answered = result.status == ExecStatus.TUPLES_OK
 
     def _initialize_connection(self, conn: Any) -> None:
         """Use one core a query, so that large counts leave the others to answers.
@@ -541,6 +598,9 @@ def _connect_postgresql(url: str) -> JournallingPostgresql:
         tcp_user_timeout=limits["tcp_user_timeout"],
     )
 
+
+_SILENCE = 1.0
+"""Seconds without another try once a server has said nothing."""
 
 _NETWORK_LIMITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 """How long to wait for a server that does not answer, unless the URL sets it: s and ms.

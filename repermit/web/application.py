@@ -96,6 +96,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["token"] = _Token
     app.before_request(request_context.stamp_arrival)
+    app.before_request(request_context.refuse_late)
     app.before_request(request_context.open_connection)
     app.before_request(dispatcher.acquire_answer_lock)
     app.before_request(request_context.limit_wait)

@@ -16,6 +16,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import FairSqliteDatabase
 from repermit.db.models.base import Meta
+from repermit.errors import DatabaseBusy
 from repermit.rules.consent import MailKind, MailState, Status
 from repermit.web.request_context import get_arrival, get_services, reconnect
 
@@ -37,7 +38,7 @@ def healthz() -> tuple[Response, int]:
     try:
         opened = reconnect(database)
         Meta.select().first()
-    except peewee.PeeweeException as error:
+    except (peewee.PeeweeException, DatabaseBusy) as error:
         _log.error("the database cannot be read: %s", type(error).__name__)
         return jsonify(status="failing"), _FAILING
     finally:

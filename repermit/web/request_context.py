@@ -23,6 +23,7 @@ from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import (
     Database,
+    JournallingPostgresql,
     is_busy,
     is_database_unavailable,
     is_postgresql,
@@ -182,11 +183,15 @@ def _is_alive(database: Database) -> bool:
     if not database.is_connection_usable():
         return False
     try:
-        if is_postgresql(database) and not database.in_transaction():
-            run_sql(database, "SELECT 1")
-    except peewee.PeeweeException:
-        return False
-    return True
+        return (
+            not isinstance(database, JournallingPostgresql)
+            or database.in_transaction()
+            or database.is_answering(MAX_WAIT)
+        )
+    except Exception as error:
+        if is_database_unavailable(error):
+            return False
+        raise
 
 
 def refuse_late() -> None:

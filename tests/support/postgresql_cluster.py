@@ -75,6 +75,20 @@ class Cluster:
         assert self._server
         self._server.start()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all its processes for the block, as when its machine is: it says nothing."""
+        server = _read_process(self._folder)
+        children = Path(f"/proc/{server}/task/{server}/children").read_text("ascii").split()
+        processes = [server, *map(int, children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+
     def demote(self) -> None:
         """Start it again as a standby, which takes nothing that writes; needs wal_level=replica."""
         self.stop()
@@ -179,10 +193,13 @@ def _stop(folder: Path) -> None:
     """Stop the server of a cluster, if it runs."""
     # What answers on its socket is that server; the number alone could be another process's.
     if _answers(Cluster(folder)):
-        server = int((folder / "data/postmaster.pid").read_text().splitlines()[0])
         with suppress(ProcessLookupError):
-            os.kill(server, signal.SIGQUIT)  # "immediate"
+            os.kill(_read_process(folder), signal.SIGQUIT)  # "immediate"
         _wait_until(lambda: not _answers(Cluster(folder)), "PostgreSQL did not stop")
+
+
+def _read_process(folder: Path) -> int:
+    return int((folder / "data/postmaster.pid").read_text("ascii").splitlines()[0])
 
 
 def _user() -> int:

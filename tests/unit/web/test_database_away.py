@@ -157,6 +157,30 @@ def test_nobody_waits_for_a_server_that_accepts_and_says_nothing() -> None:
         assert pages.client.get("/join/none").status_code == 503
 
 
+def test_whoever_asks_a_server_that_says_nothing_is_told_so_soon(
+    tmp_path: Path, own_cluster: Cluster, inbox: Inbox
+) -> None:
+    """As where its machine is stopped: the connections are there, and nothing comes."""
+    url = own_cluster.add_database("served")
+    with make_site(Desk(tmp_path, database_url=url, inbox=inbox)) as site:
+        uids = site.uids
+        assert site.say_no(uids[0])[0] == 200
+        with own_cluster.frozen(), ThreadPoolExecutor(60) as people:
+            paths = [site.path(kind, uid) for kind in ("yes", "no", "me") for uid in uids[:5]]
+            asked = [
+                people.submit(ask, site.port, method, path)
+                for path in (*paths, "/admin/login", "/api/v1/lists")
+                for method in ("GET", "POST")
+            ]
+            answers = [one.result() for one in asked]
+            assert ask(site.port, "GET", "/healthz")[0] == 503
+            assert {status for status, *_ in answers} == {503}
+            assert all("Retry-After" in headers for _, headers, _ in answers)
+        wait_until(lambda: ask(site.port, "GET", site.path("no", uids[1]))[0] == 200)
+        assert site.removed() == {uids[0]}
+        assert site.say_no(uids[1])[0] == 200
+
+
 def test_an_address_may_say_how_long_to_wait_for_its_server() -> None:
     pytest.importorskip("psycopg")
     said = connect("postgresql://127.0.0.1/served?connect_timeout=60").connect_params
