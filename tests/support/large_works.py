@@ -55,7 +55,7 @@ from repermit.signed_links import Kind, Links
 from tests.support.desk import ACCEPTED, ATTEST, Desk
 from tests.support.serve_process import Serving
 
-MANY = 3000
+MANY = 1500
 """People on a list for works that are quick with each."""
 
 PEOPLE = 1200
@@ -64,9 +64,9 @@ PEOPLE = 1200
 Harm = Callable[["Site", int], None]
 """A harm to an installation; the number is that of the process that works, which is stopped."""
 
-_PART = 4  # one in so many is suppressed
+_PART = 2  # one in so many is suppressed
 _ASKED = PEOPLE - PEOPLE // _PART
-_CHANGES = 4 * PEOPLE
+_CHANGES = 2 * PEOPLE
 _FEW = 100  # of whom each has a proof of their own, which takes long
 _PER_SECOND = 10  # answers
 _ANSWERING = 2500
@@ -75,7 +75,7 @@ _HOUR = timedelta(hours=1)
 _TRIES = 20
 _SHARE = (0.02, 0.2)  # of a work, to be done before it is harmed; three harms leave some of it
 _SLICE = 0.005  # seconds at most that a process goes on between two looks
-_PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("busy_repermit.py")))
+_PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("slow_repermit.py")))
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -542,8 +542,8 @@ WORKS = (
 # --- The installation. --------------------------------------------------------------------------
 
 
-class _BusyServing(Serving):
-    """Serves the desk on a busy machine."""
+class _SlowServing(Serving):
+    """Serves the desk as on a slow machine."""
 
     program = _PROGRAM
 
@@ -627,7 +627,7 @@ class Site:
 
     def start(self) -> None:
         """Start the server, at the place where it was."""
-        self.server = _BusyServing(self.desk, "--port", str(self._port), log=self._log)
+        self.server = _SlowServing(self.desk, "--port", str(self._port), log=self._log)
 
     def do(self, *words: str) -> None:
         """Give a command in this process."""
