@@ -75,6 +75,7 @@ def suffer(desk: Desk, harm: Harm) -> Site:
             assert site.harm(work, harm) == 1, f"{work.name} was too quick"
     assert len(site.answering.recorded) > 10
     assert site.answering.failures
+    assert site.reasons
     return site
 
 
