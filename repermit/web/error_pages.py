@@ -26,7 +26,7 @@ from repermit.signed_links import KINDS
 from repermit.web.admin import result_text
 from repermit.web.api.problems import is_api_request, make_http_problem
 from repermit.web.rendering import PageContext, list_browser_languages, make_frame_fields, render
-from repermit.web.request_context import get_services, may_have_committed
+from repermit.web.request_context import get_services, is_alive, may_have_committed
 
 _log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def _read_shared_facts() -> _SharedFacts:
     All are "" if the database cannot be read.
     """
     database = get_services().database
-    if not database.is_closed() and database.is_connection_usable():
+    if not database.is_closed() and is_alive(database):
         try:
             shared = find_shared_facts()
             return {**shared, "language": _read_link_language() or shared["language"]}

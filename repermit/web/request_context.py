@@ -174,12 +174,13 @@ def reconnect(database: Database) -> bool:
 
     The server of a kept connection may have been restarted, or its file replaced by another.
     """
-    if not database.is_closed() and not _is_alive(database):
+    if not database.is_closed() and not is_alive(database):
         _drop_connection(database)
     return database.connect(reuse_if_open=True)
 
 
-def _is_alive(database: Database) -> bool:
+def is_alive(database: Database) -> bool:
+    """Say whether this thread's open connection can be used, and its server answers soon."""
     if not database.is_connection_usable():
         return False
     try:

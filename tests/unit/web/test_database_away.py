@@ -33,6 +33,7 @@ from repermit.db.connection import (
 )
 from repermit.db.models.base import Meta
 from repermit.signed_links import KINDS, Links, redact
+from repermit.web.request_context import SECONDS_LEFT
 from tests.support.builders import make_asked, make_campaign, make_list, make_settings
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
@@ -179,6 +180,19 @@ def test_whoever_asks_a_server_that_says_nothing_is_told_so_soon(
         wait_until(lambda: ask(site.port, "GET", site.path("no", uids[1]))[0] == 200)
         assert site.removed() == {uids[0]}
         assert site.say_no(uids[1])[0] == 200
+
+
+def test_whoever_is_late_is_told_so_without_a_word_from_the_server(own_cluster: Cluster) -> None:
+    """By the page, which says more where the database can be read."""
+    database = connect(own_cluster.add_database("served"))
+    database.connect()
+    migrations.upgrade_database(database)
+    pages = Pages(database, make_settings(database="postgresql:///served"))
+    assert pages.client.get("/join/none").status_code == 404
+    with own_cluster.frozen():
+        late = pages.client.get("/join/none", environ_overrides={SECONDS_LEFT: 0})
+    assert late.status_code == 503
+    database.close()
 
 
 def test_an_address_may_say_how_long_to_wait_for_its_server() -> None:
