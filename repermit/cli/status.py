@@ -69,7 +69,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         echo(
             f"{unfinished.file} is being taken in: {unfinished.done:,} of "
             f"{unfinished.addresses:,} "
-            "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
+            "addresses so far. None of them is counted here, or asked, before all are."
         )
     echo(*_describe_resolution(resolution))
     echo(*_describe_ending(figures))

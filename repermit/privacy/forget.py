@@ -319,7 +319,7 @@ def _find_erased_contact(mailing_list: MailingList, known: Suppression | None) -
         return None
     if lookup.find_current_contact(mailing_list.id, known.subject):
         raise Refused(
-            "this was the earlier address of somebody whom %(list)s holds under another one, and "
+            "this was the earlier address of somebody who is on %(list)s with another one, and "
             "the record still has it; nothing was erased there: forget the address that they have "
             "now",
             list=mailing_list.slug,

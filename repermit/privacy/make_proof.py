@@ -133,8 +133,8 @@ def _find_subject(mailing_list: MailingList, address_key: str, settings: Setting
     )
     if suppression and lookup.find_current_contact(mailing_list.id, suppression.subject):
         raise Refused(
-            "this was the earlier address of somebody whom the list holds under another; whoever "
-            "has it now may be somebody else. Prove the address that they have now"
+            "this was the earlier address of somebody who is on the list with another one; "
+            "whoever has it now may be somebody else. Prove the address that they have now"
         )
     # An unknown address gets the same reply as one without entries.
     return suppression.subject if suppression else ""

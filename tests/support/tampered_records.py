@@ -290,7 +290,7 @@ def _with_line(text: bytes, line: bytes) -> bytes:
 
 
 def _suppression_line(fingerprint: str, slug: str = "news") -> bytes:
-    """Return a line of the journal about somebody whom the record does not know."""
+    """Return a line of the journal about somebody who is not in the record."""
     return (
         b'{"do":"suppress","at":"2026-03-05T09:00:00.000000+00:00","list":"%s",'
         b'"fingerprint":"%s","subject":"%s","reason":"no"}\n'

@@ -86,7 +86,7 @@ _SENTENCES = {
     How.OUT_OF_ORDER: LazyText("entry %(seq)s has an earlier time than an entry before it"),
     How.ERASED_WRONGLY: LazyText("entry %(seq)s erased a proof that nobody may erase, or not yet"),
     How.PERSON_DELETED: LazyText(
-        "the person of whom entry %(seq)s tells was deleted from the database"
+        "the person that entry %(seq)s is about was deleted from the database"
     ),
     How.ASKED_AFTER_REMOVAL: LazyText("somebody was asked after entry %(seq)s had taken them off"),
     How.MISCOUNTED: LazyText(

@@ -138,7 +138,7 @@ def _check_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
             and there == launch.asked
             and digest_subjects(read_asked_subjects(campaign)) != launch.audience
         ):
-            yield Fault(launch.seq, How.CONTRADICTED, f"campaign {campaign}: whom it asked")
+            yield Fault(launch.seq, How.CONTRADICTED, f"campaign {campaign}: who was asked")
 
 
 def _may_reduce_audience(file: UndoneImport, launch: Launch) -> bool:

@@ -124,7 +124,7 @@ class Outcomes:
             if campaign.audience:
                 if asked is None:
                     yield LazyText(
-                        "it does not say whom the campaign %(number)s asked", number=str(number)
+                        "it does not say who was asked by campaign %(number)s", number=str(number)
                     )
                     continue
                 require(isinstance(asked, list))
@@ -134,7 +134,7 @@ class Outcomes:
                 is_other = missing == 0 and digest_subjects(asked) != campaign.audience
                 if is_other or not 0 <= missing <= campaign.deleted:
                     yield LazyText(
-                        "entry %(seq)s: these are not the people whom it says were asked",
+                        "entry %(seq)s: these are not the people who were asked according to it",
                         seq=str(campaign.seq),
                     )
                 if campaign.closed:

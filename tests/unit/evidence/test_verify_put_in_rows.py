@@ -98,7 +98,7 @@ def test_a_mail_that_was_given_to_somebody_without_one_is_found(story: Database,
     given = f"UPDATE mail SET contact_id = {contact_at('klant').id} WHERE {mail_of('stil', kind)}"
     # Who was asked is fixed at the launch.
     what = (
-        "campaign 1: whom it asked" if kind == "ask" else "when this person was sent the reminder"
+        "campaign 1: who was asked" if kind == "ask" else "when this person was sent the reminder"
     )
     assert change(story, given) == (How.CONTRADICTED, what)
 

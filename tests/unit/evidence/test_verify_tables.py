@@ -552,7 +552,7 @@ def test_somebody_else_in_the_place_of_who_was_asked_is_found(sqlite_url: str) -
         run_sql(database, f"UPDATE contact SET subject = '{'7' * 32}' WHERE id = 1")
         fault = verify_chain.verify_chain(database).fault
         assert fault
-        assert (named(fault), fault.what) == ("launched", "campaign 1: whom it asked")
+        assert (named(fault), fault.what) == ("launched", "campaign 1: who was asked")
 
 
 def test_a_day_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:

@@ -291,7 +291,7 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
         "user 1",
         "the deadline moved to",
         "Poststrike.",
-        "step 2, whom to take off",
+        "step 2, who is to be taken off",
         "the program x",
         "some tool",
         "one hour, 5 minutes",

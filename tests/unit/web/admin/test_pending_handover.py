@@ -53,7 +53,7 @@ def test_once_done_it_is_said_no_more_and_can_be_taken_back(
     assert "All of them are taken off elsewhere" in words_at(client, FILES)
     assert post(client, f"{FILES}tick", **step, done="yes").status_code == 303
     assert "All of them were taken off elsewhere: " in words_at(client, FILES)
-    assert "whom to take off" in words_at(client, "/admin/lists/news/papers/report")
+    assert "who is to be taken off" in words_at(client, "/admin/lists/news/papers/report")
     assert "Hand over now" not in words_at(client, LIST)
     assert ON_DASHBOARD not in words_at(client, "/admin/")
     assert post(client, f"{FILES}tick", **step, done="no").status_code == 303
