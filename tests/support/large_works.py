@@ -33,14 +33,17 @@ from typing import Any, Self
 
 from repermit.clock import ManualClock, SystemClock
 from repermit.db.background_tasks import BackgroundTask
+from repermit.db.connection import proxy
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
-from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.row_counts import find_drift
+from repermit.db.row_counts import ContactCount, HeldCount, MailCount, Tally, find_drift
+from repermit.db.secure_delete import request_wiping
+from repermit.evidence.verify.counts import TALLIED_UPTO
 from repermit.rules.consent import (
     CampaignState,
     Dropped,
@@ -54,9 +57,13 @@ from repermit.setting_overrides.current_settings import SETTINGS_VERSION_KEY, re
 from repermit.signed_links import Kind, Links
 from tests.support.desk import ACCEPTED, ATTEST, Desk
 from tests.support.serve_process import Serving
+from tests.support.slow_repermit import FEW_ENTRIES
 
 MANY = 1500
 """People on a list for works that are quick with each."""
+
+ENTRIES = 1200
+"""Entries of the record at least, once people were taken off."""
 
 PEOPLE = 1200
 """People on a list for works that append an entry for each, or more."""
@@ -182,17 +189,16 @@ class Work:
 
     - `ends`: what brings it to its end after a kill.
     - `command`: how it is given; None for what the worker begins by itself.
-    - `count`: what moves while it is under way; `size`: by how much in all. Of a work without these
-      is known that it reads the database.
+    - `count`: what moves while it is under way; `size`: by how much in all, or at least.
     - `is_done`: whether it has come to its end. `prepare`: what is done before.
     """
 
     name: str
     ends: Ends
     command: Callable[[Site], list[str]] | None
-    is_done: Callable[[Site], bool] = lambda _: True
-    count: Callable[[Site], int] = lambda _: 0
-    size: int = 0
+    is_done: Callable[[Site], bool]
+    count: Callable[[Site], int]
+    size: int
     prepare: Callable[[Site], None] = lambda _: None
     is_for_sqlite: bool = False
 
@@ -234,6 +240,16 @@ def _count_unfinished(site: Site) -> int:
         with suppress(FileNotFoundError):
             sizes.append(file.stat().st_size)
     return sum(size > 0 for size in sizes)
+
+
+def _count_calls(command: str) -> Callable[[Site], int]:
+    """Return what counts the calls that slow commands of this name have told of."""
+
+    def count(site: Site) -> int:
+        calls = site.desk.folder / f"{command}.calls"
+        return calls.stat().st_size if calls.exists() else 0
+
+    return count
 
 
 def _is_imported(site: Site) -> bool:
@@ -325,8 +341,42 @@ def _is_forgotten(site: Site) -> bool:
 def _is_purged(site: Site) -> bool:
     # Whoever takes a Yes back may have done so since.
     is_due = (Contact.status == Status.REMOVED) & (Contact.reason != Reason.WITHDRAWN)
-    waiting = _count(site, is_due, Contact.erased_at.is_null())
-    return waiting == 0 and Meta.get_or_none(Meta.key == "wipe_owed") is None
+    return _count(site, is_due, Contact.erased_at.is_null()) == 0 and _is_wiped(site)
+
+
+def _request_wiping(site: Site) -> None:
+    with site.desk.database() as database, database.atomic():
+        request_wiping()
+
+
+def _is_wiped(_: Site) -> bool:
+    return Meta.get_or_none(Meta.key == "wipe_owed") is None
+
+
+def _let_nothing_be_tallied(site: Site) -> None:
+    """Let the worker begin with the first entry again."""
+    with site.desk.database() as database, database.atomic():
+        Meta.write(TALLIED_UPTO, "0")
+        Tally.delete().execute()
+        site.entries = EvidenceHead.get().seq
+
+
+def _read_tallied(_: Site) -> int:
+    return Meta.read_number(TALLIED_UPTO) or 0
+
+
+def _is_tallied(site: Site) -> bool:
+    return _read_tallied(site) >= site.entries
+
+
+def _let_be_miscounted(site: Site) -> None:
+    with site.desk.database() as database, database.atomic():
+        for counts in (ContactCount, MailCount, HeldCount):
+            counts.update(count=counts.count + 1).execute()
+
+
+def _is_counted(_: Site) -> bool:
+    return find_drift(proxy.obj) == 0
 
 
 def _count_reminders(site: Site) -> int:
@@ -498,7 +548,23 @@ WORKS = (
         lambda site: _count(site, Contact.reason == Reason.NO_RESPONSE),
         _ASKED,
     ),
-    Work("verify", Ends.GIVEN_AGAIN, _repermit("verify")),
+    Work(
+        "verify",
+        Ends.GIVEN_AGAIN,
+        _repermit("verify"),
+        lambda site: site.has_succeeded,
+        _count_calls("verify"),
+        ENTRIES // FEW_ENTRIES,
+    ),
+    Work(
+        "check --recount",
+        Ends.GIVEN_AGAIN,
+        _repermit("check", "--recount"),
+        _is_counted,
+        _count_calls("check"),
+        10,
+        prepare=_let_be_miscounted,
+    ),
     Work(
         "backup",
         Ends.GIVEN_AGAIN,
@@ -516,7 +582,14 @@ WORKS = (
         _count_unfinished,
         1,
     ),
-    Work("forget", Ends.GIVEN_AGAIN, _repermit("forget", "{list}", "{person}"), _is_forgotten),
+    Work(
+        "forget",
+        Ends.GIVEN_AGAIN,
+        _repermit("forget", "{list}", "{person}"),
+        _is_forgotten,
+        _count_calls("forget"),
+        1,
+    ),
     Work(
         "purge",
         Ends.BY_STATE,
@@ -525,6 +598,25 @@ WORKS = (
         lambda site: _count(site, Contact.erased_at.is_null(is_null=False)),
         _ASKED,
         prepare=_let_be_due_for_erasure,
+    ),
+    Work(
+        "wiping",
+        Ends.BY_STATE,
+        None,
+        _is_wiped,
+        _count_calls("worker"),
+        100,
+        prepare=_request_wiping,
+        is_for_sqlite=True,
+    ),
+    Work(
+        "tallies",
+        Ends.BY_STATE,
+        None,
+        _is_tallied,
+        _read_tallied,
+        ENTRIES,
+        prepare=_let_nothing_be_tallied,
     ),
     Work(
         "reminders",
@@ -554,6 +646,8 @@ class Site:
 
     - `command`: the process of the work, None while the worker does it.
     - `file`, `person`: what the latest command was about.
+    - `entries`: the entries of the record when the work began.
+    - `has_succeeded`: whether the last command came to its end.
     - `reasons`: what the commands said that stopped.
     """
 
@@ -566,6 +660,8 @@ class Site:
     file: Path = Path()
     person: str = ""
     numbers: Iterator[int] = field(default_factory=count)
+    entries: int = 0
+    has_succeeded: bool = False
     reasons: list[str] = field(default_factory=list)
     _log: Any = field(init=False)
     _port: int = field(init=False)
@@ -697,6 +793,7 @@ class Site:
 
     def _give(self, work: Work) -> None:
         if work.command:
+            self.has_succeeded = False
             self.command = subprocess.Popen(
                 work.command(self), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
@@ -705,6 +802,7 @@ class Site:
         """Wait for the end of the command, and hear why it stopped."""
         if self.command:
             said = self.command.communicate(timeout=_PATIENCE)
+            self.has_succeeded = self.command.returncode == 0
             self.reasons += _reason(self.command.returncode, *said)
             self.command = None
 
@@ -743,9 +841,7 @@ class Site:
         """Say whether a work whose process is stopped, and which has begun, is not done yet."""
         if work.ends is Ends.BY_TASK:
             return _has_task(self)
-        return not self._has_ended(work) and (
-            work.ends is Ends.GIVEN_AGAIN or not work.is_done(self)
-        )
+        return not self._has_ended(work) and not work.is_done(self)
 
     def _see_to_the_end(self, work: Work) -> None:
         with self.desk.database():
@@ -793,7 +889,8 @@ class Site:
 
 def _reason(code: int, out: str, err: str) -> list[str]:
     """Return why a command stopped, if it did: with 1 and a last line that says so."""
-    if code in {0, -signal.SIGKILL}:
+    # `check` comes to its end too if it finds fault, as it does with any such machine.
+    if code in {0, -signal.SIGKILL} or "a campaign would not work" in err:
         return []
     assert (code, out) == (1, ""), (out, err)
     assert "Traceback" not in err, err
