@@ -19,9 +19,9 @@ _CHUNK = 500
 
 # In an entry's content, a digest under one of these names, at any depth, is a wording's.
 _NAMES = r"[^\"]*wordings?|told|attest|own_subject|own_text|own_html"
-_DIGEST = re.compile(r'":"([0-9a-f]{64})"')
-_FURTHER_DOWN = re.compile(rf'"(?:{_NAMES})":\{{')
 _IS_NAME = re.compile(_NAMES)
+# Within a string quotes are escaped, so this only matches a name and its value.
+_NAMED = re.compile(rf'"(?:{_NAMES})":(?:"([0-9a-f]{{64}})"|\{{)')
 
 
 class Wordings:
@@ -39,9 +39,7 @@ class Wordings:
 
     def look_up(self, parts: Iterable[EntryPart]) -> None:
         """Check the wordings that these parts name, in one query."""
-        # A million parts name a handful of wordings, so nearly all parts are skipped here.
-        unchecked = (part for part in parts if not self._seen.issuperset(_find_digests(part)))
-        self._check({digest for part in unchecked for digest in list_named_wordings(part)})
+        self._check({digest for part in parts for digest in list_named_wordings(part)})
 
     def find_faults(self, part: EntryPart) -> Iterator[Fault]:
         """Yield the faults of the wordings that a part names, each once."""
@@ -78,27 +76,18 @@ class Wordings:
             self.checked += len(batch)
 
 
-def _find_digests(part: EntryPart) -> list[str]:
-    """Return all digests in a part, some of which may be of wordings; fast."""
-    return _DIGEST.findall(str(part.json)) if part.part == "consent" else []
-
-
 def list_named_wordings(part: EntryPart) -> set[str]:
     """Return the digests of the wordings that a part names."""
     if part.part != "consent":
         return set()
     text = str(part.json)
-    # Within a string quotes are escaped, so this pattern only matches a name and its value.
-    digests = {match[1] for match in _DIGEST.finditer(text) if _is_name(text, match.start())}
-    if '":{' in text and _FURTHER_DOWN.search(text):
+    # Not parsed, as a million parts name a handful of wordings; only objects of them are.
+    digests = set(_NAMED.findall(text))
+    if "" in digests:
+        digests.remove("")
         with suppress(ValueError):
             digests.update(iter_wordings_in(json.loads(text)))
     return digests
-
-
-def _is_name(text: str, end: int) -> bool:
-    """Say whether the text from the last quote before `end` is one of the names."""
-    return _IS_NAME.fullmatch(text, text.rfind('"', 0, end) + 1, end) is not None
 
 
 def iter_wordings_in(value: Any, *, is_named: bool = False) -> Iterator[str]:

@@ -33,6 +33,7 @@ from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, Ev
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, entries
 from repermit.evidence.asked_subjects import digest_subjects
+from repermit.evidence.chain_reader import iter_rows
 from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, compute_part_digest
 from repermit.expiry.sweep import expire_due
 from repermit.exports.handover_steps import set_tick
@@ -181,10 +182,7 @@ def seal_anew(database: Database, settings: Settings) -> None:
     """Make anew what is made of rows: digests, chain, tree, counts, tallies, seals."""
     with database.atomic():
         _number_entries()
-        _digest_parts()
-        _link_entries()
-        EvidenceNode.delete().execute()
-        grow_tree()
+        seal_entries()
         row_counts.recount(database)
         row_counts.Tally.delete().execute()
         Meta.delete().where(Meta.key == "tallied_upto").execute()
@@ -194,6 +192,14 @@ def seal_anew(database: Database, settings: Settings) -> None:
         if journal is not None and journal.path.exists():
             delete_seals()
             seal_journal(journal, journal.size())
+
+
+def seal_entries() -> None:
+    """Make digests, chain and tree anew, in the caller's transaction."""
+    _digest_parts()
+    _link_entries()
+    EvidenceNode.delete().execute()
+    grow_tree()
 
 
 def _number_entries() -> None:
@@ -220,7 +226,8 @@ def _digest_parts() -> None:
 
 
 def _link_entries() -> None:
-    previous, rows = NOTHING_BEFORE, list(Evidence.select().order_by(Evidence.seq).dicts())
+    # As they are stored: a time may be none.
+    previous, rows = NOTHING_BEFORE, list(iter_rows(after=0))
     for row in rows:
         both = bytes.fromhex(previous + entries.compute_leaf(row))
         previous = hashlib.sha256(both).hexdigest()
@@ -602,6 +609,15 @@ def make_ways(
         "the last entry is cut off": Way(sql=_delete_entry(_LAST)),
         "the last entry is cut off, with the row that it tells of": Way(
             sql=(*_delete_entry(_LAST), "DELETE FROM handed_over")
+        ),
+        "a launch tells a word where the number of people stood": Way(
+            sql=(
+                (
+                    "UPDATE evidence_part SET json = json_set(json, '$.asked', 'x') WHERE"
+                    " part = 'consent' AND seq IN (SELECT seq FROM evidence WHERE event ="
+                    " 'launched')"
+                ),
+            )
         ),
         "the reason for the launch is exchanged": Way(
             sql=(

@@ -10,8 +10,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from cryptography.x509 import Certificate
@@ -38,7 +40,9 @@ from repermit.evidence.verify.contacts import check_contacts, check_deleted_cont
 from repermit.evidence.verify.cosignatures import check_stored_cosignatures
 from repermit.evidence.verify.counts import check_counts, start_replay
 from repermit.evidence.verify.diagnosis import Fault, How, diagnose
+from repermit.evidence.verify.held_entry import require_row
 from repermit.evidence.verify.mails import check_mails
+from repermit.evidence.verify.replay import Replay
 from repermit.evidence.verify.signatures import check_known_checkpoints
 from repermit.evidence.verify.suppressions import check_journal, check_suppressions
 from repermit.evidence.verify.tables import check_tables
@@ -122,15 +126,13 @@ def verify_chain(
         table_faults = walk.find_table_faults(fingerprint_key, journal_size)
         timestamps = StoredTimestamps(authorities, trusts_record=trusts_record)
         third_party_faults = chain(timestamps.find_faults(), check_stored_cosignatures(witness))
-        fault = next(
-            chain(
-                walk.find_faults(),
-                check_known_checkpoints(others),
-                third_party_faults,
-                table_faults,
-            ),
-            None,
+        faults = chain(
+            walk.find_faults(),
+            check_known_checkpoints(others),
+            third_party_faults,
+            table_faults,
         )
+        fault = next(_with_malformed(faults), None)
         earlier = known if known and known.seq and fault is None else None
         consistency = make_consistency_proof(earlier, walk.checkpoint()) if earlier else None
     return Verified(
@@ -145,6 +147,20 @@ def verify_chain(
     )
 
 
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a value raises that repermit does not write; SQLite holds any value in any column."""
+
+
+def _with_malformed(faults: Iterator[Fault]) -> Iterator[Fault]:
+    """Yield the faults; at a row that cannot be read, a fault that tells where it was read."""
+    try:
+        yield from faults
+    except _MALFORMED as error:
+        files = [Path(frame.filename) for frame in extract_tb(error.__traceback__)]
+        place = [file.stem for file in files if file.parent == Path(__file__).parent][-1]
+        yield Fault(0, How.MALFORMED, f"{place}: {type(error).__name__}")
+
+
 class _Walk:
     """A walk along the chain; `known` is a checkpoint that was stored elsewhere."""
 
@@ -154,12 +170,21 @@ class _Walk:
         self._erasures = Erasures()
         self._times = EntryTimes(now)
         self._now = now
-        self._replay = start_replay()
         self._known = known
-        # A head that was deleted matches no chain.
-        self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
-        self._tree = StoredTree(self._head)
         self._hash = NOTHING_BEFORE
+
+    @cached_property
+    def _replay(self) -> Replay:
+        return start_replay()
+
+    @cached_property
+    def _head(self) -> EvidenceHead:
+        # A head that was deleted matches no chain.
+        return EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
+
+    @cached_property
+    def _tree(self) -> StoredTree:
+        return StoredTree(self._head)
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint of the entries that were walked."""
@@ -223,10 +248,16 @@ class _Walk:
         if row["event"] not in EVENTS:
             yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
         parts = batch.get_parts(row["seq"])
-        if fault := self._times.apply_entry(row, parts):
-            yield fault
         self.parts += len(parts)
-        self._replay.apply_entry(row, parts)
+        try:
+            require_row(row)
+            fault = self._times.apply_entry(row, parts)
+            self._replay.apply_entry(row, parts)
+        except _MALFORMED:
+            # Whoever seals the record anew can write anything into it.
+            fault = Fault(row["seq"], How.MALFORMED)
+        if fault:
+            yield fault
         if self.wordings.is_any_wrong:
             for part in parts.values():
                 yield from self.wordings.find_faults(part)

@@ -44,6 +44,7 @@ class How(StrEnum):
     REWRITTEN = "rewritten"
     CUT = "cut"
     UNKNOWN_EVENT = "unknown_event"
+    MALFORMED = "malformed"
     IN_THE_FUTURE = "in_the_future"
     OUT_OF_ORDER = "out_of_order"
     ERASED_WRONGLY = "erased_wrongly"
@@ -82,6 +83,7 @@ _SENTENCES = {
     ),
     How.CUT: LazyText("the record was cut off: entry %(seq)s and those after it are gone"),
     How.UNKNOWN_EVENT: LazyText("entry %(seq)s tells of an event that repermit does not have"),
+    How.MALFORMED: LazyText("entry %(seq)s tells something in a form that repermit does not write"),
     How.IN_THE_FUTURE: LazyText("entry %(seq)s has a time that has not come yet"),
     How.OUT_OF_ORDER: LazyText("entry %(seq)s has an earlier time than an entry before it"),
     How.ERASED_WRONGLY: LazyText("entry %(seq)s erased a proof that nobody may erase, or not yet"),
@@ -101,6 +103,13 @@ _SENTENCES = {
 }
 
 
+_SENTENCES_OF_ROWS = {
+    How.MALFORMED: LazyText("the database has a value of a form that repermit does not write"),
+    How.IN_THE_FUTURE: LazyText("the database tells of something that has not happened yet"),
+}
+"""Instead of those above, for a fault of no entry."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault of the record.
@@ -116,8 +125,8 @@ class Fault:
     @property
     def sentence(self) -> LazyText:
         """Return what was found, without the details, to be translated for a page."""
-        if not self.seq and self.how is How.IN_THE_FUTURE:
-            return LazyText("the database tells of something that has not happened yet")
+        if not self.seq and self.how in _SENTENCES_OF_ROWS:
+            return _SENTENCES_OF_ROWS[self.how]
         return _SENTENCES[self.how].fill(seq=str(self.seq))
 
     def __str__(self) -> str:

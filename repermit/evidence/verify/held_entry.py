@@ -194,6 +194,14 @@ def require_entry(entry: Mapping[str, Any], *, is_subject: Callable[[str], objec
     require(all(isinstance(entry[name], str) for name in ("event", "list", "actor")))
 
 
+def require_row(row: Mapping[str, Any]) -> None:
+    """Raise TypeError or ValueError unless an entry as it is stored has a time and a number."""
+    # PostgreSQL has checked the time itself.
+    if isinstance(row["at"], str):
+        require_entry_time(row["at"])
+    require(row["campaign"] >= 0)
+
+
 def require_entry_time(text: str) -> None:
     """Raise TypeError or ValueError unless a text is a time in the form of an entry's `at`."""
     require(_AT.fullmatch(text) and datetime.fromisoformat(text))

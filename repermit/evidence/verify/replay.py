@@ -148,6 +148,8 @@ class Replay:
             format_entry_time(row["at"]),
         )
         campaign.seq = seq
+        if starts_at := consent.get("starts_at"):
+            _parse_cached(starts_at)
         frozen = {name: consent[name] for name in _FROZEN if name in consent}
         frozen |= {"launched_at": at, "list": row["list"]}
         self._add_deadline(row, consent.get("deadline"))
@@ -158,7 +160,7 @@ class Replay:
         }
         self._add_wordings(row, wordings)
         if "asked" in consent:
-            asked, audience = consent["asked"], consent.get("audience", "")
+            asked, audience = _require_number(consent["asked"]), consent.get("audience", "")
             self.launches[row["campaign"]] = Launch(seq, row["list"], at, asked, audience)
 
     def extend_campaign(self, row: _Row, consent: _Consent) -> None:
@@ -207,7 +209,8 @@ class Replay:
                 TAKEN_BACK: Expected(row["seq"], format_entry_time(row["at"])),
                 UNDONE: Expected(row["seq"], (counts,)),
             }
-        self.undone_imports.append(UndoneImport(row["seq"], *key, consent.get("contacts", 0)))
+        contacts = _require_number(consent.get("contacts", 0))
+        self.undone_imports.append(UndoneImport(row["seq"], *key, contacts))
 
     def delete_list(self, row: _Row, _: _Consent) -> None:
         """Expect a list and its imports to be deleted."""
@@ -244,13 +247,13 @@ class Replay:
         """Say whether a removal for silence came before the minimum time to answer."""
         if "asked_at" not in consent or "deadline" not in consent:
             return True
-        asked_at = parse_timestamp(consent["asked_at"])
+        asked_at = _parse_cached(consent["asked_at"])
         deadline = _parse_cached(consent["deadline"])
         starts_at = self.campaigns[row["campaign"]].columns.get("starts_at")
         return (
             asked_at > latest_ask(deadline, consent["minimum_days"])
             or (starts_at is not None and asked_at < _parse_cached(starts_at.value) - AHEAD)
-            or parse_timestamp(row["at"]) < deadline
+            or _parse_cached(row["at"]) < deadline
         )
 
     def _add_wordings(self, row: _Row, wordings: Mapping[str, Mapping[str, str]]) -> None:
@@ -273,12 +276,19 @@ def format_entry_time(value: Any) -> str:
         return ""
     try:
         return format_timestamp(parse_timestamp(value))
-    except (TypeError, ValueError):
+    except (AttributeError, OverflowError, TypeError, ValueError):
         return f"no moment: {value!r}"
 
 
-@lru_cache(maxsize=100)
-def _parse_cached(at: str) -> datetime:
+def _require_number(value: Any) -> int:
+    """Return a number; raises TypeError for another value."""
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
+@lru_cache(maxsize=1000)
+def _parse_cached(at: str | datetime) -> datetime:
     return parse_timestamp(at)
 
 
