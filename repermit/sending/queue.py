@@ -12,6 +12,7 @@ from typing import Any
 from peewee import SQL
 
 from repermit.clock import format_timestamp
+from repermit.contacts import counts
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
@@ -69,8 +70,9 @@ def count_due(*, now: datetime, mailing_list: MailingList | None = None) -> int:
 
 
 def count_queued(*, mailing_list: MailingList | None = None) -> int:
-    """Return how many mails are queued, due or not."""
-    return int(Mail.select().where(IS_QUEUED, *_make_list_condition(mailing_list)).count())
+    """Return how many mails are queued, due or not; from the stored counts, as it may be many."""
+    mails = counts.count_mails(mailing_list)
+    return counts.sum_mails(mails, lambda group: group.state is MailState.QUEUED)
 
 
 def claim_mails(
@@ -189,10 +191,6 @@ def _select_group(kind: Any, campaign_id: Any, *, now: Any, list_id: Any) -> Any
     if list_id is not None:
         conditions.append(Mail.list == list_id)
     return Mail.select(Mail.id, Mail.due_at).where(*conditions).order_by(Mail.due_at, Mail.id)
-
-
-def _make_list_condition(mailing_list: MailingList | None) -> tuple[Any, ...]:
-    return () if mailing_list is None else (Mail.list == mailing_list,)
 
 
 def _read_due(

@@ -610,10 +610,13 @@ def _hand_on_both(near: socket.socket, far: socket.socket) -> None:
 def _round_trip(port: int) -> float:
     """Return the median seconds from a short command to its reply."""
     with socket.create_connection(("127.0.0.1", port)) as line:
+
+        def ask() -> None:
+            line.sendall(b"NOOP\r\n")
+            line.recv(_KIB)
+
         line.recv(_KIB)
-        return statistics.median(
-            _seconds(lambda: (line.sendall(b"NOOP\r\n"), line.recv(_KIB))) for _ in range(50)
-        )
+        return statistics.median(_seconds(ask) for _ in range(50))
 
 
 def _hand_on(source: socket.socket, target: socket.socket) -> None:

@@ -94,13 +94,17 @@ Mail.add_index(Mail.worker, name="mail_leased", where=SQL("lease_until IS NOT NU
 Mail.add_index(Mail.list, Mail.id, name="mail_in_doubt", where=SQL("state = 'in_doubt'"))
 Mail.add_index(Mail.campaign, name="mail_bounced", where=SQL("bounce <> ''"))
 Mail.add_index(Mail.list, name="mail_put_off", where=SQL("state = 'queued' AND reply_code >= 500"))
+
+IS_ASK_OR_REMINDER = SQL("kind IN ('ask', 'reminder')")
+"""In these words, so that SQLite uses the index `mail_asked_once`."""
+
 Mail.add_index(
     Mail.campaign,
     Mail.contact,
     Mail.kind,
     unique=True,
     name="mail_asked_once",
-    where=SQL("kind IN ('ask', 'reminder')"),
+    where=IS_ASK_OR_REMINDER,
 )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+
+import pytest
 
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
@@ -22,6 +25,7 @@ from tests.support.builders import (
     make_list,
     make_settings,
 )
+from tests.support.query_plans import plans_of
 from tests.support.report_campaign import make_rich
 from tests.unit.reports.test_outcomes_per_day import say_yes
 
@@ -58,6 +62,25 @@ def test_many_are_read_as_they_were_counted(database: Database) -> None:
     # As long as nothing changes, that is how it stands.
     found = read_people(campaign, now=NOW + 2 * HOUR, max_counted_at_once=0)
     assert (found.people, found.at) == (count_people(campaign), NOW + 2 * HOUR)
+
+
+def test_some_are_counted_after_the_others_each_of_them_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make_rich(database).campaign
+    monkeypatch.setattr(statistics, "_PEOPLE_AT_ONCE", 3)
+    assert keep(database) == 1
+    found = read_people(campaign, now=NOW, max_counted_at_once=0)
+    assert (found.people, found.at) == (count_people(campaign), NOW)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_step_of_counting_reads_the_next_people_alone(database: Database) -> None:
+    make_rich(database)
+    plans = plans_of(database, partial(keep, database), having='"contact_id" > ?')
+    index = "USING INDEX mail_asked_once (campaign_id=? AND contact_id>?"
+    assert plans
+    assert all(index in plan.replace("COVERING ", "") for plan in plans), plans
 
 
 def test_what_has_changed_is_counted_again_after_a_rest_that_grows_with_its_people(

@@ -1,18 +1,21 @@
-"""No page looks at everybody of a long list, whatever has become of them."""
+"""No page, and no run of sending, looks at everybody of a long list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
-from repermit.clock import format_timestamp
+from repermit.clock import ManualClock, format_timestamp
 from repermit.db.connection import open_database
 from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
 from repermit.reports import statistics
-from repermit.rules.consent import CampaignState
+from repermit.rules.consent import CampaignState, MailState
+from repermit.sending import send_due
 from tests.support.admin_pages import admin_client
 from tests.support.builders import NOW, make_settings
 from tests.support.query_plans import count_steps
@@ -96,3 +99,19 @@ def test_no_page_looks_at_everybody_of_a_long_list(world: World, state: Campaign
     # Who was asked before a cancelled campaign ended is not asked by the next one.
     is_cancelled = state is CampaignState.CANCELLED
     assert slow == ({"campaign_dates.show", "launch.show"} if is_cancelled else set())
+
+
+def send_nothing(world: World) -> None:
+    settings = make_settings()
+    result = send_due.send_due(world.database, settings=settings, clock=ManualClock(NOW))
+    assert result.waiting > PEOPLE
+
+
+def test_no_run_of_sending_looks_at_everybody_who_is_to_be_asked_later(world: World) -> None:
+    steps = []
+    for _ in range(2):
+        lengthen(world, CampaignState.SENDING)
+        with world.database.atomic():
+            Mail.update(state=MailState.QUEUED, due_at=NOW + timedelta(days=1)).execute()
+        steps.append(count_steps(world.database, partial(send_nothing, world)))
+    assert steps[1] < steps[0] + PEOPLE
