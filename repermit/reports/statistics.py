@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -220,14 +220,16 @@ def read_people(
         return replace(stored_count, at=now)
     if stored_count and stored_count.at > now - _MAX_AGE:
         return stored_count
-    return _count_now(campaign, mark, now, list(_iter_groups(Mail.campaign == campaign)))
+    return _count_now(campaign, mark, now, _iter_groups(Mail.campaign == campaign))
 
 
 def _count_now(
-    campaign: Campaign, mark: str, now: datetime, groups: Sequence[_PeopleGroup]
+    campaign: Campaign, mark: str, now: datetime, people_groups: Iterator[_PeopleGroup]
 ) -> PeopleCount:
+    # Before the people: whoever says Yes meanwhile was asked, and is none who was not.
     statuses = contacts_counts.count_contacts(campaign.list)
     may_be_mailed = sum(statuses[status, ""] for status in _MAILABLE)
+    groups = list(people_groups)
     asked = sum(group.size for group in groups if group.status in _MAILABLE)
     return PeopleCount(
         people=_sum_groups(campaign, groups),
@@ -257,10 +259,10 @@ def store_people_counts(
         mark = _make_mark(campaign, mails)
         if not _is_count_due(_read_stored(campaign), mark, now):
             continue
-        groups = list(_iter_groups_slowly(campaign, should_stop))
+        count = _count_now(campaign, mark, now, _iter_groups_slowly(campaign, should_stop))
         if should_stop():
             break
-        document = {**asdict(_count_now(campaign, mark, now, groups)), "at": format_timestamp(now)}
+        document = {**asdict(count), "at": format_timestamp(now)}
         with database.atomic():
             Meta.write(_make_key(campaign), json.dumps(document))
         stored += 1

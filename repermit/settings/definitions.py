@@ -325,8 +325,8 @@ _MAILBOX = Section(
     title=N_("The mailbox"),
     topic="how-to/bounces#a-mailbox",
     hint=N_(
-        "The one of the sender. It is searched for bounces, so that nobody is taken off for "
-        "silence who never got the question; what people wrote stays unread."
+        "The one of the sender. It is searched for bounces, so that nobody who never got the "
+        "question is taken off for silence; what people wrote stays unread."
     ),
 )
 _MAILBOX_LOGIN = replace(_LOGIN, page="bounces")

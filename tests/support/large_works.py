@@ -889,11 +889,11 @@ class Site:
 
 def _reason(code: int, out: str, err: str) -> list[str]:
     """Return why a command stopped, if it did: with 1 and a last line that says so."""
+    assert "Traceback" not in err, err
     # `check` comes to its end too if it finds fault, as it does with any such machine.
     if code in {0, -signal.SIGKILL} or "a campaign would not work" in err:
         return []
     assert (code, out) == (1, ""), (out, err)
-    assert "Traceback" not in err, err
     last = err.splitlines()[-1]
     assert last.startswith("repermit: "), err
     _log.warning("it said: %s", last)

@@ -7,6 +7,7 @@ second; the usual ones do every 5 to 300, for which a test with hundreds of kill
 from __future__ import annotations
 
 import importlib
+import secrets
 import sys
 import time
 from contextlib import suppress
@@ -50,17 +51,25 @@ def _make_smallest(size: StepSize, *_: float, **__: float) -> None:
 
 
 def _tell_calls(module: Any, name: str, file: Path) -> None:
-    """Let each call of a function first add an octet to a file, and wait."""
+    """Let each call of a function add an octet to a file and wait, before or after it."""
     function = getattr(module, name)
 
-    @wraps(function)
-    def tell(*args: Any, **kwargs: Any) -> Any:
+    def tell() -> None:
         with suppress(OSError), file.open("ab") as calls:  # the disk may be full
             calls.write(b".")
         time.sleep(_SLOWLY)
-        return function(*args, **kwargs)
 
-    setattr(module, name, tell)
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        is_first = secrets.randbelow(2)
+        if is_first:
+            tell()
+        result = function(*args, **kwargs)
+        if not is_first:
+            tell()
+        return result
+
+    setattr(module, name, call)
 
 
 def _tell_progress(words: list[str]) -> None:

@@ -610,7 +610,7 @@ def make_ways(
         "the last entry is cut off, with the row that it tells of": Way(
             sql=(*_delete_entry(_LAST), "DELETE FROM handed_over")
         ),
-        "a launch tells a word where the number of people stood": Way(
+        "a launch has a word where the number of people stood": Way(
             sql=(
                 (
                     "UPDATE evidence_part SET json = json_set(json, '$.asked', 'x') WHERE"

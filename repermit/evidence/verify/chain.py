@@ -6,6 +6,7 @@ only if something is wrong with it.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,12 +18,12 @@ from traceback import extract_tb
 from typing import Any
 
 from cryptography.x509 import Certificate
-from peewee import fn
+from peewee import DataError, OperationalError, fn
 
 from repermit.db.connection import Database, read_snapshot
 from repermit.db.detached_process import DetachedTask
 from repermit.db.models.contacts import Contact
-from repermit.db.models.evidence import EvidenceHead
+from repermit.db.models.evidence import Evidence, EvidenceHead
 from repermit.evidence.chain_reader import iter_row_batches, try_compute_leaf
 from repermit.evidence.cosigned_checkpoints import read_witness_key
 from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, compute_chain_hash
@@ -147,18 +148,26 @@ def verify_chain(
     )
 
 
-_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_MALFORMED = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    DataError,
+)
 """What a value raises that repermit does not write; SQLite holds any value in any column."""
+
+_OF_SQLITE = ("Could not decode to UTF-8", "integer overflow")
+"""How SQLite's errors begin that it raises for such values, in a class that has many others."""
 
 
 def _with_malformed(faults: Iterator[Fault]) -> Iterator[Fault]:
     """Yield the faults; at a row that cannot be read, a fault that tells where it was read."""
     try:
         yield from faults
-    except _MALFORMED as error:
-        files = [Path(frame.filename) for frame in extract_tb(error.__traceback__)]
-        place = [file.stem for file in files if file.parent == Path(__file__).parent][-1]
-        yield Fault(0, How.MALFORMED, f"{place}: {type(error).__name__}")
+    except (*_MALFORMED, OperationalError, sqlite3.OperationalError) as error:
+        if not isinstance(error, _MALFORMED) and not str(error).startswith(_OF_SQLITE):
+            raise
+        frames = [(Path(frame.filename), frame.lineno) for frame in extract_tb(error.__traceback__)]
+        file, line = [frame for frame in frames if frame[0].parent == Path(__file__).parent][-1]
+        yield Fault(0, How.MALFORMED, f"{type(error).__name__} at {file.name}:{line}")
 
 
 class _Walk:
@@ -365,9 +374,8 @@ def _make_task(folder: Path, settings: Settings) -> DetachedTask:
 
 
 def _is_large() -> bool:
-    head = EvidenceHead.get_or_none()
-    contacts = Contact.select(fn.MAX(Contact.id)).scalar() or 0
-    return max(head.seq if head else 0, contacts) >= LARGE
+    last_rows = (Evidence.select(fn.MAX(Evidence.seq)), Contact.select(fn.MAX(Contact.id)))
+    return any((query.scalar() or 0) >= LARGE for query in last_rows)
 
 
 def _walk(

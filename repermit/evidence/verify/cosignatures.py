@@ -129,6 +129,8 @@ def check_stored_cosignatures(witness: WitnessKey | None) -> Iterator[Fault]:
 
     The chain must already be verified. Without `witness` no cosignature is verified.
     """
+    # It proves nothing, but must be readable too.
+    cosigned_checkpoints.read_problem()
     for note in cosigned_checkpoints.read_notes():
         try:
             checkpoint = signed_checkpoint.read_note(note)

@@ -201,6 +201,8 @@ class StoredTimestamps:
 
     def find_faults(self) -> Iterator[Fault]:
         """Yield a fault for each timestamp over another record, or of an unknown authority."""
+        # Those that are pending prove nothing, but must be readable too.
+        timestamps.list_pending()
         noted = timestamp_authority.read_recorded_authorities() if self._trusts_record else []
         for received in timestamps.list_received():
             row = EvidenceTimestamp.get_by_id(received.id)

@@ -130,3 +130,11 @@ def test_a_version_of_the_schema_that_is_no_number_is_a_fault(desk: Desk, versio
     told = desk.refused("verify")
     assert "schema_version" in told
     assert "somebody has changed it" in told
+
+
+def test_what_cannot_be_read_of_a_witness_is_a_fault(desk: Desk) -> None:
+    append(desk, 1)
+    with desk.database() as database, database.atomic():
+        Meta.insert(key="cosigning", value="x").execute()
+    said = desk.refused("verify")
+    assert said.startswith("repermit: the chain does not hold: the database has a value of a form")

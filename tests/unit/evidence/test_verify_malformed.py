@@ -13,12 +13,12 @@ from peewee import IntegrityError
 
 from repermit.db.connection import Database, run_sql
 from repermit.db.migrations import ALL_TABLES
-from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidencePart, EvidenceTimestamp
 from repermit.evidence.entries import EVENTS, encode_canonical_json
 from repermit.evidence.verify.chain import verify_chain
 from repermit.evidence.verify.diagnosis import Fault, How
 from tests.support import tampered_records
-from tests.support.builders import make_settings
+from tests.support.builders import NOW, make_settings
 from tests.support.told_databases import tell_once
 
 SETTINGS = make_settings()
@@ -110,6 +110,52 @@ def list_columns() -> list[str]:
         for table in ALL_TABLES
         for field in table._meta.sorted_fields
     ]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE contact SET status = CAST(x'ff' AS TEXT) WHERE id = 1",
+        "UPDATE evidence SET at = CAST(x'ff' AS TEXT) WHERE seq = 2",
+        "UPDATE contact_count SET count = -9223372036854775808 WHERE id = 1",
+        "INSERT INTO meta (key, value) VALUES ('cosigning', 'x')",
+        "INSERT INTO meta (key, value) VALUES ('cosigned a', x'ff')",
+    ],
+)
+def test_a_text_that_is_none_and_a_number_that_is_too_large_are_faults(
+    database: Database, change: str
+) -> None:
+    with database.atomic():
+        run_sql(database, change)
+    fault = find_fault(database)
+    assert fault is not None
+    assert (fault.seq, fault.how) == (0, How.MALFORMED)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("column", "reply"), [("stamped_at", "x"), ("due_at", ""), ("seq", "x")])
+def test_a_timestamp_of_another_form_is_a_fault(
+    database: Database, column: str, reply: str
+) -> None:
+    values = {"occasion": "launch 1", "due_at": NOW, "next_at": NOW, "seq": 1, "note": "x"}
+    with database.atomic():
+        EvidenceTimestamp.create(**values, reply=reply)
+        run_sql(database, f"UPDATE evidence_timestamp SET {column} = 'x'")  # noqa: S608
+    assert find_fault(database)
+
+
+def test_what_is_nested_too_deeply_is_a_fault(database: Database) -> None:
+    seq, *_ = next(read_parts("removed"))
+    text = "[" * 100_000
+    with database.atomic():
+        EvidencePart.update(json=text).where(
+            EvidencePart.seq == seq, EvidencePart.part == "consent"
+        ).execute()
+        tampered_records.seal_entries()
+    fault = find_fault(database)
+    assert fault is not None
+    assert (fault.seq, fault.how) == (seq, How.MALFORMED)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

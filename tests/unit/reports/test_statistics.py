@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -72,6 +73,23 @@ def test_some_are_counted_after_the_others_each_of_them_once(
     assert keep(database) == 1
     found = read_people(campaign, now=NOW, max_counted_at_once=0)
     assert (found.people, found.at) == (count_people(campaign), NOW)
+
+
+def test_whoever_says_yes_while_people_are_counted_is_none_who_was_not_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    people = [make_asked(database, news, campaign) for _ in range(3)]
+
+    def answer(_: float) -> None:
+        if people:
+            say_yes(database, people.pop(0), campaign.id)
+
+    monkeypatch.setattr(statistics, "_PEOPLE_AT_ONCE", 1)
+    monkeypatch.setattr(time, "sleep", answer)
+    assert keep(database) == 1
+    assert read_people(campaign, now=NOW, max_counted_at_once=0).mailed_unasked == 0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
