@@ -116,9 +116,9 @@ def list_columns() -> list[str]:
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE contact SET status = CAST(x'ff' AS TEXT) WHERE id = 1",
+        "UPDATE contact SET status = CAST(x'ff' AS TEXT)",
         "UPDATE evidence SET at = CAST(x'ff' AS TEXT) WHERE seq = 2",
-        "UPDATE contact_count SET count = -9223372036854775808 WHERE id = 1",
+        "UPDATE contact_count SET count = -9223372036854775808",
         "INSERT INTO meta (key, value) VALUES ('cosigning', 'x')",
         "INSERT INTO meta (key, value) VALUES ('cosigned a', x'ff')",
     ],
@@ -180,16 +180,11 @@ def test_a_value_of_another_form_in_any_row_is_a_fault(
     database: Database, columns: list[str], value: object
 ) -> None:
     for table, column in (name.split(".") for name in columns):
-        first = f"rowid = (SELECT min(rowid) FROM {table})"  # noqa: S608
-        before = run_sql(database, f"SELECT {column} FROM {table} WHERE {first}").fetchone()  # noqa: S608
-        set_it = f"UPDATE {table} SET {column} = ? WHERE {first}"  # noqa: S608
-        with suppress(IntegrityError), database.atomic():
-            run_sql(database, set_it, value)
-        fault = find_fault(database)
-        assert fault or len(columns) > 1, column
-        if before:
-            with database.atomic():
-                run_sql(database, set_it, *before)
+        with database.atomic() as transaction, suppress(IntegrityError):
+            # In all rows, as the order of some is random.
+            run_sql(database, f"UPDATE {table} SET {column} = ?", value)  # noqa: S608
+            assert find_fault(database) or len(columns) > 1, column
+            transaction.rollback()
 
 
 @pytest.mark.exhaustive
