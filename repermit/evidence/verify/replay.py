@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from repermit.clock import format_timestamp
 from repermit.db.models.base import parse_timestamp
 from repermit.evidence.chain_reader import EntryPart, read_consent
+from repermit.evidence.verify.held_entry import require
 from repermit.evidence.verify.times import AHEAD
 from repermit.rules.deadlines_and_reminders import latest_ask
 
@@ -149,6 +150,7 @@ class Replay:
         )
         campaign.seq = seq
         if starts_at := consent.get("starts_at"):
+            # Here, so that this entry is named if it is no time.
             _parse_cached(starts_at)
         frozen = {name: consent[name] for name in _FROZEN if name in consent}
         frozen |= {"launched_at": at, "list": row["list"]}
@@ -160,7 +162,8 @@ class Replay:
         }
         self._add_wordings(row, wordings)
         if "asked" in consent:
-            asked, audience = _require_number(consent["asked"]), consent.get("audience", "")
+            asked, audience = consent["asked"], consent.get("audience", "")
+            require(type(asked) is int)
             self.launches[row["campaign"]] = Launch(seq, row["list"], at, asked, audience)
 
     def extend_campaign(self, row: _Row, consent: _Consent) -> None:
@@ -209,7 +212,8 @@ class Replay:
                 TAKEN_BACK: Expected(row["seq"], format_entry_time(row["at"])),
                 UNDONE: Expected(row["seq"], (counts,)),
             }
-        contacts = _require_number(consent.get("contacts", 0))
+        contacts = consent.get("contacts", 0)
+        require(type(contacts) is int)
         self.undone_imports.append(UndoneImport(row["seq"], *key, contacts))
 
     def delete_list(self, row: _Row, _: _Consent) -> None:
@@ -278,13 +282,6 @@ def format_entry_time(value: Any) -> str:
         return format_timestamp(parse_timestamp(value))
     except (AttributeError, OverflowError, TypeError, ValueError):
         return f"no moment: {value!r}"
-
-
-def _require_number(value: Any) -> int:
-    """Return a number; raises TypeError for another value."""
-    if type(value) is not int:
-        raise TypeError
-    return value
 
 
 @lru_cache(maxsize=1000)
