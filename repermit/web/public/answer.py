@@ -10,24 +10,26 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, has_request_context, request
 from werkzeug.exceptions import BadRequest
 
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import ContactState, PageShown
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.click_log import LinkRequest
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.i18n import catalogues
+from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
-from repermit.web.public.my_data_text import describe_recipients, format_last_day_of_proof
+from repermit.web.public.my_data_text import describe_recipient, format_last_day_of_proof
 from repermit.web.public.page_text import PageLocale
 from repermit.web.rendering import (
     CONFIRMATION_FIELD,
@@ -268,6 +270,7 @@ def make_locale(context: PageContext) -> PageLocale:
 def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict[str, Any]:
     """Return the template's fields about a list and the retention of data."""
     settings, list_facts = context.settings, list_facts.in_language(context.language)
+    locale = make_locale(context)
     other_context = replace(context, is_representative=not context.is_representative)
     return {
         "list_name": list_facts.name,
@@ -279,7 +282,10 @@ def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict
         "is_customer": False,
         "asking_ground": list_facts.asking_ground,
         "special_ground": list_facts.special_ground,
-        "data_recipients": describe_recipients(list_facts.slug, make_locale(context), settings),
+        "data_recipients": tuple(
+            describe_recipient(recipient, locale)
+            for recipient in _find_recipients(list_facts.slug, settings)
+        ),
         "sender": sender_identity.choose_sender_name(list_facts, settings.organisation)
         or settings.organisation.name,
         "is_representative": context.is_representative,
@@ -290,6 +296,30 @@ def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict
             f"/join/{link_target.make_join_id(list_facts, settings=settings)}", context
         ),
     }
+
+
+def _find_recipients(slug: str, settings: Settings) -> tuple[Recipient, ...]:
+    """Return the recipients of a list's data, read once a request; none for a deleted list.
+
+    They are those of the record of processing (GDPR art. 13(1)(e) and (f), 15(1)(c)).
+    """
+    if not has_request_context():
+        return _read_recipients(slug, settings)
+    # An answer needs them twice: for the page that was shown, and for the one that comes next.
+    if "recipients" not in g:
+        g.recipients = {}
+    if slug not in g.recipients:
+        g.recipients[slug] = _read_recipients(slug, settings)
+    recipients: tuple[Recipient, ...] = g.recipients[slug]
+    return recipients
+
+
+def _read_recipients(slug: str, settings: Settings) -> tuple[Recipient, ...]:
+    mailing_list = _LIST.first(slug)
+    return list_recipients(mailing_list, settings) if mailing_list else ()
+
+
+_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)
 
 
 def make_contact_fields(contact_state: ContactState, context: PageContext) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from repermit.db.models.base import PreparedQuery
-from repermit.db.models.lists import MailingList
 from repermit.privacy.evidence_retention import add_years
 from repermit.privacy.my_data import (
     Disclosure,
@@ -18,10 +16,10 @@ from repermit.privacy.my_data import (
     SentMail,
     SuppressionInfo,
 )
-from repermit.reports.data_recipients import Recipient, list_recipients
+from repermit.reports.data_recipients import Recipient
 from repermit.rules.bot_detection import PROGRAM_SIGNALS
 from repermit.rules.consent import Basis
-from repermit.settings.definitions import Retention, Settings
+from repermit.settings.definitions import Retention
 from repermit.web.public.page_text import PageLocale, describe_removal
 
 
@@ -353,16 +351,3 @@ def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Reten
 def format_last_day_of_proof(removed_at: datetime, locale: PageLocale, retention: Retention) -> str:
     """Return the last day of the proof of an erased contact (GDPR art. 17(3))."""
     return locale.format_day(add_years(removed_at, retention.evidence_years))
-
-
-def describe_recipients(slug: str, locale: PageLocale, settings: Settings) -> tuple[str, ...]:
-    """Return a sentence for each recipient of a list's data; none for a deleted list.
-
-    The recipients are those of the record of processing (GDPR art. 13(1)(e) and (f), 15(1)(c)).
-    """
-    mailing_list = _LIST.first(slug)
-    recipients = list_recipients(mailing_list, settings) if mailing_list else ()
-    return tuple(describe_recipient(recipient, locale) for recipient in recipients)
-
-
-_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

@@ -1188,7 +1188,7 @@ def test_a_representative_is_asked_as_such(pages: Pages, asked: Contact) -> None
     assert '<a href="?">Ik antwoord voor mijzelf</a>' in shown.text
 
 
-def test_a_press_looks_its_contact_up_once(
+def test_a_press_reads_its_contact_and_the_recipients_once(
     pages: Pages, asked: Contact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever else answers waits for each look at the database."""
@@ -1204,6 +1204,8 @@ def test_a_press_looks_its_contact_up_once(
     assert "Uw Nee is vastgelegd" in words_of(given)
     looks = [one for one in asked_for if one.startswith("SELECT") and '"uid" =' in one]
     assert len(looks) == 1
+    for table in ("register_notes", "handed_over", "webhook", "api_token"):
+        assert sum(f'FROM "{table}"' in one for one in asked_for) == 1, table
 
 
 def test_that_a_representative_answered_is_recorded_and_shown_to_the_person(
