@@ -116,11 +116,11 @@ class StoredUpload:
     def save_choices(self, choices: Choices) -> None:
         """Store the choices."""
         self.upload.choices = json.dumps(asdict(choices))
-        self.upload.save(only=[Upload.choices])
+        self._update(choices=self.upload.choices)
 
     def count(self, *, rows: int | None, people: int | None) -> None:
         """Store the numbers of rows and people, in the caller's transaction; None means unknown."""
-        Upload.update(rows=rows, people=people).where(Upload.id == self.upload.id).execute()
+        self._update(rows=rows, people=people)
 
     def begin_count(self) -> None:
         """Mark the file as being counted, in the caller's transaction."""
@@ -132,9 +132,11 @@ class StoredUpload:
 
         The number of people is stored only if no contact was added to the list since.
         """
-        Upload.update(
-            rows=rows, people=Case(None, ((Upload.people.is_null(), None),), people)
-        ).where(Upload.id == self.upload.id).execute()
+        self._update(rows=rows, people=Case(None, ((Upload.people.is_null(), None),), people))
+
+    def _update(self, **values: Any) -> None:
+        # By the token, see `delete`.
+        Upload.update(values).where(Upload.token == self.upload.token).execute()
 
 
 def keep_upload(
@@ -150,7 +152,8 @@ def keep_upload(
     """Store an uploaded file in place of the list's earlier one.
 
     Its row is created first, so that a folder without a row is orphaned. Raises ListFileError for a
-    file that is empty or too large, Refused while an earlier one is being imported.
+    file that is empty or too large, Refused while an earlier one is being imported, or if another
+    one came at the same time.
     """
     for earlier in _iter_stored(mailing_list, settings):
         discard_upload(database, earlier)
@@ -168,6 +171,13 @@ def keep_upload(
             stored.path.parent.mkdir(mode=0o700)
             with make_temporary_files(settings).file_for(stored.path) as part:
                 _copy(stream, part)
+    except FileNotFoundError:
+        delete(database, stored)
+        # `discard_upload` of another request took it away before it was locked.
+        raise Refused(
+            "another file for this list came at the same time; "
+            "look at that one first, or hand in yours again"
+        ) from None
     except BaseException:
         delete(database, stored)
         raise
@@ -256,7 +266,8 @@ def delete(database: Database, stored: StoredUpload) -> None:
     """Delete an upload and all that belongs to it, even while it is in use."""
     shutil.rmtree(stored.folder, ignore_errors=True)
     with database.atomic():
-        Upload.delete().where(Upload.id == stored.upload.id).execute()
+        # By the token, as SQLite gives the id of a deleted row to the next one.
+        Upload.delete().where(Upload.token == stored.upload.token).execute()
 
 
 def get_folder(settings: Settings) -> Path:

@@ -244,6 +244,22 @@ def test_a_file_whose_writer_has_only_begun_is_not_broken(
     assert found.upload == kept.upload
 
 
+def test_of_two_files_handed_in_at_once_the_first_is_refused(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    second: list[StoredUpload] = []
+    before_next_lock(monkeypatch, lambda: second.append(keep(database, news, settings)))
+    with pytest.raises(Refused, match="at the same time"):
+        keep(database, news, settings)
+    found = find_upload(news, settings=settings)
+    assert found is not None
+    assert [found.upload] == [stored.upload for stored in second]
+    assert [path.name for path in get_folder(settings).iterdir()] == [found.upload.token]
+
+
 def test_a_file_that_comes_whole_while_it_is_looked_at_is_not_broken(
     database: Database,
     news: MailingList,
