@@ -63,6 +63,7 @@ _TAKES = {
     "boolean": "`true` or `false`",
     "timezone": "the name of a time zone",
     "url": "a web address",
+    "email": "an e-mail address",
     "list": "a list of addresses",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,15 +22,24 @@ from repermit.contacts import click_log, enqueue_receipt, human_replies, lookup,
 from repermit.contacts.click_log import LinkRequest
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import PreparedQuery
+from repermit.db.models.base import PreparedQuery, parse_timestamp
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
-from repermit.evidence import chain, consent_receipt, entries
+from repermit.evidence import chain, chain_reader, consent_receipt, entries
 from repermit.i18n.lazy_text import LazyText
 from repermit.rules import bot_detection
-from repermit.rules.consent import CHANGING_OUTCOMES, Answer, Basis, Decision, Outcome, Reason
+from repermit.rules.consent import (
+    CHANGING_OUTCOMES,
+    OWN_YES,
+    REFUSALS,
+    Answer,
+    Basis,
+    Decision,
+    Outcome,
+    Reason,
+)
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Form
 
@@ -203,8 +212,8 @@ def record_reported_answer(
     - `given_at`: when it was given; without it, the time of the reply by mail, or `now`. An answer
       that was given in time still reverses a `no_response`.
 
-    Raises AddressError, NotFound, and Refused for an empty note, a future time, or a Yes to a
-    question that was not open then.
+    Raises AddressError, NotFound, and Refused for an empty note, a future time, a Yes to a question
+    that was not open then, or an answer that the person has changed since.
     """
     if not note.strip():
         raise Refused(
@@ -221,6 +230,7 @@ def record_reported_answer(
         is_early = given_at and contact_state.asked_at and given_at < contact_state.asked_at
         if answer is Answer.YES and is_early:
             raise Refused(LazyText("this person was asked only after that", code="given_before"))
+        _require_last_word(contact, mailing_list, answer, arrived_at=arrived_at)
         shown = PageShown(given_by=given_by)
         act = status_changes.Act(
             at=now,
@@ -239,6 +249,51 @@ def record_reported_answer(
             "sign up anew on the list's sign-up page"
         )
     return recorded
+
+
+def _require_last_word(
+    contact: Contact, mailing_list: MailingList, answer: Answer, *, arrived_at: datetime
+) -> None:
+    """Refuse an answer that is older than another one of the same person (GDPR art. 7(3))."""
+    last_word = max(_iter_words(contact, mailing_list), default=None)
+    if last_word is None or last_word[0] <= arrived_at or last_word[1] is answer:
+        return
+    if answer is Answer.YES:
+        text = LazyText(
+            "this person has said No since, or refused otherwise; a Yes after that needs the time "
+            "at which it was given",
+            code="given_before",
+            cli=" (--given)",
+        )
+    else:
+        text = LazyText(
+            "this person has said Yes since; a No after that needs the time at which it was given",
+            code="given_before",
+            cli=" (--given)",
+        )
+    raise Refused(text)
+
+
+def _iter_words(contact: Contact, mailing_list: MailingList) -> Iterator[tuple[datetime, Answer]]:
+    """Yield what a person has said themselves, by the record: when, and whether Yes or No."""
+    rows = list(
+        Evidence.select().where(
+            Evidence.subject == contact.subject,
+            Evidence.list == mailing_list.slug,
+            Evidence.event.in_(("confirmed", "removed")),
+        )
+    )
+    consents = chain_reader.read_consents(row.seq for row in rows)
+    for row in rows:
+        consent = consents.get(row.seq, {})
+        if row.event == "removed":
+            word = Answer.NO if consent.get("reason") in REFUSALS else None
+        else:
+            word = Answer.YES if consent.get("basis") in OWN_YES else None
+        if word is not None:
+            # A reported answer is recorded later than it was given.
+            arrived_at = consent.get("arrived_at")
+            yield parse_timestamp(arrived_at) if arrived_at else row.at, word
 
 
 def _lock_contact(uid: str) -> Contact | None:

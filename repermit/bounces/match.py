@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email.message import Message
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ from repermit.bounces.message_parts import (
     read_texts,
 )
 from repermit.bounces.nonstandard_bounces import read_sns_notification
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
+from repermit.emails.message_id import MailReference
 from repermit.errors import LinkError
 
 if TYPE_CHECKING:
@@ -35,28 +38,33 @@ def find_mail(references: MailReferences, keys: Sequence[bytes]) -> Mail | None:
     - The recipient named in a report is not used: anybody can write it, and a forwarded mail fails
       at another address.
     """
-    for number in _find_mail_ids(references, keys):
-        mail: Mail | None = Mail.get_or_none(Mail.id == number)
-        if mail is not None:
+    for reference in _read_references(references):
+        mail: Mail | None = Mail.get_or_none(Mail.id == reference.mail_id)
+        if mail is not None and message_id.is_reference_to(
+            reference, owner=_find_owner(mail), message_id=mail.message_id, keys=keys
+        ):
             return mail
     return None
 
 
-def _find_mail_ids(references: MailReferences, keys: Sequence[bytes]) -> Iterator[int]:
-    yield from _read_signed(references.return_paths, message_id.read_return_path, keys)
-    yield from _read_signed(references.message_ids, message_id.read_message_id, keys)
+def _find_owner(mail: Mail) -> str:
+    """Return the uid of a mail's contact or sign-up, "" for a mail to the organisation."""
+    query = (
+        Contact.select(Contact.uid).where(Contact.id == mail.contact_id)
+        if mail.sign_up_id is None
+        else SignUp.select(SignUp.uid).where(SignUp.id == mail.sign_up_id)
+    )
+    return str(query.scalar() or "")
 
 
-def _read_signed(
-    references: Sequence[str],
-    read_mail_id: Callable[[str, Sequence[bytes]], int],
-    keys: Sequence[bytes],
-) -> Iterator[int]:
-    for reference in references:
-        try:
-            yield read_mail_id(reference, keys)
-        except LinkError:
-            continue
+def _read_references(references: MailReferences) -> Iterator[MailReference]:
+    for texts, read in (
+        (references.return_paths, message_id.read_return_path),
+        (references.message_ids, message_id.read_message_id),
+    ):
+        for text in texts:
+            with suppress(LinkError):
+                yield read(text)
 
 
 # --- Finding the references in a message. ---------------------------------------------------------

@@ -67,10 +67,22 @@ def list_launch_findings(settings: Settings, slug: str, **options: Any) -> tuple
 def split_problems(
     concerns: Iterable[Finding],
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Split findings into problems and all others."""
-    problems = tuple(finding for finding in concerns if finding.verdict is Verdict.PROBLEM)
-    others = tuple(finding for finding in concerns if finding.verdict is not Verdict.PROBLEM)
+    """Split findings into the problems that may be accepted with a reason, and what is no problem.
+
+    Left out is what a launch refuses in its own words, whatever the reason.
+    """
+    findings = [finding for finding in concerns if finding.code not in _REFUSED_AT_LAUNCH]
+    problems = tuple(finding for finding in findings if finding.verdict is Verdict.PROBLEM)
+    others = tuple(finding for finding in findings if finding.verdict is not Verdict.PROBLEM)
     return problems, others
+
+
+_REFUSED_AT_LAUNCH = frozenset(
+    {
+        "config_organisation",
+        *("list_no_purpose", "list_no_frequency", "list_no_privacy", "list_no_sender"),
+    }
+)
 
 
 def read_privacy_statements(settings: Settings, urls: Iterable[str]) -> dict[str, str]:

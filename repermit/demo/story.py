@@ -12,7 +12,7 @@ from itertools import groupby
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
-from repermit.demo.environment import Demo, StoryEvent
+from repermit.demo.environment import ACTOR, Demo, StoryEvent
 from repermit.evidence.verify import chain
 from repermit.rules.consent import Fate, MailKind, MailState, Reason
 
@@ -35,6 +35,8 @@ def _list_recorded_events(demo: Demo) -> Iterator[StoryEvent]:
     entries: list[tuple[str, Evidence]] = [
         (_classify_entry(entry, reasons), entry)
         for entry in Evidence.select().order_by(Evidence.seq)
+        # Without the entries on the admin whose pages are opened.
+        if entry.list or entry.actor != ACTOR
     ]
     for name, run in groupby(
         entries, key=lambda pair: "answered" if pair[0] in _ANSWERS else pair[0]
@@ -50,7 +52,7 @@ def _classify_entry(entry: Evidence, reasons: dict[str, str]) -> str:
     if entry.actor == "job" and entry.event == "removed":
         is_gone = reasons.get(entry.subject) == Reason.BOUNCE
         return "bounced" if is_gone else "silent"
-    if entry.actor == "demo" and entry.event != "launched":
+    if entry.actor == ACTOR and entry.event != "launched":
         return "prepared"
     return str(entry.event)
 

@@ -125,12 +125,12 @@ class DraftFiller:
     ) -> EncodedMail:
         """Return the mail of one contact.
 
-        - `uid`: the contact's, for its links.
+        - `uid`: the contact's, for its links and marks.
         - `address`, `name`, `source`, `since`, `date`: as in AskValues.
         - `message_id`: that of an earlier attempt, "" if there was none.
         - Raises ValueError as `compose_mail` does, and for an invalid `uid`.
         """
-        marks = self._marker.make_marks(mail_id)
+        marks = self._marker.make_marks(mail_id, uid)
         tokens = self._tokens(uid)
         to, greeting_lines = self._cached_greeting(name)
         address_lines = self._cached_address(email_address.mask_address(address))

@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,7 @@ _VERP = re.compile(rf"bounce\+{_MARK}@[^@]+")
 _MESSAGE_ID = re.compile(rf"<?{_MARK}@[^@<>\s]+>?")
 _ID_BYTES = 8
 _ID_LENGTH = 13
+_MAX_ID = 2**63 - 1  # as databases have it
 # A base32 character has five bits, so that 16 of them have 80.
 _CODE_LENGTH = 16
 
@@ -53,9 +54,14 @@ class MailMarker:
     def __init__(self, key: bytes) -> None:
         self._mac = KeyedHash(key, beginning=b"mail\0")
 
-    def make_marks(self, mail_id: int) -> MailMarks:
-        """Return the marks of a mail; `mail_id` fits 64 bits."""
-        digest = self._mac.digest(mail_id.to_bytes(_ID_BYTES))
+    def make_marks(self, mail_id: int, owner: str) -> MailMarks:
+        """Return the marks of a mail.
+
+        - `mail_id`: fits 64 bits; SQLite gives the id of a deleted row to a later one.
+        - `owner`: the uid of its contact or sign-up, so that no later mail has the same marks; ""
+          for a mail to the organisation.
+        """
+        digest = self._mac.digest(mail_id.to_bytes(_ID_BYTES) + owner.encode())
         # A base64 character has six bits of the digest; the translation keeps five of them.
         code_octets = binascii.b2a_base64(digest[:24], newline=False).translate(_FIVE_BITS)
         code = code_octets.decode()
@@ -64,13 +70,14 @@ class MailMarker:
         return MailMarks(f"{number}-{code[:_CODE_LENGTH]}", f"{number}-{code[_CODE_LENGTH:]}")
 
 
-def make_message_id(mail_id: int, *, sender_domain: str, key: bytes) -> str:
+def make_message_id(mail_id: int, owner: str, *, sender_domain: str, key: bytes) -> str:
     """Return the Message-ID "<…@sender_domain>" of a mail, by which its bounces are matched.
 
     - It is the same for every attempt, so that a second copy is recognised (RFC 5322 §3.6.4).
+    - `mail_id`, `owner`: as in `MailMarker.make_marks`.
     - `sender_domain`: an A-label.
     """
-    return MailMarker(key).make_marks(mail_id).message_id(sender_domain)
+    return MailMarker(key).make_marks(mail_id, owner).message_id(sender_domain)
 
 
 def make_unnumbered_message_id(name: str, *, sender_domain: str, key: bytes) -> str:
@@ -83,7 +90,13 @@ def make_unnumbered_message_id(name: str, *, sender_domain: str, key: bytes) -> 
 
 
 def make_return_path(
-    mode: ReturnPath, *, sender: str, return_domain: str = "", mail_id: int, key: bytes
+    mode: ReturnPath,
+    *,
+    sender: str,
+    return_domain: str = "",
+    mail_id: int,
+    owner: str,
+    key: bytes,
 ) -> str:
     """Return the envelope sender of one mail.
 
@@ -91,36 +104,58 @@ def make_return_path(
       `return_domain`, whose local part has 37 octets of the allowed 64.
     - `sender`: a bare address.
     - `return_domain`: "" for the sender's.
-    - `mail_id`: fits 64 bits.
+    - `mail_id`, `owner`: as in `MailMarker.make_marks`.
     """
     if mode == "fixed":
         return sender
-    return (
-        MailMarker(key).make_marks(mail_id).return_path(return_domain or sender.rpartition("@")[2])
-    )
+    marks = MailMarker(key).make_marks(mail_id, owner)
+    return marks.return_path(return_domain or sender.rpartition("@")[2])
 
 
-def read_return_path(address: str, keys: Sequence[bytes]) -> int:
-    """Return the number of the mail with this return path, in upper or lower case.
+class MailReference(NamedTuple):
+    """The mark of a mail as a message names it; anybody can write one, see `is_reference_to`."""
 
+    mail_id: int
+    mark: str
+    is_return_path: bool
+
+
+def read_return_path(address: str) -> MailReference:
+    """Return the reference in a return path, in upper or lower case; raises LinkError without."""
+    return _read_mark(_VERP, address, is_return_path=True)
+
+
+def read_message_id(text: str) -> MailReference:
+    """Return the reference in a Message-ID, with or without brackets; raises LinkError without."""
+    return _read_mark(_MESSAGE_ID, text, is_return_path=False)
+
+
+def is_reference_to(
+    reference: MailReference, *, owner: str, message_id: str, keys: Sequence[bytes]
+) -> bool:
+    """Say whether a reference was made for the mail that has its id.
+
+    - `owner`: that mail's, as in `MailMarker.make_marks`.
+    - `message_id`: that mail's, "" before its first attempt.
     - `keys`: all secret keys of this installation, the newest last, since old mails bounce too.
-    - Raises LinkError for any other address.
     """
-    return _read_mark(_VERP, address, keys, lambda marks: marks.return_path_mark)
+    for key in reversed(keys):
+        marker = MailMarker(key)
+        # Versions before December 2026 made marks without the owner.
+        old_marks = marker.make_marks(reference.mail_id, "")
+        is_old = message_id.startswith(f"<{old_marks.message_id_mark}@")
+        for marks in (
+            marker.make_marks(reference.mail_id, owner),
+            *([old_marks] if is_old else []),
+        ):
+            mark = marks.return_path_mark if reference.is_return_path else marks.message_id_mark
+            # Whole marks: the last character has spare bits, which decoding ignores.
+            if hmac.compare_digest(reference.mark, mark):
+                return True
+    return False
 
 
-def read_message_id(text: str, keys: Sequence[bytes]) -> int:
-    """Return the number of the mail with this Message-ID, with or without angle brackets.
-
-    - `keys`: as in `read_return_path`.
-    - Raises LinkError for any other text.
-    """
-    return _read_mark(_MESSAGE_ID, text, keys, lambda marks: marks.message_id_mark)
-
-
-def _read_mark(
-    shape: re.Pattern[str], text: str, keys: Sequence[bytes], pick: Callable[[MailMarks], str]
-) -> int:
+def _read_mark(shape: re.Pattern[str], text: str, *, is_return_path: bool) -> MailReference:
     text = text.strip()
     # Some letters outside ASCII become ASCII in lower case.
     match = shape.fullmatch(text.lower()) if text.isascii() else None
@@ -129,11 +164,9 @@ def _read_mark(
     mark = match[1]
     encoded_number = mark[:_ID_LENGTH].upper()
     mail_id = int.from_bytes(base64.b32decode(encoded_number + "===")[:_ID_BYTES])
-    # Marks are made again and compared: the last character has spare bits, which decoding ignores.
-    expected_marks = (pick(MailMarker(key).make_marks(mail_id)) for key in reversed(keys))
-    if not any(hmac.compare_digest(mark, expected) for expected in expected_marks):
+    if mail_id > _MAX_ID:
         raise LinkError(_NOT_OURS)
-    return mail_id
+    return MailReference(mail_id, mark, is_return_path)
 
 
 _NOT_OURS = "this names none of our mails"

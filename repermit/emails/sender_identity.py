@@ -43,11 +43,24 @@ def contains_name(text: str, name: str) -> bool:
 
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 _MAX_NAME_LENGTH = 70
+# What exports have in an empty cell.
+_PLACEHOLDER = r"(?:null|none|nan|undefined|unknown)\Z"
+# UTF-8 that was read as Latin-1 or Windows-1252: "Ã©" for "é", "Å¼" for "ż".
+_MISREAD = (
+    "(?-i:[ÂÃÄÅ]"
+    r"[\u0080-\u00bf\u02c6\u02dc\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122])"
+)
 # Nearly all names match, and stay as they are. A property test compares this path with the other.
 _PLAIN_NAME = re.compile(
-    rf"(?!.*(?:  | \Z|www\.))\w[\w .'-]{{0,{_MAX_NAME_LENGTH - 1}}}", re.IGNORECASE
+    rf"(?!.*(?:  | \Z|www\.|{_MISREAD}))(?!{_PLACEHOLDER})(?=.*[^\W\d_])"
+    rf"\w[\w .'-]{{0,{_MAX_NAME_LENGTH - 1}}}",
+    re.IGNORECASE,
 ).fullmatch
-_NOT_A_NAME = re.compile(r"[@/\\<>{}|]|www\.|https?:", re.IGNORECASE)
+# A comma is in "Jansen, Jan", and "?" stands for letters that an export could not write.
+_NOT_A_NAME = re.compile(
+    rf"[@/\\<>{{}}|#?,;\ufffd]|www\.|https?:|{_MISREAD}|\A{_PLACEHOLDER}|\A[\W\d_]*\Z",
+    re.IGNORECASE,
+)
 
 
 def read_address(sender: str) -> str:
@@ -114,7 +127,8 @@ def make_list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
 def clean_greeted_name(name: str) -> str:
     """Return a contact's name for a greeting, or "" if it is no name.
 
-    Exports have addresses, links and whole sentences in place of names.
+    Exports have addresses, links, placeholders and whole sentences in place of names, names with
+    the last name first, and letters that were lost on the way.
     """
     return name if _PLAIN_NAME(name) else _check_name(name)
 

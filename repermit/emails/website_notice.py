@@ -64,5 +64,5 @@ def _make_closing_lines(
     if deadline:
         until = format_local_datetime(deadline, language=language, zone=zone)
         yield gettext("Answers count until %(deadline)s.") % {"deadline": until}
-    if contact := organisation.email or organisation.telephone:
+    if contact := ", ".join(filter(None, (organisation.email, organisation.telephone))):
         yield gettext("If in doubt, press nothing and ask us: %(contact)s") % {"contact": contact}

@@ -55,6 +55,7 @@ def start_reading(
         return False
     with closing(lock):
         upload.task.forget_result()
+        upload.task.save_progress({"takes_in": takes_in})
         with database.atomic():
             upload.save_choices(choices)
         is_long = upload.path.stat().st_size >= LARGE or container.is_packed(upload.path)

@@ -243,7 +243,7 @@ class MailComposer:
         """Return the Message-ID of the first attempt, or else a new one."""
         domain = sender_identity.read_sender_address(draft.mailing_list).rpartition("@")[2]
         return mail.message_id or message_id.make_message_id(
-            mail.id, sender_domain=domain, key=self._key
+            mail.id, mail.owner, sender_domain=domain, key=self._key
         )
 
     def _make_return_path(self, mail: QueuedMail, draft: Draft) -> str:
@@ -253,6 +253,7 @@ class MailComposer:
             sender=sender_identity.read_sender_address(draft.mailing_list),
             return_domain=server.return_domain,
             mail_id=mail.id,
+            owner=mail.owner,
             key=self._key,
         )
 

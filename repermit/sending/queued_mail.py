@@ -61,6 +61,11 @@ class QueuedMail(NamedTuple):
         return self.kind in ASKING_KINDS
 
     @property
+    def owner(self) -> str:
+        """Return the uid under the marks of the mail, see `message_id.MailMarker.make_marks`."""
+        return self.sign_up_uid or self.uid or ""
+
+    @property
     def recipient(self) -> str:
         """Return the recipient's address, "" for a notice to the admin."""
         return self.link_address or self.sign_up_address or self.address or ""

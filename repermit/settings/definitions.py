@@ -74,6 +74,7 @@ class Organisation:
         N_("E-mail address"),
         N_("Where somebody reads and answers; it also gets the daily news."),
         section=_WHO_ASKS,
+        kind="email",
         is_personal=True,
     )
     telephone: str = declare_setting(

@@ -35,8 +35,8 @@ class Setting:
     - `key`: dotted, as in config.toml: "mail.port"; top-level keys have no dot.
     - `default`: None if config.toml must have a value, or if it depends on another file's path.
     - `section`: where admins choose it in the browser; None if only config.toml has it.
-    - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone", "url" or "list"
-      (of addresses for mail).
+    - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone", "url",
+      "email" or "list" (of addresses for mail).
     - `choices`: the allowed words, in the form's order, with their labels.
     - `error_order`: the same words in the order of an error message, if it differs.
     - `own_topic`: the help page about it, if it is not its section's.

@@ -13,10 +13,11 @@ from email.utils import parseaddr
 
 import pytest
 
+from repermit.bounces.bounce_results import MailReferences
+from repermit.bounces.match import find_mail
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.emails import message_id
 from repermit.emails.dkim_signature import make_signer
 from repermit.signed_links import Links
 from repermit.smtp import mail_server
@@ -172,9 +173,10 @@ def test_a_bounce_finds_its_way_back(story: Story, open_inbox: Inbox) -> None:
     assert re.fullmatch(r"bounce\+[a-z2-7]+-[a-z2-7]{16}", local_part)
     assert len(local_part) <= 64
     assert domain == "bounces.example.org"
-    keys = story.settings.secret_keys
-    assert message_id.read_return_path(received.mail_from, keys) == mail.id
-    assert message_id.read_message_id(received.message["Message-ID"], keys) == mail.id
+    by_path = MailReferences(return_paths=(received.mail_from,))
+    by_message_id = MailReferences(message_ids=(received.message["Message-ID"],))
+    for references in (by_path, by_message_id):
+        assert find_mail(references, story.settings.secret_keys) == mail
 
 
 def test_text_comes_before_html_and_both_say_the_same_links(

@@ -19,13 +19,20 @@ KEY = make_settings().secret_keys[-1]
 def verp_of(mail: Mail, *, key: bytes = KEY) -> str:
     """Return the envelope sender of a mail that has one of its own."""
     return emails_message_id.make_return_path(
-        "verp", sender="praktijk@example.org", mail_id=mail.id, key=key
+        "verp", sender="praktijk@example.org", mail_id=mail.id, owner=_owner_of(mail), key=key
     )
 
 
 def message_id_of(mail: Mail, *, key: bytes = KEY) -> str:
     """Return the Message-ID of a mail."""
-    return emails_message_id.make_message_id(mail.id, sender_domain="example.org", key=key)
+    return emails_message_id.make_message_id(
+        mail.id, _owner_of(mail), sender_domain="example.org", key=key
+    )
+
+
+def _owner_of(mail: Mail) -> str:
+    owner = mail.sign_up or mail.contact
+    return owner.uid if owner is not None else ""
 
 
 def returned(name: str, *, verp: str = "", message_id: str = "") -> bytes:

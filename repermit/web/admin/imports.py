@@ -341,7 +341,11 @@ def _show_waiting_file(
     }
     if outcome is None:
         return render_page(
-            "imports/progress.html", is_busy=is_busy, notes=_list_notes(), **shared_fields
+            "imports/progress.html",
+            is_busy=is_busy,
+            takes_in=(stored_upload.task.progress or {}).get("takes_in", False),
+            notes=_list_notes(),
+            **shared_fields,
         )
     record_access("looked", mailing_list=mailing_list)
     fields = import_preview.make_form_fields(stored_upload, form)

@@ -131,7 +131,8 @@ def launch_campaign(slug: str) -> AnyResponse:
                     "%(url)s could not be read: the record has the address of the privacy "
                     "statement, not its text."
                 )
-                % {"url": url}
+                % {"url": url},
+                kind="warning",
             )
     return (
         redirect_to("campaign_page.show", slug=slug)

@@ -26,6 +26,7 @@ from repermit.web.admin.list_translations import list_further_languages, make_no
 from repermit.web.admin.mail_wording import flash_first_screen, flash_saved_list
 from repermit.web.admin.rendering import (
     flash_message,
+    get_page_language,
     gettext,
     make_step_fields,
     redirect_to,
@@ -85,7 +86,11 @@ def show_new() -> Response:
     """Show the form for a new list."""
     organisation = get_services().settings.organisation
     name = organisation.name if organisation.email else ""
-    return _show_new_page(NewListForm(sender_name=name, sender_address=organisation.email))
+    return _show_new_page(
+        NewListForm(
+            sender_name=name, sender_address=organisation.email, language=get_page_language()
+        )
+    )
 
 
 @pages.post("/new-list")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, g, jsonify, redirect, request, session, url_for
+from flask import Blueprint, Response, g, jsonify, request, session, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from wtforms import PasswordField
@@ -28,8 +28,8 @@ from repermit.web.admin.rendering import (
     get_public_path,
     gettext,
     make_url,
-    redirect_home,
     redirect_to,
+    redirect_to_page,
     render_page,
 )
 from repermit.web.request_context import get_arrival, get_services
@@ -94,7 +94,7 @@ def show_lock() -> AnyResponse:
     if not current_user.is_full:
         return redirect_to("login.show_second_step")
     if not current_user.is_locked:
-        return _redirect_back()
+        return redirect_to_page(request.values.get("next", ""))
     return _show_lock_page(UnlockForm())
 
 
@@ -109,7 +109,7 @@ def unlock() -> AnyResponse:
     if request.accept_mimetypes.best == "application/json":
         return _respond_json(form, result)
     if result and result.is_accepted:
-        return _redirect_back()
+        return redirect_to_page(request.values.get("next", ""))
     return _show_lock_page(form, status=_WRONG, result=result)
 
 
@@ -191,16 +191,6 @@ def _respond_json(form: UnlockForm, result: AttemptResult | None) -> Response:
     response = jsonify(problem=" ".join(form.lock_password.errors))
     response.status_code = _TOO_SOON if result and result.wait else _WRONG
     return response
-
-
-def _redirect_back() -> AnyResponse:
-    """Redirect to the page in `next`, if that is an admin page; otherwise to the start."""
-    path = request.values.get("next", "")
-    # Browsers read a backslash as a slash, and drop invisible characters.
-    is_ours = path.startswith("/admin/") and path.isascii() and path.isprintable()
-    if not is_ours or "\\" in path or path.startswith("/admin/lock"):
-        return redirect_home()
-    return redirect(get_public_path() + path, 303)
 
 
 # --- Asking for the password again, before an act that gives access. ------------------------------

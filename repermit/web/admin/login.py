@@ -25,10 +25,12 @@ from repermit.web.admin.current_user import TOKEN_KEY, make_login_attempt
 from repermit.web.admin.forms import Form, describe_wait, describe_weakness, to_seconds
 from repermit.web.admin.page_permissions import for_everybody, for_the_half_logged_in
 from repermit.web.admin.rendering import (
+    flash_message,
     get_public_path,
     gettext,
     redirect_home,
     redirect_to,
+    redirect_to_page,
     render_page,
 )
 from repermit.web.request_context import get_arrival, get_services, record_refused_attempt
@@ -167,8 +169,10 @@ def check_second_step() -> AnyResponse:
     if not result.is_accepted:
         wrong = gettext("This code is not right, or was used already.")
         return show_refused_try(result, form, "code", wrong, template="login/second_step.html")
+    wanted_path = session.pop(_WANTED_PATH, "")
     set_session_cookie(result.token)
-    return redirect_home()
+    # A viewer may not see most pages.
+    return redirect_to_page(wanted_path) if current_user.role == "admin" else redirect_home()
 
 
 @pages.post("/second-step/set-up")
@@ -318,9 +322,29 @@ def _end_session(end: Callable[..., object] = sessions.end_session) -> None:
 
 
 def set_session_cookie(token: str) -> None:
-    """Put a new token into the cookie, and delete everything else in it."""
+    """Put a new token into the cookie, and delete all else in it but the page that was wanted."""
+    wanted_path = session.get(_WANTED_PATH)
     session.clear()
     session[TOKEN_KEY] = token
+    if wanted_path:
+        session[_WANTED_PATH] = wanted_path
+
+
+_WANTED_PATH = "wanted_path"
+"""The key in the cookie for the path of the page that sent its visitor to the login."""
+
+_MAX_WANTED_PATH = 500
+
+
+def require_login() -> AnyResponse:
+    """Redirect to the login, which leads back to this page; say that a form was not saved."""
+    if request.method not in {"GET", "HEAD"}:
+        flash_message(gettext("Your login had ended, so nothing was saved."), kind="warning")
+    else:
+        path = request.full_path.rstrip("?")
+        if len(path) <= _MAX_WANTED_PATH:
+            session[_WANTED_PATH] = path
+    return redirect_to("login.show_login")
 
 
 def show_refused_try(

@@ -110,6 +110,15 @@ def redirect_home() -> AnyResponse:
     return redirect_to("dashboard.show" if has_page("dashboard.show") else "account.show")
 
 
+def redirect_to_page(path: str) -> AnyResponse:
+    """Redirect to the admin page with this path; to the start page if it is none."""
+    # Browsers read a backslash as a slash, and drop invisible characters.
+    is_ours = path.startswith("/admin/") and path.isascii() and path.isprintable()
+    if not is_ours or "\\" in path or path.startswith("/admin/lock"):
+        return redirect_home()
+    return redirect(get_public_path() + path, 303)
+
+
 def make_url(endpoint: str, **values: Any) -> str:
     """Return the path of a page, below that of `public_url`, without a host.
 

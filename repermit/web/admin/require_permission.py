@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from repermit.accounts.audit_log import SecurityEventKind
 from repermit.web.admin import current_user as admin_current_user
-from repermit.web.admin import lock_screen
+from repermit.web.admin import lock_screen, login
 from repermit.web.admin.page_permissions import (
     MAX_FORM_SIZE,
     PagePermissions,
@@ -34,11 +34,11 @@ _csrf = CSRFProtect()
 
 def set_up_login(app: Flask) -> None:
     """Set up Flask-Login and CSRF protection."""
-    login = LoginManager()
-    login.session_protection = None  # sessions are in the database, and can be ended there
-    login.request_loader(admin_current_user.find_user)
+    manager = LoginManager()
+    manager.session_protection = None  # sessions are in the database, and can be ended there
+    manager.request_loader(admin_current_user.find_user)
     # Its init_app would also read the cookie on every public page, for "remember me".
-    app.login_manager = login  # type: ignore[attr-defined]
+    app.login_manager = manager  # type: ignore[attr-defined]
     _csrf.init_app(app)
 
 
@@ -93,7 +93,11 @@ def _refuse_null_bytes() -> None:
 
 def _refuse_anonymous(permissions: PagePermissions) -> Response | None:
     if not current_user.is_authenticated:
-        return redirect_to("login.show_login")
+        return (
+            redirect_to("login.show_login")
+            if permissions.in_the_background
+            else login.require_login()
+        )
     if permissions.for_the_half_logged_in:
         return None
     if not current_user.is_full:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -380,6 +381,60 @@ def test_a_time_at_which_nobody_can_have_answered_is_refused(
     with pytest.raises(Refused, match=why):
         tell(database, mailing_list, "anna@example.org", Answer.YES, given_at=given_at)
     assert Contact.get_by_id(asked.id).status == Status.UNCONFIRMED
+
+
+@pytest.mark.parametrize("reason", [Reason.COMPLAINT, Reason.REQUEST])
+def test_a_yes_from_before_a_refusal_is_refused(
+    database: Database, asked: Contact, reason: Reason
+) -> None:
+    refused_at = SOON + timedelta(days=5)
+    with database.atomic():
+        status_changes.remove_contacts(
+            [asked],
+            reason=reason,
+            act=status_changes.Act(at=refused_at, actor="job"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    _tell_out_of_order(database, asked, Answer.YES, changed_at=refused_at, status=Status.REMOVED)
+
+
+@pytest.mark.parametrize("answer", list(Answer))
+def test_an_answer_from_before_the_opposite_one_is_refused(
+    database: Database, asked: Contact, answer: Answer
+) -> None:
+    """A call that is written down days later does not undo what the person has pressed since."""
+    opposite = Answer.NO if answer is Answer.YES else Answer.YES
+    pressed_at = SOON + timedelta(days=5)
+    given(database, asked, opposite, arrived=pressed_at)
+    status = Status.REMOVED if opposite is Answer.NO else Status.CONFIRMED
+    _tell_out_of_order(database, asked, answer, changed_at=pressed_at, status=status)
+
+
+def _tell_out_of_order(
+    database: Database,
+    asked: Contact,
+    answer: Answer,
+    *,
+    changed_at: datetime,
+    status: Status,
+) -> None:
+    """Tell an answer from before a change, which is refused; then one from after it."""
+    tell_answer = partial(
+        tell, database, asked.list, "anna@example.org", answer, now=changed_at + timedelta(days=1)
+    )
+    with pytest.raises(Refused, match=r"since.*\(--given\)"):
+        tell_answer(given_at=changed_at - MICROSECOND)
+    assert Contact.get_by_id(asked.id).status == status
+    tell_answer(given_at=changed_at + MICROSECOND)
+    assert Contact.get_by_id(asked.id).status != status
+
+
+def test_the_time_of_an_answer_is_when_it_was_given_not_when_it_was_written_down(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    tell(database, mailing_list, "anna@example.org", Answer.NO, given_at=SOON - timedelta(hours=2))
+    tell(database, mailing_list, "anna@example.org", Answer.YES, given_at=SOON - timedelta(hours=1))
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
 
 
 @pytest.mark.usefixtures("asked")

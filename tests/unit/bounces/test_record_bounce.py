@@ -214,6 +214,18 @@ def test_a_mark_of_a_mail_that_is_gone_is_passed_over(database: Database, ask: M
     assert record_message(database, raw).effect is Effect.REMOVED
 
 
+@pytest.mark.parametrize("name", [HARD, "arf_abuse"])
+def test_what_comes_back_of_an_earlier_mail_of_that_number_is_not_this_ones(
+    database: Database, ask: Mail, name: str
+) -> None:
+    """SQLite gives the number of a deleted mail to the next one, and a restore does too."""
+    stranger = make_contact(database, ask.list, "gone@example.net")
+    earlier = Mail(id=ask.id, contact=stranger)
+    raw = returned(name, verp=verp_of(earlier), message_id=message_id_of(earlier))
+    assert record_message(database, raw).list == ""
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+
+
 # --- No such mailbox.
 
 
@@ -785,4 +797,4 @@ def test_no_address_and_no_mark_is_logged(
     came_back(database, name, ask)
     said = caplog.text.lower()
     assert "@" not in said
-    assert message_id.make_message_id(ask.id, sender_domain="x", key=b"x" * 16)[1:8] not in said
+    assert message_id.make_message_id(ask.id, "", sender_domain="x", key=b"x" * 16)[1:8] not in said

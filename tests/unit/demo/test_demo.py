@@ -247,6 +247,12 @@ def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
     assert told[-1] == "The campaign closed. The chain of evidence holds: yes."
 
 
+def test_that_the_admins_pages_are_opened_is_no_event_of_the_story(begun: Demo) -> None:
+    told = tell_story(begun)
+    pages.begin_admin_session(begun)
+    assert tell_story(begun) == told
+
+
 def test_what_people_do_with_their_data_is_in_the_story_too(begun: Demo) -> None:
     with begun.database.atomic():
         for event in ("corrected", "corrected", "still_mailed"):

@@ -391,8 +391,11 @@ def test_a_mail_says_why_the_reader_is_on_the_list_and_since_when(
 
 
 def test_ids_and_return_paths_of_this_installation_fit_into_a_mail() -> None:
-    path = make_return_path("verp", sender="post@example.org", mail_id=2**64 - 1, key=b"k")
-    identity = make_message_id(2**64 - 1, sender_domain="example.org", key=b"k")
+    owner = "3f" * 16
+    path = make_return_path(
+        "verp", sender="post@example.org", mail_id=2**64 - 1, owner=owner, key=b"k"
+    )
+    identity = make_message_id(2**64 - 1, owner, sender_domain="example.org", key=b"k")
     mail = compose_mail(ASK, make_ask_values(return_path=path, message_id=identity))
     assert mail.envelope_from == path
     assert f"\r\nMessage-ID: {identity}\r\n".encode() in mail.raw

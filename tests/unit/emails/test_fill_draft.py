@@ -136,12 +136,13 @@ def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any)
         me_url=links.url("me", row["uid"]),
         list_label=LABEL,
         message_id=row["message_id"]
-        or make_message_id(row["mail_id"], sender_domain=domain, key=KEY),
+        or make_message_id(row["mail_id"], row["uid"], sender_domain=domain, key=KEY),
         return_path=make_return_path(
             mode.get("return_path", "fixed"),
             sender=sender,
             return_domain=mode.get("return_domain", ""),
             mail_id=row["mail_id"],
+            owner=row["uid"],
             key=KEY,
         ),
         date=row["date"],

@@ -12,34 +12,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.message_id import (
+    is_reference_to,
     make_message_id,
     make_return_path,
     make_unnumbered_message_id,
-    read_message_id,
-    read_return_path,
 )
+from repermit.emails.message_id import read_message_id as parse_message_id
+from repermit.emails.message_id import read_return_path as parse_return_path
 from repermit.errors import LinkError
 
 if TYPE_CHECKING:
     Make = Callable[..., str]
-    Read = Callable[[str, Sequence[bytes]], int]
+    Read = Callable[..., int]
 
 KEY = b"a key of this installation"
+OWNER, OTHER = "3f" * 16, "7a" * 16
 OLD, OLDEST = b"the key before it", b"the first key"
 SENDER = "post@example.org"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 # The neighbours of every 512 share letters; the edges of the numbers are tried on purpose.
-mail_ids = st.integers(0, 2**64 - 1) | st.integers(0, 2048) | st.integers(2**64 - 600, 2**64 - 1)
+mail_ids = st.integers(0, 2**63 - 1) | st.integers(0, 2048) | st.integers(2**63 - 600, 2**63 - 1)
 
 
-def verp(mail_id: int, *, key: bytes = KEY, return_domain: str = "") -> str:
+def verp(mail_id: int, *, owner: str = OWNER, key: bytes = KEY, return_domain: str = "") -> str:
     return make_return_path(
-        "verp", sender=SENDER, return_domain=return_domain, mail_id=mail_id, key=key
+        "verp", sender=SENDER, return_domain=return_domain, mail_id=mail_id, owner=owner, key=key
     )
 
 
-def identity(mail_id: int, *, key: bytes = KEY) -> str:
-    return make_message_id(mail_id, sender_domain="example.org", key=key)
+def identity(mail_id: int, *, owner: str = OWNER, key: bytes = KEY) -> str:
+    return make_message_id(mail_id, owner, sender_domain="example.org", key=key)
+
+
+def read_return_path(
+    address: str, keys: Sequence[bytes], owner: str = OWNER, message_id: str = ""
+) -> int:
+    reference = parse_return_path(address)
+    if not is_reference_to(reference, owner=owner, message_id=message_id, keys=keys):
+        raise LinkError("names none of our mails")
+    return reference.mail_id
+
+
+def read_message_id(
+    text: str, keys: Sequence[bytes], owner: str = OWNER, message_id: str = ""
+) -> int:
+    reference = parse_message_id(text)
+    if not is_reference_to(reference, owner=owner, message_id=message_id, keys=keys):
+        raise LinkError("names none of our mails")
+    return reference.mail_id
 
 
 BOTH = pytest.mark.parametrize(
@@ -58,8 +78,41 @@ def mark_of(text: str) -> str:
 
 def test_both_stay_the_same_over_versions() -> None:
     """Mails of years ago bounce: whoever changes this loses their bounces."""
-    assert verp(123_456) == "bounce+aaaaaaaaahrea-zxssagilpmti7rbw@example.org"
-    assert identity(123_456) == "<aaaaaaaaahrea-4mbzvuconwoabhdt@example.org>"
+    assert verp(123_456, owner="") == "bounce+aaaaaaaaahrea-zxssagilpmti7rbw@example.org"
+    assert identity(123_456, owner="") == "<aaaaaaaaahrea-4mbzvuconwoabhdt@example.org>"
+    assert verp(123_456) == "bounce+aaaaaaaaahrea-vf4mn32vcdcwmv36@example.org"
+    assert identity(123_456) == "<aaaaaaaaahrea-aimzy3cw5geuev3v@example.org>"
+
+
+@BOTH
+def test_a_later_mail_of_the_same_number_is_another_mail(make: Make, read: Read) -> None:
+    """SQLite gives the number of a deleted row to the next, as a restore does."""
+    assert make(7, owner=OTHER) != make(7)
+    for owner in (OTHER, ""):
+        with pytest.raises(LinkError):
+            read(make(7), [KEY], owner)
+        with pytest.raises(LinkError):
+            read(make(7, owner=owner), [KEY])
+
+
+@BOTH
+def test_a_mail_of_an_earlier_version_is_known_by_the_message_id_that_it_had(
+    make: Make, read: Read
+) -> None:
+    was_sent_as = identity(7, owner="", key=OLD)
+    made = make(7, owner="", key=OLD)
+    assert read(made, [OLD, KEY], OWNER, was_sent_as) == 7
+    for other in (identity(8, owner="", key=OLD), identity(7, key=OLD), ""):
+        with pytest.raises(LinkError):
+            read(made, [OLD, KEY], OWNER, other)
+
+
+def test_a_number_that_no_database_has_is_none_of_ours() -> None:
+    for number in (2**63, 2**64 - 1):
+        with pytest.raises(LinkError):
+            parse_message_id(identity(number))
+        with pytest.raises(LinkError):
+            parse_return_path(verp(number))
 
 
 @given(mail_id=mail_ids)
@@ -106,7 +159,7 @@ def test_every_letter_of_a_code_is_used() -> None:
 def test_a_fixed_return_path_is_the_senders_address() -> None:
     assert (
         make_return_path(
-            "fixed", sender=SENDER, return_domain="bounce.example.org", mail_id=1, key=KEY
+            "fixed", sender=SENDER, return_domain="bounce.example.org", mail_id=1, owner="", key=KEY
         )
         == SENDER
     )

@@ -78,7 +78,11 @@ def test_the_quick_way_to_a_greeted_name_gives_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Jan Jansen", "Zoë d’Arc-O'Hara", "J. de Vries (Utrecht)", "N" * 70]
+    "name",
+    [
+        *("Jan Jansen", "Zoë d’Arc-O'Hara", "J. de Vries (Utrecht)", "N" * 70),
+        *("Jennifer Null", "Åsa Ärlig", "JOÃO", "王小明", "محمد", "Ng"),
+    ],
 )
 def test_a_name_is_greeted(name: str) -> None:
     assert clean_greeted_name(name) == name
@@ -96,6 +100,10 @@ def test_a_name_is_greeted(name: str) -> None:
         "a/b",
         "<b>",
         "{x}",
+        *("NULL", "none", "NaN", "undefined", "#REF!", "#N/A"),
+        *("????", "??? ???", "M\ufffdller", "12345", "- -", "_"),
+        *(name.encode().decode("cp1252") for name in ("Jérôme", "Jesús", "Müller", "Żak", "Włos")),
+        *("Jansen, Jan", "O'Neill, Mary"),
     ],
 )
 def test_what_is_no_name_is_greeted_namelessly(name: str) -> None:

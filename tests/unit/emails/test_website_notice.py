@@ -47,7 +47,9 @@ def test_the_name_of_a_sensitive_list_does_not_stand_in_it() -> None:
         assert facts.name not in notice(mailing_list=facts, language=language)
 
 
-def test_who_cannot_be_mailed_can_be_called() -> None:
+def test_who_is_in_doubt_can_write_or_call() -> None:
+    both = make_organisation()
+    assert notice(organisation=both).endswith(f"ask us: {both.email}, {both.telephone}")
     by_phone = make_organisation(email="")
     assert notice(organisation=by_phone).endswith("ask us: +31 30 123 45 67")
     nobody = make_organisation(email="", telephone="")

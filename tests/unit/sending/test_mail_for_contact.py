@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from repermit.bounces.bounce_results import MailReferences
+from repermit.bounces.match import find_mail
 from repermit.db.connection import Database
 from repermit.db.models.contacts import SignUp
 from repermit.db.models.mails import Mail
-from repermit.emails import message_id
 from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import NotFound
 from repermit.rules.consent import MailKind
@@ -109,7 +110,7 @@ def test_a_verp_return_path_leads_back_to_the_mail(story: Story) -> None:
     verp = {"return_path": "verp", "return_domain": "bounces.example.org"}
     path = make(story, mail, **verp).envelope_from
     assert path.endswith("@bounces.example.org")
-    assert message_id.read_return_path(path, story.settings.secret_keys) == mail.id
+    assert find_mail(MailReferences(return_paths=(path,)), story.settings.secret_keys) == mail
 
 
 @pytest.mark.parametrize(("wanted", "got"), [("de", "de"), ("en", "nl"), ("", "nl")])

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repermit.answers import record_answer
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence import chain, stored_tree
+from repermit.evidence import chain, consent_receipt, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, MailState, Reason, Status
@@ -30,6 +31,7 @@ from tests.support.builders import (
     make_list,
     make_mail,
     make_removed,
+    make_settings,
 )
 from tests.support.public_pages import Pages, words_of
 from tests.unit.reports.test_outcomes_per_day import take_off
@@ -190,6 +192,17 @@ def test_what_a_mail_did_is_said_in_words(
         "Was not sent the question : too late",
     ):
         assert text in said
+
+
+@pytest.mark.parametrize("method", sorted(consent_receipt.TAKEN_BACK))
+def test_how_a_yes_of_a_program_was_taken_back_is_said_in_words(
+    database: Database, mailing_list: MailingList, client: FlaskClient, method: str
+) -> None:
+    contact = make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.ANSWER)
+    with database.atomic():
+        record_answer.retract_yes(contact, method, {}, make_settings(), at=NOW)
+    assert "at a request" in look(client, page_of(contact))
+    assert method not in look(client, page_of(contact))
 
 
 @pytest.mark.parametrize(

@@ -576,6 +576,8 @@ def test_whoever_comes_while_a_file_is_read_is_told_so(
         post(admin, f"{FILE}/give-up", upload=kept.upload.token)
         assert "being worked with" in words_of(admin.get(FILE))
         assert hand_in(admin, MIXED).status_code == 422
+        kept.task.save_progress({"takes_in": True})
+        assert "The file is being taken in" in words_of(admin.get(FILE))
     send(admin, "look")
     assert "What would become of every row" in words_of(admin.get(FILE))
 

@@ -58,6 +58,14 @@ def test_a_new_list_is_described_in_one_form_which_knows_the_organisation(
     )
 
 
+@pytest.mark.parametrize(("browser", "chosen"), [("en-GB", "en"), ("nl-NL, en;q=0.5", "nl")])
+def test_a_new_list_is_in_the_language_of_the_page(
+    admin: FlaskClient, browser: str, chosen: str
+) -> None:
+    page = admin.get(NEW, headers={"Accept-Language": browser})
+    assert f'<option selected value="{chosen}">' in page.text
+
+
 def test_an_organisation_without_an_address_leaves_the_sender_open(
     database: Database, settings: Settings
 ) -> None:

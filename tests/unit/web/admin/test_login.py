@@ -37,6 +37,7 @@ from tests.support.public_pages import Pages, heading_of, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
 FRESH = "five rather slow herons"
 
@@ -65,6 +66,45 @@ def test_a_guest_is_sent_to_the_login(pages: Pages) -> None:
     answer = pages.client.get("/admin/own/")
     assert (answer.status_code, answer.location) == (303, "/admin/login")
     assert heading_of(pages.client.get("/admin/login")) == "Log in"
+
+
+def _log_in_whole(pages: Pages, user: User) -> TestResponse:
+    log_in(pages.client, user.email)
+    return post(pages.client, "/admin/second-step", code=code_at(NOW))
+
+
+def test_the_login_leads_to_the_page_that_was_wanted(pages: Pages) -> None:
+    pages.client.get("/admin/own/?a=b")
+    answer = _log_in_whole(pages, make_admin(pages.database))
+    assert (answer.status_code, answer.location) == (303, "/admin/own/?a=b")
+    with cookie_of(pages.client) as session:
+        assert list(session) == ["token"]
+
+
+@pytest.mark.parametrize("path", ["/admin/own/?a=" + "x" * 500, "/admin/own/?a=ü"])
+def test_what_is_too_long_or_odd_leads_to_the_start(pages: Pages, path: str) -> None:
+    pages.client.get(path)
+    assert _log_in_whole(pages, make_admin(pages.database)).location == "/admin/"
+
+
+def test_a_page_that_scripts_ask_for_is_not_what_was_wanted(pages: Pages) -> None:
+    pages.client.get("/admin/own/")
+    pages.client.get("/admin/lists/news/file/state.json")
+    assert _log_in_whole(pages, make_admin(pages.database)).location == "/admin/own/"
+
+
+def test_a_viewer_is_led_to_the_start(pages: Pages) -> None:
+    pages.client.get("/admin/people")
+    viewer = make_user(pages.database, role=Role.VIEWER)
+    assert _log_in_whole(pages, viewer).location == "/admin/"
+
+
+def test_a_form_that_comes_after_the_login_ended_says_that_it_was_not_saved(pages: Pages) -> None:
+    answer = pages.client.post("/admin/new-list", data={"name": "News"})
+    assert (answer.status_code, answer.location) == (303, "/admin/login")
+    said = "Your login had ended, so nothing was saved."
+    assert said in words_of(pages.client.get("/admin/login"))
+    assert said not in words_of(pages.client.get("/admin/login"))
 
 
 def test_before_the_first_admin_the_login_says_where_the_link_is(pages: Pages) -> None:
