@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +79,18 @@ def has_staged(database: Database, token: str) -> bool:
 
 def _is_readable(path: Path) -> bool:
     """Say whether a file of rows exists and can be read."""
-    # SQLite would create a missing file.
-    if not path.exists():
-        return False
-    with closing(sqlite3.connect(path)) as connection:
-        try:
+    try:
+        with closing(_connect_existing(path)) as connection:
             return bool(connection.execute("SELECT MAX(id) FROM picked").fetchone())
-        except sqlite3.DatabaseError:
-            return False
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _connect_existing(path: Path) -> sqlite3.Connection:
+    """Open a file of rows, without a transaction of its own; raises OperationalError if missing."""
+    # SQLite would create a missing file. Read-only, it could not roll back a journal.
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
 def drop_staged(database: Database, token: str) -> None:
@@ -128,7 +132,7 @@ def erase_staged(database: Database, list_id: int, address_key: str) -> None:
         if task_list_id != list_id or not has_staged(database, token):
             continue
         if isinstance(database, FairSqliteDatabase):
-            _erase_from_file(database, make_staged_path(database, token), address_key)
+            _erase_from_file(database, token, address_key)
         else:
             _erase_from_table(database, token, list_id, address_key)
 
@@ -153,10 +157,18 @@ def _erase_from_table(database: Database, token: str, list_id: int, address_key:
             run_sql(database, statement, row_ids)
 
 
-def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        query = "SELECT id FROM picked WHERE key = ?"
-        row_ids = connection.execute(query, (address_key,)).fetchall()
+def _erase_from_file(database: FairSqliteDatabase, token: str, address_key: str) -> None:
+    with ExitStack() as until_erased:
+        try:
+            path = make_staged_path(database, token)
+            connection = until_erased.enter_context(closing(_connect_existing(path)))
+            query = "SELECT id FROM picked WHERE key = ?"
+            row_ids = connection.execute(query, (address_key,)).fetchall()
+        except sqlite3.OperationalError:
+            if any(token == used_token for used_token, _ in _list_under_way(TaskKind.IMPORT)):
+                raise
+            # The import has ended meanwhile.
+            return
         if not row_ids:
             return
         connection.execute("PRAGMA secure_delete = 1")

@@ -27,6 +27,7 @@ from repermit.answers import record_answer
 from repermit.campaigns.launch_refusals import plan_launch
 from repermit.campaigns.progress import read_status
 from repermit.contacts import status_changes
+from repermit.db import staged_rows
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
@@ -49,7 +50,7 @@ from repermit.db.models.imports import Import, ImportChange, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
-from repermit.db.staged_rows import make_staged_path
+from repermit.db.staged_rows import has_staged, make_staged_path
 from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import LaunchRefused, Refused
 from repermit.exports import export as exports_export
@@ -334,6 +335,42 @@ def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
     assert b"new@example.org" not in kept
     assert b"ask2@example.org" not in kept
     assert b"ask@example.org" not in kept
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_who_is_forgotten_while_a_file_ends_is_forgotten_and_nothing_is_left_of_the_file(
+    database: Database,
+    news: MailingList,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_found: bool,
+) -> None:
+    """The import ends once its rows are found, or as soon as the address is found in them."""
+    begin(database, news, file)
+
+    def end() -> None:
+        monkeypatch.undo()
+        go_on(database)
+        assert find_unfinished_import(news) is None
+
+    def end_once_found(*values: Any) -> bool:
+        found = has_staged(*values)
+        end()
+        return found
+
+    def end_before_lock() -> Any:
+        end()
+        return database.atomic()
+
+    if is_found:
+        monkeypatch.setattr(staged_rows, "has_staged", end_once_found)
+    else:
+        monkeypatch.setattr(database, "atomic", end_before_lock)
+    shared: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "admin@example.org"}
+    forget.erase_address(database, "ask2@example.org", mailing_list=news, **shared)
+    assert kept_files(database) == []
+    assert "ask2@example.org" not in on_list(news)
+    assert "ask@example.org" in on_list(news)
 
 
 def test_an_answer_given_meanwhile_stands_and_its_giver_stays_when_the_file_goes(
