@@ -13,8 +13,10 @@ from peewee import Case, Value, fn
 
 from repermit.clock import format_timestamp
 from repermit.contacts import status_changes
+from repermit.contacts.click_log import release_held_yes
 from repermit.db import row_counts
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
+from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList
@@ -30,7 +32,7 @@ from repermit.imports.address_fate import (
     select_opted_out,
 )
 from repermit.imports.staging import Picked
-from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Dropped, Fate, Status
+from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Dropped, Fate, Status, is_undecided
 from repermit.suppression import suppressions
 
 
@@ -180,7 +182,12 @@ def _change_contacts(import_merge: ImportMerge) -> None:
 
 
 def _improve_bases(import_merge: ImportMerge) -> None:
-    """Give contacts a better basis, after storing their previous state for an undo."""
+    """Give contacts a better basis, after storing their previous state for an undo.
+
+    A held Yes of a contact whose question this decides is held no longer.
+    """
+    campaign = latest_campaign(import_merge.mailing_list)
+    include_thin = campaign is not None and campaign.include_thin
     for fate, status in _STATUS_BY_FATE.items():
         basis = import_merge.bases[fate]
         for batch in iter_batches(select_better_bases(fate, basis)):
@@ -194,6 +201,8 @@ def _improve_bases(import_merge: ImportMerge) -> None:
                 Picked.contact == Contact.id, Contact.id.in_([contact.id for contact in batch])
             ).execute()
             status_changes.drop_unsent(batch, Dropped.ANSWERED)
+            if not is_undecided(status, basis, include_thin=include_thin):
+                release_held_yes([contact.id for contact in batch])
             chain.append(*(_make_entry(import_merge, contact) for contact in batch))
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from repermit.contacts.click_log import count_held_yes
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Wording
+from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
@@ -19,6 +21,7 @@ from repermit.errors import Refused
 from repermit.rules.consent import Basis, Fate, MailState, Status
 from tests.support.builders import (
     NOW,
+    make_asked,
     make_campaign,
     make_contact,
     make_list,
@@ -263,3 +266,38 @@ def test_who_turns_out_to_have_signed_up_is_not_asked_any_more(
     mail = make_mail(database, campaign, contact, state=MailState.QUEUED, sent_at=None)
     take_in(database, news, mailchimp(tmp_path, {"email": "a@example.org", **OPTED_IN}))
     assert Mail.get_by_id(mail.id).state == MailState.DROPPED
+
+
+def hold_yes(database: Database, contact: Contact) -> None:
+    """Let a Yes of this contact wait for one more press."""
+    with database.atomic():
+        Opening.create(contact=contact, list=contact.list, held_at=NOW, began_at=NOW)
+
+
+def test_a_held_yes_of_whom_a_file_confirms_waits_for_nothing_more(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    campaign = make_campaign(database, news)
+    proven, customer, other = (make_asked(database, news, campaign) for _ in range(3))
+    for contact in (proven, customer, other):
+        hold_yes(database, contact)
+    take_in(database, news, mailchimp(tmp_path, {"email": str(proven.address), **OPTED_IN}))
+    assert count_held_yes(news) == 2
+    bought = plain(tmp_path, (str(customer.address), ""))
+    take_in(database, news, bought, customers=True, attest=ATTEST)
+    assert count_held_yes(news) == 1
+    assert Opening.get(Opening.contact == other).held_at == NOW
+
+
+@pytest.mark.parametrize(("include_thin", "held"), [(True, 1), (False, 0)])
+def test_a_held_yes_stays_held_as_long_as_the_campaign_asks_on_a_thin_proof(
+    database: Database, news: MailingList, tmp_path: Path, include_thin: bool, held: int
+) -> None:
+    campaign = make_campaign(database, news, include_thin=include_thin)
+    contact = make_asked(database, news, campaign)
+    hold_yes(database, contact)
+    file = mailchimp(tmp_path, {"email": str(contact.address), **OPTED_IN})
+    take_in(database, news, file)
+    assert count_held_yes(news) == held
+    take_in(database, news, file, consent_text="Yes, send me the news.")
+    assert count_held_yes(news) == 0
