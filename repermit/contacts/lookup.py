@@ -25,12 +25,15 @@ from repermit.package_files import LANGUAGES
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 
 
-def make_undecided_condition(campaign: Campaign) -> Any:
-    """Return the rule `consent.is_undecided` as an SQL condition on a campaign's contacts."""
-    unconfirmed = Contact.status == Status.UNCONFIRMED
+def make_undecided_condition(campaign: Campaign, table: Any = Contact) -> Any:
+    """Return the rule `consent.is_undecided` as an SQL condition on a campaign's contacts.
+
+    - `table`: the table with their status and basis.
+    """
+    unconfirmed = table.status == Status.UNCONFIRMED
     if not campaign.include_thin:
         return unconfirmed
-    return unconfirmed | ((Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN))
+    return unconfirmed | ((table.status == Status.CONFIRMED) & (table.basis == Basis.THIN))
 
 
 def lock_contact(contact_id: int) -> Contact:

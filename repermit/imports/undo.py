@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from peewee import fn
 
 from repermit.contacts import counts
+from repermit.contacts.lookup import make_undecided_condition
 from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     TaskKind,
@@ -23,18 +24,18 @@ from repermit.db.background_tasks import (
     select_targets,
 )
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.campaigns import find_live_campaign
+from repermit.db.models.campaigns import Campaign, find_live_campaign
 from repermit.db.models.contacts import Contact
-from repermit.db.models.imports import Import
+from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import IS_ASK_OR_REMINDER, Mail
 from repermit.db.staged_rows import sweep_staged
 from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.errors import Refused
 from repermit.imports.import_report import UndoResult
 from repermit.imports.import_task import ImportProgress, undo_unfinished_import
 from repermit.imports.undo_steps import Progress, begin_undo, continue_undo
-from repermit.rules.consent import Fate, MailKind, MailState
+from repermit.rules.consent import CampaignState, Fate, MailKind, MailState
 from repermit.settings.definitions import Settings
 
 # --- The imports of a list, and those under way. --------------------------------------------------
@@ -127,9 +128,10 @@ def undo_import(
     """Undo the last import of a list that is not undone yet.
 
     1. Look whether its contacts were mailed, without a lock, as that may take long.
-    2. Store the task, under the list's lock. Look again if a mail was sent meanwhile. Raise Refused
-       while a campaign is live, and if one of its contacts was mailed or has answered. From then on
-       launches and imports are refused.
+    2. Store the task, under the list's lock. Look again if a mail was sent, or a campaign closed,
+       meanwhile. Raise Refused while a campaign is live, if one of its contacts was mailed or has
+       answered, and if a contact that it changed was asked in a campaign that has closed since.
+       From then on launches and imports are refused.
     3. In steps, between which others can write: delete its contacts and suppressions, and restore
        the contacts that it changed, except those with later changes.
     4. In the last step append the entry; only then the import is undone.
@@ -187,10 +189,15 @@ def _make_result(record: Import) -> UndoResult:
 
 @dataclass(frozen=True)
 class _MailingCheck:
-    """Whether contacts of an import were mailed, and the list's sent mails at that time."""
+    """Whether contacts of an import were mailed, and what the list had seen at that time.
+
+    - `sent`: the list's sent mails.
+    - `closed`: the ids of its campaigns that have closed since the import.
+    """
 
     record: int
     sent: Counter[counts.MailGroup]
+    closed: tuple[int, ...]
     is_mailed: bool
 
 
@@ -199,7 +206,11 @@ def _check_mailing(mailing_list: MailingList) -> _MailingCheck:
     # Counted first, so that a mail that is sent meanwhile makes a difference later.
     sent = _count_sent(mailing_list)
     record = _find_last_import(mailing_list)
-    return _MailingCheck(record.id, sent, has_been_mailed(mailing_list, record))
+    closed_campaigns = _list_closed_since(record)
+    is_mailed = has_been_mailed(mailing_list, record) or any(
+        reopens_closed_question(record, campaign) for campaign in closed_campaigns
+    )
+    return _MailingCheck(record.id, sent, _get_ids(closed_campaigns), is_mailed)
 
 
 def _begin(
@@ -212,7 +223,8 @@ def _begin(
 ) -> int | None:
     """Store the task that undoes the last import, unless there is one; return the import's id.
 
-    Returns None if a mail of the list was sent since the check, or if another import is the last.
+    Returns None if a mail of the list was sent or a campaign closed since the check, or if another
+    import is the last.
     """
     # Locked before the list, as a step of an import does.
     unfinished = lock_task_of_list(TaskKind.IMPORT, mailing_list.id)
@@ -229,6 +241,8 @@ def _begin(
     background_tasks.require_no_running_import(mailing_list)
     record = _find_last_import(mailing_list)
     if (mailing_check.record, mailing_check.sent) != (record.id, _count_sent(mailing_list)):
+        return None
+    if mailing_check.closed != _get_ids(_list_closed_since(record)):
         return None
     _require_untouched(record, is_mailed=mailing_check.is_mailed)
     begin_undo(record, now=now, actor=actor)
@@ -295,6 +309,48 @@ def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
         )
     )
     return bool(mailed.exists())
+
+
+def reopens_closed_question(record: Import, campaign: Campaign) -> bool:
+    """Say whether an undo would put back as undecided a contact that a closed campaign has asked.
+
+    Nobody would decide on such a contact any more: the deadline has passed, and nobody is asked
+    twice. Only the contacts that the import changed are read, each by its id.
+    """
+    # Subqueries: with joins, SQLite might begin with the mails, of which there may be a million.
+    contact: Any = Contact.select().where(
+        Contact.id == ImportChange.contact,
+        Contact.status_at == record.at,
+        Contact.erased_at.is_null(),
+    )
+    accepted_ask: Any = Mail.select().where(
+        Mail.campaign == campaign,
+        Mail.contact == ImportChange.contact,
+        IS_ASK_OR_REMINDER,
+        Mail.kind == MailKind.ASK,
+        Mail.state == MailState.SENT,
+    )
+    changes: Any = ImportChange.select(ImportChange.id).where(
+        ImportChange.record == record,
+        make_undecided_condition(campaign, ImportChange),
+        fn.EXISTS(contact),
+        fn.EXISTS(accepted_ask),
+    )
+    return bool(changes.exists())
+
+
+def _list_closed_since(record: Import) -> list[Campaign]:
+    """Return the campaigns of an import's list that have closed since, in order."""
+    closed = Campaign.select().where(
+        Campaign.list == record.list_id,
+        Campaign.state == CampaignState.CLOSED,
+        Campaign.closed_at >= record.at,
+    )
+    return list(closed.order_by(Campaign.id))
+
+
+def _get_ids(campaigns: Iterable[Campaign]) -> tuple[int, ...]:
+    return tuple(campaign.id for campaign in campaigns)
 
 
 def _count_sent(mailing_list: MailingList) -> Counter[counts.MailGroup]:
