@@ -455,12 +455,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, object, 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not in the everyday set."""
+    """Mark what is not in the everyday set, and put first what takes minutes."""
+    # At the end one worker would run it alone, while the others have nothing left.
+    items.sort(key=lambda item: item.path.name not in _TAKES_MINUTES)
     examples: dict[str, Counter[bool]] = defaultdict(Counter)
     for item in items:
         name, _, example = item.nodeid.partition("[")
         if _is_exhaustive(item, example, examples[name]):
             item.add_marker("exhaustive")
+
+
+_TAKES_MINUTES = (
+    *("test_outages.py", "test_work_kills.py", "test_browser_first_screen.py"),
+    *("test_relayed_campaigns.py", "test_speed.py", "test_erased_to_the_last_byte.py"),
+)
+"""The files with single tests that take minutes."""
 
 
 def _is_exhaustive(test: pytest.Item, example: str, examples: Counter[bool]) -> bool:
