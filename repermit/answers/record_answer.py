@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from repermit import email_address
@@ -203,6 +203,8 @@ def record_reported_answer(
     actor: str,
     given_by: Giver = "",
     given_at: datetime | None = None,
+    is_day_alone: bool = False,
+    reply_at: datetime | None = None,
     taken_by: str = "",
 ) -> RecordedAnswer:
     """Record an answer that was given to the admin by phone, by letter or in a reply.
@@ -211,6 +213,8 @@ def record_reported_answer(
     - `taken_by`: who received it, if not the `actor`.
     - `given_at`: when it was given; without it, the time of the reply by mail, or `now`. An answer
       that was given in time still reverses a `no_response`.
+    - `reply_at`: when the reply by mail arrived that is decided on, whatever was proposed for it.
+    - `is_day_alone`: only the day of `given_at` is known, which is the end of that day.
 
     Raises AddressError, NotFound, and Refused for an empty note, a future time, a Yes to a question
     that was not open then, or an answer that the person has changed since.
@@ -223,14 +227,19 @@ def record_reported_answer(
         contact = _lock_contact_by_address(mailing_list, address)
         opening = click_log.find_opening(contact)
         contact_state = read_contact_state(contact, opening)
-        arrived_at = given_at or human_replies.find_reply_time(contact, answer) or now
+        reply_at = reply_at or human_replies.find_reply_time(contact, answer)
+        arrived_at = given_at or reply_at or now
         if given_at and given_at > now:
             raise Refused("an answer cannot have been given later than now")
         # A No may be given before the ask.
         is_early = given_at and contact_state.asked_at and given_at < contact_state.asked_at
         if answer is Answer.YES and is_early:
             raise Refused(LazyText("this person was asked only after that", code="given_before"))
-        _require_last_word(contact, mailing_list, answer, arrived_at=arrived_at)
+        given_from = arrived_at
+        if is_day_alone and answer is Answer.YES:
+            # It may have been given before whatever happened on that day.
+            given_from = _start_day(arrived_at, settings)
+        _require_last_word(contact, mailing_list, answer, given_from=given_from)
         shown = PageShown(given_by=given_by)
         act = status_changes.Act(
             at=now,
@@ -252,11 +261,14 @@ def record_reported_answer(
 
 
 def _require_last_word(
-    contact: Contact, mailing_list: MailingList, answer: Answer, *, arrived_at: datetime
+    contact: Contact, mailing_list: MailingList, answer: Answer, *, given_from: datetime
 ) -> None:
-    """Refuse an answer that is older than another one of the same person (GDPR art. 7(3))."""
-    last_word = max(_iter_words(contact, mailing_list), default=None)
-    if last_word is None or last_word[0] <= arrived_at or last_word[1] is answer:
+    """Refuse an answer that is older than what its person has done since (GDPR art. 7(3)).
+
+    - `given_from`: the earliest time at which it can have been given.
+    """
+    changed_at = _find_opposite_time(contact, mailing_list, answer)
+    if changed_at is None or changed_at <= given_from:
         return
     if answer is Answer.YES:
         text = LazyText(
@@ -274,26 +286,40 @@ def _require_last_word(
     raise Refused(text)
 
 
-def _iter_words(contact: Contact, mailing_list: MailingList) -> Iterator[tuple[datetime, Answer]]:
-    """Yield what a person has said themselves, by the record: when, and whether Yes or No."""
-    rows = list(
-        Evidence.select().where(
+def _start_day(moment: datetime, settings: Settings) -> datetime:
+    local = moment.astimezone(settings.zone)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def _find_opposite_time(
+    contact: Contact, mailing_list: MailingList, answer: Answer
+) -> datetime | None:
+    """Return when a person did what the opposite answer does; None if that is not their state."""
+    if answer is Answer.YES:
+        event, is_opposite = "removed", contact.status == "removed" and contact.reason in REFUSALS
+    else:
+        event, is_opposite = "confirmed", contact.basis in OWN_YES
+    if not is_opposite:
+        return None
+    entry = (
+        Evidence.select()
+        .where(
             Evidence.subject == contact.subject,
             Evidence.list == mailing_list.slug,
-            Evidence.event.in_(("confirmed", "removed")),
+            Evidence.event == event,
         )
+        .order_by(Evidence.seq.desc())
+        .first()
     )
-    consents = chain_reader.read_consents(row.seq for row in rows)
-    for row in rows:
-        consent = consents.get(row.seq, {})
-        if row.event == "removed":
-            word = Answer.NO if consent.get("reason") in REFUSALS else None
-        else:
-            word = Answer.YES if consent.get("basis") in OWN_YES else None
-        if word is not None:
-            # A reported answer is recorded later than it was given.
-            arrived_at = consent.get("arrived_at")
-            yield parse_timestamp(arrived_at) if arrived_at else row.at, word
+    if entry is None:
+        return None
+    consent = chain_reader.read_consents([entry.seq]).get(entry.seq, {})
+    if consent.get("method") in consent_receipt.TAKEN_BACK:
+        # A program's Yes was taken back; the person has said neither.
+        return None
+    # A reported answer is recorded later than it was given, and a restore repeats removals.
+    at = consent.get("arrived_at") or consent.get("left_at")
+    return parse_timestamp(at) if at else entry.at
 
 
 def _lock_contact(uid: str) -> Contact | None:

@@ -61,6 +61,7 @@ def answer(
             actor=context.actor,
             given_by="representative" if representative else "",
             given_at=_read_past(given, context) if given else None,
+            is_day_alone=given is not None and "T" not in given,
             taken_by=taken_by.strip(),
         )
     status_text = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status

@@ -48,7 +48,8 @@ _PLACEHOLDER = r"(?:null|none|nan|undefined|unknown)\Z"
 # UTF-8 that was read as Latin-1 or Windows-1252: "Ã©" for "é", "Å¼" for "ż".
 _MISREAD = (
     "(?-i:[ÂÃÄÅ]"
-    r"[\u0080-\u00bf\u02c6\u02dc\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122])"
+    r"[\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014"
+    r"\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122])"
 )
 # Nearly all names match, and stay as they are. A property test compares this path with the other.
 _PLAIN_NAME = re.compile(
@@ -134,7 +135,9 @@ def clean_greeted_name(name: str) -> str:
 
 
 def _check_name(name: str) -> str:
+    # Before control characters become blanks: half of a misread letter may be one.
+    is_misread = _NOT_A_NAME.search(name) is not None
     name = to_one_line(name)
-    if len(name) > _MAX_NAME_LENGTH or _NOT_A_NAME.search(name):
+    if is_misread or len(name) > _MAX_NAME_LENGTH or _NOT_A_NAME.search(name):
         return ""
     return name

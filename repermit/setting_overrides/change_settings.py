@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from repermit import email_address
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.base import Table
 from repermit.db.models.settings import Chosen
 from repermit.db.models.webhooks import Webhook
-from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
+from repermit.errors import AddressError, ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.setting_overrides.current_settings import (
@@ -129,10 +130,23 @@ def _check_values(typed: SettingsInput) -> None:
     for key, value in {**typed.values, **typed.secrets}.items():
         try:
             check_value(SETTINGS[key], value)
+            _check_email_address(key, value)
         except ConfigError as error:
             errors.append(error)
     if errors:
         raise ChoiceRefused(tuple(errors))
+
+
+def _check_email_address(key: str, value: Any) -> None:
+    # Not where settings are read: one that was chosen before this check would stop the service.
+    if SETTINGS[key].kind != "email" or not value:
+        return
+    try:
+        email_address.parse(value)
+    except AddressError:
+        raise ConfigError(
+            "%(key)s must be an e-mail address such as info@example.org", key=key
+        ) from None
 
 
 def _merge_choices(

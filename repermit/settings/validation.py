@@ -89,10 +89,6 @@ def _check_text(setting: Setting, value: str) -> None:
         raise ConfigError(
             "%(key)s must be a web address such as https://www.example.org", key=setting.key
         )
-    if setting.kind == "email" and value and not _is_like_an_address(value):
-        raise ConfigError(
-            "%(key)s must be an e-mail address such as info@example.org", key=setting.key
-        )
 
 
 def _check_addresses(key: str, value: object) -> None:

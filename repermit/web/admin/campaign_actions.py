@@ -367,6 +367,7 @@ def _apply_decision(
         settings=services.settings,
         now=get_arrival(),
         actor=get_actor(),
+        reply_at=reply.at,
     )
     yes, no = gettext("Recorded as a Yes."), gettext("Recorded as a No.")
     flash_message(yes if decision == Answer.YES else no)

@@ -244,6 +244,7 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
             actor=get_actor(),
             given_by="representative" if form.representative.data else "",
             given_at=given_at,
+            is_day_alone=given_at is not None,
             taken_by=(form.taken_by.data or "").strip(),
         )
     except Refused as refusal:

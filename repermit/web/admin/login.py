@@ -1,6 +1,7 @@
 """The login pages: password, second step, one-time link, and logout.
 
-Each step puts a new token into the cookie, and deletes everything else in it (session fixation).
+Each step puts a new token into the cookie, and deletes everything else in it (session fixation),
+but for the path of the page that was wanted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import segno
-from flask import Blueprint, Response, request, session
+from flask import Blueprint, Response, get_flashed_messages, request, session
 from flask_login import current_user
 from wtforms import EmailField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
@@ -196,6 +197,8 @@ def set_up_app() -> AnyResponse:
     if not result.is_accepted:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return _show_code_form(form, status=_WRONG)
+    # The recovery codes come first.
+    session.pop(_WANTED_PATH, None)
     set_session_cookie(result.token)
     return render_page("login/recovery_codes.html", codes=result.codes)
 
@@ -331,19 +334,23 @@ def set_session_cookie(token: str) -> None:
 
 
 _WANTED_PATH = "wanted_path"
-"""The key in the cookie for the path of the page that sent its visitor to the login."""
+"""The key in the cookie for the path, without its query, that led to the login."""
 
 _MAX_WANTED_PATH = 500
 
 
 def require_login() -> AnyResponse:
     """Redirect to the login, which leads back to this page; say that a form was not saved."""
-    if request.method not in {"GET", "HEAD"}:
+    if request.blueprint == "lock_screen":
+        # Its script asks by itself, and its form saves nothing.
+        pass
+    elif request.method not in {"GET", "HEAD"}:
+        # Once, however many requests come.
+        get_flashed_messages()
         flash_message(gettext("Your login had ended, so nothing was saved."), kind="warning")
-    else:
-        path = request.full_path.rstrip("?")
-        if len(path) <= _MAX_WANTED_PATH:
-            session[_WANTED_PATH] = path
+    elif len(request.path) <= _MAX_WANTED_PATH:
+        # Without the query, which may hold an address, as somebody else may log in.
+        session[_WANTED_PATH] = request.path
     return redirect_to("login.show_login")
 
 

@@ -13,6 +13,7 @@ import pytest
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import RecordedAnswer
 from repermit.contacts import erasure, human_replies, status_changes
+from repermit.contacts.last_ask import EvidenceFields
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Wording
@@ -21,7 +22,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.evidence import entries
+from repermit.evidence import consent_receipt, entries
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from tests.support.builders import (
     DEADLINE,
@@ -427,6 +428,54 @@ def _tell_out_of_order(
     assert Contact.get_by_id(asked.id).status == status
     tell_answer(given_at=changed_at + MICROSECOND)
     assert Contact.get_by_id(asked.id).status != status
+
+
+def test_a_yes_of_a_day_is_refused_if_the_person_refused_on_that_day(
+    database: Database, asked: Contact
+) -> None:
+    given(database, asked, Answer.NO, arrived=SOON)
+    told = {"given_at": SOON + timedelta(hours=2), "now": SOON + timedelta(days=1)}
+    with pytest.raises(Refused, match="needs the time"):
+        tell(database, asked.list, "anna@example.org", Answer.YES, **told, is_day_alone=True)
+    tell(database, asked.list, "anna@example.org", Answer.YES, **told)
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
+
+
+@pytest.mark.parametrize("method", sorted(consent_receipt.TAKEN_BACK))
+def test_that_the_yes_of_a_program_was_taken_back_is_no_refusal(
+    database: Database, asked: Contact, method: str
+) -> None:
+    taken_back_at = SOON + timedelta(hours=2)
+    given(database, asked, Answer.YES, arrived=SOON)
+    with database.atomic():
+        record_answer.retract_yes(
+            Contact.get_by_id(asked.id), method, {}, make_settings(), at=taken_back_at
+        )
+    told = {"given_at": SOON + timedelta(hours=1), "now": taken_back_at + timedelta(hours=1)}
+    tell(database, asked.list, "anna@example.org", Answer.YES, **told)
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
+
+
+def test_a_removal_that_a_restore_repeats_is_of_when_the_person_left(
+    database: Database, asked: Contact
+) -> None:
+    left_at, restored_at = SOON + timedelta(days=1), SOON + timedelta(days=5)
+    left = {"left_at": left_at.isoformat(), "left_for": "no"}
+    with database.atomic():
+        status_changes.remove_contacts(
+            [asked],
+            reason=Reason.NO,
+            act=status_changes.Act(at=restored_at, actor="job", consent={"by": "restored"}),
+            fingerprint_key=make_settings().fingerprint_key,
+            evidence_by_id={asked.id: EvidenceFields(left)},
+            removed_at_by_id={asked.id: left_at},
+        )
+    now = restored_at + timedelta(days=1)
+    tell_yes = partial(tell, database, asked.list, "anna@example.org", Answer.YES, now=now)
+    with pytest.raises(Refused, match="has said No since"):
+        tell_yes(given_at=left_at - MICROSECOND)
+    tell_yes(given_at=left_at + MICROSECOND)
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
 
 
 def test_the_time_of_an_answer_is_when_it_was_given_not_when_it_was_written_down(

@@ -102,7 +102,11 @@ def test_a_name_is_greeted(name: str) -> None:
         "{x}",
         *("NULL", "none", "NaN", "undefined", "#REF!", "#N/A"),
         *("????", "??? ???", "M\ufffdller", "12345", "- -", "_"),
-        *(name.encode().decode("cp1252") for name in ("Jérôme", "Jesús", "Müller", "Żak", "Włos")),
+        *(
+            name.encode().decode("cp1252")
+            for name in ("Jérôme", "Jesús", "Müller", "Żak", "Włos", "Groß", "Doğan", "Śliwa")
+        ),
+        "MÜLLER".encode().decode("latin-1"),
         *("Jansen, Jan", "O'Neill, Mary"),
     ],
 )

@@ -126,6 +126,22 @@ def test_nothing_is_kept_unless_all_holds(database: Database) -> None:
     assert everything_in(database) == before
 
 
+@pytest.mark.parametrize("email", ["not-a-mail", "<info@example.org>", "a@b.example, c@d.example"])
+def test_what_is_no_email_address_is_refused_where_it_is_chosen(
+    database: Database, email: str
+) -> None:
+    with pytest.raises(ChoiceRefused) as refused:
+        choose(database, parse(), organisation__email=email)
+    assert [error.key for error in refused.value.errors] == ["organisation.email"]
+    choose(database, parse(), organisation__email="info@example.org")
+    # An earlier version took anything: the service goes on with it.
+    with database.atomic():
+        Chosen.update(value=json.dumps(email)).execute()
+    held = current_settings.read_current_settings(parse(), database)
+    assert held.organisation.email == email
+    choose(database, parse(), organisation__email="")
+
+
 def test_a_form_that_was_overtaken_changes_nothing(database: Database) -> None:
     settings, since = parse(), read_versions()[SETTINGS_VERSION_KEY]
     choose(database, settings, retention__trace_days=30)
