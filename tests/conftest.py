@@ -465,11 +465,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("exhaustive")
 
 
-_TAKES_MINUTES = (
-    *("test_outages.py", "test_work_kills.py", "test_browser_first_screen.py"),
-    *("test_relayed_campaigns.py", "test_speed.py", "test_erased_to_the_last_byte.py"),
-)
-"""The files with single tests that take minutes."""
+_TAKES_MINUTES = ("test_outages.py", "test_work_kills.py")
+"""The files with the longest tests. More would be a queue of their own for the first worker."""
 
 
 def _is_exhaustive(test: pytest.Item, example: str, examples: Counter[bool]) -> bool:
