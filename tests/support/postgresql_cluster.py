@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -81,13 +81,11 @@ class Cluster:
         server = _read_process(self._folder)
         children = Path(f"/proc/{server}/task/{server}/children").read_text("ascii").split()
         processes = [server, *map(int, children)]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
+        _signal_all(processes, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in processes:
-                os.kill(process, signal.SIGCONT)
+            _signal_all(processes, signal.SIGCONT)
 
     def demote(self) -> None:
         """Start it again as a standby, which takes nothing that writes; needs wal_level=replica."""
@@ -200,6 +198,13 @@ def _stop(folder: Path) -> None:
 
 def _read_process(folder: Path) -> int:
     return int((folder / "data/postmaster.pid").read_text("ascii").splitlines()[0])
+
+
+def _signal_all(processes: Iterable[int], sign: signal.Signals) -> None:
+    """Send a signal to each process; a vacuum that was at its end may be gone by now."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, sign)
 
 
 def _user() -> int:
