@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.message_id import (
+    MailReference,
     is_reference_to,
     make_message_id,
     make_return_path,
@@ -44,19 +45,18 @@ def identity(mail_id: int, *, owner: str = OWNER, key: bytes = KEY) -> str:
     return make_message_id(mail_id, owner, sender_domain="example.org", key=key)
 
 
-def read_return_path(
-    address: str, keys: Sequence[bytes], owner: str = OWNER, message_id: str = ""
-) -> int:
-    reference = parse_return_path(address)
-    if not is_reference_to(reference, owner=owner, message_id=message_id, keys=keys):
-        raise LinkError("names none of our mails")
-    return reference.mail_id
+def read_return_path(address: str, keys: Sequence[bytes], *held: str) -> int:
+    return _read(parse_return_path(address), keys, *held)
 
 
-def read_message_id(
-    text: str, keys: Sequence[bytes], owner: str = OWNER, message_id: str = ""
+def read_message_id(text: str, keys: Sequence[bytes], *held: str) -> int:
+    return _read(parse_message_id(text), keys, *held)
+
+
+def _read(
+    reference: MailReference, keys: Sequence[bytes], owner: str = OWNER, message_id: str = ""
 ) -> int:
-    reference = parse_message_id(text)
+    """Return the number of the mail that a reference is to, held with this owner."""
     if not is_reference_to(reference, owner=owner, message_id=message_id, keys=keys):
         raise LinkError("names none of our mails")
     return reference.mail_id
