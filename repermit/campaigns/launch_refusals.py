@@ -33,7 +33,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.mail_types import OwnWording
 from repermit.errors import AddressError, MailTooLarge, WordingError
-from repermit.i18n.lazy_text import LazyJoin, LazyText
+from repermit.i18n.lazy_text import Language, LazyJoin, LazyText
 from repermit.rules.consent import (
     CampaignState,
     Fate,
@@ -82,7 +82,7 @@ def list_language_notes(mailing_list: MailingList, audience: Audience) -> Iterat
 def _format_counts(languages: Mapping[str, int]) -> LazyJoin:
     return LazyJoin(
         tuple(
-            LazyText("%(count)s in %(language)s", count=n, language=language)
+            LazyText("%(count)s in %(language)s", count=n, language=Language(language))
             for language, n in languages.items()
         )
     )

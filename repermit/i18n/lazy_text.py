@@ -26,6 +26,12 @@ class LazyJoin:
     by: str = ", "
 
 
+class Language(str):
+    """A language by its code (ISO 639-1), which pages show by its name."""
+
+    __slots__ = ()
+
+
 Value = str | int | datetime | LazyJoin
 """A value of a template. A count is an int; a number that is no count (a line) is text."""
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from flask import Response, request
 
 from repermit.errors import Refused
-from repermit.i18n.lazy_text import N_, LazyJoin, LazyText, Value
+from repermit.i18n.lazy_text import N_, Language, LazyJoin, LazyText, Value
 from repermit.web.admin.rendering import (
     format_number,
     format_time,
     gettext,
+    name_language,
     render_bare_page,
     render_page,
 )
@@ -43,6 +44,8 @@ def format_value(value: Value) -> str:
         return format_time(value)
     if isinstance(value, int):
         return format_number(value)
+    if isinstance(value, Language):
+        return name_language(value)
     return translate_said(value) if isinstance(value, LazyText) else value
 
 

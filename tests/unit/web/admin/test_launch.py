@@ -257,10 +257,11 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "nl"}):
         notes = [make_sentence(note) for note in plan.notes]
     assert not set(notes) & set(plan.notes)
+    assert "(1 in het Duits)" in notes[4]
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "en"}):
         notes = [make_sentence(note) for note in plan.notes]
     assert notes[:3] == list(plan.notes[:3])
-    assert "(1 in de)" in notes[4]
+    assert "(1 in German)" in notes[4]
 
 
 def test_after_a_launch_that_is_lost_the_page_says_that_no_mail_leaves_yet(
