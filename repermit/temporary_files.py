@@ -48,20 +48,12 @@ def open_private_folder(settings: Settings, kind: str) -> Path:
     return folder
 
 
-def make_private_folder(folder: Path, *, for_root_too: bool = False) -> None:
-    """Create a folder if it is missing; raises Refused if others may open it.
-
-    - `for_root_too`: whether root may use the folder of the server's user, and creates one for that
-      user. Only for a place where no other user can create folders.
-    """
-    is_root = for_root_too and os.geteuid() == 0
+def make_private_folder(folder: Path) -> None:
+    """Create a folder if it is missing; raises Refused if others may open it."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-        if is_root:
-            parent = folder.parent.stat()
-            os.chown(folder, parent.st_uid, parent.st_gid)
     status = folder.lstat()
-    is_ours = stat.S_ISDIR(status.st_mode) and (is_root or status.st_uid == os.geteuid())
+    is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
     if not is_ours or status.st_mode & 0o077:
         raise Refused(
             "%(folder)s must be a folder that only this server's user may open", folder=str(folder)
@@ -102,9 +94,8 @@ class TemporaryFiles:
     Refused if others may write notes.
     """
 
-    def __init__(self, folder: Path, *, for_root_too: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._for_root_too = for_root_too
 
     @contextmanager
     def file_for(self, target: Path) -> Iterator[Path]:
@@ -138,7 +129,7 @@ class TemporaryFiles:
     @contextmanager
     def _hold_note(self, folder: Path, name: str) -> Iterator[Path]:
         """Yield a path that does not exist yet, with a locked note for the block."""
-        make_private_folder(self.folder, for_root_too=self._for_root_too)
+        make_private_folder(self.folder)
         number = os.urandom(_ID_BYTES).hex()
         path = folder.absolute() / f".{_shorten_name(name)}{_MARK}{number}"
         note = self.folder / number
@@ -155,7 +146,7 @@ class TemporaryFiles:
     def _list_notes(self) -> list[Path]:
         if not os.path.lexists(self.folder):
             return []
-        make_private_folder(self.folder, for_root_too=self._for_root_too)
+        make_private_folder(self.folder)
         return [note for note in self.folder.iterdir() if _MARK not in note.name]
 
     def _sweep_note(self, note: Path) -> UnfinishedFile | None:
@@ -186,8 +177,7 @@ class TemporaryFiles:
 
 def make_temporary_files(settings: Settings) -> TemporaryFiles:
     """Return the temporary files of an installation on this machine."""
-    in_own_folder = bool(settings.sqlite_path or settings.journal)
-    return TemporaryFiles(find_folder(settings, _KIND), for_root_too=in_own_folder)
+    return TemporaryFiles(find_folder(settings, _KIND))
 
 
 def _read_note(file: IO[bytes]) -> Path | None:

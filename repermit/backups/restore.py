@@ -185,7 +185,7 @@ def bring_up_to_date(
     """
     _require_no_others(database)
     require_known_on_postgresql(database)
-    migrations.upgrade_database(database)
+    migrations.upgrade_database(database, begins_empty=True)
     if reference is not None:
         require_reference_schema(database, reference)
     suppressions.require_known_key(database, settings)

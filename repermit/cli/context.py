@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from pwd import getpwuid
 from typing import TYPE_CHECKING
 
 import click
@@ -73,10 +74,14 @@ class CommandContext:
         return make_login_actor(os.getuid())
 
     @contextmanager
-    def database(self) -> Iterator[Database]:
-        """Open the database and migrate it to this version; raises Refused if it cannot be used."""
+    def database(self, *, begins_empty: bool = False) -> Iterator[Database]:
+        """Open the database and migrate it to this version; raises Refused if it cannot be used.
+
+        - `begins_empty`: whether it may be a new one although the journal tells of an earlier one.
+        """
         from repermit.db import migrations
         from repermit.db.connection import open_database
+        from repermit.db.journal_seal import require_nothing_noted
         from repermit.db.suppression_journal import make_journal
         from repermit.db.write_lock import stop_between_turns
         from repermit.evidence import evidence_key
@@ -88,13 +93,16 @@ class CommandContext:
         with self.hold_presence():
             # A file that a killed command or server left half written may hold a whole list.
             make_temporary_files(self.file).sweep()
-            _make_private(path)
             journal = make_journal(self.file)
+            if path is not None and not path.exists():
+                if not begins_empty:
+                    require_nothing_noted(journal)
+                _make_private(path)
             with (
                 translate_os_error(path),
                 open_database(self.file.database, journal=journal) as opened,
             ):
-                migrations.upgrade_database(opened)
+                migrations.upgrade_database(opened, begins_empty=begins_empty)
                 suppressions.require_known_key(opened, self.file)
                 evidence_key.note_key(opened, self.file, now=self.now, actor=self.actor)
                 self._opened = opened
@@ -117,12 +125,24 @@ class CommandContext:
     def hold_presence(self) -> Iterator[None]:
         """Keep the database from being restored during the block.
 
-        Raises Refused while a restore is running.
+        Raises Refused while a restore is running, and as `require_owner` does.
         """
         from repermit.db.write_lock import share_database
 
+        self.require_owner()
         with share_database(self.file.sqlite_path):
             yield
+
+    def require_owner(self) -> None:
+        """Refuse root where the files are another user's, whose server could not open root's."""
+        for path in filter(None, (self.file.sqlite_path, self.file.journal)):
+            owner = path.stat().st_uid if path.exists() else os.geteuid()
+            if os.geteuid() == 0 != owner:
+                user = _name_user(owner)
+                raise Refused(
+                    f"{path} belongs to {user}, and what root makes beside it, {user} could not "
+                    f"open: give the command as {user} (`sudo -u {user} …`)"
+                )
 
     def check_journal(self) -> None:
         """Check, before anybody answers, that the journal can be written; raises JournalRefused."""
@@ -161,16 +181,22 @@ class CommandContext:
 pass_command_context = click.make_pass_decorator(CommandContext)
 
 
-def _make_private(database: Path | None) -> None:
+def _name_user(number: int) -> str:
+    try:
+        return getpwuid(number).pw_name
+    except KeyError:
+        return f"'#{number}'"
+
+
+def _make_private(database: Path) -> None:
     """Create the file of a new SQLite database so that only its owner can read it.
 
     SQLite gives its WAL and shared-memory files the same permissions.
     """
-    if database is not None and not database.exists():
-        try:
-            database.touch(mode=0o600)
-        except OSError as error:
-            raise Refused(f"the database {database} cannot be made: {error.strerror}") from None
+    try:
+        database.touch(mode=0o600)
+    except OSError as error:
+        raise Refused(f"the database {database} cannot be made: {error.strerror}") from None
 
 
 @contextmanager

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     help="Do without the journal of that time: whoever has left since may be asked again.",
 )
 @click.option("--replace", is_flag=True, help="Put the database that is there aside.")
-@click.option("--already-there", is_flag=True, help="PostgreSQL: pg_restore has put it back.")
+@click.option(
+    "--already-there", is_flag=True, help="pg_restore has put it back, or it begins empty."
+)
 @json_option
 @pass_command_context
 def restore(
@@ -63,6 +65,7 @@ def restore(
 
     if (file is None) != already_there:
         raise click.UsageError("say the FILE of the backup, or --already-there")
+    context.require_owner()
     journal_paths = _find_journals(context.file.journal, journals, without=without_journal)
     if file is None:
         result = _read_journals(context, journal_paths, is_journal_lost=without_journal)
@@ -86,10 +89,19 @@ def _read_journals(
     context: CommandContext, journals: Sequence[Path], *, is_journal_lost: bool
 ) -> RestoreResult:
     from repermit.backups import restore as backups_restore
+    from repermit.db.write_lock import lock_database_exclusively
 
-    if context.file.sqlite_path is not None:
-        raise click.UsageError("--already-there is for PostgreSQL; say the FILE of the backup")
-    with context.database() as database:
+    path = context.file.sqlite_path
+    if path is not None:
+        if path.exists() and path.stat().st_size:
+            raise click.UsageError(
+                "--already-there is for PostgreSQL, and for a database that begins empty; say the "
+                "FILE of the backup"
+            )
+        with lock_database_exclusively(path):
+            # No other process works with it.
+            pass
+    with context.database(begins_empty=True) as database:
         return backups_restore.bring_up_to_date(
             database,
             settings=context.file,
@@ -123,9 +135,14 @@ def _print_restored(context: CommandContext, result: RestoreResult) -> None:
     made_at_text = (
         context.format_time(result.made_at) if result.made_at else "a moment that it does not tell"
     )
+    if result.checkpoint.seq:
+        echo(
+            f"Restored: the backup of {made_at_text}, with {result.checkpoint.seq:,} entries of "
+            "the evidence."
+        )
+    else:
+        echo("The database begins empty, except for what the journal tells.")
     echo(
-        f"Restored: the backup of {made_at_text}, with {result.checkpoint.seq:,} entries of the "
-        "evidence.",
         f"Taken off again, as the journal says: {sum(result.replayed.removed.values()):,}.",
     )
     echo_counts(result.replayed.removed)

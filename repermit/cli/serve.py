@@ -107,9 +107,9 @@ def serve(context: CommandContext, host: str | None, port: int | None) -> None:
     in a process of their own, which starts and ends with this one.
     """
     _set_up_log()
-    context.check_journal()
     # From the first read to the last mail the database must not be replaced by a backup.
     with context.hold_presence():
+        context.check_journal()
         _run_server(context, host, port)
 
 
@@ -184,8 +184,8 @@ def worker(context: CommandContext, *, child: bool) -> None:
     Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
     """
     _set_up_log()
-    context.check_journal()
     with context.hold_presence():
+        context.check_journal()
         _run_worker(context, child=child)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from repermit.db.connection import lock_rows
 from repermit.db.models.base import Meta
 from repermit.db.suppression_journal import Journal
+from repermit.errors import Refused
 
 JOURNAL_SEALED_SINCE = "journal_sealed_since"
 """The key in `meta` with the entry after which all journals of an upgraded database are sealed."""
@@ -111,6 +112,26 @@ def _count_noted_lines(journal: Journal, size: int) -> int:
 
 
 _NOTED_LINES = (b'{"do":"suppress"', b'{"do":"launch"')
+
+
+def require_nothing_noted(journal: Journal | None) -> None:
+    """Refuse to begin with an empty database beside a journal that notes who left or was asked.
+
+    Such a database was lost, or its disk is not mounted: people would be asked again.
+    """
+    if journal is None or not journal.path.exists():
+        return
+    with journal.path.open("rb") as file:
+        if not any(line.startswith(_NOTED_LINES) for line in file):
+            return
+    raise Refused(
+        "there is no database, or an empty one, but %(journal)s tells of people who left or were "
+        "asked: is its disk mounted, and `database` in config.toml right?",
+        cli=" Put a backup back (`repermit restore FILE`). If there is none, or the database is "
+        "new on purpose, give `repermit restore --already-there`: so the new one knows who left "
+        "and which lists were asked. After a mere trial, delete the journal.",
+        journal=str(journal.path),
+    )
 
 
 def describe_place(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.connection import Database, is_postgresql, run_sql
-from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
+from repermit.db.journal_seal import JOURNAL_SEALED_SINCE, require_nothing_noted
 from repermit.db.models.accounts import (
     Access,
     ApiToken,
@@ -343,10 +343,11 @@ def read_version(database: Database) -> int:
     return int(version)
 
 
-def upgrade_database(database: Database) -> int:
+def upgrade_database(database: Database, *, begins_empty: bool = False) -> int:
     """Upgrade the open database to NEWEST_VERSION in one transaction; return its former version.
 
-    Safe to run from several processes at once. Raises SchemaTooNew and SchemaTooOld.
+    Safe to run from several processes at once. Raises SchemaTooNew and SchemaTooOld, and Refused
+    for an empty database whose journal notes suppressions or launches, unless `begins_empty`.
     """
     old_version = read_version(database)
     require_supported(old_version)
@@ -358,6 +359,8 @@ def upgrade_database(database: Database) -> int:
             for migrate in MIGRATIONS[version - OLDEST_VERSION :]:
                 migrate(database)
         else:
+            if not begins_empty:
+                require_nothing_noted(database.journal)
             _create_tables(database)
         Meta.write(_VERSION_KEY, str(NEWEST_VERSION))
     return old_version

@@ -33,7 +33,7 @@ _ERASED_VALUES = (
 def make_staged_path(database: FairSqliteDatabase, token: str) -> Path:
     """Return the path of an import's rows on SQLite, in a private folder."""
     folder = database.path.with_name(f"{database.path.name}.imports")
-    make_private_folder(folder, for_root_too=True)
+    make_private_folder(folder)
     return folder / f"{token}.db"
 
 

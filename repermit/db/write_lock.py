@@ -351,10 +351,17 @@ def lock_database_exclusively(database: Path) -> Iterator[None]:
 @contextmanager
 def _lock_database(database: Path, operation: int) -> Iterator[bool]:
     with ExitStack() as stack:
+        path = _make_lock_path(database)
         try:
-            path = _make_lock_path(database)
             file: IO[bytes] | None = stack.enter_context(open(path, "ab", opener=open_private))
-        except OSError:
+        except OSError as error:
+            if path.exists():
+                raise Refused(
+                    "the lock %(path)s cannot be opened (%(reason)s): it has to belong to the user "
+                    "that repermit runs as",
+                    path=str(path),
+                    reason=str(error.strerror),
+                ) from None
             # Opening the database itself fails then, with a message that says more.
             file = None
         yield file is None or _try_lock(file, operation)

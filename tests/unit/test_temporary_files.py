@@ -243,20 +243,6 @@ def test_a_note_that_has_just_gone_is_of_nothing(
     assert files.sweep() == ()
 
 
-def test_a_folder_that_root_makes_is_the_server_users(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[tuple[object, ...]] = []
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
-    database = f"sqlite:///{tmp_path / 'repermit.db'}"
-    files = make_temporary_files(make_settings(database=database))
-    with files.file_for(tmp_path / "target") as part:
-        part.write_text("whole")
-    owner = tmp_path.stat()
-    assert given == [(files.folder, owner.st_uid, owner.st_gid)]
-
-
 def test_without_a_journal_notes_stand_with_the_machines_temporary_files() -> None:
     folder = make_temporary_files(make_settings(database="postgresql://")).folder
     assert folder.name.startswith("repermit-")

@@ -49,15 +49,17 @@ def address(name: str) -> str:
     return f"{name}@example.org"
 
 
+DESCRIBED = (
+    *("--language", "nl", "--purpose", "Nieuws over onze praktijk, vier keer per jaar"),
+    *("--privacy-url", "https://www.example.org/privacy"),
+    *("--sender", "Praktijk De Linde <nieuws@example.org>"),
+    # Receipts would only be more mails to count here.
+    "--no-receipts",
+)
+
+
 def add_list(desk: Desk, slug: str, names: tuple[str, ...]) -> None:
-    desk.do(
-        *("list", "add", slug, "--name", slug.title(), "--language", "nl"),
-        *("--purpose", "Nieuws over onze praktijk, vier keer per jaar"),
-        *("--privacy-url", "https://www.example.org/privacy"),
-        *("--sender", "Praktijk De Linde <nieuws@example.org>"),
-        # Receipts would only be more mails to count here.
-        "--no-receipts",
-    )
+    desk.do("list", "add", slug, "--name", slug.title(), *DESCRIBED)
     rows = [f"{address(name)},{name.title()}" for name in names]
     desk.do("import", slug, desk.file("email,name", *rows, name=f"{slug}.csv"))
 
@@ -462,6 +464,21 @@ def test_nobody_restores_under_the_hands_of_a_server(story: Desk) -> None:
     restore(story)
 
 
+def test_a_lock_that_cannot_be_opened_is_no_lock(
+    story: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that root has made; a restore would go over a running server."""
+    place = story.folder / "repermit.db.in-use"
+    assert place.exists()
+
+    def refuse(path: Path, *_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("repermit.db.write_lock.open_private", refuse)
+    for command in (("restore", str(story.folder / "backup.db"), "--replace"), ("status", "news")):
+        assert f"{place} cannot be opened (Permission denied)" in story.refused(*command)
+
+
 @pytest.mark.exhaustive
 def test_a_copy_that_was_made_by_other_means_is_brought_up_by_the_whole_journal(
     desk: Desk, inbox: Inbox
@@ -559,6 +576,60 @@ def test_an_opt_in_of_the_file_is_taken_off_for_whatever_it_left(desk: Desk, inb
             ("removed", "request")
         ] * 2
     assert inbox.mails == ()
+
+
+# --- A new database beside the journal of an earlier one.
+
+
+def test_an_empty_database_is_not_begun_beside_a_journal_that_knows_people(
+    desk: Desk, inbox: Inbox
+) -> None:
+    """The database is lost, or its disk is not mounted."""
+    before_the_backup(desk, inbox)
+    place = desk.folder / "repermit.db"
+    place.unlink()
+    for command in (("status", "news"), ("list", "add", "news", "--name", "News"), ("serve",)):
+        said = desk.refused(*command)
+        assert "is its disk mounted" in said
+        assert "repermit restore --already-there" in said
+        assert not place.exists()
+    place.touch()
+    assert "is its disk mounted" in desk.refused("status", "news")
+
+
+def test_a_database_that_begins_empty_learns_who_left_and_which_lists_were_asked(
+    desk: Desk, inbox: Inbox
+) -> None:
+    before_the_backup(desk, inbox)
+    answer(desk, inbox, "said-no", "no")
+    place = desk.folder / "repermit.db"
+    place.unlink()
+    said = desk.do("restore", "--already-there")
+    assert "The database begins empty, except for what the journal tells." in said
+    assert "news" in said.partition("A campaign was launched")[2].splitlines()[0]
+    rows = desk.file("email", *map(address, FIRST), name="again.csv")
+    fates = desk.run("import", "news", rows, "--json").document["fates"]
+    assert (fates["suppressed"], fates["ask"]) == (1, 6)
+    assert "say the FILE of the backup" in desk.misused("restore", "--already-there")
+    desk.do("list", "set", "news", *DESCRIBED)
+    sent = len(inbox.mails)
+    desk.do("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, "--wait", *ACCEPTED)
+    assert desk.run("status", "news", "--json").document["mails"]["ask"]["in_doubt"] == 6
+    assert len(inbox.mails) == sent
+
+
+def test_postgresql_that_begins_empty_is_refused_too(
+    tmp_path: Path, cluster: Cluster, ready_postgresql: str, inbox: Inbox
+) -> None:
+    with cluster.fresh_database(like=ready_postgresql) as url:
+        desk = Desk(tmp_path, database_url=url, inbox=inbox)
+        before_the_backup(desk, inbox)
+        with cluster.fresh_database() as empty:
+            text = desk.config.read_text("utf-8").replace(url, empty)
+            desk.config.write_text(text, "utf-8")
+            assert "is its disk mounted" in desk.refused("status", "news")
+            assert "begins empty" in desk.do("restore", "--already-there")
+            desk.do("status", "news")
 
 
 # --- PostgreSQL, which has tools of its own.

@@ -106,3 +106,25 @@ def test_commands_that_only_read_give_way_to_whoever_answers(
     ):
         desk.run(*words)
         assert asked.pop() >= 5, words
+
+
+def test_root_is_refused_where_the_database_is_another_users(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What root makes beside it, such as a lock, the server's user could not open."""
+    desk.add_news()
+    unknown = max(user.pw_uid for user in pwd.getpwall()) + 1
+    before, true_stat, owner = sorted(desk.folder.iterdir()), Path.stat, unknown
+
+    def stat(path: Path, **values: bool) -> os.stat_result:
+        found = list(true_stat(path, **values))
+        found[4] = owner
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Path, "stat", stat)
+    for command in (("status", "news"), ("serve",), ("restore", "backup.db", "--replace")):
+        assert f"give the command as '#{unknown}' (`sudo -u" in desk.refused(*command)
+    owner = pwd.getpwnam("nobody").pw_uid
+    assert "give the command as nobody (`sudo -u nobody …`)" in desk.refused("status", "news")
+    assert sorted(desk.folder.iterdir()) == before
