@@ -30,6 +30,17 @@ def format_local_datetime(moment: datetime, *, language: str, zone: ZoneInfo) ->
     return _join_day_and_time(day, local, language)
 
 
+def format_past_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+    """Return the time of an event as `format_local_datetime`, or its day if only that is known."""
+    is_bare_day = moment.astimezone(zone).time() in _TIMES_OF_BARE_DAYS
+    write = format_local_date if is_bare_day else format_local_datetime
+    return write(moment, language=language, zone=zone)
+
+
+# Of a day in a file, of one that was entered with an opt-in, and of one with a reported answer.
+_TIMES_OF_BARE_DAYS = (time(), time(12), time.max)
+
+
 def _join_day_and_time(day: str, local: datetime, language: str) -> str:
     # Translators: Unicode date pattern (CLDR) of a time of day.
     clock = load_translations(language).pgettext("pattern of a time", "HH:mm")

@@ -95,7 +95,7 @@ def describe_entries(
         )
         return EntryText(
             seq=entries[index]["entry"]["seq"],
-            at=format_time(read_time(entries[index]), language=language, zone=zone),
+            at=format_time(read_time(entries[index]), language=language, zone=zone, is_past=True),
             text=text,
             more=tuple(more),
         )
@@ -164,8 +164,10 @@ def _list_times(entries: Sequence[Mapping[str, Any]]) -> list[datetime]:
     return times
 
 
-def format_time(text: str, *, language: str, zone: ZoneInfo) -> str:
+def format_time(text: str, *, language: str, zone: ZoneInfo, is_past: bool = False) -> str:
     """Return an RFC 3339 time in words, with its seconds and zone in parentheses.
+
+    - `is_past`: it is an event's, and midnight belongs to the day that it begins.
 
     Another text is returned unchanged, as somebody else's proof may have anything there.
     """
@@ -173,7 +175,8 @@ def format_time(text: str, *, language: str, zone: ZoneInfo) -> str:
         at = datetime.fromisoformat(text).astimezone(zone)
     except (ValueError, OverflowError):
         return text
-    words = dates.format_local_datetime(at, language=language, zone=zone)
+    write = dates.format_past_datetime if is_past else dates.format_local_datetime
+    words = write(at, language=language, zone=zone)
     return f"{words} ({at.strftime('%H:%M:%S %Z')})"
 
 

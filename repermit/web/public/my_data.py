@@ -408,7 +408,7 @@ def _make_held_fields(
         "status_words": page_text.describe_status(held_data, locale),
         "status_at": locale.format_time(held_data.status_at),
         "basis_words": page_text.describe_basis(held_data, locale),
-        "basis_at": locale.format_time(held_data.basis_at),
+        "basis_at": locale.format_past_time(held_data.basis_at),
         "since": locale.format_day(held_data.since),
         "happened": my_data_text.list_history(held_data, locale),
         "opened_links": my_data_text.describe_openings(held_data.openings, locale)

@@ -47,6 +47,14 @@ class PageLocale:
             else ""
         )
 
+    def format_past_time(self, timestamp: datetime | None) -> str:
+        """Format the time of an event, or its day if only that is known; "" for None."""
+        return (
+            dates.format_past_datetime(timestamp, language=self.language, zone=self.zone)
+            if timestamp
+            else ""
+        )
+
     def format_short_time(self, timestamp: datetime | None) -> str:
         """Format a timestamp without its year; the time is left out at the end of a day."""
         zone, language = self.zone, self.language

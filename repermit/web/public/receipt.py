@@ -85,7 +85,7 @@ def _make_receipt_fields(
         "number": receipt["header"]["receipt_id"],
         "events": [
             (
-                locale.format_time(datetime.fromisoformat(event["event_time"])),
+                locale.format_past_time(datetime.fromisoformat(event["event_time"])),
                 page_text.describe_consent(
                     event["event_state"],
                     locale,

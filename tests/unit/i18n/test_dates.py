@@ -12,6 +12,7 @@ from repermit.i18n.dates import (
     format_compact_datetime,
     format_local_date,
     format_local_datetime,
+    format_past_datetime,
     format_short_datetime,
 )
 from tests.support.mail_builders import AMSTERDAM, DEADLINE
@@ -55,6 +56,23 @@ def test_the_first_of_a_month_in_words(language: str, expected: str) -> None:
 )
 def test_midnight_is_the_end_of_the_day_before(moment: datetime, expected: str) -> None:
     assert format_local_datetime(moment, language="nl", zone=AMSTERDAM) == expected
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2018, 7, 14, 22, 0, tzinfo=UTC), "zondag 15 juli 2018"),
+        (datetime(2018, 7, 14, 22, 0, 0, 1, tzinfo=UTC), "zondag 15 juli 2018, 00:00 uur"),
+        (datetime(2018, 7, 15, 10, 0, tzinfo=UTC), "zondag 15 juli 2018"),
+        (datetime(2018, 7, 15, 10, 0, 1, tzinfo=UTC), "zondag 15 juli 2018, 12:00 uur"),
+        (datetime(2018, 7, 15, 21, 59, 59, tzinfo=UTC), "zondag 15 juli 2018, 23:59 uur"),
+        (datetime(2018, 7, 15, 21, 59, 59, 999999, tzinfo=UTC), "zondag 15 juli 2018"),
+    ],
+)
+def test_an_event_of_which_only_the_day_is_known_is_told_by_its_day(
+    moment: datetime, expected: str
+) -> None:
+    assert format_past_datetime(moment, language="nl", zone=AMSTERDAM) == expected
 
 
 def test_midnight_in_french_and_at_the_end_of_a_month() -> None:

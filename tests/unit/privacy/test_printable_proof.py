@@ -278,6 +278,14 @@ def test_when_somebody_had_signed_up_elsewhere_is_told(name: str) -> None:
     assert found.more == ("Signed up: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
 
 
+@pytest.mark.parametrize("name", ["at", "basis_at"])
+def test_a_day_of_a_file_is_told_as_itself_and_not_as_the_end_of_the_day_before(name: str) -> None:
+    said: dict[str, Any] = {"method": "web form", name: "2018-07-15T00:00:00+00:00"}
+    one = entry("confirmed", **said)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
+    assert found.more == ("Signed up: Sunday 15 July 2018 (00:00:00 UTC)",)
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -334,6 +334,19 @@ def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact
     ):
         assert text in said, text
     assert "user:1" not in said
+
+
+def test_a_customer_since_a_day_is_told_that_day(pages: Pages, mailing_list: MailingList) -> None:
+    customer = make_contact(
+        pages.database,
+        mailing_list,
+        status=Status.CUSTOMER,
+        basis=Basis.CUSTOMER,
+        basis_at=datetime(2018, 7, 14, 22, 0, tzinfo=UTC),
+    )
+    said = words_of(opened(pages, customer))
+    assert "sinds zondag 15 juli 2018" in said
+    assert "24:00" not in said
 
 
 def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingList) -> None:
