@@ -14,7 +14,7 @@ from repermit.emails.mail_types import MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
 from repermit.emails.template_engine import render_preview
 from repermit.i18n.catalogues import load_translations
-from repermit.i18n.dates import format_local_datetime
+from repermit.i18n.dates import format_local_datetime, format_past_datetime
 from repermit.settings.definitions import Organisation
 
 
@@ -94,7 +94,7 @@ def draft_yes_receipt(
 ) -> Draft:
     """Return the draft of the mail that confirms to a contact that their Yes is recorded.
 
-    - `answered_at`: aware UTC.
+    - `answered_at`: aware UTC; only the day is told of a time that stands for one.
     - `checkpoint`: the evidence's after the entry of the Yes, as in JSON; with a key it has a
       signed note, and is attached.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
@@ -104,7 +104,7 @@ def draft_yes_receipt(
         make_printable(mailing_list.in_language(language)),
     )
     context: dict[str, Any] = make_common_fields(organisation, mailing_list, language)
-    context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
+    context |= {"moment": format_past_datetime(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones. In
     # groups: a word of 64 letters is wider than a phone, and a <wbr> in it HTML_OBFUSCATE.
     context |= {

@@ -31,7 +31,7 @@ from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import ConfirmValues, NoticeValues, ReceiptValues
 from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import NotFound, Refused, RepermitError
-from repermit.evidence import cosigned_checkpoints, signed_checkpoint, stored_tree
+from repermit.evidence import chain_reader, cosigned_checkpoints, signed_checkpoint, stored_tree
 from repermit.evidence.checkpoint_mails import WitnessTopic
 from repermit.evidence.entries import Checkpoint
 from repermit.rules.consent import ANSWERED_NO, Answer, MailKind
@@ -150,6 +150,9 @@ class MailComposer:
         seq = enqueue_receipt.find_receipt_entry(contact.subject, list_facts.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
+        # A Yes by phone, letter or reply may have been given before its entry was made.
+        if given_at := chain_reader.read_consents([seq]).get(seq, {}).get("arrived_at"):
+            shared["answered_at"] = datetime.fromisoformat(given_at)
         # The checkpoint right after the Yes, so that every attempt is the same mail.
         checkpoint = signed_checkpoint.sign(stored_tree.compute_checkpoint_at(seq), self._settings)
         draft = receipt_and_link_mails.draft_yes_receipt(checkpoint=checkpoint.to_json(), **shared)

@@ -6,7 +6,7 @@ import io
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from textwrap import wrap
 
 import pytest
@@ -360,6 +360,36 @@ def test_a_yes_by_phone_owes_a_receipt_too(
         actor="cli:els",
     )
     assert [mail.contact_id for mail in receipts_owed()] == [asked.id]
+
+
+@pytest.mark.parametrize(
+    ("given_at", "is_day_alone", "told"),
+    [
+        (NOW + timedelta(hours=5), False, "maandag 2 maart 2026, 15:00 uur"),
+        (datetime(2026, 3, 3, 22, 59, 59, 999999, tzinfo=UTC), True, "dinsdag 3 maart 2026"),
+    ],
+)
+def test_mail_and_page_tell_the_time_at_which_a_yes_was_given(
+    pages: Pages, asked: Contact, inbox: Inbox, *, given_at: datetime, is_day_alone: bool, told: str
+) -> None:
+    pages.clock.advance(timedelta(days=3))
+    record_answer.record_reported_answer(
+        pages.database,
+        asked.list,
+        "anna@example.org",
+        Answer.YES,
+        note="by phone",
+        settings=pages.settings,
+        now=pages.clock.now(),
+        actor="cli:els",
+        given_at=given_at,
+        is_day_alone=is_day_alone,
+    )
+    assert f"<dt>{told}</dt><dd>U zei Ja</dd>" in pages.get("receipt", asked.uid).text
+    sent_to(pages, inbox)
+    body = inbox.mails[0].message.get_body(("plain",))
+    assert body is not None
+    assert f"Op {told} zei u Ja" in " ".join(body.get_content().split())
 
 
 # --- Whose answer changes is told. ---------------------------------------------------------------
