@@ -373,11 +373,7 @@ def _make_mail(mail: Mail, link: FreshLink | None, contact: Contact) -> SentMail
     at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     return SentMail(
         kind=mail.kind,
-        purpose=link.purpose
-        if link
-        else "no_receipt"
-        if enqueue_receipt.is_receipt_of_no(mail)
-        else "",
+        purpose=link.purpose if link else _find_purpose(mail),
         to=link.address if link and link.address != contact.address else "",
         state=mail.state,
         at=at or mail.due_at,
@@ -386,6 +382,14 @@ def _make_mail(mail: Mail, link: FreshLink | None, contact: Contact) -> SentMail
         bounce_status=mail.bounce_status,
         bounced_at=mail.bounced_at,
     )
+
+
+def _find_purpose(mail: Mail) -> str:
+    """Return the purpose of a mail whose one-time link is deleted, or that never had one."""
+    if mail.kind == MailKind.CONFIRM:
+        # A mail that belongs to a contact can only be this one, see `data_links.create_link`.
+        return "see"
+    return "no_receipt" if enqueue_receipt.is_receipt_of_no(mail) else ""
 
 
 def _iter_sign_ups(contact: Contact) -> Iterator[SignUpInfo]:

@@ -76,7 +76,7 @@ def _describe_mail(mail: SentMail, locale: PageLocale) -> str:
         "see": gettext("the link to what we hold about you"),
         "address": gettext("the question to your new address"),
         "changed": gettext("word to your address from before that it has been changed"),
-    }.get(mail.purpose or mail.kind, gettext("the mail with which you confirm your sign-up"))
+    }[mail.purpose or mail.kind]
     text = {
         "sent": gettext("Sent, and accepted by a mail server: %(mail)s"),
         "failed": gettext("Could not be sent: %(mail)s"),

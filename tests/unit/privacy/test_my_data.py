@@ -25,7 +25,7 @@ from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.exports import export
-from repermit.privacy import external_copies, my_data, rectification
+from repermit.privacy import data_links, external_copies, my_data, rectification
 from repermit.privacy.my_data import FORMAT, DisclosedRecipient, HeldData, RetentionTerm
 from repermit.reports import breach_report
 from repermit.rules.consent import Answer, CampaignState, MailState, Reason, Status
@@ -377,6 +377,17 @@ def test_mails_to_a_new_address_and_the_one_before_are_told_too(
     assert held is not None
     assert {one.purpose for one in held.letters} == {"see", "address", "changed"}
     assert held.address == "new@example.org"
+
+
+def test_a_mail_with_a_link_is_told_as_such_after_the_link_is_forgotten(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list)
+    opened_for(database, contact, now=NOW)
+    data_links.delete_expired_links(database, now=LATER)
+    held = held_of(database, contact)
+    assert [(one.kind, one.purpose) for one in held.letters] == [("confirm", "see")] * 2
+    assert FreshLink.select().count() == 1
 
 
 def test_the_document_holds_all_of_it_in_one_format(

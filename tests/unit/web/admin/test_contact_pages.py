@@ -183,10 +183,12 @@ def test_what_a_mail_did_is_said_in_words(
     for campaign, state in zip(campaigns, MailState, strict=True):
         reason = {"failed": "recipient", "dropped": "too_late"}.get(state, "")
         make_mail(database, campaign, contact, state=state, reason=reason, reply_code=550)
+    make_mail(database, campaigns[0], contact, kind="confirm")
     said = look(client, page_of(contact))
     for text in (
         "Is to be sent the question",
         "Was sent the question (550)",
+        "Was sent the link to what is held",
         "Could not be sent the question : refused for this address (550)",
         "Was perhaps sent the question: in doubt",
         "Was not sent the question : too late",

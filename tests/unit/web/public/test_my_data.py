@@ -319,7 +319,6 @@ def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact
         "Kon niet verstuurd worden: de vraag of wij u mogen mailen",
         "Toch niet verstuurd: de herinnering aan die vraag",
         "Misschien verstuurd: het ontvangstbewijs van uw Ja",
-        "Wordt nog verstuurd: de mail waarmee u uw aanmelding bevestigt",
         "Wordt nog verstuurd: de link naar wat wij van u bewaren",
         "dit postvak bestaat niet",
         "Als ongewenst gemeld op",
