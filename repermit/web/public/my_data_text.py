@@ -331,8 +331,8 @@ def describe_retention(term: RetentionTerm, locale: PageLocale, retention: Reten
         ),
         "openings": gettext("How the links in our mails were opened: until %(day)s."),
         "suppression": gettext(
-            "That you do not want these mails: as long as there is this list, as a code made from "
-            "your address, in which it cannot be read."
+            "A code from which your address cannot be read, so that nobody asks you again: as long "
+            "as there is this list."
         ),
         "looks": locale.ngettext(
             "When one of us looked at your data: for one day.",

@@ -335,6 +335,17 @@ def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact
     assert "user:1" not in said
 
 
+@pytest.mark.parametrize(
+    "reason", [Reason.NO_RESPONSE, Reason.BOUNCE, Reason.COMPLAINT, Reason.REQUEST, Reason.NO]
+)
+def test_that_the_address_is_not_asked_again_is_told_as_no_wish_of_its_holder(
+    pages: Pages, mailing_list: MailingList, reason: Reason
+) -> None:
+    said = words_of(opened(pages, make_removed(pages.database, mailing_list, reason)))
+    assert "Een code waaruit uw adres niet af te lezen is" in said
+    assert "niet wilt" not in said
+
+
 def test_a_customer_since_a_day_is_told_that_day(pages: Pages, mailing_list: MailingList) -> None:
     customer = make_contact(
         pages.database,
