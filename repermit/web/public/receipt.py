@@ -6,6 +6,7 @@ The link is the authority, and nothing is written.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +16,9 @@ from repermit.answers import link_target
 from repermit.answers.link_target import ContactState
 from repermit.contacts import enqueue_receipt
 from repermit.db.models.contacts import Contact
-from repermit.evidence.consent_receipt import REPRESENTATIVE
+from repermit.evidence.consent_receipt import REFUSED, REPRESENTATIVE, WITHDRAWN
 from repermit.reports.data_recipients import describe_for_proofs
+from repermit.rules.consent import Reason
 from repermit.web import error_pages
 from repermit.web.public import page_text
 from repermit.web.public.answer import (
@@ -26,6 +28,7 @@ from repermit.web.public.answer import (
     make_receipt_path,
     show_gone,
 )
+from repermit.web.public.page_text import PageLocale
 from repermit.web.rendering import PageContext, render_page
 from repermit.web.request_context import get_services
 
@@ -79,6 +82,7 @@ def _make_receipt_fields(
     receipt: dict[str, Any], contact_state: ContactState, context: PageContext
 ) -> dict[str, Any]:
     locale, record = make_locale(context), receipt["consent_record"]
+    reasons = _list_removal_reasons(contact_state)
     notice = record["processing"]["privacy_notice"]
     path = make_receipt_path(contact_state)
     return {
@@ -86,11 +90,7 @@ def _make_receipt_fields(
         "events": [
             (
                 locale.format_past_time(datetime.fromisoformat(event["event_time"])),
-                page_text.describe_consent(
-                    event["event_state"],
-                    locale,
-                    is_represented=event["entity_id"] == REPRESENTATIVE,
-                ),
+                _describe_event(event, reasons.get(event["event_time"], ""), locale),
             )
             for event in record["event"]
         ],
@@ -98,3 +98,23 @@ def _make_receipt_fields(
         "checkpoint": receipt["checkpoint"],
         "json_url": f"{context.settings.public_url}{path}/receipt.json",
     }
+
+
+def _list_removal_reasons(contact_state: ContactState) -> dict[str, str]:
+    """Return the reasons of a contact's removals by the times of their events in the receipt."""
+    contact = Contact.get(Contact.uid == contact_state.uid)
+    record = enqueue_receipt.read_consent_record_input(contact, settings=get_services().settings)
+    return {
+        entry.happened_at: entry.consent.get("reason", "")
+        for entry in record.entries
+        if entry.event == "removed"
+    }
+
+
+def _describe_event(event: Mapping[str, str], reason: str, locale: PageLocale) -> str:
+    """Describe an event; in the record a report as unwanted, or a request, counts as a No."""
+    is_as_no = event["event_state"] in {REFUSED, WITHDRAWN}
+    if is_as_no and reason in {Reason.COMPLAINT, Reason.REQUEST}:
+        return page_text.describe_removal(reason, locale)
+    is_represented = event["entity_id"] == REPRESENTATIVE
+    return page_text.describe_consent(event["event_state"], locale, is_represented=is_represented)

@@ -25,7 +25,7 @@ from repermit.evidence import chain, signed_checkpoint, stored_tree
 from repermit.evidence.entries import NOTHING_BEFORE, Entry
 from repermit.evidence.verify.diagnosis import How
 from repermit.exports import export
-from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
+from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Reason, Status
 from repermit.sending import queued_mail, send_due
 from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.queue import Claim
@@ -146,6 +146,33 @@ def test_a_receipt_says_later_that_the_consent_was_withdrawn_and_keeps_its_times
         ("dpv:ConsentGiven", NOW.isoformat()),
         ("dpv:ConsentWithdrawn", YEARS_LATER.isoformat()),
     ]
+
+
+@pytest.mark.parametrize("has_said_yes", [True, False])
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (Reason.COMPLAINT, "Van de lijst gehaald: onze mail is als ongewenst gemeld"),
+        (Reason.REQUEST, "Van de lijst gehaald: daarom is gevraagd"),
+    ],
+)
+def test_a_receipt_tells_who_reported_a_mail_of_no_answer_that_they_did_not_give(
+    pages: Pages, asked: Contact, *, reason: Reason, told: str, has_said_yes: bool
+) -> None:
+    if has_said_yes:
+        pages.post("yes", asked.uid)
+    with pages.database.atomic():
+        status_changes.remove_contacts(
+            [Contact.get_by_id(asked.id)],
+            reason=reason,
+            act=status_changes.Act(at=NOW + timedelta(hours=1), actor="person"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+    said = words_of(pages.get("receipt", asked.uid))
+    assert told in said
+    assert ("U zei Ja" in said) is has_said_yes
+    assert "U trok uw Ja in" not in said
+    assert "U zei Nee" not in said
 
 
 def test_a_receipt_as_json_holds_the_signed_note(
