@@ -112,6 +112,8 @@ def _describe_entry(entry: EvidenceEntry, locale: PageLocale) -> str:
         return gettext("Your earlier sign-up was taken over")
     if entry.event == "erased" and entry.consent.get("why") == "retention":
         return _describe_end(entry, locale)
+    if _is_new_address(entry):
+        return gettext("Your address has been changed")
     return {
         "confirmed": gettext("Your Yes was recorded"),
         "removed": gettext("You were taken off the list"),
@@ -128,6 +130,10 @@ def _describe_entry(entry: EvidenceEntry, locale: PageLocale) -> str:
         "erased": gettext("What was held about you was deleted"),
         "still_mailed": gettext("You unsubscribed from a mail that came from elsewhere"),
     }.get(entry.event, entry.event.replace("_", " "))
+
+
+def _is_new_address(entry: EvidenceEntry) -> bool:
+    return entry.event == "corrected" and entry.consent.get("fields") == ["address"]
 
 
 def _describe_end(entry: EvidenceEntry, locale: PageLocale) -> str:
@@ -279,15 +285,21 @@ def describe_disclosure(
 
 
 def describe_source(held_data: HeldData, locale: PageLocale) -> str:
-    """Describe the source of the address: the stored source, and the imported files with dates."""
+    """Describe the source of the address: the stored one, the imported files, and new addresses."""
     gettext = locale.gettext
     files = (
         gettext("With the file “%(file)s”, which we took in on %(day)s.")
         % {"file": file, "day": locale.format_day(imported_at)}
         for imported_at, file in held_data.imports
     )
+    new_addresses = (
+        gettext("%(moment)s: %(what)s.")
+        % {"moment": locale.format_time(entry.at), "what": _describe_entry(entry, locale)}
+        for entry in held_data.entries
+        if _is_new_address(entry)
+    )
     sentences = " ".join(
-        (f"{held_data.source.rstrip('.')}." if held_data.source else "", *files)
+        (f"{held_data.source.rstrip('.')}." if held_data.source else "", *files, *new_addresses)
     ).strip()
     return sentences or gettext("We do not know.")
 

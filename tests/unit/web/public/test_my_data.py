@@ -439,7 +439,10 @@ def test_an_address_is_corrected_by_a_mail_to_the_new_one(pages: Pages, anna: Co
     for again in (pages.get("address", uid), pages.post("address", uid)):
         assert heading_of(again) == OVER
         assert pages.links.url("me", anna.uid) in again.text
-    assert "new@example.org" in words_of(act(pages, token, "show"))
+    said = words_of(act(pages, token, "show"))
+    assert "new@example.org" in said
+    assert "balie. maandag 2 maart 2026, 10:00 uur: Uw adres is gewijzigd. Op de lijst" in said
+    assert "Uw adres is gewijzigd Door u, of met een link van u" in said
 
 
 def test_a_stranger_at_a_mistyped_address_is_shown_no_way_to_the_contact(

@@ -102,7 +102,7 @@ def test_where_the_address_came_from_is_told_with_file_and_day(
     source: str, imports: Any, said: str
 ) -> None:
     values: dict[str, Any] = dict.fromkeys(HeldData.__annotations__)
-    held = HeldData(**{**values, "source": source, "imports": imports})
+    held = HeldData(**{**values, "source": source, "imports": imports, "entries": ()})
     assert describe_source(held, VOICE) == said
 
 
