@@ -6,7 +6,7 @@ The link is the authority, and nothing is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from repermit.answers import link_target
 from repermit.answers.link_target import ContactState
 from repermit.contacts import enqueue_receipt
 from repermit.db.models.contacts import Contact
-from repermit.evidence.consent_receipt import REFUSED, REPRESENTATIVE, WITHDRAWN
+from repermit.evidence.consent_receipt import GIVEN, REFUSED, RENEWED, REPRESENTATIVE, WITHDRAWN
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.rules.consent import Reason
 from repermit.web import error_pages
@@ -87,13 +87,7 @@ def _make_receipt_fields(
     path = make_receipt_path(contact_state)
     return {
         "number": receipt["header"]["receipt_id"],
-        "events": [
-            (
-                locale.format_past_time(datetime.fromisoformat(event["event_time"])),
-                _describe_event(event, reasons.get(event["event_time"], ""), locale),
-            )
-            for event in record["event"]
-        ],
+        "events": list(_iter_event_texts(record["event"], reasons, locale)),
         "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
         "checkpoint": receipt["checkpoint"],
         "json_url": f"{context.settings.public_url}{path}/receipt.json",
@@ -111,10 +105,23 @@ def _list_removal_reasons(contact_state: ContactState) -> dict[str, str]:
     }
 
 
-def _describe_event(event: Mapping[str, str], reason: str, locale: PageLocale) -> str:
-    """Describe an event; in the record a report as unwanted, or a request, counts as a No."""
-    is_as_no = event["event_state"] in {REFUSED, WITHDRAWN}
-    if is_as_no and reason in {Reason.COMPLAINT, Reason.REQUEST}:
-        return page_text.describe_removal(reason, locale)
-    is_represented = event["entity_id"] == REPRESENTATIVE
-    return page_text.describe_consent(event["event_state"], locale, is_represented=is_represented)
+def _iter_event_texts(
+    events: Iterable[Mapping[str, str]], reasons: Mapping[str, str], locale: PageLocale
+) -> Iterator[tuple[str, str]]:
+    """Yield the time and the text of each event, the oldest first.
+
+    In the record a report as unwanted, or a request, counts as a No, and a customer withdraws
+    without having said Yes.
+    """
+    has_said_yes = False
+    for event in events:
+        state, at = event["event_state"], event["event_time"]
+        has_said_yes = has_said_yes or state in {GIVEN, RENEWED}
+        is_without_no = reasons.get(at) in {Reason.COMPLAINT, Reason.REQUEST}
+        is_without_yes = state == WITHDRAWN and not has_said_yes
+        if state in {REFUSED, WITHDRAWN} and (is_without_no or is_without_yes):
+            text = page_text.describe_removal(reasons[at], locale)
+        else:
+            is_represented = event["entity_id"] == REPRESENTATIVE
+            text = page_text.describe_consent(state, locale, is_represented=is_represented)
+        yield locale.format_past_time(datetime.fromisoformat(at)), text

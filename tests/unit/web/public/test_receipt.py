@@ -175,6 +175,18 @@ def test_a_receipt_tells_who_reported_a_mail_of_no_answer_that_they_did_not_give
     assert "U zei Nee" not in said
 
 
+def test_a_receipt_tells_a_customer_who_leaves_of_no_yes_that_they_did_not_give(
+    pages: Pages, asked: Contact
+) -> None:
+    customer = make_contact(
+        pages.database, asked.list, status=Status.CUSTOMER, basis="customer", basis_at=NOW
+    )
+    pages.post("no", customer.uid)
+    said = words_of(pages.get("receipt", customer.uid))
+    assert "Van de lijst gehaald: u wilde de mails niet meer" in said
+    assert "U trok uw Ja in" not in said
+
+
 def test_a_receipt_as_json_holds_the_signed_note(
     pages: Pages, asked: Contact, database: Database
 ) -> None:
