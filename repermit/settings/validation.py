@@ -168,6 +168,13 @@ def read_database(values: Mapping[str, Any], folder: Path) -> str:
     """Return the URL of the database, with an absolute path for a file."""
     url = read_text(values, "database", SETTINGS["database"].default)
     if url.startswith(("postgresql://", "postgres://")):
+        # The driver's own error would quote a part of the password.
+        if not _POSTGRESQL_URL.fullmatch(url) or _LONE_PERCENT.search(url):
+            raise ConfigError(
+                "database must be a URL of PostgreSQL, with the signs in its password "
+                "percent-encoded (%40 for @)",
+                key="database",
+            )
         return url
     prefix = "sqlite:///"
     if not url.startswith(prefix) or url == prefix:
@@ -176,6 +183,14 @@ def read_database(values: Mapping[str, Any], folder: Path) -> str:
             key="database",
         )
     return prefix + str((folder / url.removeprefix(prefix)).absolute())
+
+
+# As libpq reads it, https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+_HOST = r"(?:\[[^]@/?\s]*\]|[^]\[@/?:,\s]*)(?::\d*)?"
+_POSTGRESQL_URL = re.compile(
+    rf"postgres(?:ql)?://(?:[^@/\s]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?\s]*)?(?:\?(?:[^=@/&]+=.*)?)?"
+)
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def read_timezone(values: Mapping[str, Any]) -> str:

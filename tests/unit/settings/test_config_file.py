@@ -87,10 +87,27 @@ def test_an_authority_of_ones_own_stands_in_a_file_beside_the_settings(tmp_path:
         ("sqlite:////var/lib/lists.db", Path("/var/lib/lists.db")),
         ("postgresql://host/lists", None),
         ("postgres://host/lists", None),
+        ("postgresql:///lists", None),
+        ("postgresql://repermit@/lists?host=/run/postgresql&application_name=a@b", None),
+        ("postgresql://repermit:a%40b%2Fc%20d%25@[::1]:5432,db:5433/lists?sslmode=require", None),
+        ("postgresql://repermit:a:b?c#d&e@%2Frun%2Fpostgresql/lists", None),
     ],
 )
 def test_a_database_is_a_file_of_that_folder_or_a_server(given: str, path: Path | None) -> None:
     assert parse(database=given).sqlite_path == path
+
+
+@pytest.mark.parametrize(
+    "password", ["a@b", "a/b", "12/b", "a%b", "a b", "a?b@c", "a?b/c", "1?b/c", "a@b/c", "%4"]
+)
+def test_a_password_that_no_url_can_hold_is_refused_unquoted(password: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(database=f"postgresql://repermit:{password}@localhost/repermit")
+    assert refused.value.key == "database"
+    assert str(refused.value) == (
+        "database must be a URL of PostgreSQL, with the signs in its password percent-encoded "
+        "(%40 for @)"
+    )
 
 
 @pytest.mark.parametrize(
