@@ -479,8 +479,8 @@ class Web:
     """How the pages are served, and the minutes until an admin's idle screen locks."""
 
     host: str = declare_setting("127.0.0.1", N_("Where the server listens"))
-    port: int = declare_setting(8000, N_("Port"), limits=_FROM_0)
-    threads: int = declare_setting(8, N_("Requests at the same time"), limits=_FROM_0)
+    port: int = declare_setting(8000, N_("Port"), limits=(0, 65_535))
+    threads: int = declare_setting(8, N_("Requests at the same time"), limits=(1, 1000))
     trusted_proxies: int = declare_setting(0, N_("Web servers that stand in front"), limits=_FROM_0)
     idle_minutes: int = declare_setting(
         15, N_("Idle minutes until the screen locks"), limits=_MINUTES

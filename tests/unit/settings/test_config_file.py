@@ -206,6 +206,8 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
         ({"mail": {"reply_timeout": 0}}, "mail.reply_timeout", "must be from 1 to 86400"),
         ({"mail": {"connections": 0}}, "mail.connections", "must be from 1 to 64"),
         ({"mail": {"connections": 65}}, "mail.connections", "must be from 1 to 64"),
+        ({"web": {"threads": 0}}, "web.threads", "must be from 1 to 1000"),
+        ({"web": {"port": 65_536}}, "web.port", "must be from 0 to 65535"),
         ({"bounces": {"protocol": "imaps"}}, "bounces.protocol", "must be one of none, imap, pop3"),
         ({"bounces": {"protocol": []}}, "bounces.protocol", "must be text in quotes"),
         ({"bounces": {"every_minutes": 0}}, "bounces.every_minutes", "must be from 1 to 1440"),
