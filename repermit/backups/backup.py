@@ -127,7 +127,11 @@ def _make_new_file(path: Path, settings: Settings) -> Iterator[Path]:
             yield part
             _refuse_to_overwrite(path)
     except OSError as error:
-        raise Refused(f"{path} cannot be made: {error.strerror}") from None
+        # The note of the temporary file is beside the database, perhaps on another disk.
+        at_fault = Path(error.filename or path)
+        if at_fault.parent == path.absolute().parent:
+            at_fault = path
+        raise Refused(f"{at_fault} cannot be made: {error.strerror}") from None
     fsync_path(path.parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import sqlite3
 import subprocess
@@ -79,7 +80,7 @@ def test_nothing_is_written_over_and_nothing_half_done_is_left(desk: Desk) -> No
     desk.do("backup", str(path))
     path.unlink()
     nowhere = desk.folder / "nowhere" / "backup.db"
-    assert "cannot be made: No such file" in desk.refused("backup", str(nowhere))
+    assert f"{nowhere} cannot be made: No such file" in desk.refused("backup", str(nowhere))
 
 
 @contextmanager
@@ -100,6 +101,20 @@ def test_a_backup_for_which_there_is_no_room_is_refused(desk: Desk) -> None:
         said = desk.refused("backup", str(desk.folder / "backup.db"))
     assert "backup.db cannot be made: " in said
     assert not list(desk.folder.glob("backup.db*"))
+
+
+def test_a_backup_names_what_cannot_be_made_beside_the_database(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, **_: object) -> None:
+        # Root, whom no permission stops, is stopped by a disk that is read-only.
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    notes, other_disk = desk.folder / "repermit.db.unfinished", tmp_path / "other"
+    other_disk.mkdir()
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    said = desk.refused("backup", str(other_disk / "backup.db"))
+    assert f"{notes} cannot be made: Read-only file system" in said
 
 
 def test_a_copy_that_is_damaged_or_lacks_its_entry_is_refused(desk: Desk, tmp_path: Path) -> None:
