@@ -675,6 +675,19 @@ def is_rolled_back(error: BaseException) -> bool:
     )
 
 
+def describe_error(error: BaseException) -> str:
+    """Return the type of an error, with the database's code, for a log: a text may hold addresses.
+
+    Such as "OperationalError (SQLITE_FULL)", or with PostgreSQL's SQLSTATE.
+    """
+    codes = (
+        getattr(cause, "sqlite_errorname", None) or _get_sqlstate(cause)
+        for cause in _iter_causes(error)
+    )
+    code = next(filter(None, codes), "")
+    return f"{type(error).__name__} ({code})" if code else type(error).__name__
+
+
 def _is_unavailable_error(cause: BaseException) -> bool:
     if isinstance(cause, OSError):
         return cause.errno in _DISK_ERRORS

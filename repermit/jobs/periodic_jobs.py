@@ -25,10 +25,15 @@ from repermit.campaigns import delete_list, enqueue_asks, enqueue_reminders, lif
 from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
 from repermit.db.background_tasks import JobKind, background_lock
-from repermit.db.connection import Database, checkpoint_wal, set_idle_transaction_timeout
+from repermit.db.connection import (
+    Database,
+    checkpoint_wal,
+    describe_error,
+    set_idle_transaction_timeout,
+)
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
-from repermit.errors import TransportError
+from repermit.errors import RepermitError, TransportError
 from repermit.evidence import checkpoint_mails, cosignature_request, timestamp_request, timestamps
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
@@ -371,13 +376,21 @@ WORKER_JOBS = tuple(name for name in JOB_INTERVALS if name not in WEB_JOBS)
 
 
 def run_job(job: Callable[[], None]) -> None:
-    """Run a job; log an error by its type and place, without its text.
+    """Run a job; log an error by its type, code and place, without what may be an address.
 
-    APScheduler would log the text, which may quote an address. The next run tries again.
+    APScheduler would log the text. The next run tries again.
     """
     try:
         job()
     except Exception as error:  # noqa: BLE001  whatever it is, the next run may do better
         frames = traceback.extract_tb(error.__traceback__)
         places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
-        _log.error("the job %s failed: %s at %s", job.__name__, type(error).__name__, places)
+        _log.error("the job %s failed: %s at %s", job.__name__, _describe_failure(error), places)
+
+
+def _describe_failure(error: Exception) -> str:
+    """Return the type of an error, and the template of its text without the values."""
+    # A text without values may have been put together with an address.
+    if isinstance(error, RepermitError) and error.said.values:
+        return f"{describe_error(error)} ({error.said.template})"
+    return describe_error(error)

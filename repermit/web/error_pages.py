@@ -16,7 +16,7 @@ from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from repermit import errors
-from repermit.db.connection import is_busy, is_database_unavailable
+from repermit.db.connection import describe_error, is_busy, is_database_unavailable
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.errors import LinkError
@@ -97,7 +97,7 @@ def show_unavailable(error: Exception) -> Response:
     if not (is_busy(error) or is_database_unavailable(error, may_write=request.method == "POST")):
         raise error
     # The text of any other error may quote an address.
-    reason = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
+    reason = error if isinstance(error, errors.DatabaseBusy) else describe_error(error)
     _log.error("a page failed: %s: %s", request.endpoint, reason)
     response = _make_unavailable_page(is_recorded=may_have_committed())
     # RFC 9110 §10.2.3, in seconds.

@@ -14,7 +14,7 @@ import peewee
 from flask import Blueprint, Response, current_app, jsonify
 
 from repermit.contacts import counts as contacts_counts
-from repermit.db.connection import FairSqliteDatabase
+from repermit.db.connection import FairSqliteDatabase, describe_error
 from repermit.db.models.base import Meta
 from repermit.errors import DatabaseBusy
 from repermit.rules.consent import MailKind, MailState, Status
@@ -39,7 +39,7 @@ def healthz() -> tuple[Response, int]:
         opened = reconnect(database)
         Meta.select().first()
     except (peewee.PeeweeException, DatabaseBusy) as error:
-        _log.error("the database cannot be read: %s", type(error).__name__)
+        _log.error("the database cannot be read: %s", describe_error(error))
         return jsonify(status="failing"), _FAILING
     finally:
         if opened:

@@ -27,7 +27,7 @@ from repermit.db.background_tasks import (
     foreground_lock,
     start_task,
 )
-from repermit.db.connection import Database
+from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
@@ -36,6 +36,7 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
+from repermit.errors import Refused
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
@@ -558,6 +559,41 @@ def test_a_sweep_that_fails_is_noted_without_its_words(caplog: pytest.LogCapture
     assert f"{__file__}:" in said
     assert "example.org" not in caplog.text
     assert record.levelno == logging.ERROR
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            Refused("%(folder)s must be kept from %(who)s", folder="/srv", who="jan@example.org"),
+            "Refused (%(folder)s must be kept from %(who)s)",
+        ),
+        (Refused("jan@example.org is refused"), "Refused"),
+    ],
+)
+def test_a_refused_sweep_is_noted_with_its_reason_without_values(
+    caplog: pytest.LogCaptureFixture, error: Refused, reason: str
+) -> None:
+    def refuse() -> None:
+        raise error
+
+    run_job(refuse)
+    assert caplog.messages[0].startswith(f"the job refuse failed: {reason} at ")
+    assert "example.org" not in caplog.text
+
+
+def test_a_sweep_that_the_database_fails_is_noted_with_its_code(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.database() as database:
+
+        def ask() -> None:
+            run_sql(database, "SELECT 'jan@example.org' FROM nowhere")
+
+        run_job(ask)
+        code = "42P01" if is_postgresql(database) else "SQLITE_ERROR"
+    assert f" ({code}) at " in caplog.text
+    assert "example.org" not in caplog.text
 
 
 def test_a_sweep_that_is_told_to_exit_does() -> None:
