@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from repermit.checks.dns_lookup import DnsResolver, is_address, is_this_machine
+from repermit.checks.dns_lookup import DnsResolver, is_address, is_this_machine, run_in_parallel
 from repermit.checks.findings import Finding, make_finding
 from repermit.errors import ConfigError, TransportError
 from repermit.settings.definitions import Bounces, MailServer, Settings
@@ -15,6 +16,7 @@ from repermit.settings.smtp_presets import PRESETS, name_provider
 from repermit.smtp.mail_server import Mailer
 
 _TIMEOUT = 5
+_LOOK_UP_TIMEOUT = 2
 
 # The words of the mailer's and the mailbox's errors for each failed step, and the finding's code.
 _FAULT_CODES = {
@@ -78,11 +80,23 @@ def _explain_failure(
     for phrase, code in _FAULT_CODES[area]:
         if phrase in reason:
             return make_finding(code, reason=reason)
-    # A name without a dot belongs to the local network.
+    # A name without a dot belongs to the local network; /etc/hosts may have others.
     is_public_name = "." in server and not is_address(server)
-    if is_public_name and not resolver.look_up_addresses(server):
+    if is_public_name and not _has_address_here(server) and not resolver.look_up_addresses(server):
         return make_finding(f"{area}_no_server", server=server)
     return make_finding(f"{area}_unreachable", reason=reason)
+
+
+def _has_address_here(server: str) -> bool:
+    """Return whether this machine knows a server's address, which it says within seconds."""
+
+    def look_up() -> bool:
+        with contextlib.suppress(OSError, UnicodeError):
+            return bool(socket.getaddrinfo(server, None))
+        return False
+
+    (is_known,) = run_in_parallel([look_up], seconds=_LOOK_UP_TIMEOUT)
+    return bool(is_known)
 
 
 # --- The sender's domain, and the mailbox for bounces. --------------------------------------------

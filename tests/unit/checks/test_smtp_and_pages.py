@@ -220,7 +220,7 @@ def test_a_server_of_no_name_is_told_from_one_that_is_away(
     (one,) = smtp(names, server="smtp.example.net", tls="starttls")
     assert (one.code, one.verdict) == (code, "problem")
     # The guard stands for a network in which that name leads nowhere.
-    assert loopback_only.tried == ["smtp.example.net"]
+    assert set(loopback_only.tried) == {"smtp.example.net"}
     loopback_only.tried.clear()
 
 
@@ -231,6 +231,22 @@ def test_a_server_that_is_away_with_the_dns_is_no_verdict(
     with pytest.raises(DnsNoAnswer):
         smtp(names, server="smtp.example.net", tls="starttls")
     loopback_only.tried.clear()
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_a_closed_port_of_a_known_server_is_told_without_the_dns(
+    server: NameServer, names: DnsResolver, monkeypatch: pytest.MonkeyPatch, tls: str
+) -> None:
+    # Such as a name in /etc/hosts.
+    look_up = socket.getaddrinfo
+
+    def look_up_here(_host: str, *arguments: Any, **options: Any) -> Any:
+        return look_up("127.0.0.1", *arguments, **options)
+
+    server.records["smtp.example.net A"] = [FAILURE]
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
+    (one,) = smtp(names, free_port(), server="smtp.example.net", tls=tls)
+    assert (one.code, one.verdict) == ("smtp_unreachable", "problem")
 
 
 def test_mail_that_travels_unprotected_is_told(names: DnsResolver) -> None:
@@ -774,7 +790,7 @@ def test_each_fault_of_a_mailbox_has_its_code(authority: trustme.CA, ca_file: st
 
 
 def test_a_mailbox_server_that_nobody_knows_is_told_from_one_that_is_away(
-    server: NameServer, names: DnsResolver
+    server: NameServer, names: DnsResolver, loopback_only: LoopbackOnly
 ) -> None:
     def away(_account: Bounces, *, seconds: float) -> None:
         assert seconds == 5
@@ -788,6 +804,9 @@ def test_a_mailbox_server_that_nobody_knows_is_told_from_one_that_is_away(
     assert check_one("imap.example.org") == ["bounces_unreachable", "bounces_plain"]
     assert check_one("nowhere.example.org") == ["bounces_no_server", "bounces_plain"]
     assert check_one("192.0.2.1") == ["bounces_unreachable", "bounces_plain"]
+    # The guard stands for a machine that knows neither name.
+    assert loopback_only.tried == ["imap.example.org", "nowhere.example.org"]
+    loopback_only.tried.clear()
 
 
 @pytest.mark.parametrize("host", ["nas.local", "server", "ask.internal", "pc.lan"])
