@@ -202,7 +202,9 @@ def _check_lists(
     mentions_frequency: Callable[[str], bool],
 ) -> Iterator[Finding]:
     if database_findings.lists is None:
-        yield make_finding("lists_unknown")
+        # Those of an older database are read once it is upgraded.
+        if all(finding.code != "database_old" for finding in database_findings.findings):
+            yield make_finding("lists_unknown")
     elif not database_findings.lists:
         yield make_finding("lists_none")
     for mailing_list in database_findings.lists or ():

@@ -18,6 +18,7 @@ from repermit.checks import run as checks_run
 from repermit.checks.dns_lookup import DnsNoAnswer, run_in_parallel
 from repermit.checks.findings import FINDING_TYPES, Area, Finding, Report, Verdict, make_finding
 from repermit.checks.run import _run_check
+from repermit.db import migrations
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer
 from repermit.errors import ConfigError, Refused
@@ -29,6 +30,7 @@ from tests.support.dns_server import FAILURE, SILENCE, NameServer
 from tests.support.inbox import HANG_UP
 from tests.support.scripted_smtp_server import ScriptedServer, slowly
 from tests.support.web_server import WebSite
+from tests.unit.checks.test_settings_and_database import set_version
 
 _PLAIN = b"From: praktijk@example.org\r\n\r\nhello\r\n"
 SIGNED = dkim.sign(_PLAIN, b"mail", b"example.org", make_key().encode()) + _PLAIN
@@ -263,6 +265,15 @@ def test_without_a_database_the_rest_is_looked_at(checking: Checking, tmp_path: 
     report = checking.run()
     assert codes(report, "database", "lists") == ["database_missing", "lists_unknown"]
     assert "pages_ok" in codes(report)
+
+
+def test_lists_of_an_older_database_are_not_told_to_be_unreadable(
+    checking: Checking, database: Database
+) -> None:
+    set_version(database, migrations.OLDEST_VERSION)
+    report = checking.run()
+    assert "database_old" in codes(report, "database")
+    assert codes(report, "lists") == []
 
 
 def test_files_are_looked_at_where_they_are_known(
