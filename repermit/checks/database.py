@@ -13,7 +13,7 @@ from pathlib import Path
 
 import peewee
 
-from repermit.checks.findings import Finding, format_count, make_finding
+from repermit.checks.findings import Finding, Verdict, format_count, make_finding
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
@@ -63,7 +63,21 @@ def check_database(
     except (peewee.PeeweeException, OSError, Refused) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        return DatabaseFindings(findings=(make_finding("database_refused", reason=reason),))
+        return DatabaseFindings(findings=tuple(_explain_failure(path, reason)))
+
+
+def _explain_failure(path: Path | None, reason: str) -> Iterator[Finding]:
+    """Yield the finding for a database that fails, after the full disk that may be the cause.
+
+    SQLite says "disk I/O error", too, where its files cannot grow.
+    """
+    code = "database_refused"
+    if path is not None:
+        room = judge_free_space(shutil.disk_usage(path.parent).free)
+        if room.verdict is Verdict.PROBLEM:
+            code = "database_refused_full"
+            yield room
+    yield make_finding(code, reason=reason)
 
 
 def _check_open_database(

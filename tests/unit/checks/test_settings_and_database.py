@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tomllib
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -369,6 +371,17 @@ def test_a_database_that_cannot_be_written_is_told(sqlite_url: str) -> None:
     opened.close()
     (one,) = check_database(connect(sqlite_url), path).findings
     assert one.found == "The database cannot be used: disk full."
+
+
+def test_a_full_disk_is_told_where_sqlite_names_another_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "repermit.db"
+    path.write_text("no database at all, but long enough to be looked at", "utf-8")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    found = check_database(connect(f"sqlite:///{path}"), path).findings
+    assert codes(found) == ["database_no_room", "database_refused_full"]
+    assert "running" not in found[1].remedy
 
 
 def test_a_server_that_is_away_is_told() -> None:
