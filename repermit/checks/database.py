@@ -16,6 +16,7 @@ import peewee
 from repermit.checks.findings import Finding, Verdict, format_count, make_finding
 from repermit.db import migrations
 from repermit.db.connection import Database
+from repermit.db.journal_seal import is_journal_cut
 from repermit.db.models.base import Meta
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
@@ -110,6 +111,7 @@ def _check_open_database(
         findings=(
             *findings,
             *key_findings,
+            *_check_journal(database),
             *_check_counts(database),
             *_check_timestamps(),
             *_check_witnesses(witnesses),
@@ -143,6 +145,13 @@ def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:
     """Yield a warning if the last checkpoint has not reached every witness by mail."""
     if unreached := checkpoint_mails.find_unreached(witnesses):
         yield make_finding("database_witnesses", witnesses=", ".join(unreached))
+
+
+def _check_journal(database: Database) -> Iterator[Finding]:
+    """Yield a warning if the suppression journal is not the one that the database sealed."""
+    journal = database.journal
+    if journal is not None and is_journal_cut(journal):
+        yield make_finding("database_journal", file=str(journal.path))
 
 
 def _check_counts(database: Database) -> Iterator[Finding]:

@@ -101,6 +101,22 @@ def find_journal_damage(journal: Journal, *, noted: int) -> str:
     return ""
 
 
+def is_journal_cut(journal: Journal) -> bool:
+    """Say whether a journal is gone, shorter than when it was sealed, or another one.
+
+    Reads only its first lines, so that it takes no time; `find_journal_damage` reads all.
+    """
+    name, place = _identify_journal(journal), describe_place(journal.path)
+    for row in list(Meta.select().where(Meta.key.startswith(_KEY_PREFIX))):
+        try:
+            seal = Seal(**json.loads(row.value))
+        except (TypeError, ValueError):
+            return True
+        if journal.size() < seal.size if row.key == _KEY_PREFIX + name else seal.place == place:
+            return True
+    return False
+
+
 def _count_noted_lines(journal: Journal, size: int) -> int:
     """Count the suppressions and launches in the first `size` octets of a journal."""
     count = offset = 0

@@ -15,9 +15,10 @@ import pytest
 from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
+from repermit.checks.database import check_database
 from repermit.db import journal_seal, migrations
 from repermit.db.connection import Database, run_sql
-from repermit.db.journal_seal import seal_journal
+from repermit.db.journal_seal import is_journal_cut, seal_journal
 from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
@@ -332,8 +333,10 @@ def cut(journal: Journal, first: int, end: int | None) -> None:
 def test_a_journal_that_was_cut_is_found(
     database: Database, five: Journal, first: int, end: int | None, words: str
 ) -> None:
+    assert not is_journal_cut(five)
     cut(five, first, end)
     assert found(database) == (How.JOURNAL_CUT, words)
+    assert is_journal_cut(five)
 
 
 @pytest.mark.usefixtures("five")
@@ -374,6 +377,8 @@ def test_a_journal_that_is_gone_or_another_is_found(
     verdict = found(database)
     assert verdict
     assert verdict[0] is How.JOURNAL_CUT
+    findings = check_database(database, None).findings
+    assert "database_journal" in {finding.code for finding in findings}
 
 
 def test_a_line_that_was_changed_is_found(database: Database, five: Journal) -> None:
