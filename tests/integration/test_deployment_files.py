@@ -104,7 +104,10 @@ def test_the_page_on_upgrading_leads_to_the_new_version_and_back(desk: Desk) -> 
     played = f"""set -e
         systemctl() {{ :; }}
         tar() {{ mkdir source && echo new >source/version; }}
-        python3() {{ mkdir -p venv/bin && ln -s /bin/true venv/bin/pip && echo new >venv/version; }}
+        python3() {{
+            mkdir -p venv/bin && echo new >venv/version
+            ln -s /bin/true venv/bin/pip && ln -s /bin/true venv/bin/python
+        }}
         repermit() {{ "{REPERMIT}" "$@" || test "$1" = check; }}
         """
     for name in ("source", "venv"):
