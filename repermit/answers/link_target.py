@@ -321,7 +321,8 @@ def find_joinable_list(name: str, *, settings: Settings) -> MailingList | None:
 
     Characters that a mail program appended to the link are ignored.
     """
-    join_id = _GLUED.sub("", name)
+    # Neither a slug nor a code ends in a hyphen.
+    join_id = _GLUED.split(name, maxsplit=1)[0].rstrip("-")
     lists = MailingList.select()
     return next(
         (
@@ -333,8 +334,7 @@ def find_joinable_list(name: str, *, settings: Settings) -> MailingList | None:
     )
 
 
-# Neither a slug nor a code ends in a hyphen.
-_GLUED = re.compile(r"-*(?:[^\w-]|_).*|-+\Z", re.DOTALL)
+_GLUED = re.compile(r"[^\w-]|_")
 
 
 class _CampaignAsk(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -228,3 +229,20 @@ def test_a_sensitive_list_is_joined_under_a_name_that_tells_nothing(database: Da
     assert link_target.find_joinable_list("hiv-group", settings=settings) is None
     changed = replace(settings, secret_keys=(b"another-key-of-the-links",))
     assert link_target.make_join_id(mailing_list, settings=changed) == name
+
+
+@pytest.mark.parametrize("glued", ["-", "--", "_", "-_", ".x", "-.-", "--/a-b", "\n", "-\u00e9.\n"])
+def test_what_a_mail_program_put_behind_a_list_is_left_out(database: Database, glued: str) -> None:
+    mailing_list = make_list(database, slug="my-news")
+    found = link_target.find_joinable_list(f"my-news{glued}", settings=make_settings())
+    assert (found == mailing_list) == ("\u00e9" not in glued)
+
+
+@pytest.mark.parametrize("glued", ["-" * 1_000_000 + "a", "-a" * 500_000, "-" * 1_000_000 + "."])
+def test_a_list_with_any_number_of_hyphens_behind_it_is_looked_up_at_once(
+    database: Database, glued: str
+) -> None:
+    make_list(database)
+    start = time.process_time()
+    link_target.find_joinable_list(f"x{glued}", settings=make_settings())
+    assert time.process_time() - start < 5
