@@ -5,6 +5,7 @@ All modules use `normalize` from here; ruff refuses `unicodedata.normalize`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +17,8 @@ _MAX_MARKS = 30
 
 MAX_URL_BYTES = 2_048
 """The maximum bytes of a URL; browsers and mail programs cut off longer ones."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # These are letters by category, but compatibility decomposition turns them into combining marks.
 _HALFWIDTH_MARKS = "\uff9e\uff9f"
@@ -44,6 +47,11 @@ def _limit_marks(text: str) -> str:
 
 def _is_mark(char: str) -> bool:
     return unicodedata.category(char)[0] == "M" or char in _HALFWIDTH_MARKS
+
+
+def replace_surrogates(text: str) -> str:
+    """Return text with U+FFFD for each lone surrogate, which no encoding can write."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def split_url(url: str) -> SplitResult:

@@ -19,6 +19,8 @@ from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any, cast
 
+from repermit.unicode_limits import replace_surrogates
+
 MAX_SIZE = 1_000_000
 """How many octets of a message are read; bounces and replies are far smaller."""
 
@@ -47,7 +49,8 @@ def _decode_header(value: Any) -> str:
     text = str(value)[:_MAX_HEADER_LENGTH]
     with contextlib.suppress(HeaderParseError, LookupError, ValueError):
         text = str(make_header(decode_header(text)))
-    return " ".join(text.split())
+    # Some charsets, such as UTF-7, decode to lone surrogates.
+    return " ".join(replace_surrogates(text).split())
 
 
 def read_addresses(message: Message, name: str) -> list[str]:
@@ -92,7 +95,7 @@ def decode_text(part: Message) -> str:
 
 def _decode_charset(payload: bytes, charset: str) -> str:
     try:
-        return payload.decode(charset, "replace")
+        return replace_surrogates(payload.decode(charset, "replace"))
     except (LookupError, ValueError):
         return payload.decode("latin-1")
 
@@ -118,7 +121,8 @@ def read_unsplit_text(message: Message) -> str:
         for part in iter_own_parts(message)
         if part.get_content_maintype() == "multipart"
     )
-    return "\n\n".join(_normalize_line_ends(body) for body in bodies if isinstance(body, str))
+    texts = (_normalize_line_ends(body) for body in bodies if isinstance(body, str))
+    return replace_surrogates("\n\n".join(texts))
 
 
 def read_report_fields(part: Message) -> list[dict[str, str]]:
@@ -166,7 +170,7 @@ def _decode_transfer_encoding(text: str, encoding: str) -> str:
         elif encoding == "quoted-printable":
             raw = quopri.decodestring(raw)
     except binascii.Error:
-        return text
+        pass
     return _normalize_line_ends(raw.decode("utf-8", "replace"))
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails.mail_types import ListWords, MailingListFacts
 from repermit.settings.definitions import Organisation
+from repermit.unicode_limits import replace_surrogates
 
 # --- Marks: the placeholders in a frozen wording for each contact's values. -----------------------
 
@@ -26,7 +27,6 @@ _BRACKETS = str.maketrans("⟦⟧", "[]")
 # Control characters (such as CR and LF), line and paragraph separators, and direction marks, with
 # which a name could rearrange its sentence.
 _UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def mark_field(field: str) -> str:
@@ -41,7 +41,7 @@ def strip_marks(text: str) -> str:
 
 def to_one_line(text: str) -> str:
     """Return `text` on one line: no control characters, no runs of white space, no marks."""
-    printed = _SURROGATE.sub("\ufffd", _UNPRINTED.sub(" ", text))
+    printed = replace_surrogates(_UNPRINTED.sub(" ", text))
     return strip_marks(" ".join(printed.split()))
 
 

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from repermit.bounces.bounce_results import MessageKind
 from repermit.bounces.message_kind import read
-from repermit.bounces.message_parts import MAX_SIZE
+from repermit.bounces.message_parts import (
+    MAX_SIZE,
+    parse,
+    read_header,
+    read_report_fields,
+    read_texts,
+    read_unsplit_text,
+)
 from repermit.bounces.reply_text import html_to_text
 from tests.support.returned_mails import NAMES, returned
 
@@ -751,6 +758,26 @@ def test_a_reply_is_known_by_its_message_id_or_else_by_its_bytes() -> None:
     assert read(named.replace("<1@", "<2@").encode()).digest != other_way.digest
     unnamed = f"From: jan@example.net\n{ANSWER}\n"
     assert read(f"{unnamed}ja".encode()).digest != read(f"{unnamed}nee".encode()).digest
+
+
+@pytest.mark.parametrize("charset", ["utf-7?Q?+2AA-", "raw_unicode_escape?Q?\\ud800"])
+def test_a_header_with_half_of_a_character_is_text(charset: str) -> None:
+    lines = f"Message-ID: =?{charset}?=\nSubject: =?{charset}?=\nFrom: jan@example.net\n{ANSWER}"
+    assert read(f"{lines}\nja".encode()).proposed == "yes"
+    assert read_header(parse(lines.encode()), "Subject") == "\ufffd"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/mixed"])
+def test_a_text_with_half_of_a_character_is_text(kind: str) -> None:
+    message = parse(f"Content-Type: {kind}; charset=utf-7\n\n+2AA- é".encode())
+    texts = [*read_texts(message), read_unsplit_text(message)]
+    assert "\ufffd" in "".join(texts).encode().decode()
+
+
+def test_a_report_whose_transfer_encoding_is_broken_is_text() -> None:
+    report = "Content-Type: message/global-delivery-status\nContent-Transfer-Encoding: base64\n\n"
+    (block,) = read_report_fields(parse(f"{report}Final-Recipient: é@a.example.net\n".encode()))
+    assert block["final-recipient"].encode().decode() == "é@a.example.net"
 
 
 # --- Whatever the bytes are.

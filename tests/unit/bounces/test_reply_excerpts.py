@@ -66,6 +66,14 @@ def test_the_first_line_and_its_writer_are_read_and_nothing_is_marked(ask: Mail)
     }
 
 
+@pytest.mark.parametrize("charset", ["utf-7?Q?+2AA-", "unicode_escape?Q?=5Cud800"])
+def test_a_reply_is_read_if_its_message_id_has_half_of_a_character(ask: Mail, charset: str) -> None:
+    raw = reply_to(ask, "Ja", number=1).replace(b"<1@example.net>", f"=?{charset}?=".encode())
+    digest = hashlib.sha256("\ufffd".encode()).hexdigest()
+    with ImapMailbox(raw, reply_to(ask, "Ja", number=2)) as mailbox:
+        assert read(mailbox, digest, digest_of(2)).keys() == {digest, digest_of(2)}
+
+
 def test_a_long_line_is_cut_off_and_a_reply_without_text_has_none(ask: Mail) -> None:
     raws = (reply_to(ask, "x" * 5000, number=1), reply_to(ask, "> only a quotation", number=2))
     with ImapMailbox(*raws) as mailbox:
