@@ -163,6 +163,14 @@ def _make_channel_class(settings: Settings) -> type[HTTPChannel]:
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         adj: Any
+        completed: bool
+
+        def received(self, data: bytes) -> int:
+            consumed = int(super().received(data))
+            if self.completed:
+                # Waitress would answer with "100 Continue" only, and wait for a body.
+                self.expect_continue = False
+            return consumed
 
         def parse_header(self, header_plus: bytes) -> None:
             try:

@@ -173,6 +173,34 @@ def test_what_is_no_request_is_refused_by_the_server_itself(site: Pages) -> None
         assert plain.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /robots.txt", b"200"),
+        (b"GET /robots.txt\r\nContent-Length: 0", b"200"),
+        (b"POST /\r\nContent-Length: many", b"400"),
+        (b"POST /join/none\r\nContent-Length: 70000", b"413"),
+    ],
+)
+def test_who_waits_to_be_told_to_go_on_is_answered_if_no_body_is_read(
+    site: Pages, head: bytes, status: bytes
+) -> None:
+    line, *lines = head.split(b"\r\n")
+    expects = (line + b" HTTP/1.1", *lines, b"Host: x", b"Expect: 100-continue")
+    with connected(site) as plain:
+        plain.sendall(b"\r\n".join((*expects, b"", b"")))
+        assert plain.recv(100).startswith(b"HTTP/1.1 %s " % status)
+
+
+def test_who_waits_to_be_told_to_go_on_with_a_body_is_told(site: Pages) -> None:
+    with connected(site) as plain:
+        head = b"POST /join/none HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+        plain.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        assert plain.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        plain.sendall(b"a=b")
+        assert plain.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
 def test_who_has_not_logged_in_may_send_no_file(site: Pages) -> None:
     tampered = login_cookie(site)[:-2] + "xx"
     for cookie in ("", "repermit=x", tampered, guest_cookie(site)):
