@@ -19,7 +19,7 @@ KINDS = ("tutorial", "how-to", "reference", "explanation")
 INDEX = "README"
 """The name of the page that lists all others."""
 
-_NAME = re.compile(rf"(?:{'|'.join(KINDS)})/[a-z0-9-]+")
+_NAME = re.compile(rf"(?:{'|'.join(KINDS)})/[a-z0-9-]{{1,100}}")
 _LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 

@@ -61,9 +61,14 @@ _DAY_SECONDS = 24 * 3600
 def serve_static_file(name: str) -> Response:
     """Return a file of `static/`; the files are small and read whole."""
     path = safe_join(str(find_asset("static")), name)
-    if path is None or not Path(path).is_file():
+    if path is None:
         abort(404)
-    response = Response(Path(path).read_bytes(), mimetype=mimetypes.guess_type(name)[0])
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        # No such file, a folder, or a name that is too long.
+        abort(404)
+    response = Response(content, mimetype=mimetypes.guess_type(name)[0])
     response.cache_control.max_age = _DAY_SECONDS
     response.add_etag()
     response.make_conditional(request)

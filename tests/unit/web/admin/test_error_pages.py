@@ -21,6 +21,17 @@ def test_a_page_that_there_is_not_leads_back_to_the_lists(pages: Pages) -> None:
         assert "To the lists" in words_of(answer)
 
 
+@pytest.mark.parametrize("path", ["static/", "help/how-to/", "help/"])
+@pytest.mark.parametrize("length", [255, 256, 5000])
+def test_a_file_with_too_long_a_name_is_no_page(pages: Pages, path: str, length: int) -> None:
+    answer = admin_client(pages).get(f"/admin/{path}{'a' * length}")
+    assert (answer.status_code, heading_of(answer)) == (404, "This page does not exist")
+
+
+def test_a_folder_is_no_page(pages: Pages) -> None:
+    assert admin_client(pages).get("/admin/static/.").status_code == 404
+
+
 def test_a_list_that_there_is_not_is_no_page(pages: Pages) -> None:
     answer = admin_client(pages).get("/admin/lists/nothing/describe")
     assert (answer.status_code, heading_of(answer)) == (404, "This page does not exist")
