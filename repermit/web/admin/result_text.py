@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from flask import Response, request
+from flask.globals import request_ctx
 
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, Language, LazyJoin, LazyText, Value
@@ -58,8 +59,11 @@ _UNAVAILABLE = 503
 
 
 def is_admin_request() -> bool:
-    """Return whether the request is for an admin page, existing or not."""
-    return request.path.startswith("/admin/")
+    """Return whether the request is for an admin page, existing or not.
+
+    With an invalid Host header it is for no page, and Flask cannot make the URLs of any.
+    """
+    return request.path.startswith("/admin/") and request_ctx.url_adapter is not None
 
 
 def show_error_page(code: int) -> Response:

@@ -28,6 +28,18 @@ def test_a_file_with_too_long_a_name_is_no_page(pages: Pages, path: str, length:
     assert (answer.status_code, heading_of(answer)) == (404, "This page does not exist")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "a..b:80"])
+@pytest.mark.parametrize("path", ["/admin/", "/admin/nothing", "/admin/static/admin.css"])
+def test_an_invalid_host_is_not_understood(pages: Pages, path: str, host: str) -> None:
+    for client in (pages.app.test_client(), admin_client(pages)):
+        for answer in (
+            client.get(path, headers={"Host": host}),
+            client.post(path, headers={"Host": host}, data={"more": "x" * 300_000}),
+        ):
+            assert answer.status_code == 400
+            assert "This request was not understood" in words_of(answer)
+
+
 def test_a_folder_is_no_page(pages: Pages) -> None:
     assert admin_client(pages).get("/admin/static/.").status_code == 404
 
