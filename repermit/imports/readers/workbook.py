@@ -42,7 +42,7 @@ _WORKBOOK = "xl/workbook.xml"
 _DATES_OF_1904 = re.compile(rb"date1904=[\"'](?:1|true)[\"']").search
 # In an OpenDocument spreadsheet, before its first sheet (ODF 1.2 part 1, §9.4.3).
 _CONTENT = "content.xml"
-_NULL_DATE = re.compile(rb"null-date[^>]*date-value=[\"'](\d{4}-\d\d-\d\d)[\"']").search
+_NULL_DATE = re.compile(rb"<[^<>\s]*null-date\s[^<>]*date-value=[\"'](\d{4}-\d\d-\d\d)[\"']").search
 _SETTINGS = 1 << 24
 # The first record of a workbook of Excel 5 to 2003 ([MS-XLS] §2.4.21), the head of each record, and
 # the kind of the record with the epoch of dates (§2.4.77).
