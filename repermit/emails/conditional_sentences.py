@@ -131,7 +131,7 @@ def make_notice_texts(topic: str, slug: str, language: str) -> dict[str, str]:
 
 
 def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, list[str]]:
-    """Return the counts of the daily mail, a line each; a zero has no line."""
+    """Return the counts of the daily mail, a line each; most zeros have no line."""
     gettext = load_translations(language).gettext
     today = (
         (summary.yes, gettext("Yes: %(count)s")),
@@ -150,9 +150,17 @@ def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, lis
         (summary.all_no, gettext("said No, or are gone: %(count)s")),
         (summary.silent, gettext("have not answered: %(count)s")),
     )
+    others = (
+        (summary.waiting, gettext("still to be asked: %(count)s")),
+        (summary.unasked, gettext("could not be asked, and may not be mailed: %(count)s")),
+        (summary.otherwise, gettext("stay by another proof: %(count)s")),
+    )
     return {
         "today": [text % {"count": count} for count, text in today if count],
-        "in_all": [text % {"count": count} for count, text in in_all],
+        "in_all": [
+            *(text % {"count": count} for count, text in in_all),
+            *(text % {"count": count} for count, text in others if count),
+        ],
     }
 
 

@@ -265,7 +265,8 @@ class DailySummary:
 
     - `withdrawn`: said No after a Yes, or as a customer.
     - `others`: removed for another reason than a No: a bounce, a complaint, a request, no answer.
-    - `asked`, `all_yes`, `all_no`, `silent`: of the whole campaign.
+    - `asked`: of the whole campaign, the sum of the next six.
+    - `waiting`, `unasked`, `otherwise`: 0 in a mail enqueued before such mails had them.
     - `seq`: how many entries the evidence had, 0 if unknown.
     """
 
@@ -278,6 +279,9 @@ class DailySummary:
     all_yes: int
     all_no: int
     silent: int
+    waiting: int = 0
+    unasked: int = 0
+    otherwise: int = 0
     seq: int = 0
 
     @property
@@ -287,7 +291,7 @@ class DailySummary:
 
     @property
     def topic(self) -> str:
-        """Return the summary as the topic of a mail, at most 200 characters long."""
+        """Return the summary as the topic of a mail, at most 255 characters long."""
         query_fields = {field.name: getattr(self, field.name) for field in fields(self)}
         return f"{_DAILY_TOPIC}?{urlencode({**query_fields, 'since': int(self.since.timestamp())})}"
 

@@ -103,6 +103,9 @@ def _read_daily_counts(
         all_yes=people.yes,
         all_no=people.gone,
         silent=people.unanswered,
+        waiting=people.waiting,
+        unasked=sum(people.unasked.values()),
+        otherwise=people.otherwise,
         seq=read_newest_seq(),
     )
 

@@ -146,7 +146,10 @@ def make_news(**overrides: Any) -> DailySummary:
         "asked": 500,
         "all_yes": 212,
         "all_no": 43,
-        "silent": 240,
+        "silent": 238,
+        "waiting": 4,
+        "unasked": 2,
+        "otherwise": 1,
     }
     return DailySummary(**(values | overrides))
 

@@ -12,6 +12,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import mail_types
+from repermit.emails.conditional_sentences import make_daily_mail_texts
 from repermit.emails.mail_types import DailySummary
 from repermit.evidence import stored_tree
 from repermit.reports import daily_and_closing_mail
@@ -25,6 +26,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.query_plans import statements_in_transactions
+from tests.support.report_campaign import make_rich
 from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 # In Amsterdam it is one hour later in winter.
@@ -89,6 +91,18 @@ def test_it_tells_what_came_and_how_all_stand(
             seq=stored_tree.checkpoint().seq,
         )
     ]
+
+
+def test_how_all_stand_adds_up(database: Database) -> None:
+    make_rich(database)
+    assert owe(database, FOUR) == 1
+    (news,) = told()
+    assert news
+    parts = (news.all_yes, news.all_no, news.silent, news.waiting, news.unasked, news.otherwise)
+    assert (sum(parts), min(parts) > 0) == (news.asked, True)
+    texts = make_daily_mail_texts(news, "en")["in_all"]
+    first, *others = [int(text.rpartition(" ")[2]) for text in texts]
+    assert sum(others) == first
 
 
 def test_a_day_of_any_size_is_counted_while_nothing_is_locked(
