@@ -75,7 +75,7 @@ class People:
 
     @property
     def answered(self) -> int:
-        """Return how many said Yes or No themselves."""
+        """Return how many said Yes or No themselves, and are not gone for another reason."""
         return self.yes + self.removed[Reason.NO] + self.removed[Reason.WITHDRAWN]
 
     @property
@@ -344,7 +344,7 @@ class Figures:
     - `expired`: those of `silent` who were removed for it so far.
     - `held`: those whose Yes may be a program's, and waits for one more press.
     - `reached`: those of `asked` who may have got the question.
-    - `answered`: said Yes or No themselves.
+    - `answered`: said Yes or No themselves, and are not gone for another reason.
     - `mails`: asks and reminders by state.
     - `days`: from the start to the deadline, or to the end of a cancelled campaign.
     - `is_whole`: False while entries are still to be counted.

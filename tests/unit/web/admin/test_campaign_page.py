@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repermit.contacts import status_changes
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.base import Meta
@@ -21,7 +22,7 @@ from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.reports import statistics
-from repermit.rules.consent import BounceKind, CampaignState, MailState, Reason
+from repermit.rules.consent import Basis, BounceKind, CampaignState, MailState, Reason
 from repermit.settings.definitions import Bounces, MailServer, Settings
 from repermit.web.admin.campaign_page import format_wait
 from tests.support.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at
@@ -32,6 +33,7 @@ from tests.support.builders import (
     make_campaign,
     make_contact,
     make_mail,
+    make_settings,
 )
 from tests.support.public_pages import Pages, everything_in, words_of
 from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
@@ -149,15 +151,33 @@ def test_it_says_how_many_of_a_hundred_have_answered_of_whom_the_question_reache
     # Of no use as a share: who has no mailbox, and whose mail a server refused.
     take_off(database, make_asked(database, mailing_list, campaign), campaign.id, Reason.BOUNCE)
     make_mail(database, campaign, make_contact(database, mailing_list), state="failed")
-    assert "25% of those asked have answered so far" in look(client)
+    share = "25% of those asked said Yes or No, and are not gone for another reason"
+    assert share in look(client)
+    assert "1 mail refused or failed" in look(client)
     dutch = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
-    assert "25% van wie de vraag kreeg, heeft tot nu toe geantwoord" in dutch
+    assert "25% van wie de vraag kreeg, zei Ja of Nee en is niet om een andere reden weg" in dutch
     for silent in asked[2:]:
         take_off(database, silent, campaign.id, Reason.NO_RESPONSE, at=DEADLINE)
     with database.atomic():
         campaign.state, campaign.closed_at = CampaignState.CLOSED, DEADLINE
         campaign.save()
-    assert "25% of those asked answered" in look(client)
+    assert share in look(client)
+
+
+def test_a_sign_up_by_form_counts_as_a_yes_and_on_no_day(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    act = status_changes.Act(at=NOW, actor="person")
+    with database.atomic():
+        status_changes.confirm_contact(
+            contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=make_settings().fingerprint_key
+        )
+    said = look(client)
+    assert "1 said Yes" in said
+    assert "no answers yet" in said
+    assert "signs up by form counts above as a Yes, and on no day here" in said
 
 
 def test_a_share_is_none_or_all_only_where_it_is(
@@ -400,7 +420,8 @@ def test_it_tells_what_stands_in_the_way_of_sending(
     said = look(client)
     assert "Sending waits since Monday 2 March 2026" in said
     assert "the login was refused" in said
-    assert "1 mails to go" in said
+    assert "1 mail to go" in said
+    assert "0 mails refused or failed" in said
 
 
 def test_the_speed_is_measured_between_two_looks(
