@@ -20,7 +20,7 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.db.row_counts import PartCount
-from repermit.rules.consent import Status
+from repermit.rules.consent import MailKind, Status
 
 PARTS = ("consent", "person", "trace")
 """The parts of an entry of the evidence."""
@@ -49,6 +49,7 @@ class HeldDataCounts:
     - `only_signed_up`: sign-ups without a contact; they count in `addresses`, `names` and
       `languages`.
     - `openings`: contacts whose link openings are stored.
+    - `mails`: mails to people, not people.
     - `traces`: entries, not people.
     - `ip_addresses`: people whose IP address an imported file may have contained.
     - `files`: uploads not yet imported, detailed in `waiting` and counted nowhere else.
@@ -63,6 +64,7 @@ class HeldDataCounts:
     since: datetime | None
     sign_ups: int
     replies: int
+    mails: int
     fingerprints: int
     openings: int
     only_signed_up: int
@@ -89,6 +91,7 @@ class HeldDataCounts:
             "source": self.sources,
             "status": contact_count,
             "answer": contact_count - self.statuses[Status.UNCONFIRMED],
+            "mail": self.mails,
             "reply": self.replies,
             "openings": self.openings,
             "trace": self.traces,
@@ -129,6 +132,10 @@ def count_held_data(mailing_list: MailingList) -> HeldDataCounts:
         since=min(filter(None, _find_first_times(mailing_list, groups)), default=None),
         sign_ups=SignUp.select().where(SignUp.list == mailing_list).count(),
         replies=Reply.select().where(Reply.list == mailing_list).count(),
+        mails=contacts_counts.sum_mails(
+            contacts_counts.count_mails(mailing_list),
+            lambda group: group.kind is not MailKind.NOTICE,
+        ),
         fingerprints=contacts_counts.count_suppressions(mailing_list).total(),
         openings=click_log.count_contacts_with_openings(mailing_list),
         only_signed_up=sign_ups_only.addresses,

@@ -18,6 +18,7 @@ from repermit.reports.outcomes_per_day import read_acts
 from repermit.reports.register_notes import Notes, read_notes
 from repermit.reports.security_measures import Measure, list_measures
 from repermit.rules.consent import Status
+from repermit.rules.sign_up_deadline import SIGN_UPS_KEPT
 from repermit.settings.definitions import Settings
 
 
@@ -153,5 +154,7 @@ def _list_terms(settings: Settings) -> tuple[Term, ...]:
             Term(key=name, number=number, unit=name.rpartition("_")[2])
             for name, number in numbers.items()
         ),
+        Term(key="sign_ups", number=SIGN_UPS_KEPT.days, unit="days"),
+        Term(key="mails", number=0, unit=""),
         Term(key="fingerprints", number=0, unit=""),
     )

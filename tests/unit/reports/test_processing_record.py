@@ -42,7 +42,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
-from tests.support.report_campaign import make_rich, read_article, read_document, read_tables
+from tests.support.report_campaign import ASKED, make_rich, read_article, read_document, read_tables
 
 MAIL = MailServer(preset="office365", server="smtp.office365.com")
 SETTINGS = make_settings(mail=MAIL)
@@ -336,6 +336,25 @@ def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingLi
     text = make_report.render_text(made)
     assert "7 years" in text
     assert "30 days" in text
+
+
+def test_sign_ups_mails_and_who_was_not_asked_have_their_terms(news: MailingList) -> None:
+    made = record(news)
+    terms = {one["key"]: (one["number"], one["unit"]) for one in read_document(made)["retention"]}
+    assert (terms["sign_ups"], terms["mails"]) == ((30, "days"), (0, ""))
+    (table,) = [one for one in read_tables(made) if one.titles[1] == "How long"]
+    texts = {what: until for what, until, _ in table.rows}
+    assert texts["a sign-up that nobody has confirmed"] == "30 days"
+    assert texts["which mails were sent when, and what came back"] == "as long as the list exists"
+    assert "unless the campaign was cancelled" in texts["who is not confirmed"]
+
+
+def test_mails_to_people_are_data_that_is_held(database: Database) -> None:
+    made = record(make_rich(database).mailing_list)
+    document = read_document(made)["held"]
+    assert document["mails"] == ASKED + 1
+    text = make_report.render_text(made)
+    assert "what came back (mails)" in " ".join(text.split())
 
 
 def test_the_attestation_of_the_last_launch_stands_there(
