@@ -157,6 +157,22 @@ def test_who_keeps_a_thin_proof_and_was_asked_is_not_counted_as_unasked(
     assert (found["may_be_mailed"], found["mailed_unasked"]) == (2, 1)
 
 
+def test_rows_that_were_suppressed_before_are_said_to_be_under_the_files(
+    database: Database,
+) -> None:
+    rich = make_rich(database)
+    note = "Rows of files whose address was suppressed here before are not in this table"
+
+    def read() -> str:
+        return " ".join(make_report.render_text(report(rich.mailing_list)).split())
+
+    assert note not in read()
+    counts = json.dumps({"rows": 3, "fates": {"ask": 1, "suppressed": 2}})
+    with database.atomic():
+        Import.create(list=rich.mailing_list, file="a", digest="0" * 64, counts=counts, at=NOW)
+    assert note in read()
+
+
 def test_what_was_told_in_english_is_translated(database: Database) -> None:
     told = (
         "A reminder is one more mail to people who have not agreed to any. There is one at most, "
