@@ -151,11 +151,11 @@ def test_it_says_how_many_of_a_hundred_have_answered_of_whom_the_question_reache
     # Of no use as a share: who has no mailbox, and whose mail a server refused.
     take_off(database, make_asked(database, mailing_list, campaign), campaign.id, Reason.BOUNCE)
     make_mail(database, campaign, make_contact(database, mailing_list), state="failed")
-    share = "25% of those asked said Yes or No, and are not gone for another reason"
+    share = "25% of those asked have a Yes or No that holds"
     assert share in look(client)
     assert "1 mail refused or failed" in look(client)
     dutch = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
-    assert "25% van wie de vraag kreeg, zei Ja of Nee en is niet om een andere reden weg" in dutch
+    assert "25% van wie de vraag kreeg, heeft een Ja of Nee die geldt" in dutch
     for silent in asked[2:]:
         take_off(database, silent, campaign.id, Reason.NO_RESPONSE, at=DEADLINE)
     with database.atomic():
