@@ -16,7 +16,7 @@ import peewee
 from repermit.checks.findings import Finding, Verdict, format_count, make_finding
 from repermit.db import migrations
 from repermit.db.connection import Database
-from repermit.db.journal_seal import is_journal_cut
+from repermit.db.journal_seal import is_anything_noted, is_journal_cut
 from repermit.db.models.base import Meta
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
@@ -57,7 +57,7 @@ def check_database(
     """
     if path is not None and not path.exists():
         # SQLite would create it.
-        return DatabaseFindings(findings=(make_finding("database_missing"),))
+        return DatabaseFindings(findings=(_explain_absence(database),))
     try:
         with database.connection_context():
             return _check_open_database(database, path, key, witnesses, check_list)
@@ -65,6 +65,13 @@ def check_database(
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         return DatabaseFindings(findings=tuple(_explain_failure(path, reason)))
+
+
+def _explain_absence(database: Database) -> Finding:
+    """Return the finding for a database that is not there, or empty."""
+    if database.journal is not None and is_anything_noted(database.journal):
+        return make_finding("database_lost", file=str(database.journal.path))
+    return make_finding("database_missing")
 
 
 def _explain_failure(path: Path | None, reason: str) -> Iterator[Finding]:
@@ -91,7 +98,7 @@ def _check_open_database(
     version, newest = migrations.read_version(database), migrations.NEWEST_VERSION
     values = {"version": str(version), "newest": str(newest)}
     if not version:
-        return DatabaseFindings(findings=(make_finding("database_missing"),))
+        return DatabaseFindings(findings=(_explain_absence(database),))
     if version > newest:
         return DatabaseFindings(findings=(make_finding("database_new", **values),))
     if version < migrations.OLDEST_VERSION:

@@ -135,11 +135,8 @@ def require_nothing_noted(journal: Journal | None) -> None:
 
     Such a database was lost, or its disk is not mounted: people would be asked again.
     """
-    if journal is None or not journal.path.exists():
+    if journal is None or not is_anything_noted(journal):
         return
-    with journal.path.open("rb") as file:
-        if not any(line.startswith(_NOTED_LINES) for line in file):
-            return
     raise Refused(
         "there is no database, or an empty one, but %(journal)s tells of people who left or were "
         "asked: is its disk mounted, and `database` in config.toml right?",
@@ -148,6 +145,14 @@ def require_nothing_noted(journal: Journal | None) -> None:
         "and which lists were asked. After a mere trial, delete the journal.",
         journal=str(journal.path),
     )
+
+
+def is_anything_noted(journal: Journal) -> bool:
+    """Say whether a journal tells of people who left or of lists that were asked."""
+    if not journal.path.exists():
+        return False
+    with journal.path.open("rb") as file:
+        return any(line.startswith(_NOTED_LINES) for line in file)
 
 
 def describe_place(path: Path) -> str:

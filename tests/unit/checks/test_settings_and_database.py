@@ -31,6 +31,7 @@ from repermit.db.connection import Database, connect, is_postgresql, open_databa
 from repermit.db.models.base import Meta
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import ContactCount
+from repermit.db.suppression_journal import Journal
 from repermit.rules.consent import Reason
 from repermit.settings import config_file
 from repermit.settings.definitions import MailServer, Settings
@@ -306,6 +307,17 @@ def test_a_database_without_tables_is_none_yet(empty_database_url: str) -> None:
     stored = check_database(connect(empty_database_url), path)
     assert verdicts(stored.findings) == {"database_missing": "problem"}
     assert stored.lists is None
+
+
+def test_a_database_that_its_journal_knows_is_lost(empty_database_url: str, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "suppressions.journal", key_check="")
+    path = make_settings(database=empty_database_url).sqlite_path
+    for line, code in (({"do": "backup"}, "database_missing"), ({"do": "launch"}, "database_lost")):
+        journal.add_lines(line)
+        journal.before_commit()
+        journal.discard_lines()
+        stored = check_database(connect(empty_database_url, journal=journal), path)
+        assert verdicts(stored.findings) == {code: "problem"}
 
 
 def test_a_file_that_is_not_there_is_not_made(empty_sqlite_url: str) -> None:
