@@ -27,7 +27,13 @@ _STARTS_LIKE_FORMULA = re.compile(rf"[\t\r\n\x00]|{_BLANK}*[{_FORMULA_PREFIXES}]
 
 # Excel splits a file at its own country's separator. In the Netherlands "Jan;=1+1" becomes two
 # cells, though it is quoted in a file with commas.
-_AFTER_SEPARATOR = re.compile(rf'([,;\t\r\n](?:{_BLANK}|")*)(?=[{_FORMULA_PREFIXES}])')
+#
+# A tab or the end of a line is a blank, too: a run of blanks is read from its beginning alone, as
+# from each of them it would take its length squared.
+_GAP = rf'{_BLANK[:-1]}"]'
+_AFTER_SEPARATOR = re.compile(
+    rf"((?:[,;]|(?<!{_GAP})(?:(?![\t\r\n]){_GAP})*[\t\r\n]){_GAP}*)(?=[{_FORMULA_PREFIXES}])"
+)
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _IN_JSON_STRING = re.compile(rf'(^"|[,;]\s*)([{_FORMULA_PREFIXES}])')

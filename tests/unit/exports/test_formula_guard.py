@@ -49,6 +49,14 @@ def test_a_sign_after_another_countrys_separator_is_guarded_too() -> None:
     assert escape_formula('Jan, "=1+1') == "Jan, \"'=1+1"
 
 
+@pytest.mark.parametrize("blank", ["\t", " ", '"', ", ", "\t ", ';"'])
+def test_a_long_run_of_blanks_is_read_once(blank: str) -> None:
+    """Read from each blank anew, a cell of 32,767 tabs stopped all pages for 19 seconds."""
+    run = blank * (32_767 // len(blank))
+    assert escape_formula(f"a{run}b") == f"a{run}b"
+    assert escape_formula(f"a{run};{run}=1") == f"a{run};{run}'=1"
+
+
 @given(st.lists(hostile, min_size=1, max_size=4), st.sampled_from(",;"), st.sampled_from(",;\t"))
 @example(["Jan;=1+1"], ",", ";")
 @example(["\n;;=1"], ",", ";")
