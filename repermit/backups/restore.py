@@ -42,6 +42,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
+from repermit.db.row_counts import create_triggers
 from repermit.db.suppression_journal import make_journal
 from repermit.db.write_lock import (
     LOCK_SUFFIXES,
@@ -112,7 +113,7 @@ class RestoreResult:
 
 
 def restore(
-    path: Path,
+    path: Path | None,
     *,
     settings: Settings,
     journals: Sequence[Path],
@@ -121,7 +122,7 @@ def restore(
     now: datetime,
     actor: str,
 ) -> RestoreResult:
-    """Replace the SQLite database by the backup at `path`.
+    """Replace the SQLite database by the backup at `path`, or by a new one if that is None.
 
     1. Copy the backup beside the database, which is unchanged until the last step.
     2. Bring the copy up to date.
@@ -137,12 +138,15 @@ def restore(
             "with PostgreSQL, its own tool puts the copy back: `pg_restore`; then give `repermit "
             "restore --already-there`"
         )
-    _check_backup_file(path, database_path, replaces=replaces)
+    if path is not None:
+        _check_backup_file(path, database_path, replaces=replaces)
     with lock_database_exclusively(database_path):
         staging_path = Path(f"{database_path}{RESTORING_SUFFIX}")
         reference = build_reference_schema(settings)
         try:
-            _copy_to(staging_path, path, reference)
+            _make_staging_file(staging_path)
+            if path is not None:
+                _copy_to(staging_path, path, reference)
             with open_database(
                 f"sqlite:///{staging_path}", journal=make_journal(settings)
             ) as database:
@@ -173,7 +177,7 @@ def bring_up_to_date(
     actor: str,
     reference: Schema | None = None,
 ) -> RestoreResult:
-    """Bring a restored database up to date, as far as the journals tell.
+    """Bring a restored database up to date, as far as the journals tell; or make an empty one so.
 
     In one transaction: contacts that have left since are removed again (`replay`), work that may
     have gone on is suspended (`suspend_uncertain_work`), and an evidence entry records it.
@@ -185,29 +189,37 @@ def bring_up_to_date(
     """
     _require_no_others(database)
     require_known_on_postgresql(database)
-    migrations.upgrade_database(database, begins_empty=True)
-    if reference is not None:
-        require_reference_schema(database, reference)
-    suppressions.require_known_key(database, settings)
-    key = settings.fingerprint_key
-    backup_facts = {
-        row.key: row.value
-        for row in Meta.select().where(Meta.key.in_((BACKUP_ID_KEY, BACKUP_TIME_KEY)))
-    }
-    check_of_key = email_address.compute_key_check(key)
-    journal = read_journals(
-        journals, mark=backup_facts.get(BACKUP_ID_KEY, ""), key_check=check_of_key
-    )
-    is_known = journal.is_of_backup or not (
-        BACKUP_ID_KEY in backup_facts or Suppression.select().exists()
-    )
-    if journals and not is_known and not is_journal_lost:
-        raise Refused(_NOT_ITS_OWN)
-    made_at = (
-        parse_timestamp(backup_facts[BACKUP_TIME_KEY]) if BACKUP_TIME_KEY in backup_facts else None
-    )
-    checkpoint = stored_tree.checkpoint()
+    if migrations.read_version(database):
+        migrations.upgrade_database(database)
     with database.atomic():
+        # An empty database stays one if this is refused.
+        migrations.upgrade_database(database, begins_empty=True)
+        if is_postgresql(database):
+            # The functions of a dump may be others.
+            create_triggers(database)
+        if reference is not None:
+            require_reference_schema(database, reference)
+        suppressions.require_known_key(database, settings)
+        key = settings.fingerprint_key
+        backup_facts = {
+            row.key: row.value
+            for row in Meta.select().where(Meta.key.in_((BACKUP_ID_KEY, BACKUP_TIME_KEY)))
+        }
+        check_of_key = email_address.compute_key_check(key)
+        journal = read_journals(
+            journals, mark=backup_facts.get(BACKUP_ID_KEY, ""), key_check=check_of_key
+        )
+        is_known = journal.is_of_backup or not (
+            BACKUP_ID_KEY in backup_facts or Suppression.select().exists()
+        )
+        if journals and not is_known and not is_journal_lost:
+            raise Refused(_NOT_ITS_OWN)
+        made_at = (
+            parse_timestamp(backup_facts[BACKUP_TIME_KEY])
+            if BACKUP_TIME_KEY in backup_facts
+            else None
+        )
+        checkpoint = stored_tree.checkpoint()
         # From here on the journal of this machine is sealed.
         delete_seals()
         replayed = replay(journal, key=key, now=now, actor=actor)
@@ -283,11 +295,15 @@ def _check_backup_file(path: Path, database_path: Path, *, replaces: bool) -> No
             )
 
 
-def _copy_to(staging_path: Path, path: Path, reference: Schema) -> None:
-    """Copy the backup to the staging path, after deleting what a killed process left there."""
+def _make_staging_file(staging_path: Path) -> None:
+    """Make an empty file there, after deleting what a killed process left."""
     _delete(staging_path)
     with open(staging_path, "xb", opener=open_private):
         pass
+
+
+def _copy_to(staging_path: Path, path: Path, reference: Schema) -> None:
+    """Copy the backup to the staging path."""
     try:
         copy_database(path, staging_path)
         check_copy(staging_path)

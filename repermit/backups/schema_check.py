@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from repermit.db import migrations
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.migrations import ALL_TABLES
-from repermit.db.row_counts import COUNTS, create_triggers, list_former_triggers
+from repermit.db.row_counts import list_former_triggers
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import make_temporary_files
@@ -117,7 +117,7 @@ def require_reference_schema(database: Database, reference: Schema) -> None:
 def require_known_on_postgresql(database: Database) -> None:
     """Refuse a PostgreSQL database with tables, views, triggers or rules that are not ours.
 
-    The functions of our triggers are created again. On SQLite it does nothing.
+    On SQLite it does nothing.
     """
     if not is_postgresql(database):
         return
@@ -131,10 +131,6 @@ def require_known_on_postgresql(database: Database) -> None:
         and not (kind == "trigger" and (name, table) in _OUR_TRIGGERS)
     )
     _require_none(unknown)
-    # The upgrade of an older database creates these tables and the functions.
-    if all(database.table_exists(table) for table in COUNTS):
-        with database.atomic():
-            create_triggers(database)
 
 
 # The staged rows of a running import.

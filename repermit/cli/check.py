@@ -83,6 +83,7 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
 
     received = None if mail is None else _read_mail(mail)
     try:
+        context.require_owner()
         settings = _read_settings(context)
         database = connect(settings.database, journal=make_journal(settings))
     except ConfigError as error:

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from pwd import getpwuid
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import click
@@ -74,11 +75,8 @@ class CommandContext:
         return make_login_actor(os.getuid())
 
     @contextmanager
-    def database(self, *, begins_empty: bool = False) -> Iterator[Database]:
-        """Open the database and migrate it to this version; raises Refused if it cannot be used.
-
-        - `begins_empty`: whether it may be a new one although the journal tells of an earlier one.
-        """
+    def database(self) -> Iterator[Database]:
+        """Open the database and migrate it to this version; raises Refused if it cannot be used."""
         from repermit.db import migrations
         from repermit.db.connection import open_database
         from repermit.db.journal_seal import require_nothing_noted
@@ -95,14 +93,13 @@ class CommandContext:
             make_temporary_files(self.file).sweep()
             journal = make_journal(self.file)
             if path is not None and not path.exists():
-                if not begins_empty:
-                    require_nothing_noted(journal)
+                require_nothing_noted(journal)
                 _make_private(path)
             with (
                 translate_os_error(path),
                 open_database(self.file.database, journal=journal) as opened,
             ):
-                migrations.upgrade_database(opened, begins_empty=begins_empty)
+                migrations.upgrade_database(opened)
                 suppressions.require_known_key(opened, self.file)
                 evidence_key.note_key(opened, self.file, now=self.now, actor=self.actor)
                 self._opened = opened
@@ -135,9 +132,11 @@ class CommandContext:
 
     def require_owner(self) -> None:
         """Refuse root where the files are another user's, whose server could not open root's."""
+        if os.geteuid() != 0:
+            return
         for path in filter(None, (self.file.sqlite_path, self.file.journal)):
-            owner = path.stat().st_uid if path.exists() else os.geteuid()
-            if os.geteuid() == 0 != owner:
+            owner = path.stat().st_uid if path.exists() else 0
+            if owner not in {0, _find_owner_of_new_files(path.parent, owner)}:
                 user = _name_user(owner)
                 raise Refused(
                     f"{path} belongs to {user}, and what root makes beside it, {user} could not "
@@ -179,6 +178,15 @@ class CommandContext:
 
 
 pass_command_context = click.make_pass_decorator(CommandContext)
+
+
+def _find_owner_of_new_files(folder: Path, default: int) -> int:
+    """Return the owner of a file that this process makes; some file systems map users."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_uid
+    except OSError:
+        return default
 
 
 def _name_user(number: int) -> str:

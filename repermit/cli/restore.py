@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from repermit.cli.command import command, json_option
-from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.context import CommandContext, pass_command_context, translate_os_error
 from repermit.cli.output import echo, echo_counts, echo_json, pluralize
 from repermit.errors import Refused
 
@@ -61,55 +61,45 @@ def restore(
     pause, and mails that may have been sent since are in doubt until you decide. Stop
     `serve` and workers first.
     """
-    from repermit.backups import restore as backups_restore
-
     if (file is None) != already_there:
         raise click.UsageError("say the FILE of the backup, or --already-there")
     context.require_owner()
     journal_paths = _find_journals(context.file.journal, journals, without=without_journal)
-    if file is None:
-        result = _read_journals(context, journal_paths, is_journal_lost=without_journal)
-    else:
-        result = backups_restore.restore(
-            file,
-            settings=context.file,
-            journals=journal_paths,
-            is_journal_lost=without_journal,
-            replaces=replace,
-            now=context.now,
-            actor=context.actor,
-        )
+    result = _restore(
+        context,
+        file,
+        replaces=replace,
+        journals=journal_paths,
+        is_journal_lost=without_journal,
+        now=context.now,
+        actor=context.actor,
+    )
     if as_json:
         echo_json(result.to_json())
     else:
         _print_restored(context, result)
 
 
-def _read_journals(
-    context: CommandContext, journals: Sequence[Path], *, is_journal_lost: bool
+def _restore(
+    context: CommandContext, file: Path | None, *, replaces: bool, **how: Any
 ) -> RestoreResult:
+    """Restore a file, or begin with an empty database, or bring one up to date in PostgreSQL."""
     from repermit.backups import restore as backups_restore
-    from repermit.db.write_lock import lock_database_exclusively
+    from repermit.db.connection import open_database
+    from repermit.db.suppression_journal import make_journal
 
-    path = context.file.sqlite_path
-    if path is not None:
-        if path.exists() and path.stat().st_size:
-            raise click.UsageError(
-                "--already-there is for PostgreSQL, and for a database that begins empty; say the "
-                "FILE of the backup"
-            )
-        with lock_database_exclusively(path):
-            # No other process works with it.
-            pass
-    with context.database(begins_empty=True) as database:
-        return backups_restore.bring_up_to_date(
-            database,
-            settings=context.file,
-            journals=journals,
-            is_journal_lost=is_journal_lost,
-            now=context.now,
-            actor=context.actor,
+    settings = context.file
+    path = settings.sqlite_path
+    if file is None and path is not None and path.exists() and path.stat().st_size:
+        raise click.UsageError(
+            "--already-there is for PostgreSQL, and for a database that begins empty; say the "
+            "FILE of the backup"
         )
+    if file is not None or path is not None:
+        return backups_restore.restore(file, settings=settings, replaces=replaces, **how)
+    journal = make_journal(settings)
+    with translate_os_error(None), open_database(settings.database, journal=journal) as database:
+        return backups_restore.bring_up_to_date(database, settings=settings, **how)
 
 
 def _find_journals(

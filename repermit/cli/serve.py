@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 def init(context: CommandContext, public_url: str | None, admin: str | None) -> None:
     """Make config.toml with fresh keys, the database, and the first admin's link."""
     from repermit import email_address, package_files
+    from repermit.db.journal_seal import require_nothing_noted
+    from repermit.db.suppression_journal import make_journal
     from repermit.settings import validation
 
     if admin is not None:
@@ -46,6 +48,12 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
     example = package_files.find_asset("config.example.toml").read_text("utf-8")
     text = package_files.make_fresh_config(example, public_url or "")
     _write_new_file(path, text)
+    try:
+        require_nothing_noted(make_journal(context.file))
+    except Refused:
+        # The journal was written with other keys.
+        path.unlink()
+        raise
     with context.database() as database:
         invited = _make_first_link(context, database, admin)
     echo(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -104,8 +105,11 @@ def find_journal_damage(journal: Journal, *, noted: int) -> str:
 def is_journal_cut(journal: Journal) -> bool:
     """Say whether a journal is gone, shorter than when it was sealed, or another one.
 
-    Reads only its first lines, so that it takes no time; `find_journal_damage` reads all.
+    Reads only its first lines, so that it takes no time; `find_journal_damage` reads all. Of a file
+    that this user may not read nothing is said.
     """
+    if journal.path.exists() and not os.access(journal.path, os.R_OK):
+        return False
     name, place = _identify_journal(journal), describe_place(journal.path)
     for row in list(Meta.select().where(Meta.key.startswith(_KEY_PREFIX))):
         try:

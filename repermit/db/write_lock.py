@@ -355,7 +355,7 @@ def _lock_database(database: Path, operation: int) -> Iterator[bool]:
         try:
             file: IO[bytes] | None = stack.enter_context(open(path, "ab", opener=open_private))
         except OSError as error:
-            if path.exists():
+            if isinstance(error, PermissionError) and path.exists():
                 raise Refused(
                     "the lock %(path)s cannot be opened (%(reason)s): it has to belong to the user "
                     "that repermit runs as",

@@ -187,10 +187,11 @@ def read_database(values: Mapping[str, Any], folder: Path) -> str:
 
 # As libpq reads it, https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 _HOST = r"(?:\[[^]@/?\s]*\]|[^]\[@/?:,\s]*)(?::\d*)?"
+_PARAMETER = r"[^=@/&\s]+=[^&@\s]*"
 _POSTGRESQL_URL = re.compile(
-    rf"postgres(?:ql)?://(?:[^@/\s]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?\s]*)?(?:\?(?:[^=@/&]+=.*)?)?"
+    rf"postgres(?:ql)?://(?:[^@/\s]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?\s]*)?(?:\?(?:{_PARAMETER}(?:&{_PARAMETER})*)?)?"
 )
-_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})|%00")
 
 
 def read_timezone(values: Mapping[str, Any]) -> str:

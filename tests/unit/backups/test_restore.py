@@ -618,6 +618,27 @@ def test_a_database_that_begins_empty_learns_who_left_and_which_lists_were_asked
     assert len(inbox.mails) == sent
 
 
+@pytest.mark.parametrize("fault", ["journal", "key"])
+def test_a_beginning_that_is_refused_leaves_no_database(
+    desk: Desk, inbox: Inbox, fault: str
+) -> None:
+    """Otherwise the next command would take it for one that knows who was asked."""
+    before_the_backup(desk, inbox)
+    (desk.folder / "repermit.db").unlink()
+    right = desk.config.read_text("utf-8")
+    if fault == "key":
+        key = desk.settings.fingerprint_key.decode()
+        desk.config.write_text(right.replace(key, "another-key-for-tests"), "utf-8")
+        assert "under another fingerprint_key" in desk.refused("restore", "--already-there")
+    else:
+        wrong = desk.file("nothing", name="bad.journal")
+        assert "is no journal" in desk.refused("restore", "--already-there", "--journal", wrong)
+    assert not was_begun(desk.folder)
+    assert "is its disk mounted" in desk.refused("status", "news")
+    desk.config.write_text(right, "utf-8")
+    assert "begins empty" in desk.do("restore", "--already-there")
+
+
 def test_postgresql_that_begins_empty_is_refused_too(
     tmp_path: Path, cluster: Cluster, ready_postgresql: str, inbox: Inbox
 ) -> None:
@@ -627,6 +648,8 @@ def test_postgresql_that_begins_empty_is_refused_too(
         with cluster.fresh_database() as empty:
             text = desk.config.read_text("utf-8").replace(url, empty)
             desk.config.write_text(text, "utf-8")
+            wrong = desk.file("nothing", name="bad.journal")
+            assert "is no journal" in desk.refused("restore", "--already-there", "--journal", wrong)
             assert "is its disk mounted" in desk.refused("status", "news")
             assert "begins empty" in desk.do("restore", "--already-there")
             desk.do("status", "news")

@@ -58,6 +58,16 @@ def test_init_never_changes_what_is_there(desk: Desk) -> None:
     assert desk.config.read_bytes() == before
 
 
+def test_init_beside_the_journal_of_an_earlier_installation_makes_nothing(desk: Desk) -> None:
+    """Its keys are not those of the journal, so nobody who left would be recognised."""
+    desk.config.unlink()
+    journal = desk.folder / "suppressions.journal"
+    journal.write_text('{"do":"key","check":""}\n{"do":"launch"}\n', "utf-8")
+    before = sorted(desk.folder.iterdir())
+    assert f"{journal} tells of people" in desk.refused("init")
+    assert sorted(desk.folder.iterdir()) == before
+
+
 def test_init_where_nothing_can_be_written_is_refused(desk: Desk) -> None:
     desk.config = desk.folder / "nowhere" / "config.toml"
     assert "cannot be written: No such file or directory" in desk.refused("init")

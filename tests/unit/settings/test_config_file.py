@@ -98,7 +98,21 @@ def test_a_database_is_a_file_of_that_folder_or_a_server(given: str, path: Path 
 
 
 @pytest.mark.parametrize(
-    "password", ["a@b", "a/b", "12/b", "a%b", "a b", "a?b@c", "a?b/c", "1?b/c", "a@b/c", "%4"]
+    "password",
+    [
+        "a@b",
+        "a/b",
+        "12/b",
+        "a%b",
+        "a b",
+        "a?b@c",
+        "a?b/c",
+        "1?b/c",
+        "a@b/c",
+        "%4",
+        "a%00b",
+        "1/x?b=c",
+    ],
 )
 def test_a_password_that_no_url_can_hold_is_refused_unquoted(password: str) -> None:
     with pytest.raises(ConfigError) as refused:
