@@ -125,7 +125,9 @@ def _print_restored(context: CommandContext, result: RestoreResult) -> None:
     made_at_text = (
         context.format_time(result.made_at) if result.made_at else "a moment that it does not tell"
     )
+    which = ""
     if result.checkpoint.seq:
+        which = " that the backup does not know"
         echo(
             f"Restored: the backup of {made_at_text}, with {result.checkpoint.seq:,} entries of "
             "the evidence."
@@ -148,7 +150,7 @@ def _print_restored(context: CommandContext, result: RestoreResult) -> None:
     )
     if result.replayed.remade:
         echo(
-            f"Lists that the backup does not know, made anew with who is not to be asked on them: "
+            f"Lists{which}, made anew with who is not to be asked on them: "
             f"{', '.join(result.replayed.remade)}. Describe them again (`repermit list set`), and "
             "bring in their files."
         )
@@ -167,9 +169,10 @@ def _print_next_steps(context: CommandContext, result: RestoreResult) -> None:
 
 
 def _describe_lost(result: RestoreResult, since: str) -> Iterator[str]:
+    what = f"What came after {since}" if result.checkpoint.seq else "Everything else"
     yield (
-        f"What came after {since} is lost, except who has left: each Yes, files, campaigns, logins "
-        "that were changed, tokens that were revoked."
+        f"{what} is lost, except who has left: each Yes, files, campaigns, logins that were "
+        "changed, tokens that were revoked."
     )
     if result.replayed.moved:
         yield (

@@ -606,6 +606,7 @@ def test_a_database_that_begins_empty_learns_who_left_and_which_lists_were_asked
     place.unlink()
     said = desk.do("restore", "--already-there")
     assert "The database begins empty, except for what the journal tells." in said
+    assert "Everything else is lost, except who has left" in said
     assert "news" in said.partition("A campaign was launched")[2].splitlines()[0]
     rows = desk.file("email", *map(address, FIRST), name="again.csv")
     fates = desk.run("import", "news", rows, "--json").document["fates"]
