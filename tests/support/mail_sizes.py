@@ -87,7 +87,8 @@ How many octets a mail has as it leaves. “Before” is the same mail at commit
 and pages had their [first screen](first-screen.md).
 
 Styles stand at the elements, and the style sheet keeps dark mode alone. So mails are smaller than \
-before, though they say more. A Cyrillic or Greek letter takes six octets in quoted-printable, and \
+before, though they say more. The daily mail alone may be larger: it counts all people of the \
+campaign since. A Cyrillic or Greek letter takes six octets in quoted-printable, and \
 fewer than three in base64. So the text of a mail in such letters leaves in base64. Its HTML does \
 not, since more of that is markup.
 
