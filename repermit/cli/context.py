@@ -136,7 +136,7 @@ class CommandContext:
             return
         for path in filter(None, (self.file.sqlite_path, self.file.journal)):
             owner = path.stat().st_uid if path.exists() else 0
-            if owner not in {0, _find_owner_of_new_files(path.parent, owner)}:
+            if owner and owner != _find_owner_of_new_files(path.parent, owner):
                 user = _name_user(owner)
                 raise Refused(
                     f"{path} belongs to {user}, and what root makes beside it, {user} could not "

@@ -169,7 +169,7 @@ def read_database(values: Mapping[str, Any], folder: Path) -> str:
     url = read_text(values, "database", SETTINGS["database"].default)
     if url.startswith(("postgresql://", "postgres://")):
         # The driver's own error would quote a part of the password.
-        if not _POSTGRESQL_URL.fullmatch(url) or _LONE_PERCENT.search(url):
+        if not _POSTGRESQL_URL.fullmatch(url) or _BAD_PERCENT.search(url):
             raise ConfigError(
                 "database must be a URL of PostgreSQL, with the signs in its password "
                 "percent-encoded (%40 for @)",
@@ -187,11 +187,13 @@ def read_database(values: Mapping[str, Any], folder: Path) -> str:
 
 # As libpq reads it, https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 _HOST = r"(?:\[[^]@/?\s]*\]|[^]\[@/?:,\s]*)(?::\d*)?"
-_PARAMETER = r"[^=@/&\s]+=[^&@\s]*"
+_PARAMETER = r"[^=@/&\s]+=[^&\s]*"
+# Without a user's name no "@" follows: it would end a password with bare signs.
 _POSTGRESQL_URL = re.compile(
-    rf"postgres(?:ql)?://(?:[^@/\s]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?\s]*)?(?:\?(?:{_PARAMETER}(?:&{_PARAMETER})*)?)?"
+    rf"postgres(?:ql)?://(?:[^@/\s]*@|(?!.*@)){_HOST}(?:,{_HOST})*(?:/[^@?\s]*)?"
+    rf"(?:\?(?:{_PARAMETER}(?:&{_PARAMETER})*)?)?"
 )
-_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})|%00")
+_BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})|%00")
 
 
 def read_timezone(values: Mapping[str, Any]) -> str:

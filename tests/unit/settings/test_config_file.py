@@ -112,6 +112,7 @@ def test_a_database_is_a_file_of_that_folder_or_a_server(given: str, path: Path 
         "%4",
         "a%00b",
         "1/x?b=c",
+        "/x?b=c",
     ],
 )
 def test_a_password_that_no_url_can_hold_is_refused_unquoted(password: str) -> None:
