@@ -131,4 +131,4 @@ def reports_foreign_domain(reply_text: str, address: str) -> bool:
 
 _NAME = r"((?:[\w-]{1,63}\.)+[\w-]{1,63})"
 # Not a version, an IP address, or a part of a URL.
-_DOMAIN_NAME = re.compile(rf"(?<![\w./-])(?=\S*\.[a-z][\w-]+\.?(?![\w.-])){_NAME}(?![\w/.-]*/)")
+_DOMAIN_NAME = re.compile(rf"(?<![\w./-])(?=[\w.-]*\.[a-z][\w-]+\.?(?![\w./-])){_NAME}")

@@ -8,6 +8,7 @@ that says the opposite.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from repermit.bounces.bounce_results import MessageKind
 from repermit.bounces.message_kind import read
+from repermit.smtp.refusal_words import reports_foreign_domain
 from tests.support.returned_mails import NAMES, returned
 
 GONE = [
@@ -386,6 +388,15 @@ def test_a_host_that_is_not_found_counts_only_if_it_is_the_addresss_domain(
     local = as_report(f"Host or domain name not found. {words}", "5.4.4", "")
     assert read(local.replace("smtp;", "X-Postfix;").encode()).kind is kind
     assert read(by_exim(words, "", "").encode()).kind is kind
+
+
+@pytest.mark.parametrize("piece", ["a,", "a.b,", "a.", f"{'a' * 63}."])
+def test_a_reply_with_very_many_hosts_is_read_at_once(piece: str) -> None:
+    hosts = piece * (100_000 // len(piece))
+    started = time.process_time()
+    reports_foreign_domain(f"550 {hosts}/ no such domain", "jan@example.net")
+    # It takes hundredths of a second; one repetition too many in a pattern makes it a minute.
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("answer", ["NXDOMAIN", "SERVFAIL", "450 NXDOMAIN"])

@@ -279,8 +279,8 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(
         threads.append(threading.Thread(target=answer))
         for thread in threads:
             thread.start()
-        with (tmp_path / "db.turn-pages").open("ab") as pages:
-            wait_until(partial(is_shared, pages))
+        with (tmp_path / "db.turn-pages").open("ab") as of_pages:
+            wait_until(partial(is_shared, of_pages))
         # A job that had looked for pages before may still take the lock; after two pauses none.
         pauses.clear()
         wait_until(partial(have_paused_twice, threads[:-1], pauses))
@@ -294,7 +294,9 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(
 
 
 @pytest.mark.usefixtures("patient_jobs")
-def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path) -> None:
+def test_a_page_comes_first_also_behind_a_job_of_its_own_process(
+    tmp_path: Path, pauses: Counter[int | None]
+) -> None:
     """Which then waits in its stead, and lets it go next."""
     order: list[str] = []
     holder, server = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db")
@@ -312,8 +314,10 @@ def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path)
     wait_until(lambda: server._is_taken)
     threads.append(threading.Thread(target=answer))
     threads[-1].start()
-    with (tmp_path / "db.turn-pages").open("ab") as pages:
-        wait_until(partial(is_shared, pages))
+    with (tmp_path / "db.turn-pages").open("ab") as of_pages:
+        wait_until(partial(is_shared, of_pages))
+    pauses.clear()
+    wait_until(partial(have_paused_twice, threads[: len(jobs)], pauses))
     holder.release()
     for thread in threads:
         thread.join(20)
