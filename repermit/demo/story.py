@@ -25,8 +25,9 @@ def list_story_events(demo: Demo) -> list[StoryEvent]:
 
 def _list_sent_asks() -> Iterator[StoryEvent]:
     sent = Mail.select().where(Mail.kind == MailKind.ASK, Mail.state == MailState.SENT)
-    if first := sent.order_by(Mail.sent_at).first():
-        yield StoryEvent(first.sent_at, "asked", {"count": sent.count()})
+    # A refusal may come before the first mail is through.
+    if first := sent.order_by(Mail.started_at).first():
+        yield StoryEvent(first.started_at, "asked", {"count": sent.count()})
 
 
 def _list_recorded_events(demo: Demo) -> Iterator[StoryEvent]:
