@@ -190,8 +190,8 @@ def mask_address(address: str) -> str:
 _WRITTEN = re.compile(r"(?<![^\s@/\\])[^\s@/\\]+@(?=[^\s@]+\.)")
 
 
-def mask_addresses_in_file_name(name: str) -> str:
-    """Return a file's name with only the domains of the addresses in it."""
+def mask_addresses_in_name(name: str) -> str:
+    """Return the name of a file, sheet or column with only the domains of the addresses in it."""
     return _WRITTEN.sub("…@", name)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta, new_id
+from repermit.email_address import mask_addresses_in_name
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
@@ -70,8 +71,9 @@ def _record_backup(database: Database, path: Path, now: datetime, actor: str) ->
         Meta.write(BACKUP_ID_KEY, mark)
         Meta.write(BACKUP_TIME_KEY, format_timestamp(now))
         suppressions.mark_backup(mark)
+        name = mask_addresses_in_name(path.name)
         chain.append(
-            Entry(event="backed_up", at=now, actor=actor, consent={"file": path.name, "mark": mark})
+            Entry(event="backed_up", at=now, actor=actor, consent={"file": name, "mark": mark})
         )
         return stored_tree.checkpoint()
 

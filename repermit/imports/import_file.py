@@ -356,15 +356,15 @@ def _make_staged_file(
 ) -> StagedFile:
     columns = [
         {
-            "part": email_address.mask_addresses_in_file_name(part.name),
-            "column": column.title or str(column.index + 1),
+            "part": email_address.mask_addresses_in_name(part.name),
+            "column": email_address.mask_addresses_in_name(column.title) or str(column.index + 1),
             "field": column.field,
         }
         for part in file.parts
         for column in part.columns
         if column.field
     ]
-    name = email_address.mask_addresses_in_file_name(file.path.name)
+    name = email_address.mask_addresses_in_name(file.path.name)
     return StagedFile(
         name=name,
         digest=file.digest,

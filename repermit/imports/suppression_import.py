@@ -261,7 +261,7 @@ def _begin(
         progress = SuppressionProgress(
             token=token,
             file=digest,
-            name=path.name,
+            name=email_address.mask_addresses_in_name(path.name),
             mapping=mapping,
             facts=asdict(staging.facts),
         )
@@ -337,7 +337,7 @@ def _preview_import(
         progress = SuppressionProgress(
             token="",
             file="",
-            name=path.name,
+            name=email_address.mask_addresses_in_name(path.name),
             mapping=dict(mapping),
             facts=asdict(staging.facts),
         )

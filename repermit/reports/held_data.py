@@ -153,7 +153,7 @@ def _list_waiting_files(mailing_list: MailingList) -> tuple[WaitingFile, ...]:
     )
     return tuple(
         WaitingFile(
-            name=email_address.mask_addresses_in_file_name(upload.name),
+            name=email_address.mask_addresses_in_name(upload.name),
             rows=upload.rows,
             # While it is being read, neither is known.
             people=None if upload.rows is None else upload.people,

@@ -28,6 +28,7 @@ from repermit.rules.consent import LEFT_ELSEWHERE, Reason
 from repermit.settings.definitions import Settings
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_SUBJECT = re.compile(r"[0-9a-f]{32}")  # As `new_id` makes them.
 _REASONS = {*Reason, *LEFT_ELSEWHERE}
 _PAGE = 2000
 _DELIMITERS = (",", ";", "\t")
@@ -220,10 +221,13 @@ def _check_row(number: int, row: Any) -> SharedSuppression:
         suppression = SharedSuppression(**{name: row[name] for name in _COLUMNS})
         # In lower case, as fingerprints of addresses are compared as text.
         suppression = replace(suppression, fingerprint=suppression.fingerprint.lower())
-        if _FINGERPRINT.fullmatch(suppression.fingerprint) and suppression.reason in _REASONS:
+        is_whole = _FINGERPRINT.fullmatch(suppression.fingerprint) and _SUBJECT.fullmatch(
+            suppression.subject
+        )
+        if is_whole and suppression.reason in _REASONS:
             format_timestamp(datetime.fromisoformat(suppression.at))
             return suppression
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         pass
     raise _make_broken_error(number)
 

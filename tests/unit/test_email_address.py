@@ -275,9 +275,9 @@ def test_what_is_far_too_long_is_refused_before_it_is_read(text: str) -> None:
 
 
 def test_a_name_is_masked_however_long_its_words_are() -> None:
-    assert email_address.mask_addresses_in_file_name("a" * 400_000) == "a" * 400_000
+    assert email_address.mask_addresses_in_name("a" * 400_000) == "a" * 400_000
     assert (
-        email_address.mask_addresses_in_file_name("a" * 400_000 + "@example.org.csv")
+        email_address.mask_addresses_in_name("a" * 400_000 + "@example.org.csv")
         == "…@example.org.csv"
     )
 

@@ -535,6 +535,9 @@ def test_an_array_that_is_read_in_several_pieces_is_whole(
         (json.dumps([shared(1)]) + "[]", "it is no JSON"),
         (json.dumps([shared(1), shared(2, subject="s" * 400_000)])[:-1], "it is no JSON"),
         (json.dumps([shared(1), shared(2, at="yesterday")]), "suppression 2 of this file"),
+        (json.dumps([shared(1), shared(2, subject=None)]), "suppression 2 of this file"),
+        (json.dumps([shared(1), shared(2, subject="s" * 40)]), "suppression 2 of this file"),
+        (json.dumps([shared(1), shared(2, at="0001-01-01T00:00+14:00")]), "suppression 2 of this"),
         (json.dumps([shared(1), shared(2, key="k" * 16)]), "under another fingerprint_key"),
         (f"key,fingerprint,reason,at,subject\n{'k' * 200_000}", "suppression 1 of this file"),
     ],
@@ -547,6 +550,18 @@ def test_of_a_file_that_is_broken_further_down_nothing_is_taken_in(
     with pytest.raises(Refused, match=words):
         take_all(database, news, path)
     assert not Suppression.select().exists()
+    # A task that can never end would keep every launch waiting.
+    assert not BackgroundTask.select().exists()
+
+
+def test_an_address_in_the_name_of_a_file_of_suppressions_is_not_kept(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    path = tmp_path / "off of jan@example.org.json"
+    path.write_text(json.dumps([shared(1)]), "utf-8")
+    take_all(database, news, path)
+    (part,) = EvidencePart.select().where(EvidencePart.json.contains(".json"))
+    assert json.loads(part.json)["name"] == "off of …@example.org.json"
 
 
 def test_whoever_corrected_their_address_is_suppressed_at_both(
