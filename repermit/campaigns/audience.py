@@ -34,6 +34,8 @@ from repermit.rules.consent import (
     CampaignState,
     Exclusion,
     MailKind,
+    MailState,
+    PauseReason,
     Status,
     exclusion,
 )
@@ -237,17 +239,27 @@ def _find_last_asked(mailing_list: MailingList) -> int | None:
     campaigns = {
         mail_counts.campaign
         for mail_counts in mails
-        if mail_counts.kind is MailKind.ASK and mail_counts.state in POSSIBLY_SENT
+        if mail_counts.kind is MailKind.ASK
+        and (
+            mail_counts.state in POSSIBLY_SENT
+            or (mail_counts.state, mail_counts.reason) == _ASKED_BEFORE_A_RESTORE
+        )
     }
     return max(map(lookup.find_last_asked, sorted(campaigns)), default=None)
 
 
 def _make_asked_before_condition() -> Any:
+    failed, restored = _ASKED_BEFORE_A_RESTORE
+    was_asked = Mail.state.in_(POSSIBLY_SENT) | ((Mail.state == failed) & (Mail.reason == restored))
     return fn.EXISTS(
         Mail.select(SQL("1")).where(
-            Mail.contact == Contact.id, Mail.kind == MailKind.ASK, Mail.state.in_(POSSIBLY_SENT)
+            Mail.contact == Contact.id, Mail.kind == MailKind.ASK, was_asked
         )
     )
+
+
+_ASKED_BEFORE_A_RESTORE = (MailState.FAILED, PauseReason.RESTORED)
+"""The state and reason of an ask that is missing in a backup, as an admin has decided."""
 
 
 def make_askable_condition(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001

@@ -9,7 +9,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from peewee import SQL
+from peewee import SQL, Case
 
 from repermit.contacts import counts
 from repermit.db.background_tasks import (
@@ -28,7 +28,7 @@ from repermit.db.models.mails import Mail
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.rules.consent import CampaignState, MailKind, MailState
+from repermit.rules.consent import CampaignState, MailKind, MailState, PauseReason
 
 
 def resolve_in_doubt(
@@ -296,4 +296,6 @@ def _update_campaign(campaign: Campaign, **values: Any) -> None:
 def _make_decision_values(*, resend: bool, now: datetime) -> dict[str, Any]:
     if resend:
         return {"state": MailState.QUEUED, "reason": "", "due_at": now}
-    return {"state": MailState.FAILED, "reason": MailState.IN_DOUBT}
+    # After a restore this says that the mails had left, so their people count as asked.
+    reason = Case(None, ((Mail.reason == PauseReason.RESTORED, Mail.reason),), MailState.IN_DOUBT)
+    return {"state": MailState.FAILED, "reason": reason}

@@ -241,3 +241,8 @@ def test_who_was_asked_after_the_backup_is_not_asked_twice(desk: Desk, inbox: In
     document = desk.run("status", "news", "--json").document
     assert document["mails"]["ask"]["failed"] == 2
     assert json.dumps(document)
+    desk.clock.advance(timedelta(days=60))
+    desk.do("expire", "news", "--despite-downtime")
+    again = desk.refused(*launch[:2], "--deadline", "2026-09-30", *launch[4:])
+    assert "nobody to ask" in again
+    assert len(asks_to(inbox, "jan")) == len(asks_to(inbox, "anna")) == 1
