@@ -312,6 +312,9 @@ def extend_campaign(
             earlier = campaign.deadline
             _refuse_deadline(deadline, earlier, now=now, settings=settings)
             campaign.deadline = deadline
+            if deadline - max(earlier, now) >= timedelta(seconds=campaign.downtime):
+                # People get the time back in which they could not reach the pages.
+                campaign.downtime = 0
             if campaign.reminder_at and not _has_reminded(campaign):
                 campaign.reminder_at += deadline - earlier
             campaign.save()

@@ -40,7 +40,8 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
 def _add_heartbeat(now: datetime) -> None:
     value = Meta.lock(_HEARTBEAT_KEY, default="")
     last_beat = datetime.fromisoformat(value) if value else None
-    if last_beat is not None and now <= last_beat:
+    # Clocks may differ by a little. A later beat was made by a clock that was wrong.
+    if last_beat is not None and now <= last_beat <= now + MAX_HEARTBEAT_GAP:
         return
     if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
         _add_gaps(last_beat, now)
@@ -91,6 +92,8 @@ def _read_last_beat() -> datetime | None:
 
 def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) -> timedelta:
     """Return the gap from the last heartbeat, or else the campaign's start, to `now`."""
-    since = campaign.starts_at if last_beat is None else max(last_beat, campaign.starts_at)
+    since = campaign.starts_at
+    if last_beat is not None and last_beat <= now + MAX_HEARTBEAT_GAP:
+        since = max(last_beat, since)
     gap = now - since
     return gap if gap > MAX_HEARTBEAT_GAP else timedelta()

@@ -29,6 +29,8 @@ _MAX_DOMAINS = 16
 # How long a mail may be postponed beyond its domain's next free time. Earlier mails may never be
 # sent, as when their campaign is cancelled; a domain is then idle for so long at most.
 _MAX_DELAY = timedelta(minutes=2)
+_MAX_SKEW = timedelta(minutes=2)
+"""How far the clocks of two processes may differ, so that the rate of both together holds."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,14 @@ def find_next_time(rates: SendRates, *, now: datetime) -> datetime | None:
         return None
     Pace.insert(scope=_GLOBAL_SCOPE, next_at=now).on_conflict_ignore().execute()
     pace = lock_rows(Pace.select().where(Pace.scope == _GLOBAL_SCOPE)).get()
-    next_at: datetime = pace.next_at
+    next_at = _read_next_time(pace, rates.interval, now)
     return next_at if next_at > now else None
+
+
+def _read_next_time(pace: Pace, interval: timedelta, now: datetime) -> datetime:
+    """Return the next free time of a scope: `now` if a clock was ahead when it was reserved."""
+    next_at: datetime = pace.next_at
+    return now if next_at > now + interval + _MAX_SKEW else next_at
 
 
 def reserve_time(rates: SendRates, *, now: datetime) -> None:
@@ -122,6 +130,7 @@ def choose_sendable(
     retry_times = {}
     for mail in candidates:
         pace = paces[_get_domain(mail)]
+        pace.next_at = _read_next_time(pace, rates.domain_interval, now)
         if pace.next_at <= now:
             pace.next_at = now + rates.domain_interval
             sendable.append(mail)
@@ -140,7 +149,10 @@ def _cut_after_last_free(
 ) -> Sequence[QueuedMail]:
     """Return the mails up to the last that may be sent now, so that no other domain is locked."""
     names = {_get_domain(mail) for mail in mails}
-    busy_domains = Pace.select(Pace.scope).where(Pace.scope.in_(names), Pace.next_at > now)
+    longest = now + rates.domain_interval + _MAX_SKEW
+    busy_domains = Pace.select(Pace.scope).where(
+        Pace.scope.in_(names), Pace.next_at > now, Pace.next_at <= longest
+    )
     free_domains = names - {pace.scope for pace in busy_domains}
     free_to_leave = len(free_domains) - rates.max_sendable
     for number, mail in enumerate(mails, 1):

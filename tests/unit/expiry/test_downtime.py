@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from repermit.campaigns.lifecycle import extend_campaign
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
@@ -16,7 +17,7 @@ from repermit.expiry.downtime import (
     record_heartbeat,
 )
 from repermit.rules.consent import CampaignState
-from tests.support.builders import NOW, make_campaign, make_list
+from tests.support.builders import NOW, make_campaign, make_list, make_settings
 
 MINUTE = timedelta(minutes=1)
 INSTANT = timedelta(microseconds=1)
@@ -155,3 +156,31 @@ def test_a_clock_that_jumps_by_hand_leaves_no_gap(database: Database) -> None:
     # What comes after the jump counts as ever.
     record_heartbeat(database, now=later + timedelta(hours=1))
     assert down(later + timedelta(hours=1)) == timedelta(hours=1)
+
+
+def test_a_clock_that_was_ahead_for_a_moment_hides_no_downtime(database: Database) -> None:
+    record_heartbeat(database, now=NOW + timedelta(days=365))
+    launch(database)
+    assert down(NOW + timedelta(days=20)) == timedelta(days=20)
+    record_heartbeat(database, now=NOW + MINUTE)
+    assert down(NOW + timedelta(days=20)) == timedelta(days=20) - MINUTE
+
+
+@pytest.mark.parametrize(("more", "left"), [(3, 0), (2, 0), (1, 2)])
+def test_a_deadline_that_moves_by_the_downtime_or_more_makes_up_for_it(
+    database: Database, more: int, left: int
+) -> None:
+    campaign = launch(database)
+    record_heartbeat(database, now=NOW)
+    passed = campaign.deadline + timedelta(hours=1)
+    record_heartbeat(database, now=passed - timedelta(days=2))
+    Campaign.update(downtime=2 * 86_400).execute()
+    extend_campaign(
+        database,
+        campaign.list,
+        deadline=passed + timedelta(days=more),
+        settings=make_settings(),
+        now=passed,
+        actor="admin",
+    )
+    assert Campaign.get().downtime == left * 86_400

@@ -257,6 +257,20 @@ def test_a_run_does_not_end_while_only_a_domain_has_to_be_spared(story: Story) -
     assert len(Worker(story, rates, "another").work()) == 2
 
 
+@pytest.mark.parametrize("rates", [{"rate_per_minute": 60}, {"domain_rate_per_minute": 60}])
+def test_a_clock_that_was_ahead_for_a_moment_holds_nothing_up(
+    story: Story, rates: dict[str, Any]
+) -> None:
+    owe_many(story, "example.org", 4)
+    ahead = ManualClock(NOW + timedelta(days=3))
+    worker = Worker(Story(**{**vars(story), "clock": ahead}), rates, "ahead")
+    assert len(worker.work(1)) == 1
+    worker.supply.return_all()
+    Mail.update(due_at=NOW).where(Mail.state == "queued").execute()
+    assert len(Worker(story, rates).work()) == 3
+    assert story.clock.now() < NOW + timedelta(minutes=1)
+
+
 def test_a_rate_of_domains_does_not_wait_for_what_is_due_much_later(story: Story) -> None:
     owe_many(story, "crowded.org", 1)
     story.owe("later@crowded.org", due_at=NOW + timedelta(minutes=10))
