@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from repermit.contacts.counts import count_mails, count_suppressions
@@ -15,6 +16,7 @@ from repermit.db.background_tasks import (
     find_task,
     foreground_lock,
     list_targets,
+    run_each,
     run_task,
     start_task,
 )
@@ -86,8 +88,8 @@ def finish_deletions(database: Database, *, should_stop: Callable[[], bool] = bo
     """Continue unfinished deletions of lists, for instance after a kill."""
     list_ids = list_targets(TaskKind.DELETE_LIST)
     with background_lock(database, TaskKind.DELETE_LIST, should_stop) as must_stop:
-        for mailing_list in list(MailingList.select().where(MailingList.id.in_(list_ids))):
-            _run_deletion(database, mailing_list, should_stop=must_stop)
+        mailing_lists: Any = MailingList.select().where(MailingList.id.in_(list_ids))
+        run_each(partial(_run_deletion, database, should_stop=must_stop), list(mailing_lists))
 
 
 def _begin_deletion(

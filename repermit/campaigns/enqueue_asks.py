@@ -23,6 +23,7 @@ from repermit.db.background_tasks import (
     background_lock,
     find_task,
     list_targets,
+    run_each,
     run_task,
     start_task,
 )
@@ -134,15 +135,15 @@ def finish_launches(
     """
     campaign_ids = list_targets(TaskKind.LAUNCH)
     with background_lock(database, TaskKind.LAUNCH, should_stop) as must_stop:
-        for campaign_id in campaign_ids:
-            enqueue_asks(
-                database,
-                campaign_id,
-                settings=settings,
-                now=now,
-                max_rows_per_step=max_rows_per_step,
-                should_stop=must_stop,
-            )
+        enqueue = partial(
+            enqueue_asks,
+            database,
+            settings=settings,
+            now=now,
+            max_rows_per_step=max_rows_per_step,
+            should_stop=must_stop,
+        )
+        run_each(enqueue, campaign_ids)
     return len(campaign_ids)
 
 

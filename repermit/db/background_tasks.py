@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from peewee import BigIntegerField, CharField, ForeignKeyField, PeeweeException, TextField
 
@@ -25,6 +25,9 @@ from repermit.db.work_steps import MAX_ROWS_PER_STEP, MIN_ROWS_PER_STEP, StepSiz
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import LazyText
 from repermit.temporary_files import open_private
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class TaskKind(StrEnum):
@@ -193,6 +196,23 @@ def run_task(
     return run_steps(
         database, take_step, should_stop=should_stop, between=between, max_rows=max_rows, size=size
     )
+
+
+def run_each(run: Callable[[_T], _R], tasks: Iterable[_T]) -> list[_R]:
+    """Call `run` for each task, and return the results; raises the first error after the last task.
+
+    Otherwise a task that fails at each run would keep the later ones waiting for ever.
+    """
+    results: list[_R] = []
+    errors: list[Exception] = []
+    for task in tasks:
+        try:
+            results.append(run(task))
+        except Exception as error:  # noqa: BLE001  raised again below
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
 
 
 # --- Locks that keep workers off a job while a command runs it. -----------------------------------

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from repermit.contacts import counts as contacts_counts
@@ -22,6 +23,7 @@ from repermit.db.background_tasks import (
     find_task,
     list_targets,
     lock_task,
+    run_each,
     run_task,
     start_task,
 )
@@ -271,14 +273,13 @@ def finish_imports(
 
     Imports that a foreground process is working on are left alone.
     """
-    ended = 0
     with background_lock(database, TaskKind.IMPORT, should_stop) as must_stop:
-        for number in list_targets(TaskKind.IMPORT):
-            ended += merge_import(
-                database, number, settings=settings, now=now, should_stop=must_stop, step=step
-            )
+        merge = partial(
+            merge_import, database, settings=settings, now=now, should_stop=must_stop, step=step
+        )
+        ended = run_each(merge, list_targets(TaskKind.IMPORT))
     sweep_staged(database)
-    return ended
+    return sum(ended)
 
 
 def _is_decided(database: Database, task: BackgroundTask, version: int | None) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from repermit.db.background_tasks import (
     background_lock,
     foreground_lock,
     lock_task,
+    run_each,
     run_task,
     start_task,
 )
@@ -70,6 +72,7 @@ from repermit.imports.suppression_staging import (
 from repermit.rules.consent import OWN_YES, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
+from repermit.suppression.fingerprint_files import SUBJECT
 from repermit.suppression.suppressions import NewSuppression
 from repermit.temporary_files import make_temporary_files
 
@@ -298,12 +301,10 @@ def finish_suppression_imports(
     Imports that a foreground process is working on are left alone.
     """
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT_SUPPRESSIONS)
-    ended = 0
     with background_lock(database, TaskKind.IMPORT_SUPPRESSIONS, should_stop) as must_stop:
-        for task in list(tasks):
-            merged = _merge(database, task, settings=settings, should_stop=must_stop, step=step)
-            ended += merged is not None
-    return ended
+        merge = partial(_merge, database, settings=settings, should_stop=must_stop, step=step)
+        results = run_each(merge, list(tasks))
+    return sum(result is not None for result in results)
 
 
 def _find_under_way(
@@ -616,7 +617,8 @@ class _BatchMerger:
         """Return suppressions with a subject that belongs to this list.
 
         A contact on the list keeps its subject, under which its evidence is stored. A subject that
-        has evidence on other lists only is replaced by a new one.
+        has evidence on other lists only is replaced by a new one. So is a malformed one, as
+        earlier versions staged it.
         """
         subjects_elsewhere = chain_reader.find_subjects_of_other_lists(
             [row.subject for row in new_suppressions], self.mailing_list.slug
@@ -627,7 +629,7 @@ class _BatchMerger:
         fresh_subjects = {
             row.fingerprint: new_id()
             for row in new_suppressions
-            if row.subject in subjects_elsewhere
+            if row.subject in subjects_elsewhere or not SUBJECT.fullmatch(row.subject or "")
         }
         subjects = {**fresh_subjects, **held_subjects}
         return [

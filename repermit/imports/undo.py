@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from peewee import fn
@@ -21,6 +22,7 @@ from repermit.db.background_tasks import (
     foreground_lock,
     list_targets,
     lock_task_of_list,
+    run_each,
     select_targets,
 )
 from repermit.db.connection import Database, lock_rows
@@ -166,8 +168,7 @@ def finish_undos(
     """
     under_way = list_targets(TaskKind.UNDO_IMPORT)
     with background_lock(database, TaskKind.UNDO_IMPORT, should_stop) as must_stop:
-        for number in under_way:
-            continue_undo(database, number, should_stop=must_stop, step=step)
+        run_each(partial(continue_undo, database, should_stop=must_stop, step=step), under_way)
     return len(under_way)
 
 

@@ -94,10 +94,12 @@ class Jobs:
     def start_campaigns(self) -> None:
         """Enqueue the asks of launched campaigns, and start the campaigns whose time has come."""
         with self._open_connection() as (settings, now):
-            enqueue_asks.finish_launches(
-                self._database, settings=settings, now=now, should_stop=self._stopping.is_set
-            )
-            lifecycle.start_scheduled(self._database, now=self._clock.now())
+            try:
+                enqueue_asks.finish_launches(
+                    self._database, settings=settings, now=now, should_stop=self._stopping.is_set
+                )
+            finally:
+                lifecycle.start_scheduled(self._database, now=self._clock.now())
 
     def finish_imports(self) -> None:
         """Continue unfinished imports, for example after a kill."""
@@ -116,8 +118,10 @@ class Jobs:
     def finish_undos_and_deletions(self) -> None:
         """Continue unfinished undos of imports and deletions of lists."""
         with self._open_connection():
-            undo.finish_undos(self._database, should_stop=self._stopping.is_set)
-            delete_list.finish_deletions(self._database, should_stop=self._stopping.is_set)
+            try:
+                undo.finish_undos(self._database, should_stop=self._stopping.is_set)
+            finally:
+                delete_list.finish_deletions(self._database, should_stop=self._stopping.is_set)
 
     def finish_resolutions(self) -> None:
         """Continue to apply decisions about mails in doubt."""

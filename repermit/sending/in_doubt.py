@@ -19,6 +19,7 @@ from repermit.db.background_tasks import (
     foreground_lock,
     list_targets,
     make_task,
+    run_each,
     run_task,
 )
 from repermit.db.connection import Database, chunks, lock_rows, make_id_list
@@ -89,8 +90,10 @@ def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = 
     """
     task_ids = list_targets(TaskKind.RESOLVE)
     with background_lock(database, TaskKind.RESOLVE, should_stop) as must_stop:
-        for number in task_ids:
-            _ResolutionRun().run_task(database, number, should_stop=must_stop)
+        run_each(
+            lambda number: _ResolutionRun().run_task(database, number, should_stop=must_stop),
+            task_ids,
+        )
 
 
 def count_in_doubt(mailing_list: MailingList) -> int:

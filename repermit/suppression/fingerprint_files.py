@@ -27,8 +27,10 @@ from repermit.evidence.entries import Entry
 from repermit.rules.consent import LEFT_ELSEWHERE, Reason
 from repermit.settings.definitions import Settings
 
+SUBJECT = re.compile(r"[0-9a-f]{32}")
+"""A subject, as `new_id` makes it."""
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_SUBJECT = re.compile(r"[0-9a-f]{32}")  # As `new_id` makes them.
 _REASONS = {*Reason, *LEFT_ELSEWHERE}
 _PAGE = 2000
 _DELIMITERS = (",", ";", "\t")
@@ -221,7 +223,7 @@ def _check_row(number: int, row: Any) -> SharedSuppression:
         suppression = SharedSuppression(**{name: row[name] for name in _COLUMNS})
         # In lower case, as fingerprints of addresses are compared as text.
         suppression = replace(suppression, fingerprint=suppression.fingerprint.lower())
-        is_whole = _FINGERPRINT.fullmatch(suppression.fingerprint) and _SUBJECT.fullmatch(
+        is_whole = _FINGERPRINT.fullmatch(suppression.fingerprint) and SUBJECT.fullmatch(
             suppression.subject
         )
         if is_whole and suppression.reason in _REASONS:

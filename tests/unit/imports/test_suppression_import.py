@@ -554,6 +554,32 @@ def test_of_a_file_that_is_broken_further_down_nothing_is_taken_in(
     assert not BackgroundTask.select().exists()
 
 
+def test_a_suppression_without_a_subject_that_is_staged_already_is_taken_in_with_a_new_one(
+    database: Database, news: MailingList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "off.json"
+    path.write_text(json.dumps([shared(1), shared(2, subject=None)]), "utf-8")
+    with monkeypatch.context() as before:  # As such a file was staged before it was refused.
+        before.setattr(fingerprint_files, "_check_row", lambda _, row: SharedSuppression(**row))
+        begin(database, news, path)
+    assert go_on(database) == 1
+    assert all(len(one.subject) == len(new_id()) for one in Suppression.select())
+    assert Suppression.select().count() == 2
+    assert not BackgroundTask.select().exists()
+
+
+def test_a_task_that_fails_keeps_no_other_waiting(
+    database: Database, news: MailingList, file: Path
+) -> None:
+    failing = begin(database, news, file)
+    begin(database, make_list(database, slug="other"), file)
+    BackgroundTask.update(progress="{}").where(BackgroundTask.id == failing.id).execute()
+    with pytest.raises(TypeError):
+        go_on(database)
+    assert [(one["name"], one["added"]) for one in recorded()] == [("off.csv", ROWS)]
+    assert [task.id for task in BackgroundTask.select()] == [failing.id]
+
+
 def test_an_address_in_the_name_of_a_file_of_suppressions_is_not_kept(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:
