@@ -100,7 +100,10 @@ def finish_pilots(database: Database, *, now: datetime) -> int:
         if _is_pilot_under_way(campaign):
             continue
         with database.atomic():
-            finished += pause_automatically(campaign.id, PauseReason.PILOT, now=now)
+            locked_campaign = _lock_campaign(campaign.id)
+            # Another worker may have ended the pilot, and the admin resumed the campaign since.
+            if locked_campaign.pilot:
+                finished += _pause_campaign(locked_campaign, PauseReason.PILOT, now, {})
     return finished
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from repermit.campaigns import lifecycle
 from repermit.contacts import circuit_breaker
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
@@ -15,7 +16,15 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState, PauseReason
-from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list, make_mail
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_mail,
+    make_settings,
+)
 from tests.support.chain_faults import iter_chain_faults
 
 INSTANT = timedelta(microseconds=1)
@@ -213,6 +222,26 @@ def test_a_pilot_ends_when_its_asks_are_settled(database: Database) -> None:
     assert standing() == ("paused", "sending", "pilot")
     assert notices() == ["paused_pilot"]
     assert circuit_breaker.finish_pilots(database, now=NOW) == 0
+
+
+def test_a_pilot_that_another_worker_ended_is_not_paused_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make_sending(database, pilot=2)
+    make_mails(database, campaign, 1)
+
+    def resume_meanwhile(_: Campaign) -> bool:
+        monkeypatch.undo()
+        assert circuit_breaker.finish_pilots(database, now=NOW) == 1
+        lifecycle.resume_campaign(
+            database, campaign.list, settings=make_settings(), now=NOW, actor="cli:els"
+        )
+        return False
+
+    monkeypatch.setattr(circuit_breaker, "_is_pilot_under_way", resume_meanwhile)
+    assert circuit_breaker.finish_pilots(database, now=NOW) == 0
+    assert standing() == ("sending", "", "")
+    assert notices() == ["paused_pilot"]
 
 
 @pytest.mark.parametrize("state", [MailState.QUEUED, MailState.CLAIMED, MailState.STARTED])
