@@ -56,6 +56,7 @@ def request_sign_up(
         requested_mails_per_day.lock_address(database, parsed.key)
         if not requested_mails_per_day.may_sign_up(parsed.key, now=now):
             return
+        background_tasks.invalidate_upload_counts(mailing_list.id)
         sign_up_row = SignUp.create(
             list=mailing_list,
             uid=new_id(),
@@ -68,7 +69,6 @@ def request_sign_up(
         Mail.create(
             list=mailing_list, sign_up=sign_up_row, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
-        background_tasks.invalidate_upload_counts(mailing_list.id)
 
 
 def forget_old_sign_ups(

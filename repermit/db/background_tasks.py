@@ -359,8 +359,8 @@ def invalidate_upload_counts(list_id: int) -> None:
     """Clear the stored contact counts of a list's pending uploads.
 
     The list has changed since they were counted, so adding them to it would count people twice or
-    not at all. On PostgreSQL the rows are locked: after the contacts that are there, before new
-    ones and before anything is appended to the evidence.
+    not at all. On PostgreSQL the rows are locked: after the contacts that are there, before the
+    list, before new rows that refer to it, and before anything is appended to the evidence.
     """
     has_count = Upload.people.is_null(is_null=False)
     Upload.update(people=None).where(Upload.list == list_id, has_count).execute()

@@ -147,11 +147,11 @@ def begin_import(
     In the caller's transaction. Raises Refused while another import into the list is running.
     """
     staging.store_picked(database, name_staged_table(database, token))
+    # Pending uploads are counted again only after this import.
+    background_tasks.invalidate_upload_counts(mailing_list.id)
     # A launch and an undo lock the list, too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     background_tasks.require_no_running_import(mailing_list)
-    # Pending uploads are counted again only after this import.
-    background_tasks.invalidate_upload_counts(mailing_list.id)
     tally = file.tally
     at = _find_free_time(mailing_list, now)
     record = Import.create(

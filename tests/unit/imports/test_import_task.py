@@ -24,6 +24,7 @@ import psycopg
 import pytest
 
 from repermit.answers import record_answer
+from repermit.answers.join import request_sign_up
 from repermit.campaigns.launch_refusals import plan_launch
 from repermit.campaigns.progress import read_status
 from repermit.contacts import status_changes
@@ -33,6 +34,7 @@ from repermit.db.background_tasks import (
     TaskKind,
     find_task_of_list,
     foreground_lock,
+    invalidate_upload_counts,
     list_targets,
     run_task,
     start_task,
@@ -41,6 +43,7 @@ from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
     has_lock_waiters,
+    lock_rows,
     open_database,
     run_sql,
 )
@@ -63,7 +66,15 @@ from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import Answer, Basis, Fate, Reason, Status
 from repermit.suppression import fingerprint_files
 from repermit.temporary_files import make_temporary_files
-from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
+from tests.support.admin_pages import make_admin
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_contact,
+    make_list,
+    make_settings,
+    put_in,
+)
 from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import (
     OPTED_IN,
@@ -126,6 +137,32 @@ def begin(database: Database, news: MailingList, file: Path, **options: Any) -> 
     """Stage a file, and be killed before anything is merged."""
     with pytest.raises(_Killed):
         take_in(database, news, file, on_staged=kill, **options)
+
+
+@pytest.mark.parametrize("act", ["import", "sign up"])
+def test_the_uploads_of_a_list_are_locked_before_the_list(
+    database: Database, file: Path, act: str
+) -> None:
+    news, admin = make_list(database), make_admin(database)
+    upload = {"list": news.id, "user": admin.id, "token": new_id(), "name": "x.csv", "at": NOW}
+    put_in(database, Upload, [upload | {"rows": 5, "people": 5}])
+    person = {"address": "b@example.org", "name": "", "language": "nl"}
+    acts: dict[str, Callable[[], Any]] = {
+        "import": partial(take_in, database, news, file),
+        "sign up": partial(request_sign_up, database, news, **person, now=NOW),
+    }
+
+    def run() -> None:
+        with database.connection_context():
+            acts[act]()
+
+    with ThreadPoolExecutor(1) as other:
+        with database.atomic():
+            invalidate_upload_counts(news.id)
+            result = other.submit(run)
+            time.sleep(0.5)
+            lock_rows(MailingList.select().where(MailingList.id == news.id)).get()
+        result.result()  # PostgreSQL would refuse one of them for a deadlock.
 
 
 def go_on(database: Database, steps: int | None = None) -> int:
