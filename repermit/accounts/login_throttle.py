@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.accounts import Throttle
 
 MAX_WAIT = timedelta(minutes=15)
@@ -117,9 +117,17 @@ def _find_longest_wait(throttles: Iterable[Throttle], now: datetime) -> timedelt
 
 
 def _lock_scope(scope: str, now: datetime) -> Throttle:
-    Throttle.insert(scope=scope, last_at=now, next_at=now).on_conflict_ignore().execute()
-    throttle: Throttle = lock_rows(Throttle.select().where(Throttle.scope == scope)).get()
-    return throttle
+    # The update locks the row. One that is only read may be deleted before it is locked.
+    (throttle,) = (
+        Throttle.insert(scope=scope, last_at=now, next_at=now)
+        .on_conflict(
+            conflict_target=[Throttle.scope], update={Throttle.failures: Throttle.failures}
+        )
+        .returning(Throttle)
+        .execute()
+    )
+    locked_throttle: Throttle = throttle
+    return locked_throttle
 
 
 def _count_failure(throttle: Throttle, now: datetime) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from repermit.accounts import audit_log, login_throttle
-from repermit.db.connection import Database
+from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import Throttle
 from tests.support.builders import NOW, make_settings
 
@@ -143,6 +144,23 @@ def test_of_many_tries_at_once_one_is_made(database: Database) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(book, range(16))) == 1
+
+
+def test_an_attempt_is_made_although_another_one_is_accepted_meanwhile(database: Database) -> None:
+    login_throttle.record_attempt(database, scopes(), now=NOW)
+    later = NOW + timedelta(minutes=1)
+
+    def record() -> timedelta:
+        with database.connection_context():
+            return login_throttle.record_attempt(database, scopes(), now=later)
+
+    with ThreadPoolExecutor(1) as other:
+        with database.atomic():
+            list(lock_rows(Throttle.select()))
+            wait = other.submit(record)
+            time.sleep(0.5)
+            login_throttle.forgive_attempt(database, scopes(), now=later)
+        assert wait.result() == timedelta()
 
 
 def test_no_address_stands_in_the_table(database: Database) -> None:
