@@ -23,6 +23,7 @@ from repermit.errors import Refused, RepermitError
 from repermit.expiry import forecast, sweep
 from repermit.rules.consent import Answer
 from repermit.sending import in_doubt
+from repermit.web.admin.audit_log import parse_number
 from repermit.web.admin.campaign_page import render_campaign
 from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.rendering import (
@@ -392,7 +393,7 @@ def show_silent(slug: str) -> Response:
     """Show the contacts that would be removed without further answers."""
     mailing_list = find_list(slug)
     campaign = find_live_campaign(mailing_list)
-    after = request.args.get("after", default=0, type=int)
+    after = parse_number(request.args.get("after", ""))
     silent_page = forecast.SilentPage((), 0)
     if campaign is not None:
         silent_page = forecast.list_silent(campaign, after=after, limit=_PAGE)

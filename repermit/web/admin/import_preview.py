@@ -23,6 +23,7 @@ from repermit.imports.row_preview import (
 from repermit.imports.uploads import Choices, StoredUpload
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
+from repermit.web.admin.audit_log import parse_number
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import gettext, make_url, ngettext
 from repermit.web.admin.result_text import make_sentence, translate_said
@@ -175,7 +176,10 @@ def make_preview_fields(
     """
     row_filter = _read_filter(stored_upload)
     rows = row_preview.read(
-        stored_upload.rows, row_filter, after=_read_number("after"), limit=ROWS_PER_PAGE + 1
+        stored_upload.rows,
+        row_filter,
+        after=parse_number(request.args.get("after", "")),
+        limit=ROWS_PER_PAGE + 1,
     )
     doubts = _make_doubt_fields(slug, stored_upload, decided=decided)
     last = rows[ROWS_PER_PAGE - 1].number if len(rows) > ROWS_PER_PAGE else 0
@@ -196,7 +200,9 @@ def make_preview_fields(
             for row in rows[:ROWS_PER_PAGE]
         ],
         "next_url": _make_rows_url(slug, row_filter, after=last) if last else None,
-        "previous_url": _make_rows_url(slug, row_filter) if _read_number("after") else None,
+        "previous_url": _make_rows_url(slug, row_filter)
+        if parse_number(request.args.get("after", ""))
+        else None,
         **doubts,
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
     }
@@ -302,11 +308,14 @@ def _make_doubt_fields(
         stored_upload.rows,
         decided=lines,
         remarks=remarks,
-        after=_read_number("doubts"),
+        after=parse_number(request.args.get("doubts", "")),
         limit=limit,
     )
     opted_out = row_preview.read_opted_out_by_remark(
-        stored_upload.rows, decided=lines, after=_read_number("off"), limit=limit
+        stored_upload.rows,
+        decided=lines,
+        after=parse_number(request.args.get("off", "")),
+        limit=limit,
     )
     return {
         "doubtful": [
@@ -392,10 +401,6 @@ def _read_filter(stored_upload: StoredUpload) -> RowFilter:
         said=request.args.get("said", ""),
         text=request.args.get("text", "").strip()[:_MAX_SEARCH_LENGTH],
     )
-
-
-def _read_number(name: str) -> int:
-    return max(request.args.get(name, 0, type=int), 0)
 
 
 def _describe_note(note: Mapping[str, Any]) -> str:

@@ -260,6 +260,7 @@ def test_who_has_not_answered_is_listed_page_by_page(
     assert str(people[51].address) in second
     assert str(people[50].address) not in second
     assert "Back to the first" in second
+    assert look(client, f"{URL}silent?after={'9' * 25}") == look(client, URL + "silent")
     assert "Who would be removed" in look(client)
 
 

@@ -366,6 +366,8 @@ def test_a_fate_that_no_row_has_says_so(admin: FlaskClient) -> None:
     hand_in(admin, MIXED)
     assert "There is no such row." in words_of(admin.get(f"{FILE}?fate=customer"))
     assert admin.get(f"{FILE}?fate=nonsense&after=x").status_code == 200
+    for name in ("fate=ask&after", "doubts", "off"):
+        assert admin.get(f"{FILE}?{name}={'9' * 25}").status_code == 200
 
 
 def test_a_file_with_a_header_alone_has_no_rows(admin: FlaskClient) -> None:
