@@ -44,14 +44,17 @@ class RateLimits:
         self._room = burst * each
         self._lock = threading.Lock()
         self._full_at: dict[str, datetime] = {}
+        self._max_clients = _MAX_CLIENTS
 
     def take_request(self, client: str, *, now: datetime) -> int:
         """Count one request; return 0, or the seconds to wait if the limit is reached."""
         with self._lock:
-            if len(self._full_at) >= _MAX_CLIENTS:
+            if len(self._full_at) >= self._max_clients:
                 self._full_at = {
                     key: timestamp for key, timestamp in self._full_at.items() if timestamp > now
                 }
+                # Where most of them are active, not every request is to go through them all.
+                self._max_clients = max(_MAX_CLIENTS, 2 * len(self._full_at))
             full_at = max(self._full_at.get(client, now), now) + self._each
             wait = full_at - now - self._room
             if wait > timedelta(0):

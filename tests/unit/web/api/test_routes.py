@@ -490,10 +490,10 @@ def test_who_shows_no_token_may_ask_no_more_often(tool: Tool) -> None:
 
 def test_who_has_not_asked_for_a_while_is_forgotten() -> None:
     allowances = RateLimits()
-    for number in range(10_000):
-        assert allowances.take_request(f"network {number}", now=NOW) == 0
     for _ in range(BURST - 1):
         allowances.take_request("network 0", now=NOW)
+    for number in range(10_000):
+        assert allowances.take_request(f"network {number}", now=NOW) == 0
     # Full, with one that is remembered since it has asked a lot.
     later = NOW + timedelta(seconds=1)
     assert allowances.take_request("new", now=later) == 0
@@ -501,6 +501,16 @@ def test_who_has_not_asked_for_a_while_is_forgotten() -> None:
     assert allowances.take_request("network 0", now=later) == 0
     assert allowances.take_request("network 0", now=later) == 0
     assert allowances.take_request("network 0", now=later) == 1
+
+
+def test_not_every_request_goes_through_all_clients_where_very_many_are_active() -> None:
+    allowances = RateLimits()
+    for number in range(10_001):
+        allowances.take_request(f"network {number}", now=NOW)
+    clients = allowances._full_at
+    for number in range(9_000):
+        allowances.take_request(f"other network {number}", now=NOW)
+    assert allowances._full_at is clients
 
 
 def test_no_cookie_is_set_and_no_other_website_may_read(
