@@ -191,7 +191,7 @@ _WRITTEN = re.compile(r"(?<![^\s@/\\])[^\s@/\\]+@(?=[^\s@]+\.)")
 
 
 def mask_addresses_in_name(name: str) -> str:
-    """Return the name of a file, sheet or column with only the domains of the addresses in it."""
+    """Return the name of a file, column or source with only the domains of the addresses in it."""
     return _WRITTEN.sub("…@", name)
 
 

@@ -373,7 +373,7 @@ def _make_staged_file(
         facts={
             "name": name,
             "size": file.path.stat().st_size,
-            "source": options.source,
+            "source": email_address.mask_addresses_in_name(options.source),
             "customers": options.customers,
             **options.by_hand,
             "columns": columns,

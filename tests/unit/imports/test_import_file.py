@@ -106,6 +106,17 @@ def test_an_address_in_the_title_of_a_column_is_not_kept(
     assert not [text for text in parts if "carla@example.org" in text]
 
 
+def test_an_address_in_the_source_of_a_file_is_not_kept(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email;naam\nann@example.org;Ann\n")
+    take_in(database, news, path, source="mail from carla@example.org")
+    parts = [part.json for part in EvidencePart.select().where(EvidencePart.part == "consent")]
+    assert [text for text in parts if "mail from …@example.org" in text]
+    assert not [text for text in parts if "carla@example.org" in text]
+
+
 def test_the_admins_source_stands_where_the_row_has_none(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:
