@@ -6,11 +6,12 @@ Double opt-in: the form only enqueues a mail.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.link_target import Giver, SignUpResult, read_contact_state
+from repermit.answers.link_target import PageShown, SignUpResult, read_contact_state
 from repermit.answers.record_answer import describe_giver, record_answer, retract_yes
 from repermit.contacts import (
     click_log,
@@ -156,16 +157,14 @@ def confirm_sign_up(
     arrived_at: datetime,
     settings: Settings,
     trace: Mapping[str, str],
-    page_wording: str,
-    language: str = "",
-    given_by: Giver = "",
+    page: Callable[[SignUpResult], PageShown],
     confirmation_token: str = "",
     form: Form | None = None,
 ) -> SignUpResult | None:
     """Confirm a sign-up: put its holder on the list, with the evidence.
 
     - `arrived_at`: when the press arrived.
-    - `language`: that of the page.
+    - `page`: returns the page that the holder was shown; an error in it rolls back.
     - `confirmation_token`: what the button sent, "" unless the page asked again.
     - `form`: the submitted form.
 
@@ -178,10 +177,11 @@ def confirm_sign_up(
         if sign_up is None:
             return None
         predicted = _predict_outcome(sign_up, arrived_at)
+        before = _make_result(sign_up, predicted)
         if predicted is not Outcome.CONFIRM:
-            return _make_result(sign_up, predicted)
-        if form and form.version != _get_form_version(sign_up):
-            return _make_result(sign_up, Outcome.ASK)
+            return before
+        if form and form.version != before.form_version:
+            return replace(before, outcome=Outcome.ASK)
         history = _make_history(sign_up)
         sign_up.form_version += 1
         signals = bot_detection.detect_signals(
@@ -198,6 +198,7 @@ def confirm_sign_up(
             sign_up.doubted_at, sign_up.declined_at = doubted.doubted_at, None
             sign_up.save()
             return _make_result(sign_up, Outcome.HOLD, signals)
+        shown = page(before)
         sign_up.confirmed_at, sign_up.declined_at, sign_up.doubted_at = arrived_at, None, None
         sign_up.save()
         locked: Contact | None = lock_rows(_select_contact(sign_up)).first()
@@ -214,9 +215,9 @@ def confirm_sign_up(
         ):
             return _make_result(sign_up, Outcome.NOTHING)
         consent_record = {
-            **_make_consent_record(sign_up, arrived_at, language),
-            **describe_giver(given_by),
-            "page_wording": chain.store_wording(page_wording),
+            **_make_consent_record(before, sign_up, arrived_at, shown.language),
+            **describe_giver(shown.given_by),
+            "page_wording": chain.store_wording(shown.wording),
         }
         act = status_changes.Act(
             at=arrived_at,
@@ -358,16 +359,18 @@ def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
     return locked
 
 
-def _make_consent_record(sign_up: SignUp, arrived_at: datetime, language: str) -> dict[str, Any]:
-    mailing_list = lookup.read_list_facts(sign_up.list)
-    language = language or mailing_list.pick_language(sign_up.language)
+def _make_consent_record(
+    before: SignUpResult, sign_up: SignUp, arrived_at: datetime, language: str
+) -> dict[str, Any]:
+    language = language or before.language
     return {
         "answer": "yes",
         "method": "page",
         "signed_up_at": sign_up.at.isoformat(),
         "arrived_at": arrived_at.isoformat(),
         "language": language,
-        **lookup.describe_list(mailing_list.in_language(language)),
+        # As the page described it.
+        **lookup.describe_list(before.mailing_list.in_language(language)),
     }
 
 

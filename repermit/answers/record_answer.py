@@ -64,7 +64,8 @@ def record_answer(
     """Record an answer that was given through a contact's link.
 
     - `arrived_at`: when the answer arrived, taken before any lock.
-    - `page`: returns the page that the contact was shown; an error in it rolls back.
+    - `page`: returns the page that the contact was shown, for an answer that changes anything; an
+      error in it rolls back.
     - `unsaved_requests`: requests of the contact's links that are not stored yet.
     - `is_confirmation_page`: it was pressed on the page that asks for a Yes again;
       `confirmation_token` is what the buttons of that page send.
@@ -89,7 +90,6 @@ def record_answer(
         opening = click_log.find_opening(contact)
         contact_state = read_contact_state(contact, opening)
         decision = predict_decision(contact_state, answer, arrived_at=arrived_at)
-        shown = page(contact_state) if page else PageShown()
         press = assess_press(
             contact,
             opening,
@@ -120,9 +120,10 @@ def record_answer(
             return retract_yes(
                 contact, consent_receipt.BOTH_PRESSED, trace_record, settings, at=arrived_at
             )
-        consent_record = _make_consent_record(contact_state, answer, arrived_at, method, shown)
         # Wordings are never deleted, so a press that changes nothing stores none.
-        if shown.wording and would_change:
+        shown = page(contact_state) if page and would_change else PageShown()
+        consent_record = _make_consent_record(contact_state, answer, arrived_at, method, shown)
+        if shown.wording:
             name = "page_wording" if shown.was_shown else "link_page_wording"
             consent_record[name] = chain.store_wording(shown.wording)
         act = status_changes.Act(

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from repermit.answers.link_target import Giver
 from repermit.emails import template_engine
 from repermit.emails.mail_types import MailingListFacts
+from repermit.evidence import chain
 from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.i18n import catalogues
 from repermit.package_files import find_asset
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 NUMBER = "number"
-"""The field of every answer form with its number, which is valid for one press."""
+"""The field of every answer form with its number, which is valid for one press.
+
+That of a Yes has the digest of the page's wording too, after a hyphen.
+"""
 
 CONFIRMATION_FIELD = "round"
 """The field by which a page that asks again sends its confirmation token."""
@@ -180,7 +184,6 @@ def make_frame_fields(context: PageContext) -> dict[str, Any]:
         "choose_url": f"?{_CHOOSE}{context.make_relative_url().replace('?', '&')}"
         if len(choices) > _MAX_CHOICES_INLINE
         else "",
-        TEXTS: get_services().texts_version,
         "current_language": catalogues.language_name(context.language),
         "style": Markup(read_style(STYLE)),  # noqa: S704  our own file
         "more_style": Markup(read_style(MORE_STYLE)),  # noqa: S704
@@ -222,16 +225,29 @@ def _make_environment(language: str) -> Environment:
     return template_engine.make_environment("public", language)
 
 
-# --- The version of the texts that a page was shown with. -----------------------------------------
+# --- The wording that a page was shown with. ------------------------------------------------------
 
 
-TEXTS = "texts"
-"""The field of forms for a Yes with the version of the texts, if any was ever corrected."""
+_DIGEST_DIGITS = 16
 
 
-def is_current_version() -> bool:
-    """Return whether the page that sent a Yes had the current texts.
+def digest_shown_wording(wording: str) -> str:
+    """Return the digest of a page's wording, which its Yes sends after the form's number.
+
+    It includes the version of the texts at the beginning of the request, as a text may be corrected
+    while the page is made.
+    """
+    return _digest_wording(wording, get_services().texts_version)
+
+
+def is_wording_shown(wording: str) -> bool:
+    """Return whether the page that sent a Yes had this wording.
 
     Call it after the wording to be stored is rendered, so that no later correction is in that.
     """
-    return request.form.get(TEXTS, "") == read_versions()[TEXTS_VERSION_KEY]
+    digest = _digest_wording(wording, read_versions()[TEXTS_VERSION_KEY])
+    return request.form.get(NUMBER, "").partition("-")[2] == digest
+
+
+def _digest_wording(wording: str, texts_version: str) -> str:
+    return chain.digest_wording(f"{texts_version}\n{wording}")[:_DIGEST_DIGITS]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from tests.support.builders import DEADLINE, NOW, make_organisation, make_settin
 from tests.support.program_zoo import buttons_in
 
 if TYPE_CHECKING:
+    from flask import Flask
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
@@ -66,9 +68,25 @@ class Pages:
     def post(
         self, kind: Kind, uid: str, *, data: dict[str, Any] | None = None, **more: Any
     ) -> TestResponse:
-        """Press the button of a contact's page as it is now, or with the number in `data`."""
+        """Press the button of a contact's page as it is now, or with the fields in `data`."""
         sent = {"number": self.number(uid), **(data or {})}
+        if kind in {"yes", "confirm"} and "-" not in sent["number"]:
+            query = {**more.get("query_string", {}), "round": sent.get("round", "")}
+            query.pop("languages", "")
+            sent["number"] += self.wording_shown(
+                kind, uid, query_string=query, environ_overrides=more.get("environ_overrides")
+            )
         return self.client.post(self.path(kind, uid), data=sent, **more)
+
+    def wording_shown(self, kind: Kind, uid: str, **more: Any) -> str:
+        """Return what a page's Yes sends after its number; the look leaves no trace."""
+        looked = self._onlooker.test_client().get(self.path(kind, uid), **more)
+        found = re.search(r'name="number" value="\w+(-\w+)"', looked.text)
+        return found[1] if found else ""
+
+    @cached_property
+    def _onlooker(self) -> Flask:
+        return application.create_app(self.settings, clock=self.clock, database=self.database)
 
     def say_yes(self, uid: str, **more: Any) -> TestResponse:
         """Press Yes, and once more where the page asks again."""

@@ -24,7 +24,7 @@ from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.reports.data_recipients import Recipient, list_recipients
-from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Status
+from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
@@ -95,6 +95,7 @@ def _show_question_page(
         not_recorded_yet=page_text.make_not_recorded_text(
             answer, make_locale(context), takes_two_presses=fields["takes_two_presses"]
         ),
+        shown_digest=_digest_shown_page(contact_state, is_confirmation_page=False),
         **fields,
     )
 
@@ -153,7 +154,7 @@ def take_answer(word: str, token: str) -> Response:
 
 
 class _WordsChanged(Exception):
-    """A Yes comes from a page whose texts have changed since."""
+    """A Yes comes from a page whose words have changed since."""
 
     def __init__(self, contact_state: ContactState) -> None:
         super().__init__()
@@ -167,17 +168,14 @@ def _describe_page(
 
     Raises _WordsChanged.
     """
+    wording = _make_shown_wording(contact_state, is_confirmation_page=is_confirmation_page)
+    if answer is Answer.YES and not rendering.is_wording_shown(wording):
+        # The page may be older than a removal without an answer, after which its form still counts.
+        former_state = replace(contact_state, status=Status.UNCONFIRMED, reason="")
+        wording = _make_shown_wording(former_state, is_confirmation_page=is_confirmation_page)
+        if contact_state.reason not in _UNANSWERED or not rendering.is_wording_shown(wording):
+            raise _WordsChanged(contact_state)
     context = make_contact_context(contact_state)
-    # The same text, whether or not its language had to be chosen.
-    default_context = replace(context, is_switched=False)
-    wording = _make_wording(
-        contact_state,
-        default_context,
-        moment=get_arrival(),
-        is_confirmation_page=is_confirmation_page,
-    )
-    if answer is Answer.YES and not rendering.is_current_version():
-        raise _WordsChanged(contact_state)
     return PageShown(
         wording=wording,
         # A mail program answers for the contact alone, whatever its URL says.
@@ -187,9 +185,27 @@ def _describe_page(
     )
 
 
+_UNANSWERED = frozenset({Reason.NO_RESPONSE, Reason.BOUNCE})
+
+
+def _digest_shown_page(contact_state: ContactState, *, is_confirmation_page: bool) -> str:
+    """Return the digest of the wording of a contact's page, for its forms."""
+    return rendering.digest_shown_wording(
+        _make_shown_wording(contact_state, is_confirmation_page=is_confirmation_page)
+    )
+
+
+def _make_shown_wording(contact_state: ContactState, *, is_confirmation_page: bool) -> str:
+    # The same text, whether or not its language had to be chosen.
+    context = replace(make_contact_context(contact_state), is_switched=False)
+    return _make_wording(
+        contact_state, context, moment=get_arrival(), is_confirmation_page=is_confirmation_page
+    )
+
+
 def read_pressed_form(uid: str) -> Form:
     """Return the form that was pressed on a page of the person with this uid."""
-    return get_services().links.read_form(uid, request.form.get(NUMBER, ""))
+    return get_services().links.read_form(uid, request.form.get(NUMBER, "").partition("-")[0])
 
 
 def _answer_one_click(uid: str) -> Response:
@@ -210,7 +226,10 @@ def _show_ask_again(contact_state: ContactState, confirmation_token: str) -> Res
     fields = make_contact_fields(contact_state, context) | _make_ask_again_fields(
         contact_state, context
     )
-    return render_page("was_it_you.html", context, mark=confirmation_token, **fields)
+    digest = _digest_shown_page(contact_state, is_confirmation_page=True)
+    return render_page(
+        "was_it_you.html", context, mark=confirmation_token, shown_digest=digest, **fields
+    )
 
 
 def _make_ask_again_fields(contact_state: ContactState, context: PageContext) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
 from repermit.answers import join, link_target
-from repermit.answers.link_target import SignUpResult
+from repermit.answers.link_target import PageShown, SignUpResult
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -158,28 +159,37 @@ def take_confirmation(token: str) -> Response:
 def _confirm_sign_up(uid: str, token: str) -> Response:
     """Put the holder of the address on the list."""
     services = get_services()
-    before = join.find_sign_up(uid, now=get_arrival())
-    wording = _make_wording(before, token) if before else ""
-    if not rendering.is_current_version():
+    try:
+        signed_up = join.confirm_sign_up(
+            services.database,
+            uid=uid,
+            arrived_at=get_arrival(),
+            settings=services.settings,
+            trace=make_trace(),
+            page=partial(_describe_page, token=token),
+            confirmation_token=request.form.get(CONFIRMATION_FIELD, ""),
+            form=read_pressed_form(uid),
+        )
+    except _WordsChanged:
         return show_confirmation(token)
-    signed_up = before and join.confirm_sign_up(
-        services.database,
-        uid=uid,
-        arrived_at=get_arrival(),
-        settings=services.settings,
-        trace=make_trace(),
-        page_wording=wording,
-        language=_make_context(before).language,
-        given_by=_make_context(before).given_by,
-        confirmation_token=request.form.get(CONFIRMATION_FIELD, ""),
-        form=read_pressed_form(uid),
-    )
     if signed_up is not None and signed_up.outcome in _ASKING_OUTCOMES:
         return _show_question(signed_up, token)
     return _show_outcome(signed_up)
 
 
 _ASKING_OUTCOMES = frozenset({Outcome.HOLD, Outcome.ASK})
+
+
+class _WordsChanged(Exception):
+    """A Yes comes from a page whose words have changed since."""
+
+
+def _describe_page(signed_up: SignUpResult, *, token: str) -> PageShown:
+    """Return the page that the reader of a sign-up mail was shown; raises _WordsChanged."""
+    wording, context = _make_wording(signed_up, token), _make_context(signed_up)
+    if not rendering.is_wording_shown(wording):
+        raise _WordsChanged
+    return PageShown(wording=wording, language=context.language, given_by=context.given_by)
 
 
 def _decline_sign_up(uid: str, token: str) -> Response:
@@ -212,8 +222,13 @@ def _decline_sign_up(uid: str, token: str) -> Response:
 def _show_question(signed_up: SignUpResult, token: str) -> Response:
     """Show the question of a sign-up; if a Yes may be a program's, ask again and say why."""
     context = _make_context(signed_up)
+    # For the wording to be stored it is not known why a Yes is asked for again.
+    wording = _make_wording(replace(signed_up, signals=()), token)
     return render_page(
-        "confirm_sign_up.html", context, **_make_confirm_fields(signed_up, context, token)
+        "confirm_sign_up.html",
+        context,
+        shown_digest=rendering.digest_shown_wording(wording),
+        **_make_confirm_fields(signed_up, context, token),
     )
 
 

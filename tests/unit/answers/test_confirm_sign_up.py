@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.answers import join
+from repermit.answers.link_target import PageShown
 from repermit.contacts import enqueue_receipt
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -76,7 +77,7 @@ def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outco
         arrived_at=at,
         settings=SETTINGS,
         trace={"network": "", "browser": ""},
-        page_wording="As on the page.",
+        page=lambda _: PageShown(wording="As on the page."),
         **more,
     )
     assert done is not None

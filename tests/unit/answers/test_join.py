@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.answers import join, record_answer
-from repermit.answers.link_target import SignUpResult
+from repermit.answers.link_target import PageShown, SignUpResult
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -58,7 +58,7 @@ def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> SignU
         arrived_at=arrived,
         settings=make_settings(),
         trace={"network": "2001:db8::/48", "browser": "Firefox"},
-        page_wording="As on the page.",
+        page=lambda _: PageShown(wording="As on the page."),
     )
 
 

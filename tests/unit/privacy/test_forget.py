@@ -12,6 +12,7 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import join
+from repermit.answers.link_target import PageShown
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
@@ -68,7 +69,7 @@ def come_back(database: Database, news: MailingList, at: datetime) -> Contact:
         arrived_at=at,
         settings=SETTINGS,
         trace={"network": "", "browser": ""},
-        page_wording="As on the page.",
+        page=lambda _: PageShown(wording="As on the page."),
     )
     with database.atomic():
         # What was mailed about it is no matter here.

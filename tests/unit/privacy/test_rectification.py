@@ -12,6 +12,7 @@ from peewee import fn
 
 from repermit import email_address
 from repermit.answers import join, record_answer
+from repermit.answers.link_target import PageShown
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -388,7 +389,7 @@ def sign_up(database: Database, mailing_list: MailingList, address: str) -> Cont
         arrived_at=LATER,
         settings=SETTINGS,
         trace={"network": "", "browser": ""},
-        page_wording="As on the page.",
+        page=lambda _: PageShown(wording="As on the page."),
     )
     found: Contact = Contact.get(Contact.address_key == address)
     return found

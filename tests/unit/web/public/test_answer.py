@@ -866,7 +866,11 @@ def test_an_answer_is_stamped_when_it_arrives_not_when_it_gets_its_turn(
     clock = WatchedClock(DEADLINE - timedelta(microseconds=1))
     pages = Pages(database, settings, clock=clock)
     responses: list[TestResponse] = []
-    press = threading.Thread(target=lambda: responses.append(pages.post("yes", asked.uid)))
+    sent = {"number": pages.number(asked.uid) + pages.wording_shown("yes", asked.uid)}
+    clock.was_read.clear()
+    press = threading.Thread(
+        target=lambda: responses.append(pages.post("yes", asked.uid, data=sent))
+    )
     with database.atomic():
         contacts_lookup.lock_contact(asked.id)
         press.start()
@@ -1263,7 +1267,8 @@ def test_over_http_each_request_has_a_connection_of_its_own(
             assert response.getheader("Server") is None
         assert everything_in(database) == before
         pages.clock.advance(timedelta(hours=1))
-        pressed = f"number={pages.number(asked.uid)}"
+        shown = pages.wording_shown("yes", asked.uid)
+        pressed = f"number={pages.number(asked.uid)}{shown}"
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         connection.request("POST", pages.path("yes", asked.uid), pressed, kind)
         response = connection.getresponse()
