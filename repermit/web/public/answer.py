@@ -291,6 +291,10 @@ def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict
     settings, list_facts = context.settings, list_facts.in_language(context.language)
     locale = make_locale(context)
     other_context = replace(context, is_representative=not context.is_representative)
+    # The sign-up form itself knows no reader, and would be in the list's own language.
+    join_context = replace(
+        context, is_switched=context.is_switched or context.language != list_facts.language
+    )
     return {
         "list_name": list_facts.name,
         "purpose": list_facts.purpose,
@@ -312,7 +316,7 @@ def make_list_fields(list_facts: MailingListFacts, context: PageContext) -> dict
         "other_giver_url": other_context.make_relative_url() or "?",
         "retention": settings.retention,
         "join_url": make_public_url(
-            f"/join/{link_target.make_join_id(list_facts, settings=settings)}", context
+            f"/join/{link_target.make_join_id(list_facts, settings=settings)}", join_context
         ),
     }
 

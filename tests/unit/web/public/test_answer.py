@@ -72,6 +72,7 @@ from tests.support.public_pages import (
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
+ORIGIN = "https://ask.example.org"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 YES, NO = "Ja, blijf mij deze mails sturen", "Nee, stuur mij deze mails niet meer"
 
@@ -758,6 +759,27 @@ def test_who_reads_a_mail_that_came_back_is_told_that_silence_does_nothing(
     assume_up_until(pages.database, moment=DEADLINE)
     expired = expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert expired.removed == (not bounce)
+
+
+def test_a_fresh_sign_up_is_in_the_readers_language(pages: Pages, asked: Contact) -> None:
+    Contact.update(language="fr").execute()
+    pages.clock.move_to(DEADLINE)
+    late = pages.get("yes", asked.uid)
+    assert forms_in(late) == ["https://ask.example.org/join/news?lang=fr"]
+    button = next(one for one in buttons_in(late.text) if "/join/" in one.action)
+    sent = pages.client.post(button.action.removeprefix(ORIGIN), data=button.sends)
+    assert '<html lang="fr"' in sent.text
+    sign_up = SignUp.get()
+    assert sign_up.language == "fr"
+    assert '<html lang="fr"' in pages.get("confirm", sign_up.uid).text
+    pages.post("no", asked.uid, data=ONE_CLICK)
+    links = re.findall(r'<a href="([^"]*/join/[^"]*)"', pages.get("no", asked.uid).text)
+    assert links == ["https://ask.example.org/join/news?lang=fr"]
+    erase(pages, asked)
+    erased = pages.get("no", asked.uid, headers={"Accept-Language": "de"})
+    assert "/join/news?lang=de" in erased.text
+    erased = pages.get("no", asked.uid, headers={"Accept-Language": "nl"})
+    assert "/join/news?" not in erased.text
 
 
 def test_a_link_of_nobody_signs_nobody_up(pages: Pages, asked: Contact) -> None:
