@@ -238,6 +238,7 @@ def decline_sign_up(
     arrived_at: datetime,
     settings: Settings,
     trace: Mapping[str, str],
+    is_no: bool = False,
     form: Form | None = None,
 ) -> SignUpResult | None:
     """Record that the reader of a sign-up mail declines it.
@@ -246,6 +247,7 @@ def decline_sign_up(
     - Confirmed by this link within the last minute: that Yes is undone. The contact gets back its
       former status, a new contact is removed, and the link works again.
     - Confirmed by this link earlier: the contact is removed, as by a No.
+    - `is_no`: the reader wants no mails, so a contact that is on the list otherwise is removed too.
     - `form`: as for `confirm_sign_up`; a form of the page of the last Yes still counts.
 
     The outcome is `remove` if the contact withdrew, `ask` if the form is stale, otherwise what a
@@ -256,40 +258,58 @@ def decline_sign_up(
         if sign_up is None:
             return None
         predicted = _predict_outcome(sign_up, arrived_at)
+        contact = _find_contact(sign_up)
+        is_refused = is_no and contact is not None and contact.status != Status.REMOVED
         if predicted is Outcome.CONFIRM:
             if form and form.version != _get_form_version(sign_up):
                 return _make_result(sign_up, Outcome.ASK)
             sign_up.declined_at = arrived_at
             sign_up.form_version += 1
             sign_up.save()
-            return _make_result(sign_up, predicted)
+            if contact is None or not is_refused:
+                return _make_result(sign_up, predicted)
+            return _record_no(database, sign_up, contact, trace, settings, at=arrived_at)
         version = _get_form_version(sign_up)
         # The page of that Yes is two behind, as the press and the contact's answer each count one.
-        if form and form.version not in {version, version - 2}:
-            return _make_result(sign_up, predicted)
-        contact = _find_contact(sign_up)
+        is_stale = form and form.version not in {version, version - 2}
         at_its_yes = (Status.CONFIRMED, sign_up.confirmed_at)
-        if contact is None or (contact.status, contact.status_at) != at_its_yes:
+        is_own_yes = contact is not None and (contact.status, contact.status_at) == at_its_yes
+        if is_stale or contact is None or not (is_own_yes or is_refused):
             return _make_result(sign_up, predicted)
         history = LinkHistory(yes_at=sign_up.confirmed_at)
         if BotSignal.BOTH_ANSWERED in bot_detection.detect_signals(
             "no", history, arrived_at=arrived_at, mailed_at=None
         ):
+            if not is_own_yes:
+                return _make_result(sign_up, predicted)
             sign_up.confirmed_at, sign_up.declined_at = None, arrived_at
             sign_up.form_version += 1
             sign_up.save()
             _undo_yes(lookup.lock_contact(contact.id), trace, settings, at=arrived_at)
             return _make_result(sign_up, _predict_outcome(sign_up, arrived_at))
-        record_answer(
-            database,
-            uid=contact.uid,
-            answer=Answer.NO,
-            arrived_at=arrived_at,
-            settings=settings,
-            method="page",
-            trace=trace,
-        )
-        return _make_result(sign_up, Outcome.REMOVE)
+        return _record_no(database, sign_up, contact, trace, settings, at=arrived_at)
+
+
+def _record_no(
+    database: Database,
+    sign_up: SignUp,
+    contact: Contact,
+    trace: Mapping[str, str],
+    settings: Settings,
+    *,
+    at: datetime,
+) -> SignUpResult:
+    """Record the No of a contact that the reader of its sign-up mail gave."""
+    record_answer(
+        database,
+        uid=contact.uid,
+        answer=Answer.NO,
+        arrived_at=at,
+        settings=settings,
+        method="page",
+        trace=trace,
+    )
+    return _make_result(sign_up, Outcome.REMOVE)
 
 
 def _undo_yes(

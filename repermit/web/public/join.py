@@ -150,7 +150,7 @@ def take_confirmation(token: str) -> Response:
     uid = get_services().links.read("confirm", token)
     choice = request.form.get("choice", "")
     if choice in {page_text.NOT_ME, page_text.NO}:
-        return _decline_sign_up(uid, token)
+        return _decline_sign_up(uid, token, is_no=choice == page_text.NO)
     if choice == page_text.YES:
         return _confirm_sign_up(uid, token)
     return show_confirmation(token)
@@ -192,8 +192,8 @@ def _describe_page(signed_up: SignUpResult, *, token: str) -> PageShown:
     return PageShown(wording=wording, language=context.language, given_by=context.given_by)
 
 
-def _decline_sign_up(uid: str, token: str) -> Response:
-    """Decline a sign-up, or remove the contact that this link has put on the list."""
+def _decline_sign_up(uid: str, token: str, *, is_no: bool) -> Response:
+    """Decline a sign-up, or remove the contact that this link has put on the list, or says No."""
     services = get_services()
     signed_up = join.decline_sign_up(
         services.database,
@@ -201,6 +201,7 @@ def _decline_sign_up(uid: str, token: str) -> Response:
         arrived_at=get_arrival(),
         settings=services.settings,
         trace=make_trace(),
+        is_no=is_no,
         form=read_pressed_form(uid),
     )
     if signed_up is not None and signed_up.outcome is Outcome.ASK:

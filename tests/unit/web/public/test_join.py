@@ -16,7 +16,7 @@ from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Wording
-from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -366,10 +366,9 @@ def test_who_does_not_want_it_is_not_put_on_the_list_and_may_think_again(
     assert Contact.get().status == Status.CONFIRMED
 
 
-@pytest.mark.parametrize("choice", [NO, NOT_ME])
 @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER])
 def test_who_is_on_the_list_already_is_told_so_and_how_to_leave(
-    pages: Pages, choice: dict[str, str], status: Status
+    pages: Pages, status: Status
 ) -> None:
     made = signed_up(pages)
     basis = {Status.CONFIRMED: "answer", Status.CUSTOMER: "customer"}.get(status, "")
@@ -378,7 +377,7 @@ def test_who_is_on_the_list_already_is_told_so_and_how_to_leave(
     )
     asked = pages.get("confirm", made.uid)
     assert "dan hoeft u niets te doen: er verandert niets." in words_of(asked)
-    response = pages.post("confirm", made.uid, data=choice)
+    response = pages.post("confirm", made.uid, data=NOT_ME)
     assert heading_of(response) == "U staat al op deze lijst"
     assert "Door deze aanmelding is niets veranderd." in words_of(response)
     assert pages.links.url("no", contact.uid) in response.text
@@ -431,7 +430,38 @@ def test_a_program_that_presses_yes_and_then_no_uses_up_no_link_and_is_no_withdr
     assert (Contact.get().status, Contact.get().reason) == (Status.CONFIRMED, "")
 
 
-def test_a_no_takes_off_nobody_whom_something_else_put_there(pages: Pages) -> None:
+def test_a_no_to_an_unknown_sign_up_is_told_so(pages: Pages) -> None:
+    assert heading_of(pages.post("confirm", new_id(), data=NO)) == "Bij deze link bewaren wij niets"
+
+
+@pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER])
+def test_a_no_counts_for_who_is_on_the_list_already(pages: Pages, status: Status) -> None:
+    made = signed_up(pages)
+    contact = make_contact(pages.database, made.list, FORM["address"], status=status)
+    assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Uw Nee is vastgelegd"
+    after = Contact.get_by_id(contact.id)
+    expected = Reason.NO if status is Status.UNCONFIRMED else Reason.WITHDRAWN
+    assert (after.status, after.reason) == (Status.REMOVED, expected)
+    consent = EvidencePart.select().where(EvidencePart.part == "consent")
+    told = json.loads(consent.order_by(EvidencePart.seq.desc()).get().json)
+    assert (told["answer"], told["method"]) == ("no", "page")
+    assert Suppression.select().count() == 1
+    # Pressed again, it changes nothing.
+    before = everything_in(pages.database, but={SignUp})
+    assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Er is geen Ja vastgelegd"
+    assert everything_in(pages.database, but={SignUp}) == before
+
+
+def test_a_no_of_an_old_page_is_asked_again(pages: Pages) -> None:
+    made = signed_up(pages)
+    number = pages.number(made.uid)
+    make_contact(pages.database, made.list, FORM["address"], form_version=1)
+    stale = pages.post("confirm", made.uid, data={**NO, "number": number})
+    assert heading_of(stale) == QUESTION
+    assert Contact.get().status == Status.UNCONFIRMED
+
+
+def test_a_no_by_a_used_link_counts_for_who_was_on_the_list_before(pages: Pages) -> None:
     made = signed_up(pages)
     make_contact(
         pages.database,
@@ -442,9 +472,14 @@ def test_a_no_takes_off_nobody_whom_something_else_put_there(pages: Pages) -> No
         basis="sign_up",
     )
     pages.post("confirm", made.uid, data=YES)
+    # A program presses both at once; an hour later it is a person.
     pages.post("confirm", made.uid, data=NO)
     assert Contact.get().status == Status.CONFIRMED
-    assert heading_of(pages.post("confirm", new_id(), data=NO)) == "Bij deze link bewaren wij niets"
+    pages.clock.advance(timedelta(hours=1))
+    pages.post("confirm", made.uid, data=NOT_ME)
+    assert Contact.get().status == Status.CONFIRMED
+    assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Uw Nee is vastgelegd"
+    assert (Contact.get().status, Contact.get().reason) == (Status.REMOVED, Reason.WITHDRAWN)
 
 
 def test_a_press_without_the_words_of_a_button_confirms_nothing(pages: Pages) -> None:
