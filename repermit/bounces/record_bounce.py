@@ -148,7 +148,8 @@ def _store_reply(contact: Contact, mail: Mail, message: ParsedMessage, now: date
     The proposed answer counts only if the reply comes from the contact's own address: the reply to
     a forwarded mail must not count as another person's answer.
     """
-    arrived = min(message.arrived or now, now)
+    # The mailbox's clock may be wrong, but nobody replies before the mail is there.
+    arrived = min(max(message.arrived or now, mail.sent_at or mail.due_at), now)
     proposed = _interpret_reply(contact, message) if _is_from(message.sender, contact) else ""
     is_plain = proposed in tuple(Answer)
     says_nothing_new = is_plain and _changes_nothing(contact, mail, Answer(proposed), arrived)
@@ -168,14 +169,16 @@ def _store_reply(contact: Contact, mail: Mail, message: ParsedMessage, now: date
 def _interpret_reply(contact: Contact, message: ParsedMessage) -> str:
     """Return a reply's plain answer in the language of the ask or of the contact, or "".
 
-    "stop" if there is no plain answer, but some line asks to get no more mail.
+    "stop" if some line asks to get no more mail, unless the plain answer is a No.
     """
     asked_in = lookup.read_list_facts(contact.list).pick_language(contact.language)
     contact_language = contact.language.partition("-")[0].lower()
     plain_answer = interpret_line(
         message.line, {asked_in, contact_language}, default=message.proposed
     )
-    return plain_answer or (human_replies.STOP if message.asks_to_stop else "")
+    if message.asks_to_stop and plain_answer != Answer.NO:
+        return human_replies.STOP
+    return plain_answer
 
 
 def _is_from(sender: str, contact: Contact) -> bool:

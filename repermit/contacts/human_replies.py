@@ -84,7 +84,7 @@ def save_reply(
 
 
 def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
-    """Return the waiting replies to the list's latest campaign, the oldest first."""
+    """Return the waiting replies of a list, the oldest first; also those to earlier campaigns."""
     columns = (Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
     rows = _select_waiting(mailing_list, *columns, Reply.message_digest)
     return tuple(
@@ -103,20 +103,15 @@ def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
 
 
 def count_waiting_replies(mailing_list: MailingList) -> int:
-    """Return the number of waiting replies to the list's latest campaign."""
+    """Return the number of waiting replies of a list."""
     return int(_select_waiting(mailing_list, Reply.id).count())
 
 
 def _select_waiting(mailing_list: MailingList, *columns: Any) -> Any:
-    campaign = latest_campaign(mailing_list)
     return (
         Reply.select(*columns)
         .join(Contact)
-        .where(
-            Reply.list == mailing_list,
-            Reply.decided_at.is_null(),
-            Reply.at >= campaign.launched_at if campaign else Reply.id.is_null(),
-        )
+        .where(Reply.list == mailing_list, Reply.decided_at.is_null())
     )
 
 

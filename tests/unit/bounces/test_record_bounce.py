@@ -688,6 +688,15 @@ def test_a_reply_from_the_asked_address_waits_for_the_admin(
     assert not Evidence.select().exists()
 
 
+def test_a_reply_cannot_be_older_than_the_mail_that_it_answers(
+    database: Database, ask: Mail
+) -> None:
+    """The clock of the mailbox may be wrong."""
+    received = b"Received: from mx by mail.example.org; Sun, 01 Feb 2026 07:05:00 +0000\n"
+    record_message(database, received + reply_to(ask, "nee"))
+    assert replies() == [("no", ask.sent_at, None)]
+
+
 @pytest.mark.parametrize("sender", ["piet@example.net", "", "no address", "jan@example.net.evil"])
 def test_a_mail_that_was_forwarded_brings_nobody_elses_answer(
     database: Database, ask: Mail, sender: str
@@ -722,6 +731,7 @@ def test_a_reply_is_read_in_the_language_of_who_writes_it(
         "Please take note:\nI do not want any more newsletters from you.",
         "Bitte keine Newsletter mehr, wir sind umgezogen.",
         "Ja dat weet ik niet.\nGraag uitschrijven en nooit meer mailen.",
+        "Ja\nNiks meer sturen",
     ],
 )
 def test_words_that_ask_to_stop_are_proposed_as_such_and_wait(
