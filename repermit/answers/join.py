@@ -111,6 +111,19 @@ def _make_contact(sign_up: SignUp, arrived_at: datetime, settings: Settings) -> 
     return contact
 
 
+def _lock_or_add_contact(
+    sign_up: SignUp, arrived_at: datetime, settings: Settings
+) -> tuple[Contact, bool]:
+    """Return the contact of a sign-up, locked, and whether it is new."""
+    contact = _lock_contact(sign_up)
+    if contact is None:
+        new_contact = _make_contact(sign_up, arrived_at, settings)
+        if lookup.insert_contact(new_contact):
+            return new_contact, True
+        contact = lock_rows(_select_contact(sign_up)).get()
+    return contact, False
+
+
 def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
     """Return the subject of an erased contact that signs up again, "" if there is none.
 
@@ -201,19 +214,19 @@ def confirm_sign_up(
         shown = page(before)
         sign_up.confirmed_at, sign_up.declined_at, sign_up.doubted_at = arrived_at, None, None
         sign_up.save()
-        locked: Contact | None = lock_rows(_select_contact(sign_up)).first()
-        contact = locked or _make_contact(sign_up, arrived_at, settings)
-        key, is_new = settings.fingerprint_key, contact.id is None
-        former_status = {} if is_new else status_changes.describe_previous_status(contact, key)
-        former_names = {} if is_new else status_changes.describe_previous_name(contact)
-        contact.address = sign_up.address
-        contact.name = sign_up.name or contact.name
-        contact.language = sign_up.language or contact.language
-        contact.save()
+        contact, is_new = _lock_or_add_contact(sign_up, arrived_at, settings)
         if contact.status == Status.CONFIRMED and not consent.is_better_basis(
             contact.basis, Basis.SIGN_UP
         ):
             return _make_result(sign_up, Outcome.NOTHING)
+        key = settings.fingerprint_key
+        former_status = {} if is_new else status_changes.describe_previous_status(contact, key)
+        former_names = {} if is_new else status_changes.describe_previous_name(contact)
+        contact.address = sign_up.address
+        # Anybody can have typed another name for this address.
+        contact.name = contact.name or sign_up.name
+        contact.language = sign_up.language or contact.language
+        contact.save()
         consent_record = {
             **_make_consent_record(before, sign_up, arrived_at, shown.language),
             **describe_giver(shown.given_by),
@@ -258,7 +271,7 @@ def decline_sign_up(
         if sign_up is None:
             return None
         predicted = _predict_outcome(sign_up, arrived_at)
-        contact = _find_contact(sign_up)
+        contact = _lock_contact(sign_up)
         is_refused = is_no and contact is not None and contact.status != Status.REMOVED
         if predicted is Outcome.CONFIRM:
             if form and form.version != _get_form_version(sign_up):
@@ -285,7 +298,7 @@ def decline_sign_up(
             sign_up.confirmed_at, sign_up.declined_at = None, arrived_at
             sign_up.form_version += 1
             sign_up.save()
-            _undo_yes(lookup.lock_contact(contact.id), trace, settings, at=arrived_at)
+            _undo_yes(contact, trace, settings, at=arrived_at)
             return _make_result(sign_up, _predict_outcome(sign_up, arrived_at))
         return _record_no(database, sign_up, contact, trace, settings, at=arrived_at)
 
@@ -361,6 +374,11 @@ def _get_form_version(sign_up: SignUp) -> int:
 
 def _find_contact(sign_up: SignUp) -> Contact | None:
     contact: Contact | None = _select_contact(sign_up).first()
+    return contact
+
+
+def _lock_contact(sign_up: SignUp) -> Contact | None:
+    contact: Contact | None = lock_rows(_select_contact(sign_up)).first()
     return contact
 
 

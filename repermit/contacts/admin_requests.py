@@ -11,6 +11,7 @@ from datetime import datetime
 from repermit import email_address
 from repermit.contacts.lookup import (
     describe_unseen_list,
+    insert_contact,
     is_suppressed,
     lock_contact,
     make_contact,
@@ -122,7 +123,8 @@ def add_contact(
         )
         _refuse_known_address(contact, settings)
         invalidate_upload_counts(mailing_list.id)
-        contact.save(force_insert=True)
+        if not insert_contact(contact):
+            raise _make_known_address_error()
         _set_status(contact, person, settings, now, actor)
     return contact
 
@@ -145,12 +147,16 @@ def _refuse_known_address(contact: Contact, settings: Settings) -> None:
         Contact.list == contact.list_id, Contact.address_key == contact.address_key
     )
     if same_address.exists():
-        raise Refused("this address is on the list already, or was taken off it")
+        raise _make_known_address_error()
     if is_suppressed(contact.list_id, make_fingerprint(contact, settings.fingerprint_key)):
         raise Refused(
             "this person said No before, or was taken off; only they themselves can come back, on "
             "the list's sign-up page"
         )
+
+
+def _make_known_address_error() -> Refused:
+    return Refused("this address is on the list already, or was taken off it")
 
 
 def _set_status(

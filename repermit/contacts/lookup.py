@@ -12,7 +12,7 @@ from peewee import SQL, fn
 
 from repermit import email_address
 from repermit.contacts import counts
-from repermit.db.connection import lock_rows
+from repermit.db.connection import is_postgresql, lock_rows, proxy
 from repermit.db.models.base import ID_LIST, PreparedQuery, new_id
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -196,6 +196,17 @@ def make_contact(
         address_key=address.key,
         **columns,
     )
+
+
+def insert_contact(contact: Contact) -> bool:
+    """Insert a new contact; return False if its list has had the address since the caller looked.
+
+    On PostgreSQL an import may add it meanwhile.
+    """
+    insert = Contact.insert(**contact.__data__)
+    # Not on SQLite: it would ignore other errors too, and has a single writer anyway.
+    contact.id = (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
+    return contact.id is not None
 
 
 def select_unasked(mailing_list: MailingList) -> Any:

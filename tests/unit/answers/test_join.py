@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from repermit import email_address
 from repermit.answers import join, record_answer
 from repermit.answers.link_target import PageShown, SignUpResult
-from repermit.contacts import erasure, status_changes
+from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Wording
@@ -273,6 +274,56 @@ def test_a_name_that_is_known_stays_when_none_is_given(
     confirmed(database, made)
     row = Contact.get()
     assert (row.name, row.language) == ("Anna B.", "de")
+
+
+@pytest.mark.parametrize("status", [Status.CONFIRMED, Status.UNCONFIRMED])
+def test_nobody_else_chooses_the_name_of_who_is_known(
+    database: Database, mailing_list: MailingList, status: Status
+) -> None:
+    basis = Basis.SIGN_UP if status == Status.CONFIRMED else ""
+    known = {"name": "Anna B.", "language": "de", "status": status, "basis": basis}
+    make_contact(database, mailing_list, "anna@example.org", **known)
+    made = sign_up(database, mailing_list, "Anna@example.org", name="Somebody else", language="fr")
+    assert made is not None
+    confirmed(database, made)
+    row = Contact.get()
+    assert row.name == "Anna B."
+    # Only a Yes that has an entry changes anything.
+    is_known = status == Status.CONFIRMED
+    assert Evidence.select().count() == (0 if is_known else 1)
+    assert (row.address, row.language) == (
+        ("anna@example.org", "de") if is_known else ("Anna@example.org", "fr")
+    )
+
+
+def test_a_yes_beside_an_import_of_the_same_address_counts(
+    database: Database, mailing_list: MailingList
+) -> None:
+    made = signed_up(database, mailing_list)
+    outcomes: list[Outcome] = []
+
+    def press() -> None:
+        with database.connection_context():
+            outcomes.append(confirmed(database, made).outcome)
+
+    thread = threading.Thread(target=press)
+    with database.atomic():
+        imported = lookup.make_contact(
+            mailing_list,
+            email_address.parse("anna@example.org"),
+            name="Anna B.",
+            status=Status.UNCONFIRMED,
+            status_at=NOW,
+        )
+        assert lookup.insert_contact(imported)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join()
+    assert outcomes == [Outcome.CONFIRM]
+    row = Contact.get()
+    assert (row.uid, row.name, row.status) == (imported.uid, "Anna B.", Status.CONFIRMED)
+    assert list(iter_chain_faults()) == []
 
 
 def test_a_link_works_once(database: Database, mailing_list: MailingList) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -157,6 +158,27 @@ def test_a_sensitive_list_has_no_customers(database: Database) -> None:
     sensitive = make_list(database, sensitive=True)
     with pytest.raises(Refused, match="sensitive"):
         add(database, sensitive, basis=Basis.CUSTOMER, proof="bought something")
+
+
+def test_nobody_is_added_twice_beside_an_import(
+    database: Database, mailing_list: MailingList
+) -> None:
+    refused: list[Refused] = []
+
+    def add_too() -> None:
+        with database.connection_context(), pytest.raises(Refused, match="already") as refusal:
+            add(database, mailing_list)
+        refused.append(refusal.value)
+
+    thread = threading.Thread(target=add_too)
+    with database.atomic():
+        make_contact(database, mailing_list, "jan@example.org")
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join()
+    assert len(refused) == 1
+    assert Contact.select().count() == 1
 
 
 def test_nobody_is_added_twice_or_against_their_word(
