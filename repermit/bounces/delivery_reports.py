@@ -68,9 +68,13 @@ def read_report(message: Message, *, is_machine: bool) -> BounceVerdict | None:
                 for address in read_addresses(message, name)
             }
             blocks = _add_dates(read_report_fields(part), read_header(message, "Date"))
-            return _read_delivery_status(
+            verdict = _read_delivery_status(
                 blocks, strip_returned_mail("\n\n".join(texts)), own_addresses
             )
+            if verdict.kind is MessageKind.NOTHING and not any(map(_is_through, blocks)):
+                # A report in which nothing can be read is of a failure.
+                return BounceVerdict(MessageKind.SOFT)
+            return verdict
         if kind in _FEEDBACK:
             return _read_complaint(read_report_fields(part))
         if kind in _RECEIPT:
@@ -136,6 +140,12 @@ def _read_delivery_status(
             reached = any(verdict.kind is MessageKind.NOTHING for verdict in verdicts)
             return BounceVerdict(MessageKind.SOFT if reached else kind, deciding.status, failed)
     return BounceVerdict(MessageKind.NOTHING)
+
+
+def _is_through(block: dict[str, str]) -> bool:
+    """Return whether a recipient's block says that the mail is delivered or goes on elsewhere."""
+    action, status = block.get("action", "").lower(), find_status(block.get("status", ""))
+    return action.startswith(("deliver", "relay", "expand")) or (not action and status[:1] == "2")
 
 
 def _read_recipient(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -27,9 +28,9 @@ Request = tuple[str, float, float | None]
 def sending(load: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
     """Send answers and GETs until the input of the process that is yielded ends.
 
-    `load` has the `port` of the pages, `answers` as pairs of a path and the number of a form, the
-    paths of `pages` to GET, and the `pace`: how many of each are due in a second. Once no answers
-    are left, pages are asked for instead.
+    `load` has the `port` of the pages, the paths of `answers` to POST and of `pages` to GET, and
+    the `pace`: how many of each are due in a second. Once no answers are left, pages are asked for
+    instead. The page of an answer is opened first, which is not counted.
     """
     command = [sys.executable, __file__]
     with subprocess.Popen(
@@ -51,15 +52,33 @@ async def _send(load: dict[str, Any]) -> None:
         await asyncio.wait([over], timeout=max(0, due - time.monotonic()))
         answer = None if len(tasks) % 2 else next(answers, None)
         if answer is None:
-            request = _request(load["port"], "GET", next(pages), "", due)
+            request = _get(load["port"], next(pages), due)
         else:
-            path, number = answer
-            request = _request(load["port"], "POST", path, f"number={number}", due)
+            request = _press(load["port"], answer, due)
         tasks.append(asyncio.create_task(request))
     print(json.dumps(await asyncio.gather(*tasks)))
 
 
-async def _request(port: int, method: str, path: str, body: str, due: float) -> Request:
+async def _get(port: int, path: str, due: float) -> Request:
+    return _make_result("GET", due, await _request(port, "GET", path))
+
+
+async def _press(port: int, path: str, due: float) -> Request:
+    """Open a page and press its button; the seconds are those of the press."""
+    opened = time.monotonic()
+    numbers = re.findall(rb'name="number" value="([^"]*)"', await _request(port, "GET", path))
+    due += time.monotonic() - opened
+    # That of a Yes is the longest.
+    number = max(numbers, key=len, default=b"").decode()
+    return _make_result("POST", due, await _request(port, "POST", path, f"number={number}"))
+
+
+def _make_result(method: str, due: float, response: bytes) -> Request:
+    is_answered = response.startswith(b"HTTP/1.1 200 ")
+    return method, due, time.monotonic() - due if is_answered else None
+
+
+async def _request(port: int, method: str, path: str, body: str = "") -> bytes:
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
         "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -72,8 +91,7 @@ async def _request(port: int, method: str, path: str, body: str, due: float) -> 
             writer.write((head + body).encode())
             response = await reader.read(-1)
             writer.close()
-    is_answered = response.startswith(b"HTTP/1.1 200 ")
-    return method, due, time.monotonic() - due if is_answered else None
+    return response
 
 
 def print_title(first: str, pace: int) -> None:

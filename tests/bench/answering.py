@@ -48,11 +48,7 @@ class Answers:
     seconds: float
 
 
-Press = tuple[str, str]
-"""The path of a link, and what the form on its page sends."""
-
-
-def make_campaign(settings: Settings) -> list[Press]:
+def make_campaign(settings: Settings) -> list[str]:
     """Put people on a list of their own who have been asked; return a Yes and then a No of each."""
     now = SystemClock().now()
     links = Links("", settings.secret_keys)
@@ -83,11 +79,7 @@ def make_campaign(settings: Settings) -> list[Press]:
             )
             uids.append(person.uid)
     # Everybody keeps changing their mind, so that each answer is written.
-    return [
-        (links.url(kind, uid), f"number={links.form_number(uid, version)}")
-        for version, kind in enumerate(KINDS[:2])
-        for uid in uids
-    ]
+    return [links.url(kind, uid) for kind in KINDS[:2] for uid in uids]
 
 
 @contextmanager
@@ -132,7 +124,7 @@ def _port(server: subprocess.Popen[str]) -> int:
 
 
 def answer_while(
-    act: Callable[[], object], port: int, presses: list[Press], *, per_second: int
+    act: Callable[[], object], port: int, presses: list[str], *, per_second: int
 ) -> Answers:
     """Post answers while `act` runs."""
     over = threading.Event()
@@ -153,12 +145,17 @@ def answer_while(
     return Answers(times, len(took) - len(times), seconds)
 
 
-def _post(port: int, press: Press, due: float) -> float | None:
+def _post(port: int, press: str, due: float) -> float | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        path, body = press
+        opened = time.perf_counter()
+        connection.request("GET", press)
+        numbers = re.findall(rb'name="number" value="([^"]*)"', connection.getresponse().read())
+        due += time.perf_counter() - opened
+        # That of a Yes is the longest.
+        number = max(numbers, key=len, default=b"").decode()
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", path, body, kind)
+        connection.request("POST", press, f"number={number}", kind)
         answer = connection.getresponse()
         answer.read()
     except (OSError, http.client.HTTPException):

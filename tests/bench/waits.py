@@ -396,16 +396,13 @@ def _requests(one: Installation) -> dict[str, Any]:
     rows = one.sql("SELECT uid FROM contact WHERE address LIKE 'asked.%' ORDER BY id")
     uids = [uid for (uid,) in rows]
     readers, people = uids[:_READERS], uids[_READERS:]
-    first: list[tuple[Kind, str, int]] = [
-        ("no" if number % 2 else "yes", uid, 0) for number, uid in enumerate(people)
+    first: list[tuple[Kind, str]] = [
+        ("no" if number % 2 else "yes", uid) for number, uid in enumerate(people)
     ]
     # Who said Yes says No later. A Yes after a No would be asked for again.
-    later: list[tuple[Kind, str, int]] = [("no", uid, 1) for uid in people[::2]]
+    later: list[tuple[Kind, str]] = [("no", uid) for uid in people[::2]]
     return {
-        "answers": [
-            (links.url(kind, uid), links.form_number(uid, version))
-            for kind, uid, version in (*first, *later)
-        ],
+        "answers": [links.url(kind, uid) for kind, uid in (*first, *later)],
         "pages": [links.url(kind, uid) for uid in readers for kind in KINDS[:2]],
     }
 

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -94,11 +95,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Press:
-    """A person's answer: their `version`-th, from 0."""
+    """A person's answer."""
 
     uid: str
     kind: Kind
-    version: int = 0
 
 
 class Answering:
@@ -142,13 +142,19 @@ class Answering:
                 return
             self.recorded.append((press, SystemClock().now()))
             if press.kind == "yes":
-                self._presses.append(Press(press.uid, "no", 1))
+                self._presses.append(Press(press.uid, "no"))
 
     def _post(self, press: Press) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
-            number = self._links.form_number(press.uid, press.version)
             path = self._links.url(press.kind, press.uid)
+            connection.request("GET", path)
+            page = connection.getresponse()
+            # That of a Yes is the longest.
+            numbers = re.findall(rb'name="number" value="([^"]*)"', page.read())
+            if page.status != http.HTTPStatus.OK:
+                return page.status
+            number = max(numbers, key=len, default=b"").decode()
             connection.request("POST", path, f"number={number}", _FORM)
             answer = connection.getresponse()
             answer.read()

@@ -171,8 +171,10 @@ REACHED = "Action: delivered\nStatus: 2.0.0"
         (("Action: failed",), (MessageKind.SOFT, "")),
         (("Status: 5.1.6",), (MessageKind.HARD, "5.1.6")),
         (("Status: 2.0.0",), (MessageKind.NOTHING, "")),
-        (("Final-Recipient: rfc822; jan@example.net",), (MessageKind.NOTHING, "")),
-        ((), (MessageKind.NOTHING, "")),
+        (("Final-Recipient: rfc822; jan@example.net",), (MessageKind.SOFT, "")),
+        (("Action: expired\nStatus:",), (MessageKind.SOFT, "")),
+        (("Action: failure\nStatus: 553 Exceeded",), (MessageKind.SOFT, "")),
+        ((), (MessageKind.SOFT, "")),
         ((HARD,) * 20, (MessageKind.HARD, "5.1.1")),
         ((HARD,) * 21, (MessageKind.SOFT, "")),
     ],
@@ -221,9 +223,9 @@ def test_a_report_with_addresses_in_utf8_may_be_encoded(encoding: str) -> None:
     assert read(REPORT.format(fields=text, kind=kind).encode()).kind is MessageKind.HARD
 
 
-def test_a_report_whose_encoding_is_broken_says_nothing() -> None:
+def test_a_report_whose_encoding_is_broken_is_of_a_failure() -> None:
     kind = "message/global-delivery-status\nContent-Transfer-Encoding: base64"
-    assert read(REPORT.format(fields="x", kind=kind).encode()).kind is MessageKind.NOTHING
+    assert read(REPORT.format(fields="x", kind=kind).encode()).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize(
