@@ -76,13 +76,16 @@ def record_answer(
     that Yes.
 
     Returns None if the contact is erased or unknown; a one-click No is then recorded once a day, so
-    that the admin learns of a tool that still sends mail. For `NOBODY`, the link with which `check`
-    tries the pages, it writes nothing and returns None.
+    that the admin learns of a tool that still sends mail. If the person has signed up anew since, a
+    one-click No counts for that. For `NOBODY`, the link with which `check` tries the pages, it
+    writes nothing and returns None.
     """
     if uid == NOBODY:
         return None
     with database.atomic():
         contact = _lock_contact(uid)
+        if contact and method == "one_click":
+            contact = _lock_returned_contact(contact) or contact
         if contact is None or contact.erased_at is not None:
             if method == "one_click":
                 _note_still_mailed(contact, arrived_at)
@@ -329,6 +332,14 @@ def _lock_contact(uid: str) -> Contact | None:
 
 
 _LOCK_QUERY = PreparedQuery(lambda uid: lock_rows(Contact.select().where(Contact.uid == uid)), 1)
+
+
+def _lock_returned_contact(contact: Contact) -> Contact | None:
+    """Return the contact that an erased one became by a new sign-up, locked, or None."""
+    if contact.erased_at is None:
+        return None
+    current = lookup.find_current_contact(contact.list_id, contact.subject)
+    return current and lookup.lock_contact(current.id)
 
 
 def _lock_contact_by_address(mailing_list: MailingList, address: str) -> Contact:

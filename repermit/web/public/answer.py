@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, g, has_request_context, request
 from werkzeug.exceptions import BadRequest
@@ -105,7 +106,7 @@ def take_answer(word: str, token: str) -> Response:
     """Record an answer: pressed on a page, or sent by a mail program (RFC 8058 §3.2)."""
     services, answer = get_services(), Answer(word)
     uid = services.links.read(answer.value, token)
-    is_one_click = request.form.get("List-Unsubscribe") == "One-Click"
+    is_one_click = _is_one_click()
     if is_one_click and answer is Answer.YES:
         # A program posts the opposite to the wrong URL: no act of a person.
         raise BadRequest
@@ -150,6 +151,19 @@ def take_answer(word: str, token: str) -> Response:
         return _show_question_page(recorded.contact_state, answer, confirmation_token="")
     return show_result(
         make_contact_context(recorded.contact_state), recorded.contact_state, recorded.outcome
+    )
+
+
+def _is_one_click() -> bool:
+    """Return whether a mail program sent the request (RFC 8058 §3.2).
+
+    Some programs do not say what kind of body they send, end it with a new line, or write it in
+    small letters.
+    """
+    fields = list(request.form.items()) or parse_qsl(request.get_data(as_text=True))
+    return any(
+        (name.strip().lower(), value.strip().lower()) == ("list-unsubscribe", "one-click")
+        for name, value in fields
     )
 
 

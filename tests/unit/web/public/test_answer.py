@@ -934,6 +934,30 @@ def test_a_one_click_no_is_immediate(pages: Pages, asked: Contact, content_type:
     assert "Nieuws over onze praktijk" in without_spans(kept)
 
 
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
+@pytest.mark.parametrize("ending", ["", "\r\n"])
+@pytest.mark.parametrize("field", ["List-Unsubscribe=One-Click", "list-unsubscribe=one-click"])
+def test_a_one_click_no_counts_however_a_program_writes_it(
+    pages: Pages, asked: Contact, field: str, ending: str, content_type: str | None
+) -> None:
+    body = field + ending
+    response = pages.client.post(pages.path("no", asked.uid), data=body, content_type=content_type)
+    assert (response.status_code, response.data) == (200, b"Unsubscribed.\n")
+    assert Contact.get_by_id(asked.id).reason == Reason.NO
+    # There is no one-click Yes in any spelling.
+    path = pages.path("yes", asked.uid)
+    assert pages.client.post(path, data=body, content_type=content_type).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body", ["", "One-Click", "List-Unsubscribe=", "x=One-Click", "\xff\x00=%"]
+)
+def test_another_body_is_no_one_click(pages: Pages, asked: Contact, body: str) -> None:
+    response = pages.client.post(pages.path("no", asked.uid), data=body, content_type="text/plain")
+    assert response.mimetype == "text/html"
+    assert status_of(asked) == Status.UNCONFIRMED
+
+
 @pytest.mark.parametrize("is_extended", [False, True])
 def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_shown(
     database: Database, is_extended: bool
@@ -984,6 +1008,21 @@ def test_a_one_click_no_of_somebody_erased_is_answered_and_noted(
     erase(pages, asked)
     assert pages.post("no", asked.uid, data=ONE_CLICK).status_code == 200
     assert Evidence.select().where(Evidence.event == "still_mailed").count() == 1
+
+
+def test_a_one_click_no_of_an_old_mail_counts_for_a_new_sign_up(
+    pages: Pages, asked: Contact
+) -> None:
+    erase(pages, asked)
+    pages.client.post("/join/news", data={"address": "anna@example.org"})
+    pages.post("confirm", SignUp.get().uid, data={"choice": "yes"})
+    current = Contact.get(Contact.erased_at.is_null())
+    assert (current.status, current.subject) == (Status.CONFIRMED, asked.subject)
+    assert pages.post("no", asked.uid, data=ONE_CLICK).data == b"Unsubscribed.\n"
+    after = Contact.get_by_id(current.id)
+    assert (after.status, after.reason) == (Status.REMOVED, Reason.WITHDRAWN)
+    assert Evidence.select().where(Evidence.event == "still_mailed").count() == 0
+    assert list(iter_chain_faults()) == []
 
 
 def test_the_link_of_nobody_is_answered_and_leaves_no_trace(
