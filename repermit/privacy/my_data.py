@@ -323,7 +323,7 @@ def gather_held_data(*, authority: str, settings: Settings, now: datetime) -> He
     sign_ups, looks = tuple(_iter_sign_ups(contact)), tuple(_iter_accesses(contact))
     openings = read_openings(contact)
     return HeldData(
-        mailing_list=opened.mailing_list,
+        mailing_list=opened.mailing_list.in_language(opened.language),
         address=contact.address or "",
         name=contact.name,
         language=contact.language,

@@ -16,6 +16,7 @@ from repermit.answers import link_target
 from repermit.answers.link_target import ContactState
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
+from repermit.email_address import to_unicode_address
 from repermit.errors import AddressError
 from repermit.i18n import catalogues
 from repermit.imports import uploads
@@ -403,6 +404,7 @@ def _make_held_fields(
     names = {item.key: item.public_name for item in recipients}
     return {
         "held": held_data,
+        "shown_address": to_unicode_address(held_data.address),
         "language_name": list_language_names().get(held_data.language, held_data.language),
         "language_names": _list_languages(held_data, context),
         "status_words": page_text.describe_status(held_data, locale),

@@ -17,7 +17,7 @@ from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import chain, entries
 from repermit.exports import export
@@ -560,6 +560,20 @@ def test_the_file_has_what_the_page_has(pages: Pages, anna: Contact) -> None:
     assert {one["kind"] for one in document["mails"]} == {"ask", "confirm"}
 
 
+def test_the_file_tells_the_list_in_the_readers_language(pages: Pages, anna: Contact) -> None:
+    german = ListText.language == "de"
+    ListText.update(name="Neues", privacy_url="https://www.example.org/de").where(german).execute()
+    pages.post("me", anna.uid, data={"do": "link"}, query_string={"lang": "de"})
+    token = authority_in(pages.post("fresh", newest().uid))
+    told = json.loads(act(pages, token, "download").text)["list"]
+    assert (told["name"], told["privacy_url"]) == ("Neues", "https://www.example.org/de")
+
+
+def test_an_address_is_shown_as_people_write_it(pages: Pages, mailing_list: MailingList) -> None:
+    contact = make_contact(pages.database, mailing_list, "anna@bücher.example")
+    assert '<dd class="address">anna@bücher.example</dd>' in opened(pages, contact).text
+
+
 def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
     token = authority_in(opened(pages, anna))
     before = everything_in(pages.database)
@@ -595,7 +609,10 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
     for kind in ("yes", "no", "me"):
         assert heading_of(pages.get(kind, anna.uid)) == GONE
     for what in ("show", "correct", "address", "download", "leave", "delete"):
-        assert heading_of(act(pages, token, what, address="new@example.org")) == OVER
+        ended = act(pages, token, what, address="new@example.org")
+        assert heading_of(ended) == OVER
+        # Everything was changed.
+        assert "niets veranderd" not in words_of(ended)
 
 
 def test_the_page_after_deleting_and_the_link_name_the_same_last_day(
