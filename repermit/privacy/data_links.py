@@ -69,10 +69,14 @@ class OpenedLink:
 
 @dataclass(frozen=True, kw_only=True)
 class MoveResult:
-    """The result of confirming a new address, and its link."""
+    """The result of confirming a new address, and its link.
+
+    - `has_left`: the former address differs in more than upper and lower case.
+    """
 
     outcome: MoveOutcome
     link: Link
+    has_left: bool = True
 
 
 # --- Links that go to the address itself. ---------------------------------------------------------

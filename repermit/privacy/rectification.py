@@ -94,8 +94,9 @@ def confirm_new_address(
 ) -> MoveResult | None:
     """Store a new address after its reader has confirmed it; None without such a link.
 
-    The former address is suppressed and notified, and unused links are invalidated. An address
-    that has, or had, a contact of its own is not taken over: its holder can sign up.
+    The former address is suppressed and notified, unless only upper and lower case differ, and
+    unused links are invalidated. An address that has, or had, a contact of its own is not taken
+    over: its holder can sign up.
     """
     with database.atomic():
         fresh_link: FreshLink | None = FreshLink.get_or_none(
@@ -111,8 +112,9 @@ def confirm_new_address(
         requested_mails_per_day.lock_address(database, fresh_link.address_key)
         if not _is_address_free(contact, fresh_link.address_key, settings.fingerprint_key):
             return MoveResult(outcome="taken", link=link)
+        has_left = contact.address_key != fresh_link.address_key
         _move_contact(contact, fresh_link, settings.fingerprint_key, trace, now)
-        return MoveResult(outcome="moved", link=link)
+        return MoveResult(outcome="moved", link=link, has_left=has_left)
 
 
 def _is_address_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:
@@ -146,7 +148,7 @@ def _move_contact(
     erasure.delete_sign_ups(contact.list_id, [before.key])
     if before.key != fresh_link.address_key:
         _move_suppression(contact, before.key, fresh_link.address_key, fingerprint_key, now)
-    create_link(contact, "changed", before, language=fresh_link.language, now=now)
+        create_link(contact, "changed", before, language=fresh_link.language, now=now)
     consent = {
         "fields": ["address"],
         "requested_at": fresh_link.at.isoformat(),

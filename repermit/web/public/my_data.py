@@ -150,7 +150,10 @@ def confirm_address(token: str) -> Response:
         return show_expired_link(moved.link if moved else None)
     template = "address_changed.html" if moved.outcome == "moved" else "address_in_use.html"
     return render_page(
-        template, _make_link_context(moved.link), **_make_link_fields(moved.link, "address", token)
+        template,
+        _make_link_context(moved.link),
+        has_left=moved.has_left,
+        **_make_link_fields(moved.link, "address", token),
     )
 
 

@@ -238,6 +238,8 @@ def test_what_is_no_address_is_refused_and_the_same_one_is_nothing_new(
     assert press(database, newest("address").uid) == "moved"
     assert Contact.get_by_id(anna.id).address == "Anna@example.org"
     assert suppressed("anna@example.org") is None
+    # It is the same mailbox, which is not told that it gets no more mail.
+    assert not FreshLink.select().where(FreshLink.purpose == "changed").exists()
 
 
 def test_nobody_can_have_many_mailed(

@@ -434,6 +434,7 @@ def test_an_address_is_corrected_by_a_mail_to_the_new_one(pages: Pages, anna: Co
     assert everything_in(pages.database) == before
     moved = pages.post("address", uid)
     assert heading_of(moved) == "Uw nieuwe adres geldt voortaan"
+    assert "gewist en krijgt" in words_of(moved)
     assert "anna" not in moved.text.lower()
     assert Contact.get_by_id(anna.id).address == "new@example.org"
     for again in (pages.get("address", uid), pages.post("address", uid)):
@@ -443,6 +444,14 @@ def test_an_address_is_corrected_by_a_mail_to_the_new_one(pages: Pages, anna: Co
     assert "new@example.org" in said
     assert "balie. maandag 2 maart 2026, 10:00 uur: Uw adres is gewijzigd. Op de lijst" in said
     assert "Uw adres is gewijzigd Door u, of met een link van u" in said
+
+
+def test_an_address_in_other_letters_is_not_said_to_be_deleted(pages: Pages, anna: Contact) -> None:
+    token = authority_in(opened(pages, anna))
+    act(pages, token, "address", address="Anna@example.org")
+    moved = pages.post("address", newest("address").uid)
+    assert heading_of(moved) == "Uw nieuwe adres geldt voortaan"
+    assert "gewist en krijgt" not in words_of(moved)
 
 
 def test_a_stranger_at_a_mistyped_address_is_shown_no_way_to_the_contact(
