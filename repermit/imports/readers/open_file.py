@@ -201,7 +201,7 @@ def _make_reader(
         serial_epoch=table.serial_epoch,
         month_first=is_month_first(_sample_dates(sample, detected)),
         opted_out=kind if kind in {"unsubscribed", "cleaned"} else "",
-        said=f"by its name, {normalize_cell(telling_name)}",
+        said=normalize_cell(telling_name),
         may_prove=not kind,
     )
     return TableReader(table, part, context)
