@@ -21,7 +21,7 @@ def test_who_was_unsubscribed_before_is_to_stay_so(tool: Tool) -> None:
     text = " ".join(list_steps(tool, ExportKind.REMOVED))
 
     assert "already marked as unsubscribed" in text
-    assert "not in this list: leave them unsubscribed" in text
+    assert "not in this list: see that they are unsubscribed there too" in text
     assert "already marked" not in " ".join(list_steps(tool, ExportKind.KEEP))
 
 
