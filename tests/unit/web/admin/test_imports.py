@@ -884,6 +884,20 @@ def test_whoever_is_to_be_asked_all_the_same_is_decided_on_too(admin: FlaskClien
     assert statuses().keys() == {"a@example.org", "b@example.org", "d@example.org"}
 
 
+def test_the_addresses_of_one_line_get_one_decision(admin: FlaskClient) -> None:
+    rows = "a@example.org; b@example.org,An\nc@example.org,Cees\n"
+    hand_in(admin, f"email,naam\n{rows}")
+    page = admin.get(FILE, query_string={"text": "example"})
+    assert re.findall(r'type="checkbox" name="decide-(\d)"', page.text) == ["2", "3"]
+    assert ": a@example.org, b@example.org<" in page.text
+    assert words_of(page).count("One decision for all addresses of this line.") == 2
+    send(admin, "look", doubt=["2", "3"], **{"decide-2": "no"})
+    page = admin.get(FILE)
+    assert page.text.count('type="radio" name="decide-2" value="no"') <= 1
+    send(admin, "take-in")
+    assert statuses().keys() == {"c@example.org"}
+
+
 # --- Whom a remark opts out, and rows with the same remark.
 
 REMARKS = (
