@@ -69,7 +69,8 @@ def launch(
 
     1. Plan the launch and draft the mails, without a lock. Raise LaunchRefused with all reasons.
     2. In one transaction store the campaign, its wordings and its audience. If the state that the
-       plan was computed from has changed, start again.
+       plan was computed from has changed, start again; raise LaunchRefused if the list has changed
+       since `plan`.
     3. Enqueue the asks in steps, due at `starts_at` (now if None or past). With a pilot, only its
        asks are due, and the others wait for `resume`.
     4. In the last step append the entry `launched` and start the campaign; nothing is sent before.
@@ -91,7 +92,7 @@ def launch(
     """
     suppressions.restore_lost_suppressions(database, settings=settings, now=now)
     digests = {url: chain.digest_wording(text) for url, text in statements.items()}
-    locked_list = mailing_list
+    locked_list, shown_plan = mailing_list, plan
     drafted_for: tuple[Any, ...] = ()
     drafts: list[Draft] = []
     pages: dict[str, str] = {}
@@ -123,7 +124,12 @@ def launch(
                 pages = make_page_wordings(drafts, make_page_wording)
         with database.atomic():
             locked_list = lock_list(mailing_list)
-            if plan.launch_state != read_launch_state(locked_list):
+            launch_state = read_launch_state(locked_list)
+            if shown_plan and shown_plan.launch_state.texts != launch_state.texts:
+                raise LaunchRefused(
+                    (LazyText("Something has changed meanwhile: please look again."),)
+                )
+            if plan.launch_state != launch_state:
                 plan = None
                 continue
             is_in_doubt = locked_list.lost_launch_at is not None

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience, make_empty_audience
-from repermit.campaigns.mailing_lists import mentions_frequency
+from repermit.campaigns.mailing_lists import mentions_frequency, read_texts
 from repermit.campaigns.preview import check_asks
-from repermit.campaigns.result_types import Plan
+from repermit.campaigns.result_types import LaunchState, Plan
 from repermit.campaigns.send_plan import (
     SendPlan,
     check_reminder,
@@ -219,17 +219,16 @@ def plan_launch(
     )
 
 
-def read_launch_state(mailing_list: MailingList) -> tuple[Any, ...]:
-    """Return the state that a plan is computed from: list, contacts, campaign and tasks."""
+def read_launch_state(mailing_list: MailingList) -> LaunchState:
+    """Return the state that a plan is computed from."""
     campaign = latest_campaign(mailing_list)
     tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
-    return (
-        dict(mailing_list.__data__),
-        lookup.read_list_facts(mailing_list),
+    return LaunchState(
+        texts=read_texts(mailing_list),
         # An import, a sign-up or an answer changes the audience.
-        contacts_counts.count_contact_groups(mailing_list),
-        (campaign.id, campaign.state) if campaign else None,
-        tasks.count(),
+        contacts=contacts_counts.count_contact_groups(mailing_list),
+        campaign=(campaign.id, campaign.state) if campaign else None,
+        tasks=tasks.count(),
     )
 
 

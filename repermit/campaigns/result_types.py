@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from repermit.clock import format_timestamp
 from repermit.evidence.entries import Checkpoint
@@ -47,6 +47,15 @@ class ListDetails:
         return dict(vars(self))
 
 
+class LaunchState(NamedTuple):
+    """The state that a plan is computed from; `texts` are the list's, in each language."""
+
+    texts: list[dict[str, Any]]
+    contacts: Any
+    campaign: tuple[int, str] | None
+    tasks: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a launch would do: how many contacts it asks, why not the others, and its problems.
@@ -56,7 +65,8 @@ class Plan:
     - `last_ask_at`: when the last ask is sent at the configured rates, if nothing delays it.
     - `reminder_at`: when contacts are reminded; None for never.
     - `refusals`: why the launch is refused; `notes`: what the admin must have read before.
-    - `launch_state`: what the plan was computed from; a launch plans again if it has changed.
+    - `launch_state`: what the plan was computed from; a launch plans again if counts have changed,
+      and is refused if the list has changed since the admin saw the plan.
     """
 
     asked: int
@@ -67,7 +77,7 @@ class Plan:
     reminder_at: datetime | None
     refusals: tuple[LazyText, ...]
     notes: tuple[LazyText, ...]
-    launch_state: tuple[Any, ...] = field(repr=False)
+    launch_state: LaunchState = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as one JSON object."""

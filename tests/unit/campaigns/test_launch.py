@@ -12,7 +12,7 @@ from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch, read_launch_state
-from repermit.campaigns.mailing_lists import change_list
+from repermit.campaigns.mailing_lists import change_list, lock_list
 from repermit.campaigns.preview import draft_wording
 from repermit.campaigns.result_types import LaunchResult, Plan
 from repermit.contacts.circuit_breaker import AFTER_PILOT
@@ -275,10 +275,31 @@ def test_a_plan_that_does_not_hold_any_more_is_made_anew(database: Database) -> 
     make_contact(database, mailing_list, language="de")
     with pytest.raises(LaunchRefused, match="1 were to be asked, and now there are 2"):
         start(database, mailing_list, plan=seen, expected=1)
-    seen = plan()
-    ListText.delete().execute()
-    start(database, mailing_list, plan=seen, expected=2)
-    assert {one.language for one in CampaignWording.select()} == {mailing_list.language}
+    start(database, mailing_list, plan=seen, expected=None)
+    assert {one.language for one in CampaignWording.select()} == {"de", "nl"}
+
+
+@pytest.mark.parametrize("what", ["purpose", "further language", "own words there"])
+def test_what_changes_while_mails_are_drafted_is_not_launched_unseen(
+    database: Database, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    mailing_list = MailingList.get_by_id(make_list(database, languages=("de",)).id)
+    make_contact(database, mailing_list)
+    plan = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+
+    def change_before(*args: Any) -> MailingList:
+        changes: dict[str, Any] = {
+            "purpose": MailingList.update(purpose="Aanbiedingen, vier keer per jaar"),
+            "further language": ListText.delete(),
+            "own words there": ListText.update(own_subject="Dürfen wir?"),
+        }
+        changes[what].execute()
+        return lock_list(*args)
+
+    monkeypatch.setattr("repermit.campaigns.launch.lock_list", change_before)
+    with pytest.raises(LaunchRefused, match="Something has changed meanwhile"):
+        start(database, mailing_list, plan=plan, expected=1)
+    assert not Campaign.select().exists()
 
 
 def test_answers_that_come_meanwhile_have_nothing_worded_anew(
