@@ -83,23 +83,32 @@ def save_reply(
     return not is_known
 
 
-def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
+def list_waiting_replies(
+    mailing_list: MailingList, *, limit: int | None = None
+) -> tuple[WaitingReply, ...]:
     """Return the waiting replies of a list, the oldest first; also those to earlier campaigns."""
-    columns = (Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
-    rows = _select_waiting(mailing_list, *columns, Reply.message_digest)
-    return tuple(
-        WaitingReply(
-            address=address or "",
-            proposed=proposed,
-            at=at,
-            number=number,
-            contact=contact,
-            digest=digest,
-        )
-        for address, proposed, at, number, contact, digest in rows.order_by(
-            Reply.at, Reply.id
-        ).tuples()
-    )
+    rows = _select_waiting(mailing_list, *_COLUMNS).order_by(Reply.at, Reply.id).limit(limit)
+    return tuple(map(_make_waiting, rows.dicts()))
+
+
+def find_waiting_reply(mailing_list: MailingList, number: int) -> WaitingReply | None:
+    """Return a waiting reply of a list by its number; None if it does not wait."""
+    row = _select_waiting(mailing_list, *_COLUMNS).where(Reply.id == number).dicts().first()
+    return _make_waiting(row) if row else None
+
+
+_COLUMNS = (
+    Contact.address,
+    Reply.proposed,
+    Reply.at,
+    Reply.id.alias("number"),
+    Contact.id.alias("contact"),
+    Reply.message_digest.alias("digest"),
+)
+
+
+def _make_waiting(row: dict[str, Any]) -> WaitingReply:
+    return WaitingReply(**{**row, "address": row["address"] or ""})
 
 
 def count_waiting_replies(mailing_list: MailingList) -> int:

@@ -241,8 +241,8 @@ def _run_act(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
 open_question_pages = Blueprint("open_questions", __name__, url_prefix="/admin/lists/<slug>")
 
 _PAGE = 50
-# Few, since the page waits for them.
-_MAX_EXCERPTS = 50
+# Few, since the page waits for their excerpts.
+_MAX_REPLIES = 50
 _MAILBOX_SECONDS = 5
 _MAX_DECIDED = 20
 _NO_ANSWER = "none"
@@ -250,13 +250,13 @@ _NO_ANSWER = "none"
 
 @open_question_pages.get("/replies")
 def show_replies(slug: str) -> Response:
-    """Show the replies that wait for a decision.
+    """Show the oldest replies that wait for a decision.
 
     With `read` in the query, also show sender and first line, read from the mailbox.
     """
     mailing_list = find_list(slug)
     record_access("replies", mailing_list=mailing_list)
-    waiting = human_replies.list_waiting_replies(mailing_list)
+    waiting = human_replies.list_waiting_replies(mailing_list, limit=_MAX_REPLIES)
     account = get_services().settings.bounces
     is_read = "read" in request.args and poll.can_read(account)
     excerpts: Mapping[str, ReplyExcerpt] = {}
@@ -265,7 +265,7 @@ def show_replies(slug: str) -> Response:
         try:
             excerpts = poll.read_excerpts(
                 account,
-                {reply.digest: reply.at for reply in waiting[:_MAX_EXCERPTS]},
+                {reply.digest: reply.at for reply in waiting},
                 now=get_arrival(),
                 seconds=_MAILBOX_SECONDS,
             )
@@ -275,6 +275,7 @@ def show_replies(slug: str) -> Response:
         "campaign_page/replies.html",
         mailing_list=mailing_list,
         replies=waiting,
+        more=human_replies.count_waiting_replies(mailing_list) - len(waiting),
         excerpts=excerpts,
         is_read=is_read,
         can_read=poll.can_read(account),
@@ -290,14 +291,7 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
     decision = request.form.get("decision", "")
     if decision not in {*Answer, _NO_ANSWER}:
         abort(400)
-    reply = next(
-        (
-            reply
-            for reply in human_replies.list_waiting_replies(mailing_list)
-            if reply.number == number
-        ),
-        None,
-    )
+    reply = human_replies.find_waiting_reply(mailing_list, number)
     if reply is None:
         flash_message(gettext("Somebody has decided on that reply already."), kind="warning")
         return redirect_to("open_questions.show_replies", slug=slug)

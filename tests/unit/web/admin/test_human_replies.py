@@ -24,6 +24,7 @@ from tests.support.builders import (
     make_asked,
     make_campaign,
     make_contact,
+    make_list,
     make_mail,
 )
 from tests.support.mailboxes import ImapMailbox
@@ -239,6 +240,43 @@ def test_a_yes_after_the_deadline_is_refused_and_waits_on(
     number = Reply.get().id
     post(late, f"{URL}replies/{number}", decision="yes")
     assert "A Yes counts only while a campaign asks for it" in look(late, URL + "replies")
+
+
+@pytest.mark.parametrize(("count", "further"), [(49, ""), (50, ""), (52, "And 2 more.")])
+def test_fifty_replies_are_shown_and_the_others_come_as_these_are_decided_on(
+    database: Database, mailing_list: MailingList, client: FlaskClient, count: int, further: str
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    with database.atomic():
+        for number in range(count):
+            human_replies.save_reply(
+                contact,
+                digest=f"{number:064}",
+                proposed="",
+                at=NOW + timedelta(minutes=number),
+                decided_at=None,
+            )
+    numbers = [one.number for one in human_replies.list_waiting_replies(mailing_list)]
+    shown = client.get(URL + "replies").text
+    assert [number for number in numbers if f'id="reply-{number}"' in shown] == numbers[:50]
+    said = look(client, URL + "replies")
+    assert further in said
+    assert (" more." in said) == bool(further)
+    # What is not shown can be decided on too, as another admin may see other ones.
+    post(client, f"{URL}replies/{numbers[-1]}", decision="none")
+    assert "Set aside: it is no answer." in look(client, URL + "replies")
+    assert human_replies.count_waiting_replies(mailing_list) == count - 1
+
+
+def test_a_reply_to_another_list_is_not_decided_on(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    other = make_list(database, slug="other")
+    number = reply_of(database, make_asked(database, other, make_campaign(database, other)))
+    post(client, f"{URL}replies/{number}", decision="no")
+    assert "Somebody has decided on that reply already." in look(client, URL + "replies")
+    assert human_replies.count_waiting_replies(other) == 1
+    assert not human_replies.count_waiting_replies(mailing_list)
 
 
 # --- Who would be removed.
