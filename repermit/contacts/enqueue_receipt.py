@@ -27,7 +27,7 @@ from repermit.rules.consent import (
     MailState,
     Status,
 )
-from repermit.rules.requested_mails_per_day import find_next_mail_time
+from repermit.rules.requested_mails_per_day import MAX_REQUESTED_MAILS, find_next_mail_time
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 
@@ -45,18 +45,26 @@ def enqueue_receipt(
     """
     if not mailing_list.receipts:
         return
-    receipts = _RECEIPTS.rows(contact)
-    if any(mail.state in NOT_STARTED for mail in receipts):
-        drop_receipts(contact)
-    due_times = [mail.due_at for mail in receipts if mail.state in POSSIBLY_SENT]
-    due_at = find_next_mail_time(due_times, now=at)
+    drop_receipts(contact)
+    due_at = find_next_mail_time([mail.due_at for mail in _LATEST.rows(contact)], now=at)
     _INSERT_RECEIPT.execute(
         mailing_list.id, contact.id, format_timestamp(due_at), _make_topic(answer, at)
     )
 
 
-_RECEIPTS = PreparedQuery(
-    lambda contact: Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT), 1
+# Only so many, as whoever holds a link can have answered any number of times.
+_LATEST = PreparedQuery(
+    lambda contact: (
+        Mail.select(Mail.due_at)
+        .where(
+            Mail.contact == contact,
+            Mail.kind == MailKind.RECEIPT,
+            Mail.state.in_(POSSIBLY_SENT),
+        )
+        .order_by(Mail.due_at.desc())
+        .limit(MAX_REQUESTED_MAILS)
+    ),
+    1,
 )
 _INSERT_RECEIPT = PreparedQuery(
     lambda mailing_list, contact, due_at, topic: Mail.insert(
@@ -109,11 +117,17 @@ def read_receipt(topic: str) -> tuple[Answer, datetime]:
 
 def drop_receipts(contact: Contact) -> None:
     """Drop a contact's receipts that are not sent yet, as their answer no longer holds."""
-    Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
+    _DROP.execute(contact)
+
+
+_DROP = PreparedQuery(
+    lambda contact: Mail.update(state=MailState.DROPPED, reason=Dropped.ANSWERED).where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
         Mail.state.in_(NOT_STARTED),
-    ).execute()
+    ),
+    1,
+)
 
 
 def find_receipt_entry(subject: str, slug: str, at: datetime) -> int | None:
@@ -150,14 +164,9 @@ def read_consent_record_input(
 
 
 def make_receipt(
-    contact: Contact,
-    *,
-    settings: Settings,
-    links: Links,
-    register: Mapping[str, Sequence[str]] = NO_REGISTER,
+    contact: Contact, record_input: ConsentRecordInput, *, settings: Settings, links: Links
 ) -> dict[str, Any] | None:
     """Return the receipt for a contact, None if it was never asked and never answered."""
-    record_input = read_consent_record_input(contact, settings=settings, register=register)
     if not consent_receipt.compose_consent_record(record_input)["event"]:
         return None
     return consent_receipt.compose_receipt(

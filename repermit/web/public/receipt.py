@@ -16,7 +16,14 @@ from repermit.answers import link_target
 from repermit.answers.link_target import ContactState
 from repermit.contacts import enqueue_receipt
 from repermit.db.models.contacts import Contact
-from repermit.evidence.consent_receipt import GIVEN, REFUSED, RENEWED, REPRESENTATIVE, WITHDRAWN
+from repermit.evidence.consent_receipt import (
+    GIVEN,
+    REFUSED,
+    RENEWED,
+    REPRESENTATIVE,
+    WITHDRAWN,
+    ConsentRecordInput,
+)
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.rules.consent import Reason
 from repermit.web import error_pages
@@ -42,14 +49,14 @@ def show_receipt(token: str) -> Response:
     contact_state = link_target.find_contact_state(services.links.read("receipt", token))
     if contact_state is None or contact_state.is_gone:
         return show_gone(contact_state)
-    receipt = _read_receipt(contact_state)
+    record_input, receipt = _read_receipt(contact_state)
     if receipt is None:
         return error_pages.show_not_found()
     context = make_contact_context(contact_state)
     return render_page(
         "receipt.html",
         context,
-        **_make_receipt_fields(receipt, contact_state, context),
+        **_make_receipt_fields(receipt, record_input, contact_state, context),
         **make_contact_fields(contact_state, context),
     )
 
@@ -59,7 +66,7 @@ def download_receipt(token: str) -> Response:
     """Send the receipt as a JSON file."""
     contact_state = link_target.find_contact_state(get_services().links.read("receipt", token))
     receipt = (
-        None if contact_state is None or contact_state.is_gone else _read_receipt(contact_state)
+        None if contact_state is None or contact_state.is_gone else _read_receipt(contact_state)[1]
     )
     if receipt is None:
         return error_pages.show_not_found()
@@ -69,20 +76,30 @@ def download_receipt(token: str) -> Response:
     return response
 
 
-def _read_receipt(contact_state: ContactState) -> dict[str, Any] | None:
+def _read_receipt(
+    contact_state: ContactState,
+) -> tuple[ConsentRecordInput, dict[str, Any] | None]:
+    """Return the input of a contact's consent record, and the receipt as `make_receipt` does."""
     services = get_services()
     contact = Contact.get(Contact.uid == contact_state.uid)
     register = describe_for_proofs(contact.list, settings=services.settings)
-    return enqueue_receipt.make_receipt(
-        contact, settings=services.settings, links=services.links, register=register
+    record_input = enqueue_receipt.read_consent_record_input(
+        contact, settings=services.settings, register=register
     )
+    receipt = enqueue_receipt.make_receipt(
+        contact, record_input, settings=services.settings, links=services.links
+    )
+    return record_input, receipt
 
 
 def _make_receipt_fields(
-    receipt: dict[str, Any], contact_state: ContactState, context: PageContext
+    receipt: dict[str, Any],
+    record_input: ConsentRecordInput,
+    contact_state: ContactState,
+    context: PageContext,
 ) -> dict[str, Any]:
     locale, record = make_locale(context), receipt["consent_record"]
-    reasons = _list_removal_reasons(contact_state)
+    reasons = _list_removal_reasons(record_input)
     notice = record["processing"]["privacy_notice"]
     path = make_receipt_path(contact_state)
     return {
@@ -94,13 +111,11 @@ def _make_receipt_fields(
     }
 
 
-def _list_removal_reasons(contact_state: ContactState) -> dict[str, str]:
+def _list_removal_reasons(record_input: ConsentRecordInput) -> dict[str, str]:
     """Return the reasons of a contact's removals by the times of their events in the receipt."""
-    contact = Contact.get(Contact.uid == contact_state.uid)
-    record = enqueue_receipt.read_consent_record_input(contact, settings=get_services().settings)
     return {
         entry.happened_at: entry.consent.get("reason", "")
-        for entry in record.entries
+        for entry in record_input.entries
         if entry.event == "removed"
     }
 

@@ -462,7 +462,10 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     # What would tell the person of a Yes does not leave, and no record says that they consented.
     receipt = Mail.get(Mail.kind == MailKind.RECEIPT)
     assert (receipt.state, receipt.reason) == (MailState.DROPPED, Dropped.ANSWERED)
-    made = enqueue_receipt.make_receipt(found, settings=pages.settings, links=pages.links)
+    record_input = enqueue_receipt.read_consent_record_input(found, settings=pages.settings)
+    made = enqueue_receipt.make_receipt(
+        found, record_input, settings=pages.settings, links=pages.links
+    )
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from textwrap import wrap
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from repermit.answers import record_answer
 from repermit.clock import ManualClock
 from repermit.contacts import enqueue_receipt, erasure, lookup, status_changes
 from repermit.db.connection import Database
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
@@ -337,6 +339,51 @@ def test_who_wavers_gets_three_receipts_a_day_at_most_and_is_told_the_last_answe
     assert len(sent_to(pages, inbox)) == 4
 
 
+def test_a_press_reads_no_more_of_earlier_receipts_than_the_three_a_day(
+    pages: Pages, asked: Contact, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever holds a link makes all others wait, as presses are recorded one after another."""
+    pages.say_yes(asked.uid)
+    sent_to(pages, inbox)
+    earlier = {name: value for name, value in receipts_owed()[0].__data__.items() if name != "id"}
+    dropped = earlier | {"state": MailState.DROPPED, "reason": "answered"}
+    times = [NOW - timedelta(hours=hour) for hour in range(50)]
+    with pages.database.atomic():
+        Mail.insert_many([earlier | {"due_at": at} for at in times]).execute()
+        Mail.insert_many([dropped] * 50).execute()
+    counts: list[int] = []
+    run = PreparedQuery.rows
+
+    def count_rows(*args: Any, **options: Any) -> list[Any]:
+        rows = run(*args, **options)
+        counts.append(sum(isinstance(row, Mail) for row in rows))
+        return rows
+
+    monkeypatch.setattr(PreparedQuery, "rows", count_rows)
+    pages.clock.advance(timedelta(minutes=2))
+    pages.post("no", asked.uid)
+    assert max(counts) == 3
+    # The third last was due an hour ago: the others are the one that was sent, and its copy.
+    assert receipts_owed()[-1].due_at == NOW + timedelta(hours=23)
+
+
+def test_a_receipt_reads_the_entries_of_its_person_once(
+    pages: Pages, asked: Contact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages.post("yes", asked.uid)
+    run: Any = pages.database.execute_sql
+    looks: list[str] = []
+
+    def note_look(statement: str, values: Any = (), *rest: Any) -> Any:
+        if 'FROM "evidence"' in statement and asked.subject in str(values):
+            looks.append(statement)
+        return run(statement, values, *rest)
+
+    monkeypatch.setattr(pages.database, "execute_sql", note_look)
+    assert "U zei Ja" in words_of(pages.get("receipt", asked.uid))
+    assert len(looks) == 1
+
+
 def test_of_answers_that_change_before_a_mail_leaves_the_last_one_alone_is_told(
     pages: Pages, asked: Contact, inbox: Inbox
 ) -> None:
@@ -561,7 +608,10 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
         YEARS_LATER,
     )
     assert Suppression.get().reason == "withdrawn"
-    account = enqueue_receipt.make_receipt(after, settings=pages.settings, links=pages.links)
+    record_input = enqueue_receipt.read_consent_record_input(after, settings=pages.settings)
+    account = enqueue_receipt.make_receipt(
+        after, record_input, settings=pages.settings, links=pages.links
+    )
     assert account is not None
     assert account["consent_record"]["event"][-1]["event_state"] == "dpv:ConsentWithdrawn"
 
