@@ -274,8 +274,10 @@ def decline_sign_up(
         contact = _lock_contact(sign_up)
         is_refused = is_no and contact is not None and contact.status != Status.REMOVED
         if predicted is Outcome.CONFIRM:
-            if form and form.version != _get_form_version(sign_up):
-                return _make_result(sign_up, Outcome.ASK)
+            # Pressed twice: the first No took the contact off.
+            is_repeated = is_no and sign_up.declined_at and contact and not is_refused
+            if is_repeated or (form and form.version != _get_form_version(sign_up)):
+                return _make_result(sign_up, Outcome.REMOVE if is_repeated else Outcome.ASK)
             sign_up.declined_at = arrived_at
             sign_up.form_version += 1
             sign_up.save()
@@ -283,10 +285,10 @@ def decline_sign_up(
                 return _make_result(sign_up, predicted)
             return _record_no(database, sign_up, contact, trace, settings, at=arrived_at)
         version = _get_form_version(sign_up)
-        # The page of that Yes is two behind, as the press and the contact's answer each count one.
-        is_stale = form and form.version not in {version, version - 2}
         at_its_yes = (Status.CONFIRMED, sign_up.confirmed_at)
         is_own_yes = contact is not None and (contact.status, contact.status_at) == at_its_yes
+        # The page of a Yes is behind by the press, and by the contact's answer if it was recorded.
+        is_stale = form and form.version not in {version, version - (2 if is_own_yes else 1)}
         if is_stale or contact is None or not (is_own_yes or is_refused):
             return _make_result(sign_up, predicted)
         history = LinkHistory(yes_at=sign_up.confirmed_at)
@@ -392,6 +394,8 @@ def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
     sign_up: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
     if sign_up is None:
         return None
+    # In the order of an erasure: the contact before its sign-ups.
+    _lock_contact(sign_up)
     requested_mails_per_day.lock_address(database, sign_up.address_key)
     locked: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
     return locked

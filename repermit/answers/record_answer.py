@@ -231,12 +231,17 @@ def record_reported_answer(
         contact = _lock_contact_by_address(mailing_list, address)
         opening = click_log.find_opening(contact)
         contact_state = read_contact_state(contact, opening)
-        reply_at = reply_at or human_replies.find_reply_time(contact, answer)
-        arrived_at = given_at or reply_at or now
+        asked_at = contact_state.asked_at
+        if reply_at is None:
+            reply_at = human_replies.find_reply_time(contact, answer)
+            # A reply to an earlier campaign is no answer to this one.
+            reply_at = None if reply_at and asked_at and reply_at < asked_at else reply_at
+        told_at = given_at or reply_at
+        arrived_at = told_at or now
         if given_at and given_at > now:
             raise Refused("an answer cannot have been given later than now")
         # A No may be given before the ask.
-        is_early = given_at and contact_state.asked_at and given_at < contact_state.asked_at
+        is_early = told_at and asked_at and told_at < asked_at
         if answer is Answer.YES and is_early:
             raise Refused(LazyText("this person was asked only after that", code="given_before"))
         given_from = arrived_at

@@ -15,6 +15,7 @@ from repermit.db.background_tasks import (
     background_lock,
     find_task,
     foreground_lock,
+    invalidate_upload_counts,
     list_targets,
     run_each,
     run_task,
@@ -140,6 +141,8 @@ def _run_deletion(
         )
 
     def delete_row(task: BackgroundTask, _: int) -> bool:
+        # Locks the uploads before the list, as whoever adds a contact does.
+        invalidate_upload_counts(mailing_list.id)
         if _is_empty(mailing_list):
             _delete_row(mailing_list, task)
         return False

@@ -312,7 +312,8 @@ def extend_campaign(
             earlier = campaign.deadline
             _refuse_deadline(deadline, earlier, now=now, settings=settings)
             campaign.deadline = deadline
-            if deadline - max(earlier, now) >= timedelta(seconds=campaign.downtime):
+            downtime = campaign.downtime
+            if deadline - max(earlier, now) >= timedelta(seconds=downtime):
                 # People get the time back in which they could not reach the pages.
                 campaign.downtime = 0
             if campaign.reminder_at and not _has_reminded(campaign):
@@ -333,6 +334,8 @@ def extend_campaign(
             }
             if reason:
                 content["note"] = reason
+            if downtime and not campaign.downtime:
+                content["downtime"] = downtime
             append_entry("extended", campaign, mailing_list, now=now, actor=actor, content=content)
         return ExtendResult(deadline=deadline, until=earlier, sent=sent, reminder_at=reminder_at)
 

@@ -13,7 +13,6 @@ from typing import Any
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database, make_id_list
 from repermit.db.models.base import PreparedQuery
-from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
@@ -128,13 +127,10 @@ _DECISIONS = {"confirmed": "yes", "removed": "no", "reply_set_aside": "none"}
 
 
 def list_decided_replies(mailing_list: MailingList, *, limit: int) -> tuple[DecidedReply, ...]:
-    """Return the replies to the latest campaign that an admin decided on, the latest first.
+    """Return the replies of a list that an admin decided on, the latest decision first.
 
     Replies are left out whose contact has changed since, for example by its own press.
     """
-    campaign = latest_campaign(mailing_list)
-    if campaign is None:
-        return ()
     rows: Any = (
         Reply.select(
             Contact.address,
@@ -153,7 +149,6 @@ def list_decided_replies(mailing_list: MailingList, *, limit: int) -> tuple[Deci
         )
         .where(
             Reply.list == mailing_list,
-            Reply.at >= campaign.launched_at,
             Evidence.event.in_(list(_DECISIONS)),
             Evidence.actor.startswith("user:") | Evidence.actor.startswith("cli:"),
             Contact.erased_at.is_null(),

@@ -20,6 +20,9 @@ MAX_DOWNTIME = timedelta(days=1)
 MAX_HEARTBEAT_GAP = timedelta(minutes=5)
 """The longest gap between two heartbeats that still counts as up."""
 
+_MAX_SKEW = timedelta(hours=1)
+"""How far the clocks of two servers may differ; a later heartbeat is by a clock that was wrong."""
+
 _HEARTBEAT_KEY = "beat_at"
 
 
@@ -40,8 +43,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
 def _add_heartbeat(now: datetime) -> None:
     value = Meta.lock(_HEARTBEAT_KEY, default="")
     last_beat = datetime.fromisoformat(value) if value else None
-    # Clocks may differ by a little. A later beat was made by a clock that was wrong.
-    if last_beat is not None and now <= last_beat <= now + MAX_HEARTBEAT_GAP:
+    if last_beat is not None and now <= last_beat <= now + _MAX_SKEW:
         return
     if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
         _add_gaps(last_beat, now)
@@ -93,7 +95,7 @@ def _read_last_beat() -> datetime | None:
 def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) -> timedelta:
     """Return the gap from the last heartbeat, or else the campaign's start, to `now`."""
     since = campaign.starts_at
-    if last_beat is not None and last_beat <= now + MAX_HEARTBEAT_GAP:
+    if last_beat is not None and last_beat <= now + _MAX_SKEW:
         since = max(last_beat, since)
     gap = now - since
     return gap if gap > MAX_HEARTBEAT_GAP else timedelta()

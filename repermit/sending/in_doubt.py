@@ -45,7 +45,7 @@ def resolve_in_doubt(
     """Decide on all of a list's mails in doubt; return how many there were.
 
     - `resend`: the mails are queued again with the same Message-ID. Otherwise they have failed, and
-      their contacts count as not asked.
+      their contacts count as not asked; those in doubt since a restore are not asked again.
     - `shown`: the number of mails that the admin was shown; None if none was shown.
     - `max_mails`: stop after about so many; `finish_resolutions` decides on the rest, as it does
       after a kill.

@@ -185,7 +185,9 @@ def _describe_page(
     wording = _make_shown_wording(contact_state, is_confirmation_page=is_confirmation_page)
     if answer is Answer.YES and not rendering.is_wording_shown(wording):
         # The page may be older than a removal without an answer, after which its form still counts.
-        former_state = replace(contact_state, status=Status.UNCONFIRMED, reason="")
+        former_state = replace(
+            contact_state, status=Status.UNCONFIRMED, reason="", has_bounced=False
+        )
         wording = _make_shown_wording(former_state, is_confirmation_page=is_confirmation_page)
         if contact_state.reason not in _UNANSWERED or not rendering.is_wording_shown(wording):
             raise _WordsChanged(contact_state)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -369,6 +371,34 @@ def test_an_unknown_link_confirms_nothing(database: Database, mailing_list: Mail
     sign_up(database, mailing_list)
     assert join.find_sign_up(new_id(), now=NOW) is None
     assert confirm(database, new_id()) is None
+
+
+def test_a_no_does_not_lock_out_an_erasure(database: Database, mailing_list: MailingList) -> None:
+    """On PostgreSQL, which locks rows: both lock the contact before its sign-ups."""
+    made = signed_up(database, mailing_list)
+    contact = make_contact(database, mailing_list, made.address)
+    begun = threading.Event()
+
+    def decline() -> SignUpResult | None:
+        with database.connection_context():
+            begun.set()
+            return join.decline_sign_up(
+                database,
+                uid=made.uid,
+                arrived_at=NOW,
+                settings=make_settings(),
+                trace={},
+                is_no=True,
+            )
+
+    with ThreadPoolExecutor(1) as other:
+        with database.atomic():
+            lookup.lock_contact(contact.id)
+            declined = other.submit(decline)
+            assert begun.wait(20)
+            time.sleep(0.3)
+            erasure.delete_sign_ups(mailing_list.id, [made.address_key])
+        assert declined.result(20) is None
 
 
 def test_two_links_for_one_new_address_make_one_contact_when_pressed_at_once(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from repermit.answers.record_answer import record_reported_answer
 from repermit.contacts import erasure, human_replies, lookup
 from repermit.contacts.human_replies import WaitingReply
 from repermit.contacts.status_changes import Act
@@ -14,15 +16,16 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Reply
-from repermit.errors import NotFound
-from repermit.rules.consent import Answer, CampaignState
+from repermit.db.models.mails import Mail, Reply
+from repermit.errors import NotFound, Refused
+from repermit.rules.consent import Answer, CampaignState, MailState
 from tests.support.builders import (
     DEADLINE,
     NOW,
     make_asked,
     make_campaign,
     make_list,
+    make_mail,
     make_settings,
 )
 
@@ -109,6 +112,43 @@ def test_replies_to_an_earlier_campaign_wait_on(
     make_campaign(database, news, launched_at=DEADLINE)
     assert len(human_replies.list_waiting_replies(news)) == 1
     assert human_replies.count_waiting_replies(news) == 1
+    (waiting,) = human_replies.list_waiting_replies(news)
+    options: dict[str, Any] = {"settings": make_settings(), "actor": "user:1"}
+    record_reported_answer(
+        database,
+        news,
+        waiting.address,
+        Answer.NO,
+        note="a reply",
+        now=DEADLINE,
+        reply_at=waiting.at,
+        **options,
+    )
+    assert [one.decision for one in human_replies.list_decided_replies(news, limit=5)] == ["no"]
+
+
+def test_a_yes_to_an_earlier_campaign_is_none_to_the_next(
+    database: Database, news: MailingList, asked: Contact
+) -> None:
+    keep(database, asked, "yes")
+    with database.atomic():
+        Campaign.update(state=CampaignState.CANCELLED).execute()
+        Mail.update(state=MailState.FAILED).execute()
+    later = DEADLINE + timedelta(days=1)
+    second = make_campaign(
+        database, news, launched_at=later, starts_at=later, deadline=later + timedelta(days=60)
+    )
+    make_mail(database, second, asked, sent_at=later)
+    options: dict[str, Any] = {"settings": make_settings(), "actor": "user:1", "note": "a reply"}
+    now = later + timedelta(days=2)
+    address = "jan@example.org"
+    with pytest.raises(Refused, match="asked only after"):
+        record_reported_answer(
+            database, news, address, Answer.YES, now=now, reply_at=SOON, **options
+        )
+    # By phone, it is a Yes of now.
+    record_reported_answer(database, news, address, Answer.YES, now=now, **options)
+    assert Contact.get().status_at == now
 
 
 def test_a_list_without_a_campaign_has_none(news: MailingList) -> None:

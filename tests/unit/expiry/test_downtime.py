@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from repermit.campaigns.lifecycle import extend_campaign
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import EvidencePart
 from repermit.expiry.downtime import (
     assume_up_until,
     measure_downtime,
@@ -166,6 +168,15 @@ def test_a_clock_that_was_ahead_for_a_moment_hides_no_downtime(database: Databas
     assert down(NOW + timedelta(days=20)) == timedelta(days=20) - MINUTE
 
 
+def test_two_servers_whose_clocks_differ_invent_no_downtime(database: Database) -> None:
+    launch(database)
+    for minutes in range(20):
+        record_heartbeat(database, now=NOW + minutes * MINUTE)
+        record_heartbeat(database, now=NOW + (minutes + 6) * MINUTE)
+    # The first beat of the clock that is ahead.
+    assert Campaign.get().downtime <= 6 * 60
+
+
 @pytest.mark.parametrize(("more", "left"), [(3, 0), (2, 0), (1, 2)])
 def test_a_deadline_that_moves_by_the_downtime_or_more_makes_up_for_it(
     database: Database, more: int, left: int
@@ -184,3 +195,5 @@ def test_a_deadline_that_moves_by_the_downtime_or_more_makes_up_for_it(
         actor="admin",
     )
     assert Campaign.get().downtime == left * 86_400
+    part = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    assert part.get("downtime", 0) == (0 if left else 2 * 86_400)

@@ -448,8 +448,33 @@ def test_a_no_counts_for_who_is_on_the_list_already(pages: Pages, status: Status
     assert Suppression.select().count() == 1
     # Pressed again, it changes nothing.
     before = everything_in(pages.database, but={SignUp})
-    assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Er is geen Ja vastgelegd"
+    assert heading_of(pages.post("confirm", made.uid, data=NO)) == "Uw Nee is vastgelegd"
     assert everything_in(pages.database, but={SignUp}) == before
+
+
+def test_a_no_that_is_pressed_twice_is_told_as_recorded(pages: Pages) -> None:
+    made = signed_up(pages)
+    make_contact(pages.database, made.list, FORM["address"])
+    data = {**NO, "number": pages.number(made.uid)}
+    for _ in range(2):
+        assert heading_of(pages.post("confirm", made.uid, data=data)) == "Uw Nee is vastgelegd"
+
+
+def test_a_no_counts_on_the_page_of_a_yes_that_changed_nothing(pages: Pages) -> None:
+    made = signed_up(pages)
+    make_contact(
+        pages.database,
+        made.list,
+        address=FORM["address"],
+        status=Status.CONFIRMED,
+        status_at=NOW - timedelta(days=1),
+        basis="answer",
+    )
+    number = pages.number(made.uid)
+    assert heading_of(pages.post("confirm", made.uid, data=YES)) != QUESTION
+    pages.clock.advance(timedelta(hours=2))
+    pages.post("confirm", made.uid, data={**NO, "number": number})
+    assert Contact.get().status == Status.REMOVED
 
 
 def test_a_no_of_an_old_page_is_asked_again(pages: Pages) -> None:
