@@ -111,7 +111,7 @@ def test_mailchimps_file_names_are_believed_whatever_is_left_of_the_columns(
 ) -> None:
     name = f"{kind}_{rest}.csv"
     row = row_of(tmp_path, "generic", "email", "a@example.org", name=name)
-    assert (row.opted_out, row.said) == (kind, f"by its name, {name}")
+    assert (row.opted_out, row.said) == (kind, name)
 
 
 def test_members_of_a_zip_are_known_by_their_names_alone(tmp_path: Path) -> None:
