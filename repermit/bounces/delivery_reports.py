@@ -78,10 +78,23 @@ def read_report(message: Message, *, is_machine: bool) -> BounceVerdict | None:
         if kind in _FEEDBACK:
             return _read_complaint(read_report_fields(part))
         if kind in _RECEIPT:
-            return BounceVerdict(MessageKind.AUTO_REPLY)
+            return _read_receipt(read_report_fields(part))
         if kind == "text/plain":
             texts.append(decode_text(part))
     return None
+
+
+def _read_receipt(blocks: list[dict[str, str]]) -> BounceVerdict:
+    """Return the verdict of a receipt; a server's, of a mail that it deleted, is a rejection.
+
+    So Sieve's `reject` tells it (RFC 5429 §2.2, RFC 8098 §3.2.6).
+    """
+    dispositions = ["".join(block.get("disposition", "").lower().split()) for block in blocks]
+    is_rejected = any(map(_REJECTION.match, dispositions))
+    return BounceVerdict(MessageKind.SOFT if is_rejected else MessageKind.AUTO_REPLY)
+
+
+_REJECTION = re.compile(r"automatic-action/[\w-]*;deleted\b")
 
 
 def find_feedback_senders(message: Message) -> list[str]:

@@ -223,6 +223,23 @@ def test_a_report_with_addresses_in_utf8_may_be_encoded(encoding: str) -> None:
     assert read(REPORT.format(fields=text, kind=kind).encode()).kind is MessageKind.HARD
 
 
+@pytest.mark.parametrize(
+    ("disposition", "kind"),
+    [
+        ("automatic-action/MDN-sent-automatically; deleted", MessageKind.SOFT),
+        ("automatic-action/MDN-sent-automatically;\n deleted/error", MessageKind.SOFT),
+        ("manual-action/MDN-sent-manually; deleted", MessageKind.AUTO_REPLY),
+        ("manual-action/MDN-sent-automatically; displayed", MessageKind.AUTO_REPLY),
+    ],
+)
+def test_a_receipt_of_a_server_that_deleted_the_mail_is_a_rejection(
+    disposition: str, kind: MessageKind
+) -> None:
+    receipt = f"Final-Recipient: rfc822; jan@example.net\nDisposition: {disposition}"
+    raw = REPORT.format(fields=receipt, kind="message/disposition-notification")
+    assert read(raw.replace("delivery-status", "disposition-notification").encode()).kind is kind
+
+
 def test_a_report_whose_encoding_is_broken_is_of_a_failure() -> None:
     kind = "message/global-delivery-status\nContent-Transfer-Encoding: base64"
     assert read(REPORT.format(fields="x", kind=kind).encode()).kind is MessageKind.SOFT

@@ -209,14 +209,14 @@ def test_many_replies_are_shown_in_part(asked: Desk) -> None:
     assert shown.endswith("  … and 1 more\n")
 
 
-def test_replies_to_an_earlier_campaign_are_not_shown(asked: Desk) -> None:
+def test_replies_to_an_earlier_campaign_wait_on(asked: Desk) -> None:
     reply(asked, "Hoezo?")
     with asked.news() as (database, news):
         with database.atomic():
             Campaign.update(state=CampaignState.CLOSED).execute()
         asked.clock.move_to(NOW.replace(month=6))
         make_campaign(database, news, launched_at=asked.clock.now())
-    assert "Replies" not in asked.do("status", "news")
+    assert "Replies by mail that wait for you: 1." in asked.do("status", "news")
 
 
 def test_a_list_without_a_campaign_has_no_replies(desk: Desk) -> None:

@@ -67,7 +67,12 @@ def test_the_mails_in_doubt_are_listed_and_the_look_is_noted(
 def reply_of(database: Database, contact: Contact, proposed: str = "") -> int:
     with database.atomic():
         human_replies.save_reply(
-            contact, digest=contact.uid * 2, proposed=proposed, at=NOW, decided_at=None
+            contact,
+            digest=contact.uid * 2,
+            proposed=proposed,
+            # Once the ask was sent.
+            at=NOW + timedelta(seconds=1),
+            decided_at=None,
         )
     number: int = Reply.select().order_by(Reply.id.desc()).get().id
     return number
