@@ -117,7 +117,7 @@ class Answering:
         self._links = links
         self._presses: deque[Press] = deque()
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._answer) for _ in range(3)]
+        self._threads = [threading.Thread(target=self._answer) for _ in range(8)]
 
     def add(self, uids: list[str]) -> None:
         """Let these people answer next: every other one says Yes, and No at the end."""
