@@ -21,6 +21,7 @@ from repermit.contacts.last_ask import describe_delivery
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Opening, Suppression
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
@@ -71,7 +72,8 @@ class PageShown:
 class ContactState:
     """A contact as it is now, with the ask and the reminder of its latest campaign.
 
-    - `address`: masked, "" after erasure.
+    - `address`: masked, "" after erasure. Of a corrected address nothing is shown, since the same
+      links were mailed to the former one.
     - `is_gone`: the contact is erased.
     - `mailing_list`: as the latest campaign's mail described it, or as it is now without one.
     - `deadline`, `include_thin`, `minimum_days`: of that campaign, which may be cancelled.
@@ -272,7 +274,7 @@ def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str,
     history = click_log.read_link_history(contact, opening)
     return {
         "uid": contact.uid,
-        "address": email_address.mask_address(contact.address) if contact.address else "",
+        "address": _mask_address(contact),
         "status": Status(contact.status),
         "status_at": contact.status_at,
         "reason": contact.reason,
@@ -287,6 +289,23 @@ def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str,
         "is_off_by_file": lookup.is_off_by_file(contact),
         "form_version": contact.form_version,
     }
+
+
+def _mask_address(contact: Contact) -> str:
+    if not contact.address:
+        return ""
+    return _NO_ADDRESS if _has_moved(contact) else email_address.mask_address(contact.address)
+
+
+_NO_ADDRESS = "…@…"
+
+
+def _has_moved(contact: Contact) -> bool:
+    """Say whether a contact's links may have been mailed to another address than the present."""
+    corrections = Evidence.select().where(
+        Evidence.subject == contact.subject, Evidence.event == "corrected"
+    )
+    return contact.has_predecessor and bool(corrections.exists())
 
 
 def predict_decision(

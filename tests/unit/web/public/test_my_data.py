@@ -37,7 +37,13 @@ from tests.support.builders import (
     make_removed,
 )
 from tests.support.one_time_links import newest
-from tests.support.public_pages import Pages, everything_in, heading_of, words_of
+from tests.support.public_pages import (
+    Pages,
+    everything_in,
+    heading_of,
+    without_spans,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
@@ -444,6 +450,25 @@ def test_an_address_is_corrected_by_a_mail_to_the_new_one(pages: Pages, anna: Co
     assert "new@example.org" in said
     assert "balie. maandag 2 maart 2026, 10:00 uur: Uw adres is gewijzigd. Op de lijst" in said
     assert "Uw adres is gewijzigd Door u, of met een link van u" in said
+
+
+def test_links_in_mails_to_the_former_address_tell_nothing_of_the_new_one(
+    pages: Pages, anna: Contact
+) -> None:
+    token = authority_in(opened(pages, anna))
+    act(pages, token, "address", address="bert@new-employer.example")
+    pages.post("address", newest("address").uid)
+    kinds: tuple[Kind, ...] = ("yes", "no", "me")
+    shown = [pages.get(kind, anna.uid) for kind in kinds]
+    shown += [pages.say_yes(anna.uid), pages.get("receipt", anna.uid)]
+    shown += [pages.post("me", anna.uid, data={"do": do}) for do in ("link", "not_me")]
+    shown += [pages.post("no", anna.uid)]
+    for response in shown:
+        assert response.status_code == 200
+        assert "…@…" in words_of(response)
+        for hidden in ("bert", "b…t", "new-employer"):
+            assert hidden not in without_spans(response.text)
+    assert Contact.get_by_id(anna.id).status == Status.REMOVED
 
 
 def test_an_address_in_other_letters_is_not_said_to_be_deleted(pages: Pages, anna: Contact) -> None:
