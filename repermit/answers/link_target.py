@@ -229,6 +229,19 @@ def find_contact_state(uid: str) -> ContactState | None:
     return None if contact is None else read_contact_state(contact, click_log.find_opening(contact))
 
 
+def find_answering_state(uid: str, answer: Answer) -> ContactState | None:
+    """Return the state of the contact that an answer by a link is about, or None.
+
+    The link for No of an erased contact is about the contact that it became by a new sign-up.
+    """
+    contact_state = find_contact_state(uid)
+    if contact_state is None or not contact_state.is_gone or answer is Answer.YES:
+        return contact_state
+    erased = Contact.get(Contact.uid == uid)
+    current = lookup.find_current_contact(erased.list_id, erased.subject)
+    return contact_state if current is None else find_contact_state(current.uid)
+
+
 def read_contact_state(contact: Contact, opening: Opening | None) -> ContactState:
     """Return the state of a contact; `opening` is the row with the history of its links."""
     ask, reminded_at = _find_latest_ask(contact)

@@ -61,7 +61,8 @@ _OPPOSITE = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 def show_question(word: str, token: str) -> Response:
     """Show the question; nothing is recorded by a GET (invariant 1)."""
     answer = Answer(word)
-    contact_state = link_target.find_contact_state(get_services().links.read(answer.value, token))
+    uid = get_services().links.read(answer.value, token)
+    contact_state = link_target.find_answering_state(uid, answer)
     if contact_state is None or contact_state.is_gone:
         return show_gone(contact_state)
     link_request = LinkRequest(answer.value, is_head=request.method == "HEAD", at=get_arrival())
@@ -144,7 +145,10 @@ def take_answer(word: str, token: str) -> Response:
     if is_one_click:
         return _answer_one_click(uid)
     if recorded is None:
-        return show_gone(link_target.find_contact_state(uid))
+        returned = link_target.find_answering_state(uid, answer)
+        if returned is None or returned.is_gone:
+            return show_gone(returned)
+        return _show_question_page(returned, answer, confirmation_token="")
     if recorded.outcome is Outcome.HOLD:
         return _show_ask_again(recorded.contact_state, recorded.confirmation_token)
     if recorded.outcome is Outcome.ASK:

@@ -1025,6 +1025,24 @@ def test_a_one_click_no_of_an_old_mail_counts_for_a_new_sign_up(
     assert list(iter_chain_faults()) == []
 
 
+def test_the_no_link_of_an_old_mail_leads_to_the_question_after_a_new_sign_up(
+    pages: Pages, asked: Contact
+) -> None:
+    erase(pages, asked)
+    pages.client.post("/join/news", data={"address": "anna@example.org"})
+    pages.post("confirm", SignUp.get().uid, data={"choice": "yes"})
+    current = Contact.get(Contact.erased_at.is_null())
+    pages.clock.advance(timedelta(days=1))
+    for shown in (pages.get("no", asked.uid), pages.post("no", asked.uid)):
+        assert shown.status_code == 200
+        assert f'action="{pages.links.url("no", current.uid)}"' in shown.text
+    assert status_of(current) == Status.CONFIRMED
+    assert pages.post("no", current.uid).status_code == 200
+    assert status_of(current) == Status.REMOVED
+    assert heading_of(pages.get("no", asked.uid)) == "Uw Nee was al vastgelegd"
+    assert heading_of(pages.get("yes", asked.uid)) == "De gegevens bij deze link zijn gewist"
+
+
 def test_the_link_of_nobody_is_answered_and_leaves_no_trace(
     pages: Pages, database: Database
 ) -> None:
