@@ -123,7 +123,7 @@ class Interpreter:
     """Reads rows by the rules of one import.
 
     - `secret`: 32 bytes that make the ids; not stored.
-    - `known_at`: the time of opt-out marks without a date of their own.
+    - `known_at`: the time of opt-out marks without a date of their own; none can be later.
     - `fingerprint_all`: whether every address gets its fingerprint, or only those that opted out.
     """
 
@@ -226,7 +226,7 @@ class Interpreter:
         claimed = _FATES[bool(row.opted_out), proof is not None, is_customer, is_role]
         strength = _compute_strength(claimed, row.opted_out)
         if claimed is Fate.OPTED_OUT:
-            marked_at = row.opted_out_at or self.known_at
+            marked_at = min(row.opted_out_at or self.known_at, self.known_at)
             return RowClaim(strength, claimed.value, row.opted_out, format_timestamp(marked_at))
         if proof is not None:
             fields = _make_proof_fields(proof)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import MAXYEAR, UTC, datetime, time, tzinfo
 from typing import TYPE_CHECKING
 
 from repermit.i18n.lazy_text import LazyText
@@ -278,7 +278,14 @@ class TableReader:
     def _find_opt_out_time(self, cells: Sequence[str]) -> datetime | None:
         """Return the latest time in the columns of marks; a mark may also be a yes."""
         times = (self._parse_time(cells[place]) for place in self._mark_dates)
-        return max(filter(None, times), default=None)
+        return max(map(self._find_latest_time, filter(None, times)), default=None)
+
+    def _find_latest_time(self, marked_at: datetime) -> datetime:
+        """Return the end of a day that is known without its time: it may not hide an opt-out."""
+        local = marked_at.astimezone(self._zone)
+        if local.time() != time() or local.year == MAXYEAR:
+            return marked_at
+        return datetime.combine(local, time.max, self._zone).astimezone(UTC)
 
     def _make_proof(
         self, cells: Sequence[str], consented_at: datetime | None

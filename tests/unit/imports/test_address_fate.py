@@ -157,6 +157,48 @@ def test_only_a_persons_own_later_yes_outweighs_a_mark(
     assert removed is (fate is Fate.OPTED_OUT)
 
 
+@pytest.mark.parametrize(
+    ("said_yes_at", "fate"),
+    [
+        (datetime(2025, 6, 1, 23, 59, tzinfo=UTC), Fate.OPTED_OUT),
+        (datetime(2025, 6, 2, 0, 0, tzinfo=UTC), Fate.DUPLICATE),
+    ],
+)
+def test_a_mark_of_a_day_alone_outweighs_a_yes_of_that_day(
+    database: Database, news: MailingList, tmp_path: Path, said_yes_at: datetime, fate: Fate
+) -> None:
+    make_contact(
+        database,
+        news,
+        "a@example.org",
+        status=Status.CONFIRMED,
+        basis=Basis.ANSWER,
+        basis_at=said_yes_at,
+    )
+    row = {"email": "a@example.org", "UNSUB_TIME": "2025-06-01"}
+    path = mailchimp(tmp_path, row, more=("UNSUB_TIME",))
+    assert fates_of(take_in(database, news, path)) == {fate: 1}
+
+
+@pytest.mark.parametrize("day", ["2026-03-02", "2099-01-01", "9999-12-31"])
+def test_a_mark_does_not_outweigh_a_yes_given_after_its_file_was_known(
+    database: Database, news: MailingList, tmp_path: Path, day: str
+) -> None:
+    row = {"email": "a@example.org", "UNSUB_TIME": day}
+    path = mailchimp(tmp_path, row, more=("UNSUB_TIME",))
+    assert fates_of(take_in(database, news, path)) == {Fate.OPTED_OUT: 1}
+    Suppression.delete().execute()
+    make_contact(
+        database,
+        news,
+        "a@example.org",
+        status=Status.CONFIRMED,
+        basis=Basis.SIGN_UP,
+        basis_at=NOW + timedelta(hours=1),
+    )
+    assert fates_of(take_in(database, news, path)) == {Fate.DUPLICATE: 1}
+
+
 def test_a_later_date_of_the_same_mark_counts(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:

@@ -203,7 +203,7 @@ def test_numbers_and_what_is_no_date_are_counted_by_column(tmp_path: Path) -> No
     )
     opted_out = [row for row in found.rows() if row.opted_out]
     assert [row.address[0] for row in opted_out] == ["b", "c", "d", "e"]
-    assert str(opted_out[1].opted_out_at)[:10] == "2004-01-13"
+    assert str(opted_out[1].opted_out_at)[:10] == "2004-01-14"
 
 
 def test_a_file_without_dates_or_with_plain_ones_has_no_notes(tmp_path: Path) -> None:
