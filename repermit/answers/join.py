@@ -23,6 +23,7 @@ from repermit.contacts import (
 from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import new_id
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -32,7 +33,15 @@ from repermit.evidence import chain, chain_reader, consent_receipt, erasable_par
 from repermit.i18n import catalogues
 from repermit.rules import bot_detection, consent
 from repermit.rules.bot_detection import BotSignal, LinkHistory
-from repermit.rules.consent import Answer, Basis, MailKind, Outcome, Status
+from repermit.rules.consent import (
+    Answer,
+    Basis,
+    CampaignState,
+    MailKind,
+    Outcome,
+    Reason,
+    Status,
+)
 from repermit.rules.sign_up_deadline import SIGN_UP_LIFETIME, SIGN_UPS_KEPT
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
@@ -330,13 +339,32 @@ def _record_no(
 def _undo_yes(
     contact: Contact, trace: Mapping[str, str], settings: Settings, *, at: datetime
 ) -> None:
-    """Undo a sign-up's Yes: restore the former status, or remove a new contact."""
+    """Undo a sign-up's Yes: restore the former status, or remove a new contact.
+
+    A contact that its campaign's end would have removed for silence meanwhile is removed too, as no
+    sweep comes any more.
+    """
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace)
     enqueue_receipt.drop_receipts(contact)
     status_changes.invalidate_open_forms(contact, has_refused=True)
     if not status_changes.undo_sign_up(contact, act=act, fingerprint_key=key):
         retract_yes(contact, method, trace, settings, at=at)
+    elif _has_missed_expiry(contact):
+        status_changes.remove_contacts(
+            [contact], reason=Reason.REQUEST, act=act, fingerprint_key=key
+        )
+
+
+def _has_missed_expiry(contact: Contact) -> bool:
+    """Say whether a contact's campaign is closed, and its silence would have removed it.
+
+    Call it after an entry of the contact, which the closing of a campaign waits for.
+    """
+    contact_state = read_contact_state(contact, click_log.find_opening(contact))
+    campaign = Campaign.get_or_none(Campaign.id == contact_state.campaign)
+    is_closed = campaign is not None and campaign.state == CampaignState.CLOSED
+    return is_closed and contact_state.awaits_removal
 
 
 def _make_history(sign_up: SignUp) -> LinkHistory:

@@ -13,6 +13,7 @@ from repermit.answers import join
 from repermit.answers.link_target import PageShown
 from repermit.contacts import enqueue_receipt
 from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
@@ -32,6 +33,7 @@ from repermit.rules.consent import (
 )
 from repermit.webhooks import events as webhooks_events
 from tests.support.builders import (
+    DEADLINE,
     NOW,
     make_campaign,
     make_contact,
@@ -227,6 +229,41 @@ def test_an_ask_that_the_yes_dropped_is_owed_again(
     say_no(database, uid, at=LATER + SECOND)
     ask = Mail.get(Mail.contact == contact, Mail.kind == MailKind.ASK)
     assert (ask.state, ask.reason) == (MailState.QUEUED, "")
+
+
+@pytest.mark.parametrize(
+    ("state", "sent_at", "status"),
+    [
+        (CampaignState.CLOSED, NOW, Status.REMOVED),
+        # The next sweep decides.
+        (CampaignState.OPEN, NOW, Status.UNCONFIRMED),
+        (CampaignState.CANCELLED, NOW, Status.UNCONFIRMED),
+        # Asked too late, so silence removes nobody.
+        (CampaignState.CLOSED, DEADLINE, Status.UNCONFIRMED),
+    ],
+)
+def test_whose_yes_is_undone_after_the_campaign_closed_is_taken_off_as_the_silent_were(
+    database: Database,
+    mailing_list: MailingList,
+    state: CampaignState,
+    sent_at: datetime,
+    status: Status,
+) -> None:
+    contact = make_unconfirmed(database, mailing_list)
+    campaign = make_campaign(database, mailing_list, state=state)
+    make_mail(database, campaign, contact, sent_at=sent_at)
+    uid = sign_up(database, mailing_list)
+    SignUp.update(at=DEADLINE - 2 * SECOND).execute()
+    say_yes(database, uid, at=DEADLINE - SECOND)
+    say_no(database, uid, at=DEADLINE + SECOND)
+    after = Contact.get_by_id(contact.id)
+    reason = Reason.REQUEST if status is Status.REMOVED else ""
+    assert (after.status, after.reason, after.name) == (status, reason, "Anna")
+    Mail.delete().execute()
+    Campaign.delete().execute()
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    told = [event["event_state"] for event in receipts_of(contact)]
+    assert consent_receipt.GIVEN not in told
 
 
 def interleavings() -> Iterator[tuple[tuple[int, str], ...]]:
