@@ -82,9 +82,11 @@ def cancel(context: CommandContext, slug: str) -> None:
 def extend(context: CommandContext, slug: str, *, deadline: str, note: str) -> None:
     """Move the deadline, to later only."""
     from repermit.campaigns import lifecycle
+    from repermit.expiry import downtime
     from repermit.web.public.answer import make_unanswered_wording
 
     with context.mailing_list(slug) as (database, mailing_list):
+        downtime.count_open_gap(database, now=context.now)
         result = lifecycle.extend_campaign(
             database,
             mailing_list,

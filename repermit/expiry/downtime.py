@@ -63,6 +63,15 @@ def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
         ).execute()
 
 
+def count_open_gap(database: Database, *, now: datetime) -> None:
+    """Count the gap since the last heartbeat as downtime already now.
+
+    A deadline that is moved while the pages are down then makes up for it.
+    """
+    with database.atomic():
+        _add_heartbeat(now)
+
+
 def assume_up_until(database: Database, *, moment: datetime) -> None:
     """Count the pages as up until `moment`, for a clock that is set forward by hand."""
     with database.atomic():

@@ -11,6 +11,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidencePart
 from repermit.db.models.mails import Mail
+from repermit.expiry.downtime import measure_downtime
 from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.sending import in_doubt
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_mail
@@ -63,6 +64,17 @@ def test_a_deadline_is_moved_with_a_reason(running: Desk) -> None:
     with running.database():
         told = [json.loads(one.json) for one in EvidencePart.select()]
     assert [one["note"] for one in told if "to" in one] == ["The post was late."]
+
+
+@pytest.mark.parametrize(("deadline", "left"), [("2026-04-04", 0), ("2026-04-01", 3)])
+def test_a_deadline_makes_up_for_pages_that_are_still_down(
+    running: Desk, deadline: str, left: int
+) -> None:
+    with running.database() as database, database.atomic():
+        Campaign.update(starts_at=NOW - timedelta(days=3)).execute()
+    running.do("extend", "news", "--deadline", deadline)
+    with running.database():
+        assert round(measure_downtime(Campaign.get(), NOW) / timedelta(days=1)) == left
 
 
 def test_mails_that_name_the_earlier_deadline_are_counted(running: Desk) -> None:
