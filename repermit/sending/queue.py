@@ -132,6 +132,8 @@ def _find_retry_time(
     rates: SendRates, mailing_list: MailingList | None, now: datetime
 ) -> datetime | None:
     """Return when to look again for mails postponed for their domain; None if there are none."""
+    if send_rate.bring_forward(rates, now=now):
+        return now
     latest = send_rate.find_last_retry(rates, now=now)
     if latest is None:
         return None

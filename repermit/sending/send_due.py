@@ -17,7 +17,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database, set_idle_transaction_timeout, without_lock_timeout
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
-from repermit.sending import queue
+from repermit.sending import queue, send_rate
 from repermit.sending.campaign_stages import advance_campaigns
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.crash_recovery import recover_mails
@@ -182,6 +182,8 @@ def send_due(
         database, clock=clock, count_sent=lambda: tally.counts[MailState.SENT]
     )
     fault = ""
+    with database.atomic():
+        send_rate.bring_forward(SendRates.from_settings(settings.mail), now=clock.now())
     if queue.is_due(now=clock.now(), mailing_list=mailing_list):
         fault = run_worker(
             database,

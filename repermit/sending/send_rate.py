@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import fn
+from peewee import SQL, fn
 
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database, is_postgresql, lock_rows, run_sql
-from repermit.db.models.mails import Pace
+from repermit.db.models.mails import FreshLink, Mail, Pace
+from repermit.rules.consent import MailKind
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import MailServer
 
@@ -191,6 +192,32 @@ def find_last_retry(rates: SendRates, *, now: datetime) -> datetime | None:
         Pace.select(fn.MAX(Pace.next_at)).where(Pace.scope != _GLOBAL_SCOPE).scalar()
     )
     return latest + _MAX_DELAY if latest and latest > now - _MAX_DELAY else None
+
+
+def bring_forward(rates: SendRates, *, now: datetime) -> bool:
+    """Make mails due that a clock that was ahead has postponed for their domain; say if it did.
+
+    Must be called inside a transaction. These keep their time: mails that a server refused,
+    receipts, and links that are due later since their address has had enough for a day.
+    """
+    if not rates.domain_interval:
+        return False
+    longest = now + rates.domain_interval + _MAX_SKEW
+    is_wrong = (Pace.scope != _GLOBAL_SCOPE, Pace.next_at > longest)
+    latest: datetime | None = Pace.select(fn.MAX(Pace.next_at)).where(*is_wrong).scalar()
+    if latest is None:
+        return False
+    later_links = FreshLink.select(FreshLink.mail).where(FreshLink.at > now)
+    Mail.update(due_at=now).where(
+        # As in the partial index, which is not used otherwise.
+        Mail.state == SQL("'queued'"),
+        Mail.due_at.between(longest, latest + _MAX_DELAY),
+        Mail.reply_code == 0,
+        Mail.kind != MailKind.RECEIPT,
+        Mail.id.not_in(later_links),
+    ).execute()
+    Pace.update(next_at=now).where(*is_wrong).execute()
+    return True
 
 
 def _lock_paces(domains: Iterable[str], now: datetime) -> dict[str, Pace]:

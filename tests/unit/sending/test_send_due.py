@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import Mail, Pace
 from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import (
     Basis,
@@ -123,6 +124,25 @@ def test_the_oldest_goes_first_and_what_is_not_due_waits(story: Story, inbox: In
     assert story.send() == SendResult(sent=2, waiting=1)
     assert [mail.rcpt_tos[0] for mail in inbox.mails] == ["first@example.org", "second@example.org"]
     assert [state_of(mail)[0] for mail in (first, second, waits)] == ["sent", "sent", "queued"]
+
+
+def test_what_a_clock_that_was_ahead_put_off_for_its_domain_goes_at_once(
+    story: Story, inbox: Inbox
+) -> None:
+    wrong = NOW + timedelta(days=3)
+    with story.database.atomic():
+        Pace.create(scope="@example.org", next_at=wrong)
+    put_off = story.owe("put-off@example.org", due_at=wrong)
+    receipt = story.owe("receipt@example.org", kind=MailKind.RECEIPT, due_at=wrong)
+    refused = story.owe("refused@example.org", reply_code=452, due_at=wrong)
+    mail = replace(story.settings.mail, domain_rate_per_minute=60)
+    assert story.send(settings=replace(story.settings, mail=mail)).sent == 1
+    assert [mail.rcpt_tos[0] for mail in inbox.mails] == ["put-off@example.org"]
+    assert [state_of(mail)[0] for mail in (put_off, receipt, refused)] == [
+        "sent",
+        "queued",
+        "queued",
+    ]
 
 
 OVER = (CampaignState.CANCELLED, CampaignState.CLOSED)
