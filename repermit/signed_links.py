@@ -99,10 +99,11 @@ class Links:
         """Return the uid in a token of this kind.
 
         Raises LinkError for any text that `token` does not return exactly. Characters that a mail
-        program has appended to the link are ignored.
+        program has appended to the link are ignored, and invisible ones anywhere.
         """
-        shape = _TOKEN.match(token)
-        if shape is None or _LETTER.match(token, shape.end()):
+        visible = _INVISIBLE.sub("", token)
+        shape = _TOKEN.match(visible)
+        if shape is None or _LETTER.match(visible, shape.end()):
             raise LinkError(_NOT_OURS)
         # Signed again and compared as text, not decoded and verified: the last base64 character has
         # unused bits, so decoding would accept several spellings.
@@ -160,6 +161,9 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 # Mail programs append characters to a link (a full stop, a bracket, an asterisk), so the length of
 # the token says where it ends. If a letter follows, it is another text.
 _LETTER = re.compile(r"[^\W_]")
+
+# Where a line may or may not break, and marks of direction, which stay in what is copied.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+")
 
 _NOT_OURS = "this link is not one of ours, or a part of it is missing"
 

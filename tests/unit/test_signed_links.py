@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from itsdangerous import Signer
 
 from repermit.errors import LinkError
-from repermit.signed_links import KINDS, Kind, Links
+from repermit.signed_links import KINDS, Kind, Links, redact
 
 UID = "0123456789abcdef0123456789abcdef"
 OLD, NEW = b"the old key of this place", b"the new key of this place"
@@ -147,6 +147,20 @@ def test_a_sign_that_a_mail_program_took_for_a_part_of_the_link_does_no_harm(glu
     assert links.read("no", links.token("no", UID) + glued) == UID
     with pytest.raises(LinkError):
         links.read("no", glued + links.token("no", UID))
+
+
+@pytest.mark.parametrize("invisible", ["\u00ad", "\u200b", "\u200e", "\u2060", "\ufeff"])
+@pytest.mark.parametrize("place", [0, 10, 22, 40, 66])
+def test_an_invisible_sign_in_a_link_that_was_copied_does_no_harm(
+    invisible: str, place: int
+) -> None:
+    links = make_links()
+    token = links.token("no", UID)
+    copied = token[:place] + invisible + token[place:]
+    assert links.read("no", copied) == UID
+    assert token[-20:] not in redact(f"GET https://ask.example.org/no/{copied} HTTP/1.1")
+    with pytest.raises(LinkError):
+        links.read("no", copied + "A")
 
 
 @given(uid=st.text("0123456789abcdef", min_size=32, max_size=32), glued=st.sampled_from(GLUED))

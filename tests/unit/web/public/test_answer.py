@@ -725,6 +725,16 @@ def test_every_link_of_a_mail_works_with_a_sign_behind_it(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("invisible", ["%E2%80%8B", "%C2%AD"])
+def test_a_link_with_an_invisible_sign_in_it_works(
+    pages: Pages, asked: Contact, invisible: str
+) -> None:
+    path = pages.path("no", asked.uid)
+    for copied in (f"/no/{invisible}{path[4:]}", f"{path[:-9]}{invisible}{path[-9:]}"):
+        assert heading_of(pages.client.get(copied)) == heading_of(pages.get("no", asked.uid))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("glued", _GLUED)
 def test_a_link_with_a_sign_behind_it_works(pages: Pages, asked: Contact, glued: str) -> None:
     opened = pages.client.get(pages.path("yes", asked.uid) + glued)
