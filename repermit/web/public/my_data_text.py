@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from repermit.email_address import to_unicode_address
 from repermit.privacy.evidence_retention import add_years
 from repermit.privacy.my_data import (
     Disclosure,
@@ -88,7 +89,8 @@ def _describe_mail(mail: SentMail, locale: PageLocale) -> str:
 
 def _describe_delivery(mail: SentMail, locale: PageLocale) -> tuple[str, ...]:
     """Return lines on the mail's address, if it was another one, and on its bounce."""
-    return (*((mail.to,) if mail.to else ()), *_describe_bounce(mail, locale))
+    recipient = (to_unicode_address(mail.to),) if mail.to else ()
+    return (*recipient, *_describe_bounce(mail, locale))
 
 
 def _describe_bounce(mail: SentMail, locale: PageLocale) -> tuple[str, ...]:
@@ -160,11 +162,12 @@ def _describe_details(entry: EvidenceEntry, locale: PageLocale) -> tuple[str, ..
         actor_text = gettext("By your legal representative")
     person, trace = entry.person, entry.trace
     typed = [person.get(name) for name in ("note", "proof", "ip")]
+    address = to_unicode_address(person.get("address") or "–")
     return (
         actor_text,
         *(gettext("“%(text)s”") % {"text": text} for text in typed if text),
         gettext("Kept with it: the address %(address)s, the name “%(name)s”")
-        % {"address": person.get("address") or "–", "name": person.get("name") or "–"}
+        % {"address": address, "name": person.get("name") or "–"}
         if person
         else "",
         gettext("Kept with it for a while: the network %(network)s, the browser “%(browser)s”")

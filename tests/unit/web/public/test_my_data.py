@@ -606,6 +606,13 @@ def test_the_file_tells_the_list_in_the_readers_language(pages: Pages, anna: Con
 def test_an_address_is_shown_as_people_write_it(pages: Pages, mailing_list: MailingList) -> None:
     contact = make_contact(pages.database, mailing_list, "anna@bücher.example")
     assert '<dd class="address">anna@bücher.example</dd>' in opened(pages, contact).text
+    token = authority_in(opened(pages, contact))
+    act(pages, token, "correct", name="Anna")
+    act(pages, token, "address", address="anna@straße.example")
+    shown = act(pages, token, "show").text
+    assert "anna@bücher.example, de naam" in without_spans(shown)
+    assert "anna@straße.example" in shown
+    assert "xn--" not in shown
 
 
 def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
