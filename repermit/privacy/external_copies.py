@@ -16,7 +16,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.rules.consent import POSSIBLY_SENT, MailKind, MailState, Status
+from repermit.rules.consent import POSSIBLY_SENT, MailKind, MailState, PauseReason, Status
 
 # --- The copies that an erasure cannot reach. -----------------------------------------------------
 
@@ -145,13 +145,19 @@ def _iter_proofs(rows: Sequence[Contact]) -> Iterator[ProofMade]:
 
 
 def _count_mails(rows: Sequence[Contact]) -> dict[str, Any]:
-    mails = list(Mail.select().where(Mail.contact.in_(rows), Mail.state.in_(POSSIBLY_SENT)))
+    # Of a mail that was left in doubt nobody knows either whether it arrived.
+    was_left = (Mail.state == MailState.FAILED) & Mail.reason.in_(_LEFT_IN_DOUBT)
+    possibly_sent = Mail.state.in_(POSSIBLY_SENT) | was_left
+    mails = list(Mail.select().where(Mail.contact.in_(rows), possibly_sent))
     times = [mail.sent_at or mail.started_at or mail.due_at for mail in mails]
     return {
         "mails": len(mails),
         "on_the_wire": sum(mail.state == MailState.STARTED for mail in mails),
         "last_mail_at": max(times, default=None),
     }
+
+
+_LEFT_IN_DOUBT = (MailState.IN_DOUBT, PauseReason.RESTORED)
 
 
 def iter_files_with(

@@ -26,7 +26,7 @@ from repermit.exports import export
 from repermit.exports.export_rows import FileFormat
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import make_proof
-from repermit.rules.consent import MailState
+from repermit.rules.consent import MailState, PauseReason
 from tests.support.builders import (
     NOW,
     make_campaign,
@@ -98,6 +98,20 @@ def test_whoever_was_erased_twice_is_told_of_what_went_out_each_time(
     # Whoever names the address once more is told the same.
     assert forget(database, news, NOW + 5 * DAY).found is privacy_forget.ErasureOutcome.FINGERPRINT
     assert forget(database, news, NOW + 5 * DAY).beyond == found
+
+
+@pytest.mark.parametrize(
+    ("reason", "mails"), [(MailState.IN_DOUBT, 1), (PauseReason.RESTORED, 1), ("", 0)]
+)
+def test_a_mail_that_was_left_in_doubt_may_have_gone_out(
+    database: Database, news: MailingList, campaign: Campaign, reason: str, mails: int
+) -> None:
+    contact = make_contact(database, news, JAN)
+    make_mail(
+        database, campaign, contact, state=MailState.FAILED, reason=reason, due_at=NOW, sent_at=None
+    )
+    found = forget(database, news, NOW + DAY).beyond
+    assert (found.mails, found.last_mail_at) == (mails, NOW if mails else None)
 
 
 def test_of_who_came_back_twice_the_last_file_counts(database: Database, news: MailingList) -> None:
