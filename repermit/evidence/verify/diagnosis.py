@@ -84,8 +84,13 @@ _SENTENCES = {
     How.CUT: LazyText("the record was cut off: entry %(seq)s and those after it are gone"),
     How.UNKNOWN_EVENT: LazyText("entry %(seq)s tells of an event that repermit does not have"),
     How.MALFORMED: LazyText("entry %(seq)s tells something in a form that repermit does not write"),
-    How.IN_THE_FUTURE: LazyText("entry %(seq)s has a time that has not come yet"),
-    How.OUT_OF_ORDER: LazyText("entry %(seq)s has an earlier time than an entry before it"),
+    How.IN_THE_FUTURE: LazyText(
+        "entry %(seq)s has a time that has not come yet, as when the server’s clock was wrong"
+    ),
+    How.OUT_OF_ORDER: LazyText(
+        "entry %(seq)s has an earlier time than an entry before it, as when the server’s clock was "
+        "wrong"
+    ),
     How.ERASED_WRONGLY: LazyText("entry %(seq)s erased a proof that nobody may erase, or not yet"),
     How.PERSON_DELETED: LazyText(
         "the person that entry %(seq)s is about was deleted from the database"
@@ -105,7 +110,10 @@ _SENTENCES = {
 
 _SENTENCES_OF_ROWS = {
     How.MALFORMED: LazyText("the database has a value of a form that repermit does not write"),
-    How.IN_THE_FUTURE: LazyText("the database tells of something that has not happened yet"),
+    How.IN_THE_FUTURE: LazyText(
+        "the database tells of something that has not happened yet, as when the server’s clock was "
+        "wrong"
+    ),
 }
 """Instead of those above, for a fault of no entry."""
 
