@@ -12,7 +12,7 @@
     │   ├── SchemaTooOld       the database is older than any that this repermit upgrades
     │   ├── NotAllowed         a webhook's address is not allowed
     │   ├── ChoiceRefused      chosen settings make no sense                     .errors
-    │   └── ChangedMeanwhile   somebody else has changed the settings meanwhile
+    │   └── ChangedMeanwhile   what a form showed has been changed meanwhile
     ├── ListFileError          a file cannot be read         .line .column .expected
     ├── AddressError           a mail address cannot be used                     .reason
     ├── WordingError           a mail's own wording may not be used              .reasons
@@ -100,7 +100,7 @@ class ChoiceRefused(Refused):
 
 
 class ChangedMeanwhile(Refused):
-    """Somebody else has changed the settings since the form was opened."""
+    """What a form showed has been changed since the form was opened."""
 
 
 class ListFileError(RepermitError):

@@ -11,8 +11,10 @@ from repermit.campaigns.mailing_lists import (
     NORMALIZERS,
     check_list_wording,
     lock_list,
+    make_version,
     read_texts,
     record_change,
+    refuse_other_version,
 )
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
@@ -47,9 +49,12 @@ def change_translation(
     settings: Settings,
     now: datetime,
     actor: str,
+    since: str = "",
     **fields: Unpack[TranslationFields],
 ) -> ListText:
     """Change the given texts of a list in a further language.
+
+    - `since`: the version of these texts that the page showed, "" to change any version.
 
     A language without any text left is deleted. A live campaign keeps the wording with which it was
     launched. Raises Refused.
@@ -59,12 +64,14 @@ def change_translation(
         before = read_texts(current_list)
         text = find_translation(current_list, _require_other_language(current_list, language))
         previous = vars(text)["__data__"].copy()
+        version = make_version(text, fields)
         for name, value in fields.items():
             normalize = NORMALIZERS.get(name, str)
             setattr(text, name, normalize(str(value)))
         changed = {name: getattr(text, name) for name in TRANSLATION_FIELDS}
         changed = {name: value for name, value in changed.items() if value != previous.get(name)}
         if changed:
+            refuse_other_version(version, since)
             current_list.pending_text = text
             check_list_wording(current_list, settings)
         with database.atomic():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields as fields_of
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from typing import Any, TypedDict, Unpack
 
 from repermit import email_address
@@ -16,10 +17,10 @@ from repermit.campaigns.result_types import ListDetails
 from repermit.contacts.lookup import list_translations, read_list_facts, read_own_wording
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import find_live_campaign
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import sender_identity
 from repermit.emails.wording_validation import check_wording
-from repermit.errors import AddressError, Refused, WordingError
+from repermit.errors import AddressError, ChangedMeanwhile, Refused, WordingError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expressions import Expressions
@@ -141,9 +142,12 @@ def change_list(
     settings: Settings,
     now: datetime,
     actor: str,
+    since: str = "",
     **fields: Unpack[ListFields],
 ) -> MailingList:
     """Change the given fields of a list; raises Refused.
+
+    - `since`: the version of these fields that the page showed, "" to change any version.
 
     A live campaign keeps the wording with which it was launched (see `explain_frozen_wording`).
     """
@@ -151,7 +155,10 @@ def change_list(
         changed_list: MailingList = MailingList.get_by_id(mailing_list.id)
         before = read_texts(changed_list)
         _refuse_sensitivity_change(changed_list, fields)
+        version = make_version(changed_list, fields)
         changed = _set_fields(changed_list, fields, settings)
+        if changed:
+            refuse_other_version(version, since)
         with database.atomic():
             locked_list = lock_list(mailing_list)
             if read_texts(locked_list) != before:
@@ -178,6 +185,21 @@ def read_texts(mailing_list: MailingList) -> list[dict[str, Any]]:
     they have changed when it begins.
     """
     return [dict(row.__data__) for row in (mailing_list, *list_translations(mailing_list))]
+
+
+def make_version(row: MailingList | ListText, names: Iterable[str]) -> str:
+    """Return a digest of some fields of a list or translation, to detect that they change."""
+    values = [getattr(row, name) for name in sorted(names)]
+    return sha256(repr(values).encode()).hexdigest()[:16]
+
+
+def refuse_other_version(version: str, since: str) -> None:
+    """Refuse a change if the page showed another version; raises ChangedMeanwhile."""
+    if since not in {"", version}:
+        raise ChangedMeanwhile(
+            "this was changed elsewhere meanwhile, so nothing was saved: save again to keep what "
+            "stands here, or open this page in another tab to see the change"
+        )
 
 
 def explain_frozen_wording(mailing_list: MailingList) -> str:

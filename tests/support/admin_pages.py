@@ -140,6 +140,11 @@ def post(client: FlaskClient, url: str, **fields: Any) -> TestResponse:
     return client.post(url, data={**fields, "csrf_token": csrf_token(client)})
 
 
+def read_version(page: TestResponse) -> str:
+    """Return the version of what a page's form shows."""
+    return page.text.partition('name="version" value="')[2].partition('"')[0]
+
+
 def words_at(client: FlaskClient, url: str) -> str:
     """Return what a page says, in English."""
     response = client.get(url, headers=ENGLISH)

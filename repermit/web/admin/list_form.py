@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
-from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired
 
@@ -16,7 +16,7 @@ from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.mail_types import Mail
 from repermit.emails.sender_identity import join_sender, split_sender
-from repermit.errors import Refused, RepermitError
+from repermit.errors import ChangedMeanwhile, Refused, RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.rules import new_list_defaults
@@ -47,11 +47,16 @@ _MAX_ROWS_AT_ONCE = 5000
 _SENDER = ("sender_name", "sender_address")
 _BRACKET = re.compile("[<>]")
 _TEXTS = ("name", "purpose", "frequency", "privacy_url", "language")
+_FIELDS = (*_TEXTS, "sender", "sensitive", "receipts")
 
 
 class ListForm(Form):
-    """The form for a list's description, as its readers see it."""
+    """The form for a list's description, as its readers see it.
 
+    - `version`: that of the description when the page was opened.
+    """
+
+    version = HiddenField()
     name = StringField(N_("Name of the list"), [DataRequired(N_("Please fill this in."))])
     purpose = TextAreaField(N_("What will people get?"))
     frequency = StringField(N_("How often?"))
@@ -119,7 +124,8 @@ def show_list(slug: str) -> Response:
     """Show a list's description, and the mail that its readers get."""
     mailing_list = find_list(slug)
     name, address = split_sender(mailing_list.sender)
-    form = ListForm(obj=mailing_list, sender_name=name, sender_address=address)
+    version = mailing_lists.make_version(mailing_list, _FIELDS)
+    form = ListForm(obj=mailing_list, sender_name=name, sender_address=address, version=version)
     return _show_page(mailing_list, form)
 
 
@@ -136,8 +142,12 @@ def save_list(slug: str) -> AnyResponse:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
+            since=form.version.data or "",
             **_read_fields(form),
         )
+    except ChangedMeanwhile as refusal:
+        form.version.data = mailing_lists.make_version(find_list(slug), _FIELDS)
+        return _show_page(mailing_list, form, status=422, refusal=make_sentence(refusal.said))
     except RepermitError as refusal:
         return _show_page(mailing_list, form, status=422, refusal=make_sentence(refusal.said))
     flash_saved_list(changed)

@@ -12,7 +12,7 @@ from repermit.campaigns import list_translations, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.lists import ListText, MailingList, find_list
 from repermit.emails.mail_types import Mail
-from repermit.errors import RepermitError
+from repermit.errors import ChangedMeanwhile, RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin import mail_wording
@@ -27,7 +27,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
-from repermit.web.admin.wording_form import OwnWordingForm, make_version, read_text
+from repermit.web.admin.wording_form import OwnWordingForm, read_text
 from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
@@ -100,13 +100,9 @@ def make_no_web_address_text() -> str:
 def show_translation(slug: str) -> Response:
     """Show a list's description in another language."""
     mailing_list = find_list(slug)
-    return _show_page(
-        mailing_list,
-        TextForm(
-            obj=list_translations.find_translation(mailing_list, _read_language(mailing_list)),
-            view=request.args.get("view", ""),
-        ),
-    )
+    text = list_translations.find_translation(mailing_list, _read_language(mailing_list))
+    form = TextForm(obj=text, version=_make_version(text), view=request.args.get("view", ""))
+    return _show_page(mailing_list, form)
 
 
 @pages.post("", endpoint="save")
@@ -126,8 +122,14 @@ def save_translation(slug: str) -> AnyResponse:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
+            since=form.version.data or "",
             **typed,
         )
+    except ChangedMeanwhile as refusal:
+        text = list_translations.find_translation(mailing_list, language)
+        form.version.data = _make_version(text)
+        note = ("problem", make_sentence(refusal.said))
+        return _show_page(mailing_list, form, status=422, notes=[note])
     except RepermitError as refusal:
         form.refuse(_find_refused_field(typed), make_sentence(refusal.said))
         return _show_page(mailing_list, form, status=422)
@@ -172,8 +174,12 @@ def _read_language(mailing_list: MailingList) -> str:
 
 
 def _read_fields(form: TextForm) -> Any:
-    typed = {field.short_name: field.data or "" for field in form}
+    typed = {name: form[name].data or "" for name in list_translations.TRANSLATION_FIELDS}
     return typed | {name: read_text(form, name) for name in ("own_text", "own_html")}
+
+
+def _make_version(text: ListText) -> str:
+    return mailing_lists.make_version(text, list_translations.TRANSLATION_FIELDS)
 
 
 def _find_refused_field(typed: Any) -> str:
@@ -204,7 +210,7 @@ def _show_page(
         status=status,
         notes=notes,
         **form.make_editor_values(),
-        version=make_version(text),
+        version=_make_version(text),
         samples=_render_samples(mailing_list, text) if form.is_in_blocks else {},
         lacks_fields=mail_wording.lacks_fields(mailing_list, form),
         **make_step_fields(mailing_list),

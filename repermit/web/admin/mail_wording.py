@@ -22,6 +22,7 @@ from repermit.emails.template_engine import MAX_SUBJECT_LENGTH
 from repermit.emails.wording_form_blocks import FIXED_FIELDS
 from repermit.errors import (
     AddressError,
+    ChangedMeanwhile,
     OutcomeUnknown,
     RepermitError,
     TransportError,
@@ -56,7 +57,7 @@ from repermit.web.admin.wording_form import (
     OwnWordingForm,
     WordingForm,
     fill_list,
-    make_version,
+    make_wording_version,
     read_text,
 )
 from repermit.web.request_context import get_arrival, get_services
@@ -91,10 +92,15 @@ def save_wording(slug: str) -> AnyResponse:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
+            since=form.version.data or "",
             own_subject=read_text(form, "own_subject"),
             own_text=read_text(form, "own_text"),
             own_html=read_text(form, "own_html"),
         )
+    except ChangedMeanwhile as refusal:
+        form.version.data = make_wording_version(find_list(slug))
+        note = ("problem", make_sentence(refusal.said))
+        return _show_page(find_list(slug), form, status=422, notes=[note])
     except RepermitError as refusal:
         typed = fill_list(find_list(slug), form)
         for name, reason in _list_flaws(typed) or [("own_text", make_sentence(refusal.said))]:
@@ -253,8 +259,9 @@ def send_test_mail(slug: str) -> Response:
 def _make_form(mailing_list: MailingList) -> WordingForm:
     preview_choices = {name: request.args.get(name) for name in PREVIEW_FIELDS}
     wording = {name: getattr(mailing_list, name) for name in PARTS}
+    version = make_wording_version(mailing_list)
     return WordingForm(
-        data={**preview_choices, **wording},
+        data={**preview_choices, **wording, "version": version},
         mailing_list=mailing_list,
         readers=_list_readers(mailing_list),
         view=request.args.get("view", ""),
@@ -329,7 +336,8 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, **choices: Any) -> 
         kind=MailKind(form.kind.data),
         language=form.language.data,
         reader=form.chosen_reader,
-        is_typed=make_version(mailing_list) != make_version(find_list(mailing_list.slug)),
+        is_typed=make_wording_version(mailing_list)
+        != make_wording_version(find_list(mailing_list.slug)),
         **choices,
     )
 
@@ -436,7 +444,7 @@ def _show_page(
         notes=notes,
         **make_step_fields(mailing_list),
         **form.make_editor_values(),
-        version=make_version(find_list(slug)),
+        version=make_wording_version(find_list(slug)),
         samples=render_samples(find_list(slug), reader=form.chosen_reader)
         if form.is_in_blocks
         else {},

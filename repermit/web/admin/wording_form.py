@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import HiddenField, SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 
+from repermit.campaigns import mailing_lists
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
-from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.lists import MailingList
 from repermit.email_address import to_unicode_address
 from repermit.emails.wording_form_blocks import (
     Block,
@@ -48,8 +48,10 @@ class OwnWordingForm(Form):
 
     - `typed`: the submitted form, read in the view that it was shown in.
     - `view`: the view to show, if the wording can be shown so.
+    - `version`: that of the saved texts when the page was opened.
     """
 
+    version = HiddenField()
     own_subject = StringField(N_("Subject"))
     own_text = TextAreaField(N_("Text"))
     own_html = TextAreaField(N_("HTML"))
@@ -193,9 +195,9 @@ def fill_list(mailing_list: MailingList, form: WordingForm) -> MailingList:
     return mailing_list
 
 
-def make_version(saved: MailingList | ListText) -> str:
-    """Return a digest of the saved wording, to detect that it has changed."""
-    return sha256(repr([getattr(saved, name) for name in PARTS]).encode()).hexdigest()[:16]
+def make_wording_version(mailing_list: MailingList) -> str:
+    """Return the version of a list's own wording."""
+    return mailing_lists.make_version(mailing_list, PARTS)
 
 
 # --- The blocks of the form, and its fields in brackets. ------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Unpack
+from typing import Any, Unpack
 
 import pytest
 
@@ -14,13 +14,14 @@ from repermit.campaigns.mailing_lists import (
     change_list,
     explain_frozen_wording,
     make_list_facts,
+    make_version,
     suggest_slug,
 )
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.errors import Refused
+from repermit.errors import ChangedMeanwhile, Refused
 from repermit.evidence import chain
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
@@ -226,6 +227,19 @@ def test_a_change_leaves_the_rest_as_it_was(database: Database) -> None:
     assert MailingList.get().frequency == "monthly"
     assert kept_fields() == {"frequency": "monthly"}
     assert Evidence.get().event == "list_changed"
+
+
+def test_of_two_who_change_the_same_fields_the_second_is_told(database: Database) -> None:
+    news = add(database, purpose="News")
+    since = make_version(news, ["purpose"])
+    about: dict[str, Any] = {"settings": make_settings(), "now": NOW, "actor": "user:2"}
+    change(database, news, frequency="monthly")
+    change_list(database, news, since=since, purpose="Our news", **about)
+    with pytest.raises(ChangedMeanwhile, match="changed elsewhere meanwhile"):
+        change_list(database, news, since=since, purpose="Your news", **about)
+    assert (MailingList.get().purpose, MailingList.get().frequency) == ("Our news", "monthly")
+    # Pressing a button twice changes nothing, so that there is nothing to tell.
+    change_list(database, news, since=since, purpose="Our news", **about)
 
 
 def test_a_change_of_nothing_leaves_no_trace(database: Database) -> None:

@@ -12,7 +12,7 @@ from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList, find_list
 from repermit.settings.definitions import Organisation, Settings
-from tests.support.admin_pages import admin_client, post
+from tests.support.admin_pages import admin_client, post, read_version
 from tests.support.builders import make_campaign, make_list
 from tests.support.public_pages import Pages, freeze_wording, words_of
 from tests.unit.emails.test_wording_validation import GOOD_TEXT
@@ -256,6 +256,23 @@ def test_a_change_that_cannot_be_changes_nothing(database: Database, admin: Flas
     assert answer.status_code == 422
     assert "Something else" in answer.text
     assert find_list("news").name == "Nieuws van de praktijk"
+
+
+def test_the_second_of_two_admins_is_told_and_saves_only_by_pressing_again(
+    database: Database, admin: FlaskClient
+) -> None:
+    make_list(database)
+    version = {"version": read_version(admin.get(DESCRIBE))}
+    assert describe(admin, **version, name="Brief van Anna").status_code == 303
+    # An error in between does not make the page one of what was saved meanwhile.
+    wrong = describe(admin, **version, name="Brief van Bram", privacy_url="nowhere")
+    answer = describe(admin, version=read_version(wrong), name="Brief van Bram")
+    assert answer.status_code == 422
+    assert "This was changed elsewhere meanwhile, so nothing was saved" in words_of(answer)
+    assert 'value="Brief van Bram"' in answer.text
+    assert find_list("news").name == "Brief van Anna"
+    assert describe(admin, version=read_version(answer), name="Brief van Bram").status_code == 303
+    assert find_list("news").name == "Brief van Bram"
 
 
 def test_a_campaign_under_way_keeps_its_words(database: Database, admin: FlaskClient) -> None:

@@ -14,7 +14,13 @@ from repermit.db.connection import Database
 from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import admin_client, post, viewer_client, words_at
+from tests.support.admin_pages import (
+    admin_client,
+    post,
+    read_version,
+    viewer_client,
+    words_at,
+)
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 from tests.support.public_pages import Pages, words_of
 from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
@@ -97,6 +103,21 @@ def test_what_is_still_to_be_said_is_told(admin: FlaskClient, news: MailingList)
     assert f"{lacks} (one person reads it)" in said
     post(admin, IN, language="de")
     assert not ListText.select().exists()
+
+
+def test_the_second_of_two_admins_is_told_and_saves_only_by_pressing_again(
+    admin: FlaskClient, news: MailingList
+) -> None:
+    version = read_version(admin.get(f"{IN}?language=de"))
+    assert post(admin, IN, **GERMAN, version=version).status_code == 303
+    second = {**GERMAN, "purpose": "Neues von Bram"}
+    answer = post(admin, IN, **second, version=version)
+    assert answer.status_code == 422
+    assert "This was changed elsewhere meanwhile, so nothing was saved" in words_of(answer)
+    assert "Neues von Bram" in answer.text
+    assert list_translations.find_translation(news, "de").purpose == GERMAN["purpose"]
+    assert post(admin, IN, **second, version=read_version(answer)).status_code == 303
+    assert list_translations.find_translation(news, "de").purpose == "Neues von Bram"
 
 
 def test_an_address_that_is_none_is_refused_with_what_was_typed(

@@ -24,7 +24,13 @@ from repermit.rules.consent import Status
 from repermit.settings.definitions import MailServer, Settings
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.wording_form import list_field_titles
-from tests.support.admin_pages import admin_client, client_of, make_admin, post
+from tests.support.admin_pages import (
+    admin_client,
+    client_of,
+    make_admin,
+    post,
+    read_version,
+)
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.public_pages import Pages, everything_in, words_of
@@ -135,6 +141,22 @@ def test_what_is_missing_is_said_and_nothing_typed_is_lost(
     assert "Only for {{ deadline }}" in answer.text
     assert "x" * 121 in answer.text
     assert find_list("news").own_text == TEXT
+
+
+def test_the_second_of_two_admins_is_told_and_saves_only_by_pressing_again(
+    admin: FlaskClient,
+) -> None:
+    version = read_version(admin.get(URL))
+    assert save(admin, own_text=f"Anna\n{TEXT}", version=version).status_code == 303
+    looked = post(admin, f"{URL}/view", own_text=f"Bram\n{TEXT}", version=version)
+    answer = save(admin, own_text=f"Bram\n{TEXT}", version=read_version(looked))
+    assert answer.status_code == 422
+    assert "This was changed elsewhere meanwhile, so nothing was saved" in words_of(answer)
+    assert "Bram" in answer.text
+    assert find_list("news").own_text.startswith("Anna")
+    answer = save(admin, own_text=f"Bram\n{TEXT}", version=read_version(answer))
+    assert answer.status_code == 303
+    assert find_list("news").own_text.startswith("Bram")
 
 
 def test_html_wants_a_text_beside_it(admin: FlaskClient) -> None:
