@@ -26,6 +26,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import Basis, Reason, Status, require_customer_basis
 from repermit.settings.definitions import Settings
 
@@ -135,9 +136,15 @@ def _require_proof(mailing_list: MailingList, person: NewContact) -> None:
     if not person.source.strip():
         raise Refused("say where the address comes from; the person reads it")
     if person.basis and not person.proof.strip():
-        raise Refused("say what shows it: without a proof somebody is to be asked first")
+        raise Refused(
+            LazyText(
+                "say what shows it: without a proof somebody is to be asked first", code="proof"
+            )
+        )
     if person.basis is Basis.IMPORTED and not person.wording.strip():
-        raise Refused("give the text of the form; without it the proof is thin")
+        raise Refused(
+            LazyText("give the text of the form; without it the proof is thin", code="wording")
+        )
     if person.basis is Basis.CUSTOMER:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=True)
 
@@ -150,13 +157,18 @@ def _refuse_known_address(contact: Contact, settings: Settings) -> None:
         raise _make_known_address_error()
     if is_suppressed(contact.list_id, make_fingerprint(contact, settings.fingerprint_key)):
         raise Refused(
-            "this person said No before, or was taken off; only they themselves can come back, on "
-            "the list's sign-up page"
+            LazyText(
+                "this person said No before, or was taken off; only they themselves can come back, "
+                "on the list's sign-up page",
+                code="address",
+            )
         )
 
 
 def _make_known_address_error() -> Refused:
-    return Refused("this address is on the list already, or was taken off it")
+    return Refused(
+        LazyText("this address is on the list already, or was taken off it", code="address")
+    )
 
 
 def _set_status(

@@ -374,7 +374,7 @@ def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
     except _InvalidDayError as error:
         form.refuse("basis_at", str(error))
     except Refused as error:
-        form.refuse("basis", make_sentence(error.said))
+        form.refuse(error.said.code or "basis", make_sentence(error.said))
     return None
 
 

@@ -194,7 +194,8 @@ def test_nobody_is_added_twice_or_against_their_word(
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
-    with pytest.raises(Refused, match="said No before"):
+    with pytest.raises(Refused, match="said No before") as refused:
         add(database, mailing_list, address="piet@example.org")
+    assert refused.value.said.code == "address"
     with pytest.raises(AddressError):
         add(database, mailing_list, address="piet")

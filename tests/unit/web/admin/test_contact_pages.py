@@ -408,7 +408,11 @@ def test_a_day_of_agreeing_may_be_today(client: FlaskClient, day: str, since: da
     [
         ({**PERSON, "address": ""}, "E-mail address: Please fill this in."),
         ({**PERSON, "address": "jan"}, "E-mail address: No @ in the address."),
-        ({**PERSON, "basis": str(Basis.THIN)}, "Say what shows it"),
+        ({**PERSON, "basis": str(Basis.THIN)}, "What shows it? Say what shows it"),
+        (
+            {**PERSON, "basis": "imported", "proof": "folder 7"},
+            "The text of the form: Give the text of the form",
+        ),
         ({**PERSON, "basis": "answer"}, "Not a valid choice"),
         ({**PERSON, "basis": "thin", "proof": "x", "basis_at": "soon"}, "Choose a day."),
         (
@@ -426,6 +430,12 @@ def test_who_cannot_be_added_is_not_and_the_form_says_why(
     assert said in words_of(response)
     assert "the visitors&#39; book" in response.text
     assert not Contact.select().exists()
+
+
+def test_what_is_wrong_with_an_address_is_said_at_the_address(client: FlaskClient) -> None:
+    send(client, URL + "add", **PERSON)
+    known = words_of(send(client, URL + "add", **PERSON))
+    assert "E-mail address: This address is on the list already" in known
 
 
 def test_somebody_is_added_with_any_language_that_mails_come_in(client: FlaskClient) -> None:
