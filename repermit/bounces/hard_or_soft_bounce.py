@@ -249,7 +249,7 @@ def find_quoted_replies(text: str) -> list[str]:
     """Return the replies of other servers that a text quotes, one text each.
 
     - Sendmail writes "<<<" before each line of a reply, and its own interpretation below.
-    - Dovecot gives a mailbox's reason after a sentence of its own.
+    - Dovecot gives a mailbox's reason after a sentence of its own, and Gmail a server's reply.
     """
     text = text[:_MAX_READ_LENGTH]
     replies: list[str] = []
@@ -263,7 +263,7 @@ def find_quoted_replies(text: str) -> list[str]:
     answers = [
         reply for reply in replies if reply[0] in "45" and not _says("no_recipient_left", reply)
     ]
-    return answers + _compile("rejected").findall(text)
+    return [*answers, *_compile("rejected").findall(text), *_compile("response").findall(text)]
 
 
 _TRANSCRIPT_REPLY = re.compile(r"^[ \t]*<<<[ \t]*(?=\d{3}(-?))(.{1,2000})", re.MULTILINE)

@@ -46,7 +46,10 @@ def normalize_reply_text(reply_text: str) -> str:
     return " ".join(_HOST.sub("", _CODE.sub(" ", text)).split())
 
 
-_ADDRESS = re.compile(r"<?(?<![^\s<>])[^\s<>]+@[^\s<>]+>?")
+# It ends before a reason in the same word, as in Barracuda's "(jan@example.org:blocked)".
+_ADDRESS = re.compile(
+    r"<?(?<![^\s<>()\[\]:;,])[^\s<>()\[\]:;,]+@(?:\[[^\s<>\]]*\]|[^\s<>()\[\]:;,]+)>?"
+)
 _CODE = re.compile(r"(?<![\w.])[45]\d\d[ -]+(?:#?[245]\.\d{1,3}\.\d{1,3}\b)?")
 # Three labels at least; Exchange's RESOLVER.ADR.… is a reason. A URL stays, since it is often all
 # that a blocklist gives.

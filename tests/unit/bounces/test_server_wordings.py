@@ -41,6 +41,9 @@ GONE = [
     "553 5.7.1 Invalid recipient jan@example.net (Mode: normal)",
     "550 5.5.0 Adresse destinataire invalide. Invalid recipient.",
     "550 5.4.4 Invalid domain",
+    # Cisco.
+    "550 #5.1.0 Address rejected.",
+    "550 5.1.0 Address rejected jan@example.net",
     # Domino and Notes.
     "User Jan Jansen (jan@example.net) not listed in Domino Directory",
     "User jan not listed in public Name & Address Book",
@@ -92,6 +95,12 @@ NOT_GONE = [
     "554 5.1.1 This looks like spam",
     "550 Blocked",
     "550 5.1.1 User unknown; blocked by policy",
+    # Barracuda.
+    "550 permanent failure for one or more recipients (jan@example.net:blocked)",
+    "550 5.1.1 permanent failure for one or more recipients (jan@example.net:blocked)",
+    "550 5.1.1 refused [blocked:jan@example.net]",
+    "550 5.1.0 Sender address rejected",
+    "550 5.1.0 Address rejected: listed at bl.example",
     "550 5.1.1 RCP-P2 Refused due to recipient preferences",
     "550 Mail content denied",
     "550 Denied",
@@ -529,6 +538,93 @@ def test_a_report_that_does_not_say_since_when_it_tried_removes_nobody(arrived: 
 def test_days_of_a_refusal_at_another_step_say_nothing_of_a_recipient(step: str) -> None:
     text = f"<jan@example.net>: host mx said: {UNKNOWN_FOR_NOW} (in reply to {step} command)"
     assert read(given_up(text=text)).kind is MessageKind.SOFT
+
+
+GMAIL = """
+** Address not found **
+
+Your message wasn't delivered to jan@example.net because the address couldn't be found, or is
+unable to receive mail.
+
+Learn more here: https://support.google.com/mail/answer/6596
+
+{before}
+
+{words}
+
+"""
+GMAIL_IN_GERMAN = """
+** Adresse nicht gefunden **
+
+Ihre Nachricht wurde nicht an jan@example.net zugestellt, weil die Adresse nicht gefunden wurde.
+
+{before}
+
+{words}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        (GMAIL, "The response was:"),
+        (GMAIL, "The response from the remote server was:"),
+        (GMAIL.replace("was:\n\n", "was:\n"), "The response was:"),
+        (GMAIL, "The error that the other server returned was:"),
+        (GMAIL_IN_GERMAN, "Antwort des Servers:"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("550 5.7.1 Message rejected by the organisation", MessageKind.SOFT),
+        ("550 5.7.26 This mail has been blocked because it is unauthenticated", MessageKind.SOFT),
+        ("452 4.2.2 The recipient's inbox is out of storage space", MessageKind.SOFT),
+        ("552-5.2.2 The recipient's inbox is out\n552 5.2.2 of storage space.", MessageKind.SOFT),
+        ("550 5.2.1 The account that you tried to reach is disabled.", MessageKind.SOFT),
+        (
+            "550 permanent failure for one or more recipients (jan@example.net:blocked)",
+            MessageKind.SOFT,
+        ),
+        ("550 Denied", MessageKind.SOFT),
+        ("550 Mailbox unavailable", MessageKind.SOFT),
+        ("550-5.1.1 The account that you tried\n550 5.1.1 does not exist.", MessageKind.HARD),
+        ("550 #5.1.0 Address rejected.", MessageKind.HARD),
+        ("550 No such user here", MessageKind.HARD),
+        ("550 5.4.1 Recipient address rejected: Access denied.", MessageKind.HARD),
+    ],
+)
+def test_a_reply_that_gmail_quotes_outranks_its_own_sentence(
+    text: str, before: str, words: str, kind: MessageKind
+) -> None:
+    full = text.format(before=before, words=words)
+    head = "Return-Path: <>\nFrom: mailer-daemon@googlemail.com\nSubject: Delivery Status\n"
+    assert read(f"{head}X-Failed-Recipients: jan@example.net\n\n{full}".encode()).kind is kind
+    status = "4.0.0" if words.startswith("4") else "5.0.0"
+    diagnostic = f"\nDiagnostic-Code: smtp; {folded(words)}"
+    for field in (diagnostic, ""):
+        raw = REPORT.format(text=full, status=status, diagnostic=field, copy="")
+        assert read(raw.encode()).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (
+            "DNS Error: DNS type 'mx' lookup of example.net responded with code NXDOMAIN",
+            MessageKind.HARD,
+        ),
+        ("DNS Error: 4567 DNS type 'mx' lookup of example.net timed out", MessageKind.SOFT),
+        ("The recipient server did not accept our requests to connect.", MessageKind.SOFT),
+    ],
+)
+def test_what_gmail_says_of_its_own_tries_outranks_its_sentence(
+    words: str, kind: MessageKind
+) -> None:
+    text = GMAIL.format(before="The response was:", words=words)
+    raw = REPORT.format(text=text, status="5.0.0", diagnostic="", copy="")
+    assert read(raw.encode()).kind is kind
 
 
 TRANSCRIPT = """The original message was received at Mon, 2 Mar 2026 10:00:00 +0100
