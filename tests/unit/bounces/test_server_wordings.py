@@ -20,6 +20,119 @@ from repermit.bounces.message_kind import read
 from repermit.smtp.refusal_words import reports_foreign_domain
 from tests.support.returned_mails import NAMES, returned
 
+GONE_ELSEWHERE = [
+    # German.
+    "550 Empfänger unbekannt",
+    "550 Empfaenger unbekannt",
+    "550 Unbekannter Benutzer",
+    "550 5.0.0 Dieser Benutzer existiert nicht",
+    "550 Das Konto existiert hier nicht mehr",
+    "550 Postfach nicht vorhanden",
+    "550 Mailbox existiert nicht",
+    "550 5.7.1 Kein solcher Benutzer",
+    "550 Die eingegebene E-Mail-Adresse konnte nicht gefunden werden.",
+    "550 Empfängeradresse ungültig",
+    # Dutch.
+    "550 Het e-mailadres dat u hebt ingevoerd, is niet gevonden.",
+    "550 Geadresseerde onbekend",
+    "550 Deze mailbox bestaat niet meer",
+    # French.
+    "550 Adresse inconnue",
+    "550 5.5.0 Boîte aux lettres inexistante",
+    "550 Destinataire invalide",
+    "550 Cet utilisateur n'existe pas",
+    "550 Ce compte n’existe plus",
+    "550 L'adresse de messagerie que vous avez entrée est introuvable.",
+    # Spanish.
+    "550 No existe ese usuario",
+    "550 no existe dicha persona",
+    "550 El buzón no existe",
+    "550 Cuenta inexistente",
+    "550 Usuario no encontrado",
+    "550 No se encontró la dirección de correo electrónico que ha escrito.",
+    # Italian.
+    "550 Utente inesistente",
+    "550 Destinatario sconosciuto",
+    "550 destin. Sconosciuto",
+    "550 L'utente non esiste",
+    "550 Casella di posta inesistente",
+    "550 Indirizzo inesistente",
+    "550 nessun utente simile in questo indirizzo",
+    "550 Impossibile trovare l'indirizzo di posta elettronica immesso.",
+    "550 L'indirizzo non è stato trovato",
+    # Portuguese.
+    "550 Usuário desconhecido",
+    "550 Utilizador inexistente",
+    "550 A conta não existe",
+    "550 Destinatário não encontrado",
+    "550 Não foi possível encontrar o endereço de email inserido.",
+    # Polish.
+    "550 Nie ma takiego konta",
+]
+
+# What is full, closed or out of order, and what is said of others.
+NOT_GONE_ELSEWHERE = [
+    # German.
+    "552 5.1.1 Postfach voll",
+    "550 5.1.1 Das Postfach des Empfängers ist voll und kann derzeit keine Nachrichten annehmen.",
+    "550 5.1.1 Benutzer hat zuviele Mails auf dem Server",
+    "550 5.1.1 Speicherplatz erschöpft",
+    "550 5.1.1 Quota überschritten",
+    "550 5.1.1 Adressat unbekannt oder Mailbox deaktiviert",
+    "550 5.1.1 Das Konto ist gesperrt",
+    "550 5.1.1 Benutzer unbekannt, bitte versuchen Sie es später noch einmal",
+    "550 5.1.1 Empfänger vorübergehend nicht erreichbar",
+    "550 Adresse abgelehnt, Grund: unbekannter Fehler",
+    "550 5.1.1 Absender unbekannt",
+    "550 Adresse des Absenders unbekannt",
+    "550 Ihre IP-Adresse ist unbekannt",
+    # Dutch.
+    "552 5.1.1 Het postvak van de ontvanger is vol",
+    "550 5.1.1 Quotum overschreden",
+    "550 5.1.1 Dit account is geblokkeerd",
+    "550 5.1.1 Gebruiker is tijdelijk niet bereikbaar",
+    "550 Adres geweigerd: onbekende fout",
+    "550 5.1.1 Afzender onbekend",
+    # French.
+    "552 5.1.1 La boîte aux lettres du destinataire est pleine",
+    "550 5.1.1 boite aux lettres pleine",
+    "550 5.1.1 Messagerie saturée",
+    "550 5.1.1 Quota dépassé",
+    "550 5.1.1 Destinataire inconnu ou boite aux lettres desactivee",
+    "550 5.1.1 Ce compte est suspendu",
+    "550 5.1.1 Utilisateur inactif",
+    "550 5.1.1 Destinataire inconnu, veuillez réessayer ultérieurement",
+    "550 destinataire : erreur inconnue",
+    "550 5.1.1 Expéditeur inconnu",
+    "550 adresse de l'expéditeur inconnue",
+    # Spanish.
+    "552 5.1.1 Buzón lleno",
+    "550 5.1.1 El buzón del destinatario está lleno y no puede aceptar mensajes",
+    "550 5.1.1 Cuota excedida",
+    "550 5.1.1 El usuario esta en estado: inactivo",
+    "550 5.1.1 Esta casilla ha expirado por falta de uso",
+    "550 5.1.1 Cuenta bloqueada",
+    "550 5.1.1 Cuenta desactivada",
+    "550 5.1.1 Usuario desconocido, intente más tarde",
+    "550 5.1.1 Remitente desconocido",
+    # Italian.
+    "552 5.1.1 Casella piena",
+    "552 5.1.1 La cassetta postale del destinatario è piena",
+    "550 5.1.1 Spazio esaurito",
+    "550 5.1.1 Destinatario sconosciuto o mailbox disatttivata",
+    "550 5.1.1 Questo indirizzo e' bloccato per inutilizzo",
+    "550 5.1.1 Utente non attivo",
+    "550 5.1.1 Casella momentaneamente non disponibile",
+    "550 utente: errore sconosciuto",
+    "550 indirizzo del mittente inesistente",
+    # Portuguese.
+    "552 5.1.1 Caixa de correio cheia",
+    "550 5.1.1 Conta suspensa",
+    "550 5.1.1 Cota excedida",
+    # Polish.
+    "550 5.1.1 Podane konto jest zablokowane administracyjnie lub nieaktywne",
+]
+
 GONE = [
     # Exchange and Exchange Online.
     "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient jan@example.net not found by lookup",
@@ -85,6 +198,7 @@ GONE = [
     "550 Onbekende gebruiker",
     "550 Utilisateur inconnu",
     "550 5.0.0 Usuario desconocido",
+    *GONE_ELSEWHERE,
 ]
 
 NOT_GONE = [
@@ -146,6 +260,16 @@ NOT_GONE = [
     "550 5.1.351 Remote server returned unknown recipient -> 550 5.7.1 refused",
     "5.1.0 - Unknown address error 550-'5.7.1 <a@example.org>... Access denied'",
     "5.1.0 - Unknown address error ('550', ['5.2.2 the mailbox is full'])",
+    # Postfix, where it asks the next server whether it knows a recipient.
+    (
+        "550 5.1.1 <jan@example.net>: Recipient address rejected: unverified address: "
+        "connect to mx.example.net[192.0.2.1]:25: Connection timed out"
+    ),
+    (
+        "550 5.1.1 <jan@example.net>: Recipient address rejected: undeliverable address: "
+        "mail for example.net loops back to myself"
+    ),
+    *NOT_GONE_ELSEWHERE,
 ]
 
 OPPOSITE = {
