@@ -15,6 +15,7 @@ from babel.messages.pofile import read_po
 
 from repermit.i18n.catalogues import languages, load_translations
 from repermit.web.admin.campaign_dates import _ENDPOINTS, _TIME_FIELDS
+from repermit.web.admin.contact_pages import AddForm
 from repermit.web.admin.rendering import LANGUAGES
 from tests.catalogues import (
     LOCALE,
@@ -69,7 +70,9 @@ def test_every_sentence_that_is_shown_later_can_be_translated() -> None:
 
 
 def test_a_code_is_read_by_a_page_and_no_page_reads_another() -> None:
-    assert codes() == {*_ENDPOINTS, "given_before"}
+    fields_of_contact = {"address", "proof", "wording"}
+    assert codes() == {*_ENDPOINTS, "given_before", *fields_of_contact}
+    assert all(hasattr(AddForm, name) for name in fields_of_contact)
     assert {*_TIME_FIELDS} <= codes()
 
 

@@ -374,7 +374,8 @@ def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
     except _InvalidDayError as error:
         form.refuse("basis_at", str(error))
     except Refused as error:
-        form.refuse(error.said.code or "basis", make_sentence(error.said))
+        name = error.said.code if error.said.code in form else "basis"
+        form.refuse(name, make_sentence(error.said))
     return None
 
 
