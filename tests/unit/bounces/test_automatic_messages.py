@@ -84,6 +84,13 @@ def test_each_subject_about_being_away_is_known_and_what_may_follow(words: str) 
         assert not is_automatic(message_with(Subject=f"{words} melden"))
 
 
+@pytest.mark.parametrize(
+    "subject", ["Fora do escritório até segunda-feira", "Fuera de la oficina hasta el lunes"]
+)
+def test_an_absence_until_a_day_is_known_in_other_languages_too(subject: str) -> None:
+    assert is_automatic(message_with(Subject=subject))
+
+
 def test_each_header_shows_an_automatic_reply() -> None:
     for name in DATA["headers"]["names"]:
         assert is_automatic(message_with(**{name: "x"})), name

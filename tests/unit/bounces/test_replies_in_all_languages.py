@@ -65,6 +65,22 @@ def test_what_is_an_answer_elsewhere_is_none_here(word: str, language: str) -> N
     assert interpret_line(word, {language}, default="") == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "language", "answer"),
+    [
+        ("sí por favor", "es", "yes"),
+        ("sì per favore", "it", "yes"),
+        ("não por favor", "pt", "no"),
+        ("da vă rog", "ro", "yes"),
+        # With the cedillas of older keyboards.
+        ("nu mulţumesc", "ro", "no"),
+        ("sí por", "pt", ""),
+    ],
+)
+def test_a_courtesy_may_be_of_more_than_one_word(line: str, language: str, answer: str) -> None:
+    assert interpret_line(line, {language}, default="") == answer
+
+
 def test_what_two_languages_of_one_person_would_read_otherwise_is_for_the_admin() -> None:
     assert interpret_line("ja", {"pl", "nl"}, default="yes") == "yes"
     assert interpret_line("no", {"pl", "nl"}, default="no") == ""
