@@ -30,6 +30,11 @@ def format_local_datetime(moment: datetime, *, language: str, zone: ZoneInfo) ->
     return _join_day_and_time(day, local, language)
 
 
+def name_zone(zone: ZoneInfo) -> str:
+    """Return the name of a time zone as people write it, such as "America/New York"."""
+    return zone.key.replace("_", " ")
+
+
 def format_past_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return the time of an event as `format_local_datetime`, or its day if only that is known."""
     is_bare_day = moment.astimezone(zone).time() in _TIMES_OF_BARE_DAYS

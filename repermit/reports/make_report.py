@@ -23,6 +23,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.evidence import chain
 from repermit.evidence.entries import Checkpoint, Entry
+from repermit.i18n import dates
 from repermit.package_files import embed_style
 from repermit.reports.breach_report import BreachReport, gather_breach_report, read_user_emails
 from repermit.reports.closing_report import ClosingReport, gather_closing_report
@@ -222,6 +223,7 @@ def _get_environment(
         short_moment=wording.short_moment,
         span=wording.span,
         translate_paragraphs=wording.translate_paragraphs,
+        zone=dates.name_zone(wording.zone),
     )
     return environment
 

@@ -21,6 +21,7 @@ from repermit.clock import count_days, parse_when
 from repermit.db.models.campaigns import Campaign, find_live_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
+from repermit.i18n import dates
 from repermit.i18n.lazy_text import N_, LazyText
 from repermit.reports import closing_report
 from repermit.web.admin.audit_log import make_actor_formatter
@@ -131,7 +132,7 @@ def _show_page(
         **make_step_fields(mailing_list),
         form=form,
         is_suggested=campaign_draft.read_conditions(mailing_list) is None,
-        zone=settings.zone.key.replace("_", " "),
+        zone=dates.name_zone(settings.zone),
         minimum_days=settings.campaign.minimum_days,
         is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
         outlook=outlook if conditions and outlook.deadline else None,
@@ -150,12 +151,13 @@ def _show_page(
 
 def _show_frozen(mailing_list: MailingList, campaign: Campaign) -> Response:
     """Return the read-only page of the conditions that were frozen at launch."""
-    frozen = closing_report.read_conditions(campaign)
+    frozen, zone = closing_report.read_conditions(campaign), get_services().settings.zone
     return render_page(
         "campaign_dates/frozen.html",
         **make_step_fields(mailing_list),
         frozen=frozen,
-        days=count_days(frozen.starts_at, frozen.deadline, get_services().settings.zone),
+        zone=dates.name_zone(zone),
+        days=count_days(frozen.starts_at, frozen.deadline, zone),
         launched_by=make_actor_formatter()(frozen.launched_by) if frozen.launched_by else "",
         grounds=list_grounds(frozen.asking_ground, frozen.special_ground),
     )

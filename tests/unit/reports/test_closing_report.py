@@ -109,6 +109,29 @@ def test_its_numbers_add_up_and_are_those_of_the_database(database: Database) ->
     assert found["checkpoint"] == stored_tree.checkpoint().to_json()
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_said"),
+    [(ReportKind.REPORT, True), (ReportKind.BREACH, True), (ReportKind.REGISTER, False)],
+)
+def test_a_report_with_times_says_in_which_zone_they_are(
+    database: Database, kind: ReportKind, is_said: bool
+) -> None:
+    rich = make_rich(database)
+    for language, words in (
+        ("en", "Days and times are those of America/New York."),
+        ("nl", "Dagen en tijden zijn die van America/New York."),
+    ):
+        made = make_report.make_report(
+            rich.mailing_list,
+            kind,
+            settings=make_settings(timezone="America/New_York"),
+            now=LATER,
+            language=language,
+        )
+        assert (words in make_report.render_text(made)) is is_said
+        assert (words in make_report.render_article(made)) is is_said
+
+
 def test_it_says_how_many_may_be_mailed_whom_the_campaign_did_not_ask(database: Database) -> None:
     rich = make_rich(database)
     for status in (Status.CONFIRMED, Status.CUSTOMER, Status.CUSTOMER):
