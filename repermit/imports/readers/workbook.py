@@ -71,7 +71,8 @@ def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes | No
 
     Hidden sheets are not read, as they are not meant to be on the list. To be run in a limited
     process, as calamine takes all the memory that a workbook asks for. Raises ListFileError for a
-    workbook that is broken or protected by a password, or whose cells are too far apart.
+    workbook that is broken or protected by a password, whose cells are too far apart, or of which
+    only hidden sheets may hold something.
     """
     data = path.read_bytes()
     try:
@@ -82,15 +83,24 @@ def read_workbook(path: Path, kind: str) -> Iterator[datetime | str | bytes | No
         yield _find_serial_epoch(data, kind)
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         del data
-        rows = 0
+        rows, is_filled, has_hidden = 0, False, False
         for entry in workbook.sheets_metadata:
-            if entry.visible == SheetVisibleEnum.Visible and entry.typ == SheetTypeEnum.WorkSheet:
+            if entry.visible != SheetVisibleEnum.Visible:
+                has_hidden = True
+            elif entry.typ == SheetTypeEnum.WorkSheet:
                 sheet = workbook.get_sheet_by_name(entry.name)
                 rows += sheet.total_height
                 if rows > _MAX_ROWS:
                     raise make_unreadable_error()
                 yield entry.name
-                yield from _pack(_iter_records(sheet))
+                for packed in _pack(_iter_records(sheet)):
+                    is_filled = True
+                    yield packed
+        if has_hidden and not is_filled:
+            raise ListFileError(
+                "the visible sheets are empty, and hidden ones are not read",
+                expected="a workbook in which the sheet with the addresses is visible",
+            )
     except _DAMAGE as error:
         raise (
             _make_protected_error() if isinstance(error, PasswordError) else _make_broken_error()

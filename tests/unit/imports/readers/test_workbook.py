@@ -37,6 +37,15 @@ def test_hidden_sheets_are_left_alone(tmp_path: Path) -> None:
     assert list(tables[1].records(None)) == []
 
 
+def test_a_workbook_whose_list_is_hidden_is_not_called_empty(tmp_path: Path) -> None:
+    sheets = {"Blad1": [], "Leden": [["a@example.org"]]}
+    path = write_workbook(tmp_path / "a.xlsx", sheets, hidden="Leden")
+    with pytest.raises(ListFileError, match="hidden ones are not read"):
+        tables_in(path, "xlsx")
+    path = write_workbook(tmp_path / "b.xlsx", {"Blad1": [], "Blad2": []})
+    assert len(tables_in(path, "xlsx")) == 2
+
+
 def test_a_workbook_of_libreoffice_is_read(tmp_path: Path) -> None:
     path = write_ods(tmp_path / "a.ods", [["email", "naam"], ["a@example.org", "René"]])
     (table,) = tables_in(path, "ods")
