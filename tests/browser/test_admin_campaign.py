@@ -288,6 +288,7 @@ def go_on_to_the_hand_over(
     """Follow a campaign that was launched, decide what it asks, and hand over what came of it."""
     send(pages)
     pages.clock.advance(timedelta(days=3))
+    downtime.assume_up_until(pages.database, moment=pages.clock.now())
     answer(pages, inbox.mails)
     enter(page, pages, secret, hand=hand)
     hand.follow(page, "News")

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
+from repermit.expiry import downtime
 from repermit.reports import statistics
 from repermit.rules.consent import Basis, BounceKind, CampaignState, MailState, Reason
 from repermit.settings.definitions import Bounces, MailServer, Settings
@@ -53,6 +54,12 @@ def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
 def look(client: FlaskClient, url: str = URL) -> str:
     """Return what a page says, in English."""
     return words_at(client, url)
+
+
+def advance(database: Database, pages: Pages, time: timedelta) -> None:
+    """Let time pass in which the answer pages are up."""
+    pages.clock.advance(time)
+    downtime.assume_up_until(database, moment=pages.clock.now())
 
 
 def state() -> str:
@@ -222,7 +229,7 @@ def test_what_is_over_is_told_as_over(
     for text in ("no answer yet", "still to be asked", "mails to go", "no answers yet"):
         assert text in running
     # The deadline has passed, and the next sweep has still to come.
-    pages.clock.advance(DEADLINE + timedelta(hours=1) - NOW)
+    advance(database, pages, DEADLINE + timedelta(hours=1) - NOW)
     late = admin_client(pages)
     assert "1 did not answer, and are to be removed" in look(late)
     assert "if the deadline were now" not in look(late)
@@ -246,7 +253,7 @@ def test_it_tells_how_far_the_end_of_a_campaign_is(
     make_mail(
         database, campaign, make_contact(database, mailing_list), state="queued", sent_at=None
     )
-    pages.clock.advance(DEADLINE - NOW)
+    advance(database, pages, DEADLINE - NOW)
     late = admin_client(pages)
     assert "is being taken off" not in look(late)
     take_off(database, asked[0], campaign.id, Reason.NO_RESPONSE, at=DEADLINE)
@@ -490,8 +497,44 @@ def test_it_tells_of_tools_that_still_mail(
 def test_it_warns_where_the_answer_pages_were_down_too_long(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    make_campaign(database, mailing_list, downtime=2 * 24 * 3600)
+    campaign = make_campaign(database, mailing_list, downtime=2 * 24 * 3600)
+    make_asked(database, mailing_list, campaign)
     assert "down for more than a day" in look(client)
+
+
+DOWN = {"downtime": 2 * 86_400}
+
+
+@pytest.mark.parametrize(
+    ("fields", "days", "is_removed"),
+    [
+        (DOWN, 2, False),
+        (DOWN, -1, False),
+        ({"state": CampaignState.PAUSED}, -1, False),
+        ({}, 2, True),
+        ({}, -1, True),
+    ],
+    ids=["down", "down and over", "paused and over", "open", "over"],
+)
+def test_nobody_is_said_to_go_for_silence_where_an_admin_has_to_decide_first(
+    database: Database,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    *,
+    fields: dict[str, Any],
+    days: int,
+    is_removed: bool,
+) -> None:
+    deadline = NOW + timedelta(days=days)
+    campaign = make_campaign(database, mailing_list, deadline=deadline, minimum_days=0, **fields)
+    contact = make_contact(database, mailing_list)
+    make_mail(database, campaign, contact, sent_at=NOW - timedelta(days=2))
+    for url in (URL, f"{URL}figures", f"{URL}silent"):
+        text = look(client, url)
+        assert ("would be removed if" in text or "to be removed" in text) is is_removed
+    text = look(client, f"{URL}silent")
+    assert ("nobody is removed until you decide" in text) is (fields is DOWN)
+    assert ("They are removed at the deadline" in text) is (is_removed and days > 0)
 
 
 def test_it_says_that_counting_is_behind(
