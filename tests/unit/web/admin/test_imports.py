@@ -459,6 +459,24 @@ def test_taking_in_does_what_was_shown_and_deletes_the_file(admin: FlaskClient) 
     assert not Upload.select().exists()
 
 
+def test_who_was_suppressed_before_is_counted_where_a_file_is_taken_in(
+    database: Database, admin: FlaskClient, news: MailingList
+) -> None:
+    href = 'href="/admin/lists/news/suppressions"'
+    hand_in(admin, "email\na@example.org\n")
+    send(admin, "take-in")
+    assert href not in admin.get(FILE).text
+    make_removed(database, news, Reason.NO, "no@example.org")
+    Contact.delete().where(Contact.address == "no@example.org").execute()
+    hand_in(admin, "email\nb@example.org\nno@example.org\n", "more.csv")
+    send(admin, "take-in")
+    page = admin.get(FILE)
+    assert "Suppressed 1" in words_of(page)
+    assert page.text.count(href) == 1
+    post(admin, f"{FILE}/undo")
+    assert href not in admin.get(FILE).text
+
+
 def test_what_was_changed_is_shown_again_before_it_is_taken_in(admin: FlaskClient) -> None:
     hand_in(admin, MIXED)
     send(admin, "take-in", field=["address", "name", ""])
