@@ -20,6 +20,7 @@ from repermit.evidence import chain, consent_receipt, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, MailState, Reason, Status
+from repermit.smtp.reply_codes import make_refusal_error
 from tests.support import independent_verifier
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token, words_at
 from tests.support.builders import (
@@ -194,6 +195,18 @@ def test_what_a_mail_did_is_said_in_words(
         "Was not sent the question : too late",
     ):
         assert text in said
+
+
+def test_a_mailbox_that_is_full_or_closed_is_not_said_to_refuse_the_content(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_contact(database, mailing_list)
+    campaign = make_campaign(database, mailing_list)
+    refusal = make_refusal_error(550, b"5.2.1 this mailbox is disabled", stage="message")
+    make_mail(
+        database, campaign, contact, state="failed", reason=refusal.scope, reply_code=refusal.code
+    )
+    assert "question : the server refused the mail (550)" in look(client, page_of(contact))
 
 
 @pytest.mark.parametrize("method", sorted(consent_receipt.TAKEN_BACK))
