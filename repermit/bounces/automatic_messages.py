@@ -15,6 +15,7 @@ from repermit.bounces.message_parts import (
     read_headers,
     read_texts,
     read_unsplit_text,
+    returns_mail,
 )
 from repermit.bounces.reply_text import detect_plain_answer
 from repermit.expressions import Expressions
@@ -27,7 +28,8 @@ def is_from_mail_server(message: Message) -> bool:
 
     The From address is a server's name, and the envelope sender, if known, is empty (RFC 5321
     §4.5.5). A person may write as postmaster, and vacation programs use an empty envelope sender
-    too (RFC 3834 §3.3): then the subject or the text must be a bounce's as well.
+    too (RFC 3834 §3.3): then the subject or the text must be a bounce's as well. Behind another
+    envelope sender, a server's name counts if the subject is a bounce's or a mail is attached.
     """
     paths = read_headers(message, "Return-Path")[:1]
     names = [_local_part(address) for address in read_addresses(message, "From")]
@@ -37,7 +39,14 @@ def is_from_mail_server(message: Message) -> bool:
     if any(_is_address_of("server", name) for name in names):
         is_servers = any(_is_address_of("server", _local_part(path)) for path in paths)
         # A forwarding mailbox may put its own address into the envelope.
-        return is_null or is_servers or is_postmaster or not paths or is_returned
+        return (
+            is_null
+            or is_servers
+            or is_postmaster
+            or not paths
+            or is_returned
+            or returns_mail(message)
+        )
     if not names or any(_is_address_of("postmaster", name) for name in names):
         is_plausible = is_postmaster or not paths
         return is_null or (is_plausible and (is_returned or _returns_an_envelope(message)))

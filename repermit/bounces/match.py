@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from repermit.bounces.bounce_results import MailReferences
 from repermit.bounces.delivery_reports import find_feedback_senders
 from repermit.bounces.message_parts import (
+    RETURNED_HEADERS,
+    RETURNED_MAIL,
     decode_text,
     iter_own_parts,
     list_subparts,
@@ -83,7 +85,6 @@ _ENVELOPE = (
     "To",
 )
 _ANSWERED = ("In-Reply-To", "References")
-_COPIES = ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers")
 
 
 def find_bounce_references(message: Message) -> MailReferences:
@@ -124,10 +125,10 @@ def _iter_returned_headers(message: Message) -> Iterator[dict[str, str]]:
     """Yield the header fields of each mail that a report returns, by lower-case name."""
     for part in iter_own_parts(message):
         kind = part.get_content_type()
-        if kind in {"message/rfc822", "message/global", *_COPIES}:
+        if kind in RETURNED_MAIL | RETURNED_HEADERS:
             for child in list_subparts(part):
                 yield {name.lower(): str(value) for name, value in child.items()}
-        if kind in _COPIES:
+        if kind in RETURNED_HEADERS:
             yield from parse_field_blocks(decode_text(part))
     # Old servers append the returned mail to their own text.
     for text in read_texts(message):

@@ -85,6 +85,21 @@ def list_subparts(part: Message) -> list[Message]:
     return cast("list[Message]", part.get_payload()) if part.is_multipart() else []
 
 
+RETURNED_MAIL = frozenset({"message/rfc822", "message/global"})
+RETURNED_HEADERS = frozenset(
+    {"text/rfc822-headers", "message/rfc822-headers", "message/global-headers"}
+)
+"""The content types of a mail that is attached to a message, whole or by its headers."""
+
+
+def returns_mail(message: Message) -> bool:
+    """Return whether another mail, or its headers, is attached to a message."""
+    return any(
+        part.get_content_type() in RETURNED_MAIL | RETURNED_HEADERS
+        for part in iter_own_parts(message)
+    )
+
+
 def decode_text(part: Message) -> str:
     """Return the decoded text of a part, with LF line ends; "" if it has no body."""
     payload = part.get_payload(decode=True)

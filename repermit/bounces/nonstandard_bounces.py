@@ -35,6 +35,7 @@ from repermit.bounces.message_parts import (
     read_addresses,
     read_texts,
     read_unsplit_text,
+    returns_mail,
 )
 
 # It logs lines that it cannot parse, including addresses.
@@ -48,8 +49,12 @@ _MAX_LINE_LENGTH = 2000
 
 
 def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
-    """Return the verdict of a mail server's own text; soft if it only says that it failed."""
-    full_text = strip_returned_mail("\n\n".join(read_texts(message)) or read_unsplit_text(message))
+    """Return the verdict of a mail server's own text.
+
+    Soft if it only says that the mail failed, or returns it in words of any language.
+    """
+    whole_text = "\n\n".join(read_texts(message)) or read_unsplit_text(message)
+    full_text = strip_returned_mail(whole_text)
     text = _MADE_FROM.sub("", full_text)
     temporary, permanent = _find_failed_addresses(parse(raw[:_MAX_SCANNED_LENGTH]))
     is_child = text != full_text
@@ -64,7 +69,7 @@ def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
         return BounceVerdict(
             _downgrade_if_unsure(is_unsure, verdict), verdict.status, names or (*failed_addresses,)
         )
-    has_failed = has_bounce_subject(message)
+    has_failed = has_bounce_subject(message) or returns_mail(message) or full_text != whole_text
     if has_refusal_code(text) or (has_failed and not temporary):
         names = _find_addresses(text, message)
         verdict = judge_text(strip_repeated_fields(text), address="") or FailureVerdict(

@@ -23,7 +23,13 @@ UNDELIVERED = [
     "Mail system error", "Message not delivered", "Delayed mail", "Nondeliverable mail",
     "Automatisch onbestelbaar: news", "Niet bezorgd: news", "Unzustellbar: news",
     "Nicht zustellbar: news", "Zustellung fehlgeschlagen", "Non remis : news",
-    "Non distribué : news", "Échec de la remise",
+    "Non distribué : news", "Échec de la remise", "Avis de non-remise : news",
+    "Retour de courrier : news", "Message non délivré", "Impossible de remettre votre message",
+    "Non recapitabile: news", "Avviso di mancato recapito", "Messaggio non recapitato",
+    "Impossibile recapitare il messaggio", "Errore di recapito", "No se puede entregar: news",
+    "No entregable: news", "Devolución de correo", "Correo devuelto: news", "Entrega fallida",
+    "Notificación de error de entrega", "Não é possível entregar: news", "Não entregue: news",
+    "Mensagem não entregue", "Falha na entrega da mensagem", "Aviso de não entrega",
 ]  # fmt: skip
 AUTOMATIC = [
     "Automatic reply: news", "Vacation reply", "AUTO: Jan is out of the office",

@@ -302,7 +302,7 @@ def odd(text: str, *, head: str = "From: MAILER-DAEMON@a.example") -> tuple[Mess
         # A code that stands in the copy says nothing.
         (
             "Hello\n\n--- Below this line is a copy of the message.\n\n550 5.1.1",
-            (MessageKind.NOTHING, ""),
+            (MessageKind.SOFT, ""),
         ),
     ],
 )
@@ -337,6 +337,54 @@ def test_an_address_that_only_a_header_names_is_soft() -> None:
 def test_a_subject_alone_says_that_it_failed() -> None:
     head = "From: MAILER-DAEMON@a.example\nSubject: Undeliverable: news"
     assert odd("Sorry.", head=head) == (MessageKind.SOFT, "")
+
+
+RETURNED_MAIL = """From: Posta <MAILER-DAEMON@mail.example.it>
+{head}Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain; charset=utf-8
+
+{text}
+
+--b
+Content-Type: {kind}
+
+Message-ID: <some-mail@example.org>
+Subject: 550 5.1.1 User unknown
+
+Ja
+--b--
+"""
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["", "Return-Path: <>\n", "Return-Path: <praktijk@example.org>\nIn-Reply-To: <a@b>\n"],
+)
+@pytest.mark.parametrize("kind", ["message/rfc822", "text/rfc822-headers"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Il messaggio non è arrivato.", MessageKind.SOFT),
+        ("Su mensaje no ha llegado.", MessageKind.SOFT),
+        ("A sua mensagem não chegou.", MessageKind.SOFT),
+        ("Votre message n’est pas arrivé.", MessageKind.SOFT),
+        ("La casella di jan@example.net è piena.", MessageKind.SOFT),
+        ("jan@example.net: destinatario sconosciuto", MessageKind.HARD),
+    ],
+)
+def test_a_mail_that_a_server_returns_in_any_language_has_failed(
+    head: str, kind: str, text: str, expected: MessageKind
+) -> None:
+    raw = RETURNED_MAIL.format(head=head, kind=kind, text=text).encode()
+    found = read(raw)
+    assert found.kind is expected
+    assert "<some-mail@example.org>" in found.references.message_ids
+    assert read(raw.replace(b"MAILER-DAEMON", b"jan")).kind not in {
+        MessageKind.SOFT,
+        MessageKind.HARD,
+    }
 
 
 def test_a_delay_in_a_servers_own_words_is_soft_whatever_code_it_gives() -> None:
