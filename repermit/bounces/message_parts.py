@@ -17,7 +17,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
-from typing import Any, cast
+from typing import cast
 
 from repermit.unicode_limits import replace_surrogates
 
@@ -37,25 +37,48 @@ def parse(raw: bytes) -> Message:
 
 def read_header(message: Message, name: str) -> str:
     """Return a header's text on one line, decoded (RFC 2047); "" if there is none."""
-    return _decode_header(message.get(name, ""))
+    return next(iter(read_headers(message, name)), "")
 
 
 def read_headers(message: Message, name: str) -> list[str]:
     """Return the decoded texts of all headers of this name, from the top."""
-    return [_decode_header(value) for value in message.get_all(name, [])]
+    return [_decode_header(value) for value in _list_values(message, name)]
 
 
-def _decode_header(value: Any) -> str:
-    text = str(value)[:_MAX_HEADER_LENGTH]
+def _list_values(message: Message, name: str) -> list[str]:
+    """Return all headers of this name, from the top, with encoded words as they are.
+
+    Bytes without an encoding are UTF-8 (RFC 6532 §3.2), or Latin-1 if they are not valid UTF-8. The
+    package itself replaces them.
+    """
+    values = (str(value) for key, value in message.raw_items() if key.lower() == name.lower())
+    return [_decode_raw_bytes(value[:_MAX_HEADER_LENGTH]) for value in values]
+
+
+def _decode_raw_bytes(text: str) -> str:
+    # The package stores non-ASCII bytes as surrogates.
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _decode_header(text: str) -> str:
     with contextlib.suppress(HeaderParseError, LookupError, ValueError):
-        text = str(make_header(decode_header(text)))
+        text = _ENCODED_WORDS.sub(lambda words: str(make_header(decode_header(words[0]))), text)
     # Some charsets, such as UTF-7, decode to lone surrogates.
     return " ".join(replace_surrogates(text).split())
 
 
+# Beside raw bytes, the package decodes no encoded words.
+_WORD = r"=\?[^?]*\?[qb]\?.*?\?="
+_ENCODED_WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*", re.IGNORECASE)
+
+
 def read_addresses(message: Message, name: str) -> list[str]:
     """Return the bare addresses in all headers of this name."""
-    values = "\n".join(map(str, message.get_all(name, [])))[:_MAX_HEADER_LENGTH].split("\n")
+    values = "\n".join(_list_values(message, name))[:_MAX_HEADER_LENGTH].split("\n")
     return [address for _, address in getaddresses(values) if address]
 
 

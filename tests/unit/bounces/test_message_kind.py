@@ -827,6 +827,39 @@ def test_a_reply_is_known_by_its_message_id_or_else_by_its_bytes() -> None:
     assert read(f"{unnamed}ja".encode()).digest != read(f"{unnamed}nee".encode()).digest
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+@pytest.mark.parametrize(
+    ("subject", "kind"),
+    [
+        ("Réponse automatique : news", MessageKind.AUTO_REPLY),
+        ("Réponse =?utf-8?Q?automatique_=C3=A0?= news", MessageKind.AUTO_REPLY),
+        ("Réponse", MessageKind.REPLY),
+    ],
+)
+def test_a_header_in_raw_bytes_is_read_as_people_see_it(
+    subject: str, kind: MessageKind, charset: str
+) -> None:
+    head = f"From: José Müller <jörg@exämple.net>\nSubject: {subject}\n{ANSWER}"
+    raw = f"{head}\nja".encode(charset)
+    found = read(raw)
+    assert found.kind is kind
+    assert found.sender == ("jörg@exämple.net" if kind is MessageKind.REPLY else "")
+    message = parse(raw)
+    assert read_header(message, "From") == "José Müller <jörg@exämple.net>"
+    assert read_header(message, "Subject").startswith("Réponse")
+    assert "=?" not in read_header(message, "Subject")
+
+
+def test_a_signature_in_small_letters_is_the_writers_by_a_name_in_raw_bytes() -> None:
+    raw = f"From: José Müller <jan@example.net>\n{ANSWER}\nja\njosé müller".encode()
+    assert read(raw).proposed == "yes"
+
+
+def test_a_bounce_with_a_subject_in_raw_bytes_is_one() -> None:
+    head = "From: system@mail.example.net\nReturn-Path: <>\nSubject: Mensagem não entregue"
+    assert read(f"{head}\n\nDesculpe.".encode()).kind is MessageKind.SOFT
+
+
 @pytest.mark.parametrize("charset", ["utf-7?Q?+2AA-", "raw_unicode_escape?Q?\\ud800"])
 def test_a_header_with_half_of_a_character_is_text(charset: str) -> None:
     lines = f"Message-ID: =?{charset}?=\nSubject: =?{charset}?=\nFrom: jan@example.net\n{ANSWER}"
