@@ -138,7 +138,8 @@ class DrippingServer:
     """From `with` to its end: says what stands in `begin`, a line each, then `drop` for ever.
 
     Each line but the first of `begin` answers one that came; a `drop` comes every 50 ms, so that no
-    timeout of a socket ends. `gone` is set when the other side has gone away.
+    timeout of a socket ends. `is_dialled` and `gone` are set when the other side has come, and when
+    it has gone away.
     """
 
     def __init__(self, drop: bytes, *begin: str) -> None:
@@ -147,6 +148,7 @@ class DrippingServer:
         self._server = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
         self.port: int = self._server.getsockname()[1]
+        self.is_dialled = threading.Event()
         self.gone = threading.Event()
 
     def __enter__(self) -> Self:
@@ -159,11 +161,17 @@ class DrippingServer:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._server.close()
+        # Ends the waiting for somebody, too, which closing does not.
+        self._server.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+        self._server.close()
 
     def _serve(self) -> None:
-        other, _ = self._server.accept()
+        try:
+            other, _ = self._server.accept()
+        except OSError:
+            return
+        self.is_dialled.set()
         with other, contextlib.suppress(OSError):
             for number, line in enumerate(self._begin):
                 if number:
