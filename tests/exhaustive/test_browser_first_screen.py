@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -107,46 +107,41 @@ def _compare_with_table(written: str) -> None:
 
 # --- Nothing is wider than the screen. ------------------------------------------------------------
 
-# A width, a height, letters of so many times their size, and whether the page has its styles.
-_SCREENS = {
-    "letters of twice the size": (320, 640, 2, True),
-    "at 400%": (320, 256, 1, True),
-    "in landscape": (640, 320, 1, True),
-    "without styles": (320, 640, 1, False),
-}
+_PHONE, _AT_400_PERCENT, _LANDSCAPE = (320, 640), (320, 256), (640, 320)
+_USUAL_LETTERS = 16  # pixels
 
 
 @pytest.fixture
-def screens(browser: Browser) -> Iterator[dict[str, Page]]:
-    """Yield a page of a browser with each of these screens."""
-    found = {}
-    for name, (width, height, times, _) in _SCREENS.items():
-        context = browser.new_context(viewport={"width": width, "height": height})
-        found[name] = context.new_page()
-        sizes = {"standard": 16 * times, "fixed": 13 * times}
-        context.new_cdp_session(found[name]).send("Page.setFontSizes", {"fontSizes": sizes})
-    yield found
-    for page in found.values():
-        page.context.close()
+def page_of_large_letters(browser: Browser) -> Iterator[Page]:
+    """Yield a page of a browser that is set to letters of twice the size."""
+    context = browser.new_context()
+    page = context.new_page()
+    sizes = {"standard": 2 * _USUAL_LETTERS, "fixed": 2 * 13}
+    context.new_cdp_session(page).send("Page.setFontSizes", {"fontSizes": sizes})
+    yield page
+    context.close()
 
 
-def test_no_page_is_wider_than_its_screen(documents: Documents, screens: dict[str, Page]) -> None:
-    wide = {}
+def test_no_page_is_wider_than_its_screen(
+    documents: Documents, page: Page, page_of_large_letters: Page
+) -> None:
+    wide: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for language in catalogues.languages():
         shown = documents.answer_pages[language] | documents.result_pages[language]
         assert len(shown) == 56
         bare = {name: re.sub("(?s)<style.*?</style>", "", html) for name, html in shown.items()}
-        for screen, page in screens.items():
-            is_styled = _SCREENS[screen][-1]
-            if found := find_wide(page, shown if is_styled else bare):
-                wide[language, screen] = found
+        found = {
+            "at 400% or in landscape": find_wide(page, shown, sizes=(_AT_400_PERCENT, _LANDSCAPE)),
+            "without styles": find_wide(page, bare, sizes=(_PHONE,)),
+            "letters of twice the size": find_wide(page_of_large_letters, shown, sizes=(_PHONE,)),
+        }
+        wide |= {(language, screen): names for screen, names in found.items() if names}
     assert not wide
 
 
 def test_no_mail_is_wider_than_a_small_phone_in_letters_of_twice_the_size(
     documents: Documents, page: Page
 ) -> None:
-    page.set_viewport_size({"width": 320, "height": 640})
     wide = {
         language: find_wide(page, shown, script=DOUBLED)
         for language, shown in documents.mails.items()
@@ -155,8 +150,7 @@ def test_no_mail_is_wider_than_a_small_phone_in_letters_of_twice_the_size(
 
 
 def test_what_is_wider_than_its_screen_is_found(page: Page) -> None:
-    page.set_viewport_size({"width": 320, "height": 640})
     wide = '<!doctype html><p style="width: 400px">wide</p>'
     found = find_wide(page, {"narrow": "<!doctype html><p>narrow</p>", "wide": wide})
     assert found.keys() == {"wide"}
-    assert found["wide"][0] == "the page"
+    assert found["wide"][0][0] == "the page"

@@ -281,28 +281,45 @@ def measure_all(
 ) -> dict[str, dict[int, FirstScreen]]:
     """Return where the answers of each document stand in browsers of these widths."""
     every = [*widths]
-    page.set_content(_FRAME)
-    inside = page.frames[-1]
-    measured = inside.evaluate(_AT_EACH_WIDTH % _MEASURE, [[*shown.values()], every])
+    sizes = [(width, MAX_PIXELS) for width in every]
     return {
         name: {
             width: FirstScreen(pixels=pixels, words=words)
             for width, (pixels, words) in zip(every, found, strict=True)
         }
-        for name, found in zip(shown, measured, strict=True)
+        for name, found in evaluate_in_frame(page, shown, _MEASURE, sizes=sizes).items()
     }
 
 
-def find_wide(page: Page, shown: Mapping[str, str], *, script: str = "() => 0") -> dict[str, Any]:
-    """Return what sticks out of each document that is wider than the screen, after a script."""
-    found = evaluate_on_each(page, shown, f"() => {{ ({script})(); return ({_WIDE})(); }}")
-    return {name: cut_off for name, cut_off in found.items() if cut_off}
+def find_wide(
+    page: Page,
+    shown: Mapping[str, str],
+    *,
+    sizes: Iterable[tuple[int, int]] = ((320, 640),),
+    script: str = "() => 0",
+) -> dict[str, list[Any]]:
+    """Return what sticks out of each document that is wider than a screen, after a script."""
+    called = f"() => {{ ({script})(); return ({_WIDE})(); }}"
+    found = evaluate_in_frame(page, shown, called, sizes=sizes)
+    return {name: cut_off for name, cut_off in found.items() if any(cut_off)}
 
 
 def evaluate_on_each(page: Page, shown: Mapping[str, str], script: str) -> dict[str, Any]:
     """Show documents one after the other in one window; return what a function says of each."""
     page.set_content("<!doctype html>")
     said = page.evaluate(_ON_EACH % script, [*shown.values()])
+    return dict(zip(shown, said, strict=True))
+
+
+def evaluate_in_frame(
+    page: Page, shown: Mapping[str, str], script: str, *, sizes: Iterable[tuple[int, int]]
+) -> dict[str, list[Any]]:
+    """Show documents in a frame of each width and height; return what a function says of each.
+
+    A frame is laid out anew for another size in no time, where a window reads the document again.
+    """
+    page.set_content('<!doctype html><iframe srcdoc="<!doctype html>" style="border: 0"></iframe>')
+    said = page.frames[-1].evaluate(_AT_EACH_SIZE % script, [[*shown.values()], [*sizes]])
     return dict(zip(shown, said, strict=True))
 
 
@@ -381,14 +398,11 @@ _ON_EACH = """texts => texts.map(text => {
     return (%s)();
 })"""
 
-# A frame is as wide as the window of a phone, and laid out anew for another width in no time.
-_FRAME = f"""<!doctype html>
-<iframe srcdoc="<!doctype html>" style="border: 0; height: {MAX_PIXELS}px"></iframe>"""
-_AT_EACH_WIDTH = """([texts, widths]) => texts.map(text => {
+_AT_EACH_SIZE = """([texts, sizes]) => texts.map(text => {
     const read = new DOMParser().parseFromString(text, 'text/html');
     document.replaceChild(document.adoptNode(read.documentElement), document.documentElement);
-    return widths.map(width => {
-        frameElement.style.width = `${width}px`;
+    return sizes.map(([width, height]) => {
+        Object.assign(frameElement.style, {width: `${width}px`, height: `${height}px`});
         return (%s)();
     });
 })"""
