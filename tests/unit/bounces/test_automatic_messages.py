@@ -46,6 +46,7 @@ AWAY = [
     "Afwezigheidsbericht", "Niet aanwezig", "Out of the office", "Abwesend",
     "Abwesenheitsnotiz", "Absent du bureau", "Absence du bureau", "Message d’absence",
     "Fuori ufficio", "Fuera de la oficina", "Fora do escritório",
+    "Fraværende", "Frånvarande", "În concediu",
 ]  # fmt: skip
 AFTER_AWAY = ["", ": news", " 3 maart", " tot maandag"]
 SERVERS = ["mailer-daemon", "mail.daemon", "mdaemon", "double-bounce", "microsoftexchange329e71ec"]
@@ -91,7 +92,12 @@ def test_each_subject_about_being_away_is_known_and_what_may_follow(words: str) 
 
 
 @pytest.mark.parametrize(
-    "subject", ["Fora do escritório até segunda-feira", "Fuera de la oficina hasta el lunes"]
+    "subject",
+    [
+        "Fora do escritório até segunda-feira",
+        "Fuera de la oficina hasta el lunes",
+        "Fraværende til mandag",
+    ],
 )
 def test_an_absence_until_a_day_is_known_in_other_languages_too(subject: str) -> None:
     assert is_automatic(message_with(Subject=subject))

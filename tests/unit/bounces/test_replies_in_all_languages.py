@@ -72,6 +72,12 @@ def test_what_is_an_answer_elsewhere_is_none_here(word: str, language: str) -> N
         ("sì per favore", "it", "yes"),
         ("não por favor", "pt", "no"),
         ("da vă rog", "ro", "yes"),
+        # Without accents, as many type.
+        ("ano dakujem", "sk", "yes"),
+        ("ano prosim", "cs", "yes"),
+        ("ne dekuji", "cs", "no"),
+        ("tak prosze", "pl", "yes"),
+        ("nie dziekuje", "pl", "no"),
         # With the cedillas of older keyboards.
         ("nu mulţumesc", "ro", "no"),
         ("sí por", "pt", ""),
