@@ -315,10 +315,10 @@ _NO_ADDRESS = "…@…"
 
 def _has_moved(contact: Contact) -> bool:
     """Say whether a contact's links may have been mailed to another address than the present."""
-    corrections = Evidence.select().where(
-        Evidence.subject == contact.subject, Evidence.event == "corrected"
-    )
-    return contact.has_predecessor and bool(corrections.exists())
+    if not contact.has_predecessor:
+        return False
+    own = Evidence.subject == contact.subject, Evidence.event == "corrected"
+    return bool(Evidence.select().where(*own).exists())
 
 
 def predict_decision(

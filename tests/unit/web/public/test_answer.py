@@ -1020,13 +1020,19 @@ def test_a_one_click_no_of_somebody_erased_is_answered_and_noted(
     assert Evidence.select().where(Evidence.event == "still_mailed").count() == 1
 
 
-def test_a_one_click_no_of_an_old_mail_counts_for_a_new_sign_up(
-    pages: Pages, asked: Contact
-) -> None:
+def sign_up_after_erasure(pages: Pages, asked: Contact) -> Contact:
+    """Erase somebody, who then signs up anew; return the contact that they are now."""
     erase(pages, asked)
     pages.client.post("/join/news", data={"address": "anna@example.org"})
     pages.post("confirm", SignUp.get().uid, data={"choice": "yes"})
-    current = Contact.get(Contact.erased_at.is_null())
+    current: Contact = Contact.get(Contact.erased_at.is_null())
+    return current
+
+
+def test_a_one_click_no_of_an_old_mail_counts_for_a_new_sign_up(
+    pages: Pages, asked: Contact
+) -> None:
+    current = sign_up_after_erasure(pages, asked)
     assert (current.status, current.subject) == (Status.CONFIRMED, asked.subject)
     assert pages.post("no", asked.uid, data=ONE_CLICK).data == b"Unsubscribed.\n"
     after = Contact.get_by_id(current.id)
@@ -1038,10 +1044,7 @@ def test_a_one_click_no_of_an_old_mail_counts_for_a_new_sign_up(
 def test_the_no_link_of_an_old_mail_leads_to_the_question_after_a_new_sign_up(
     pages: Pages, asked: Contact
 ) -> None:
-    erase(pages, asked)
-    pages.client.post("/join/news", data={"address": "anna@example.org"})
-    pages.post("confirm", SignUp.get().uid, data={"choice": "yes"})
-    current = Contact.get(Contact.erased_at.is_null())
+    current = sign_up_after_erasure(pages, asked)
     pages.clock.advance(timedelta(days=1))
     for shown in (pages.get("no", asked.uid), pages.post("no", asked.uid)):
         assert shown.status_code == 200
