@@ -249,8 +249,8 @@ class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
     def _note_silence(self) -> None:
         self._silent_until = time.monotonic() + _SILENCE
 
-    def is_answering(self, seconds: float) -> bool:
-        """Say whether the server answers within so many seconds; outside a transaction."""
+    def is_answering(self, seconds: float, statement: str) -> bool:
+        """Say whether the server runs a statement within so many seconds; outside a transaction."""
         from psycopg.pq import ExecStatus  # noqa: PLC0415  an optional extra
 
         connection = self.connection()  # type: ignore[no-untyped-call]
@@ -258,7 +258,7 @@ class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
         arrival = select.poll()
         arrival.register(pgconn.socket, select.POLLIN)
         # Not by psycopg, which waits without end.
-        pgconn.send_query(b"SELECT 1")
+        pgconn.send_query(statement.encode())
         is_answered = False
         while True:
             while pgconn.is_busy():
@@ -269,7 +269,7 @@ class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
             result = pgconn.get_result()
             if result is None:
                 return is_answered
-            is_answered = result.status == ExecStatus.TUPLES_OK
+            is_answered = result.status in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}
 
     def _initialize_connection(self, conn: Any) -> None:
         """Use one core a query, so that large counts leave the others to answers.
@@ -444,7 +444,7 @@ def limit_lock_wait(database: Database, seconds: float) -> Iterator[None]:
     without our write lock. For PostgreSQL's errors see `is_busy`.
     """
     if not isinstance(database, FairSqliteDatabase):
-        with _override_setting(database, "SET lock_timeout = {}", "RESET lock_timeout", seconds):
+        with _override_setting(database, "SET lock_timeout = {}", _NO_LIMIT, seconds):
             yield
         return
     pragma = "PRAGMA busy_timeout = {}"
@@ -453,6 +453,9 @@ def limit_lock_wait(database: Database, seconds: float) -> Iterator[None]:
         database.write_lock.timeout_override(seconds),
     ):
         yield
+
+
+_NO_LIMIT = "RESET lock_timeout"
 
 
 @contextmanager
@@ -464,10 +467,15 @@ def _override_setting(
     try:
         yield
     finally:
-        # A closed connection has lost the setting, and a broken one cannot reset it.
-        if not database.is_closed():
-            with suppress(peewee.PeeweeException):
-                run_sql(database, reset)
+        end_lock_wait_limit(database, reset)
+
+
+def end_lock_wait_limit(database: Database, statement: str = _NO_LIMIT) -> None:
+    """Take back this thread's limit; by default PostgreSQL's."""
+    # A closed connection has lost the setting, and a broken one cannot reset it.
+    if not database.is_closed():
+        with suppress(peewee.PeeweeException):
+            run_sql(database, statement)
 
 
 @contextmanager

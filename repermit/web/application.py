@@ -97,9 +97,8 @@ def create_app(
     app.url_map.converters["token"] = _Token
     app.before_request(request_context.stamp_arrival)
     app.before_request(request_context.refuse_late)
-    app.before_request(request_context.open_connection)
     app.before_request(dispatcher.acquire_answer_lock)
-    app.before_request(request_context.limit_wait)
+    app.before_request(request_context.open_connection)
     app.before_request(request_context.load_settings)
     app.before_request(error_pages.refuse_large_request)
     app.before_request(request_context.refuse_late)

@@ -147,11 +147,12 @@ class Task(WSGITask):  # type: ignore[misc]
         return environ
 
 
-# --- Locks: one answer page is rendered at a time, and one answer recorded. -----------------------
+# --- Locks: one answer page is rendered at a time, and one answer recorded; on PostgreSQL two. ----
 
 
 _ANSWER_BLUEPRINT = "answer"
-_ANSWERS_AT_ONCE_ON_POSTGRESQL = 2
+# While one waits for the server, the other uses the processor.
+_AT_ONCE_ON_POSTGRESQL = 2
 
 
 class AnswerLocks:
@@ -161,8 +162,8 @@ class AnswerLocks:
     """
 
     def __init__(self, database: Database) -> None:
-        at_once = _ANSWERS_AT_ONCE_ON_POSTGRESQL if is_postgresql(database) else 1
-        self._recording, self._reading = threading.Semaphore(at_once), threading.Semaphore()
+        at_once = _AT_ONCE_ON_POSTGRESQL if is_postgresql(database) else 1
+        self._recording, self._reading = threading.Semaphore(at_once), threading.Semaphore(at_once)
 
     def for_method(self, method: str) -> threading.Semaphore:
         """Return the lock for a request's method."""

@@ -24,6 +24,7 @@ from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import (
     Database,
     JournallingPostgresql,
+    end_lock_wait_limit,
     is_busy,
     is_database_unavailable,
     is_postgresql,
@@ -138,6 +139,9 @@ _NOTE_TIMEOUT = 0.05
 _MIN_TIMEOUT = 0.1
 
 _ENDPOINTS_WITHOUT_DATABASE = ("health_and_metrics.healthz", "front_page.show_robots")
+_MILLISECONDS = 1000
+
+_POSTGRESQL_SETUP = "SET default_transaction_read_only = {}; SET lock_timeout = {}"
 _READ_ONLY_SQL = {
     True: "SET default_transaction_read_only = {}",
     False: "PRAGMA query_only = {}",
@@ -150,44 +154,53 @@ def open_connection() -> None:
     """Open the database for this request, read-only for every method but POST.
 
     Mail scanners open every link, so a GET that writes would answer for people. The database itself
-    refuses such a write (invariant 1).
+    refuses such a write (invariant 1). It waits for locks for the remaining seconds of the request.
     """
     if request.endpoint in _ENDPOINTS_WITHOUT_DATABASE:
         return
-    database = get_services().database
-    g.opened = reconnect(database)
-    if request.method != "POST":
-        _set_read_only(database, "on")
-
-
-def limit_wait() -> None:
-    """Limit waiting for database locks to the remaining seconds of the request."""
-    if "opened" not in g:
-        return
+    database, is_reading = get_services().database, request.method != "POST"
     seconds = max(get_seconds_left(), _MIN_TIMEOUT)
     g.lock_limit = ExitStack()
-    g.lock_limit.enter_context(limit_lock_wait(get_services().database, seconds))
+    if is_postgresql(database):
+        # One statement, since the server and this process take turns at each.
+        statement = _POSTGRESQL_SETUP.format(
+            "on" if is_reading else "off", round(seconds * _MILLISECONDS)
+        )
+        g.opened = reconnect(database, statement)
+        if g.opened or database.in_transaction():
+            run_sql(database, statement)
+        g.lock_limit.callback(end_lock_wait_limit, database)
+    else:
+        g.opened = reconnect(database)
+        if is_reading:
+            _set_read_only(database, "on")
+        g.lock_limit.enter_context(limit_lock_wait(database, seconds))
 
 
-def reconnect(database: Database) -> bool:
+def reconnect(database: Database, statement: str = "SELECT 1") -> bool:
     """Open the database for this thread; False if it was open already and can be used.
 
     The server of a kept connection may have been restarted, or its file replaced by another.
+
+    - `statement`: run on PostgreSQL if it was open already, and in no transaction.
     """
-    if not database.is_closed() and not is_alive(database):
+    if not database.is_closed() and not is_alive(database, statement):
         _drop_connection(database)
     return database.connect(reuse_if_open=True)
 
 
-def is_alive(database: Database) -> bool:
-    """Say whether this thread's open connection can be used, and its server answers soon."""
+def is_alive(database: Database, statement: str = "SELECT 1") -> bool:
+    """Say whether this thread's open connection can be used, and its server answers soon.
+
+    - `statement`: what PostgreSQL is asked.
+    """
     if not database.is_connection_usable():
         return False
     try:
         return (
             not isinstance(database, JournallingPostgresql)
             or database.in_transaction()
-            or database.is_answering(MAX_WAIT)
+            or database.is_answering(MAX_WAIT, statement)
         )
     except Exception as error:
         if is_database_unavailable(error):
@@ -207,11 +220,15 @@ def close_connection(_error: BaseException | None = None) -> None:
     if opened is None:
         return
     database = get_services().database
+    is_kept = request.environ.get(KEEPS_CONNECTION)
     try:
+        if is_kept and is_postgresql(database):
+            # The next request sets both anew.
+            return
         _end_wait_limit()
         if request.method != "POST":
             _set_read_only(database, "off")
-        if opened and not request.environ.get(KEEPS_CONNECTION):
+        if opened and not is_kept:
             database.close()
     except peewee.PeeweeException as error:
         # The response is made already, and the next request opens a new connection.

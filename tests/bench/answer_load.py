@@ -20,8 +20,12 @@ from typing import Any
 
 _PATIENCE = 120  # seconds that a page is waited for
 
-Request = tuple[str, float, float | None]
-"""A method, when it was due by time.monotonic, and its seconds from then; None if it failed."""
+Request = tuple[str, float, float | None, bool]
+"""A method, when it was due by time.monotonic, its seconds from then, and whether it was refused.
+
+The seconds are None unless it came to 200. It was refused if it was asked to come again (503 with
+Retry-After), and failed if it came to anything else.
+"""
 
 
 @contextlib.contextmanager
@@ -66,16 +70,30 @@ async def _get(port: int, path: str, due: float) -> Request:
 async def _press(port: int, path: str, due: float) -> Request:
     """Open a page and press its button; the seconds are those of the press."""
     opened = time.monotonic()
-    numbers = re.findall(rb'name="number" value="([^"]*)"', await _request(port, "GET", path))
+    page = await _request(port, "GET", path)
+    numbers = re.findall(rb'name="number" value="([^"]*)"', page)
+    if not numbers:
+        return "POST", due, None, _is_refused(page)
     due += time.monotonic() - opened
     # That of a Yes is the longest.
-    number = max(numbers, key=len, default=b"").decode()
+    number = max(numbers, key=len).decode()
     return _make_result("POST", due, await _request(port, "POST", path, f"number={number}"))
 
 
 def _make_result(method: str, due: float, response: bytes) -> Request:
     is_answered = response.startswith(b"HTTP/1.1 200 ")
-    return method, due, time.monotonic() - due if is_answered else None
+    seconds = time.monotonic() - due if is_answered else None
+    return method, due, seconds, _is_refused(response)
+
+
+def _is_refused(response: bytes) -> bool:
+    return response.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: " in response
+
+
+def has_failed(request: Request) -> bool:
+    """Say whether a request came to neither 200 nor the page that asks to come again."""
+    _, _, seconds, is_refused = request
+    return seconds is None and not is_refused
 
 
 async def _request(port: int, method: str, path: str, body: str = "") -> bytes:
@@ -97,20 +115,22 @@ async def _request(port: int, method: str, path: str, body: str = "") -> bytes:
 def print_title(first: str, pace: int) -> None:
     """Print what stands above the lines; `first` stands above whatever they begin with."""
     titles = (f"{pace} answers a second, ms", f"{pace} GETs a second, ms")
-    print(" " * len(first) + "".join(f"{title:>36}" for title in titles))
-    print(first + "".join(f"{text:>9}" for text in ("median", "99%", "longest", "failed") * 2))
+    columns = ("median", "99%", "longest", "503", "failed")
+    print(" " * len(first) + "".join(f"{title:>45}" for title in titles))
+    print(first + "".join(f"{text:>9}" for text in columns * 2))
 
 
 def in_words(requests: Sequence[Request], method: str, *, unrecorded: int = 0) -> str:
-    """Return the milliseconds of the requests of a method, and how many of them failed."""
-    took = [seconds for its, _, seconds in requests if its == method]
-    times = [seconds * 1e3 for seconds in took if seconds is not None]
-    failed = f"{len(took) - len(times) + unrecorded:9,}"
+    """Return the milliseconds of the requests of a method, how many were refused, and failed."""
+    own = [request for request in requests if request[0] == method]
+    times = [seconds * 1e3 for _, _, seconds, _ in own if seconds is not None]
+    failed = sum(map(has_failed, own))
+    rest = f"{len(own) - len(times) - failed:9,}{failed + unrecorded:9,}"
     if len(times) < 2:
-        return f"{'–':>9}" * 3 + failed
+        return f"{'–':>9}" * 3 + rest
     hundredths = statistics.quantiles(times, n=100, method="inclusive")
     figures = (statistics.median(times), hundredths[-1], max(times))
-    return "".join(f"{figure:9,.0f}" for figure in figures) + failed
+    return "".join(f"{figure:9,.0f}" for figure in figures) + rest
 
 
 if __name__ == "__main__":

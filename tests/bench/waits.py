@@ -11,8 +11,9 @@ was due, so that whoever stands in a queue counts with all of the wait. Meanwhil
 its command on a list of `--people`; the suppression import and the purge are of a tenth of them.
 
 A line tells the seconds of the work; and of answers and of GETs, those that were due while it ran:
-median, 99th percentile and longest in milliseconds, and how many failed. An answer failed if it
-came to anything but 200, or if the record does not hold it. A command that fails tells why at the
+median, 99th percentile and longest in milliseconds, how many were asked to come again (503 with
+Retry-After), as on a machine that is too slow for so many, and how many failed. An answer failed if
+it came to anything else, or if the record does not hold it. A command that fails tells why at the
 end of its line, as `check` does, which finds fault with any such machine; one that takes longer
 than `--most` seconds is killed. `--alone` runs each work once more while nobody asks anything, and
 tells its seconds; with `--per-second 0` nothing else is run.
@@ -361,7 +362,7 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int
         "SELECT count(*) FROM evidence WHERE seq > ? AND list = 'asked' AND actor = 'person'", last
     )[0][0]
     one.drop()
-    answered = sum(method == "POST" and seconds is not None for method, _, seconds in requests)
+    answered = sum(method == "POST" and seconds is not None for method, _, seconds, _ in requests)
     unrecorded: int = max(0, answered - recorded)
     during = [request for request in requests if began <= request[1] <= ended]
     print(
@@ -370,7 +371,8 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int
         f"{answer_load.in_words(during, 'GET')}  {complaint}",
         flush=True,
     )
-    return unrecorded + sum(seconds is None for _, _, seconds in during)
+    failed: int = sum(map(answer_load.has_failed, during))
+    return unrecorded + failed
 
 
 def _measure_alone(work: Work, prepared: Prepared, options: argparse.Namespace) -> tuple[str, str]:
