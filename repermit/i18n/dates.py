@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -148,5 +149,12 @@ def _day_pattern(local: datetime, language: str) -> str:
 
 
 def _written(local: datetime, pattern: str, language: str) -> str:
-    # Without its zone, which babel would otherwise convert to UTC first.
-    return format_datetime(local.replace(tzinfo=None), pattern, locale=language)
+    # Without its zone, which babel would otherwise convert to UTC first. Nor could times be told
+    # apart that are one in two zones.
+    return _format_naive(local.replace(tzinfo=None), pattern, language)
+
+
+@lru_cache(maxsize=1024)
+def _format_naive(local: datetime, pattern: str, language: str) -> str:
+    """Return a local time in words, cached, as pages of a campaign name the same ones."""
+    return format_datetime(local, pattern, locale=language)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -119,6 +120,15 @@ def test_a_deadline_that_ends_a_day_is_that_day(
 ) -> None:
     assert format_short_datetime(moment, language="nl", zone=AMSTERDAM) == expected
     assert format_compact_datetime(moment, language="nl", zone=AMSTERDAM) == short
+
+
+def test_one_moment_is_told_in_the_time_of_each_zone() -> None:
+    moment = datetime(2026, 12, 22, 16, tzinfo=UTC)
+    told = [
+        format_local_datetime(moment.astimezone(zone), language="en", zone=zone)
+        for zone in (ZoneInfo("Europe/Amsterdam"), ZoneInfo("America/New_York"))
+    ]
+    assert told == ["Tuesday 22 December 2026, 17:00", "Tuesday 22 December 2026, 11:00"]
 
 
 def test_a_first_of_a_month_without_its_year_in_french() -> None:
