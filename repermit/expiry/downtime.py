@@ -26,9 +26,9 @@ _MAX_SKEW = timedelta(hours=1)
 _HEARTBEAT_KEY = "beat_at"
 
 
-def must_delay_expiry(downtime: timedelta) -> bool:
+def must_delay_expiry(campaign: Campaign, now: datetime) -> bool:
     """Return whether the answer pages were down too long for silence to mean a No."""
-    return downtime > MAX_DOWNTIME
+    return measure_downtime(campaign, now) > MAX_DOWNTIME
 
 
 def record_heartbeat(database: Database, *, now: datetime) -> None:

@@ -143,7 +143,7 @@ def override_downtime(
     with database.atomic():
         due = [due_campaign.id for due_campaign in _list_due(now, mailing_list)]
         campaign = _lock_due(due[0], now) if due else None
-        if campaign is None or not must_delay_expiry(measure_downtime(campaign, now)):
+        if campaign is None or not must_delay_expiry(campaign, now):
             raise Refused("there is nothing to decide: nobody waits to be taken off for silence")
         _forgive_downtime(campaign, now, actor)
 
@@ -198,9 +198,9 @@ def _list_due(now: datetime, mailing_list: MailingList | None) -> list[Campaign]
 
 def _explain_wait(campaign: Campaign, now: datetime) -> str:
     """Return why a campaign waits for the admin, "" if it does not."""
-    downtime = measure_downtime(campaign, now)
-    if not must_delay_expiry(downtime):
+    if not must_delay_expiry(campaign, now):
         return ""
+    downtime = measure_downtime(campaign, now)
     return (
         f"{campaign.list.slug}: the answer pages were down for {_format_span(downtime)} in all "
         "since the asking began, so some may have been unable to answer. Nobody is taken off. Give "

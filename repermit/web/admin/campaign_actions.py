@@ -20,7 +20,8 @@ from repermit.contacts.human_replies import DecidedReply, WaitingReply
 from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused, RepermitError
-from repermit.expiry import downtime, forecast, sweep
+from repermit.expiry import forecast, sweep
+from repermit.expiry.downtime import must_delay_expiry
 from repermit.rules.consent import Answer
 from repermit.sending import in_doubt
 from repermit.web.admin.audit_log import parse_number
@@ -390,8 +391,7 @@ def show_silent(slug: str) -> Response:
     after = parse_number(request.args.get("after", ""))
     silent_page, was_down = forecast.SilentPage((), 0), False
     if campaign is not None:
-        measured = downtime.measure_downtime(campaign, get_arrival())
-        was_down = downtime.must_delay_expiry(measured)
+        was_down = must_delay_expiry(campaign, get_arrival())
         silent_page = forecast.list_silent(campaign, after=after, limit=_PAGE)
     record_access("silent", mailing_list=mailing_list)
     return render_page(

@@ -23,7 +23,7 @@ from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.evidence import signed_checkpoint
-from repermit.expiry import downtime
+from repermit.expiry.downtime import must_delay_expiry
 from repermit.exports.handover_steps import find_pending_handover
 from repermit.privacy import erase_removed_contacts
 from repermit.reports import statistics
@@ -187,7 +187,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "count_to_take_off": count_to_take_off,
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": human_replies.count_waiting_replies(mailing_list),
-        "was_down": downtime.must_delay_expiry(downtime.measure_downtime(campaign, now)),
+        "was_down": must_delay_expiry(campaign, now),
         "promise": _read_promise(campaign),
         "late_reminders": contacts_counts.count_late_reminders(campaign),
         "reads_bounces": services.settings.bounces.protocol != "none",

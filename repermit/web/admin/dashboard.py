@@ -18,7 +18,7 @@ from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, Draft, latest_campaign
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.expiry import downtime
+from repermit.expiry.downtime import must_delay_expiry
 from repermit.exports.handover_steps import find_pending_handover
 from repermit.reports import statistics
 from repermit.reports.statistics import Figures
@@ -141,7 +141,7 @@ def _list_standstills(list_summary: ListSummary) -> Iterator[tuple[str, str]]:
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
             "campaign_page.show",
         )
-    if downtime.must_delay_expiry(downtime.measure_downtime(campaign, get_arrival())):
+    if must_delay_expiry(campaign, get_arrival()):
         yield (
             gettext("The answer pages were down for long, so nobody is removed until you decide."),
             "campaign_page.show",

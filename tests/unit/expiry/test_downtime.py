@@ -37,9 +37,10 @@ def down(now: datetime) -> timedelta:
     ("beyond", "expected"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
 )
 def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
-    beyond: timedelta, expected: bool
+    database: Database, beyond: timedelta, expected: bool
 ) -> None:
-    assert must_delay_expiry(timedelta(days=1) + beyond) is expected
+    launch(database)
+    assert must_delay_expiry(Campaign.get(), NOW + timedelta(days=1) + beyond) is expected
 
 
 def test_pages_that_are_noted_every_minute_were_never_down(database: Database) -> None:
