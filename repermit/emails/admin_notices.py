@@ -16,8 +16,7 @@ from repermit.emails.conditional_sentences import (
 )
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import ClosingSummary, DailySummary, MailingListFacts
-from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
-from repermit.emails.template_engine import render_preview
+from repermit.emails.make_draft import draft_from_templates, make_printable
 from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
 
@@ -189,11 +188,7 @@ def _make_draft(
     zone: ZoneInfo,
     deadline: datetime | None = None,
 ) -> Draft:
-    language = mailing_list.language
-    organisation, mailing_list = make_printable(organisation), make_printable(mailing_list)
-    email_address.parse(organisation.email)
-    context = make_common_fields(organisation, mailing_list, language) | context
-    context["preview"] = render_preview(folder, context, language=language)
+    email_address.parse(make_printable(organisation).email)
     return draft_from_templates(
         folder,
         context,
@@ -201,6 +196,6 @@ def _make_draft(
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
-        language=language,
+        language=mailing_list.language,
         deadline=deadline,
     )

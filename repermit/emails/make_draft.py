@@ -79,15 +79,9 @@ def draft_ask(
     - `own`: the admin's templates; raises WordingError if they may not be used.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
-    organisation, mailing_list = (
-        make_printable(organisation),
-        make_printable(mailing_list.in_language(language)),
-    )
-    own = own or OwnWording()
-    check_wording(own, organisation=organisation, mailing_list=mailing_list)
     return _draft_asking(
         "ask",
-        own,
+        own or OwnWording(),
         organisation=organisation,
         mailing_list=mailing_list,
         deadline=deadline,
@@ -110,10 +104,6 @@ def draft_reminder(
     - `deadline`: aware UTC.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
-    organisation, mailing_list = (
-        make_printable(organisation),
-        make_printable(mailing_list.in_language(language)),
-    )
     return _draft_asking(
         "reminder",
         OwnWording(),
@@ -139,21 +129,13 @@ def draft_join_confirmation(
     - `ends_at`: until when the sign-up can be confirmed, aware UTC.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
-    organisation, mailing_list = (
-        make_printable(organisation),
-        make_printable(mailing_list.in_language(language)),
-    )
-    context = make_common_fields(organisation, mailing_list, language)
-    context |= make_confirmation_texts(mailing_list, language) | make_deadline_texts(
-        ends_at, language, zone
-    )
-    context["preview"] = render_preview("join_confirmation", context, language=language)
     return draft_from_templates(
         "join_confirmation",
-        context,
+        make_confirmation_texts(mailing_list, language)
+        | make_deadline_texts(ends_at, language, zone),
         kind="confirm",
         organisation=organisation,
-        mailing_list=mailing_list,
+        mailing_list=mailing_list.in_language(language),
         zone=zone,
         language=language,
     )
@@ -174,12 +156,15 @@ def draft_from_templates(
 ) -> Draft:
     """Render the templates of a folder as a draft.
 
-    - `context`: the values for the templates.
-    - `organisation`, `mailing_list`: from `make_printable`.
+    - `context`: the values for the templates, without those that all drafts share.
     - `deadline`: aware UTC.
     - `own`: templates that replace those of the folder.
     - `phrases`: the sentences that depend on the contact, in this language.
     """
+    organisation, mailing_list = make_printable(organisation), make_printable(mailing_list)
+    context = _make_common_fields(organisation, mailing_list, language) | context
+    if "preview" not in context:
+        context["preview"] = render_preview(folder, context, language=language)
     own = own or OwnWording()
     own_html = own.html or text_to_html(own.text)
     parts, places = find_places(
@@ -247,15 +232,18 @@ def _draft_asking(
     language: str,
     has_reminder: bool,
 ) -> Draft:
-    context = make_common_fields(organisation, mailing_list, language)
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
+    check_wording(own_wording, organisation=organisation, mailing_list=mailing_list)
     deadline_words = make_deadline_texts(deadline, language, zone)
     longest_day = find_longest_compact_datetime(deadline, language=language, zone=zone)
-    context |= mark_places(deadline_words) | {"longest_day": longest_day}
+    context = mark_places(deadline_words) | {"longest_day": longest_day}
     context |= make_ask_texts(mailing_list, language, context["deadline"])
     context["asking"] = make_asking_sentence(
-        cut_name(context["organisation_name"]), language, is_only_mail=not has_reminder
+        cut_name(organisation.name), language, is_only_mail=not has_reminder
     )
-    context["preview"] = render_preview(kind, context, language=language)
     return draft_from_templates(
         kind,
         context,
@@ -326,7 +314,7 @@ def _make_marks(kind: str) -> dict[str, str]:
     return {field: mark_field(field) for field in _FIELDS_BY_FOLDER.get(kind, ())}
 
 
-def make_common_fields(
+def _make_common_fields(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> dict[str, str]:
     """Return the template values that all contacts share."""

@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 from repermit.emails.conditional_sentences import make_confirmation_texts
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
-from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
-from repermit.emails.template_engine import render_preview
+from repermit.emails.make_draft import draft_from_templates
 from repermit.i18n.catalogues import load_translations
 from repermit.i18n.dates import format_local_datetime, format_past_datetime
 from repermit.settings.definitions import Organisation
@@ -31,19 +30,12 @@ def draft_requested_mail(
     - `purpose`: the link's: "see", "address" or "changed"; raises KeyError for another.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
-    organisation, mailing_list = (
-        make_printable(organisation),
-        make_printable(mailing_list.in_language(language)),
-    )
-    context = make_common_fields(organisation, mailing_list, language) | _make_sentences(
-        purpose, language
-    )
     return draft_from_templates(
         _FOLDERS[purpose],
-        context,
+        _make_sentences(purpose, language),
         kind="confirm",
         organisation=organisation,
-        mailing_list=mailing_list,
+        mailing_list=mailing_list.in_language(language),
         zone=zone,
         language=language,
     )
@@ -99,25 +91,21 @@ def draft_yes_receipt(
       signed note, and is attached.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
-    organisation, mailing_list = (
-        make_printable(organisation),
-        make_printable(mailing_list.in_language(language)),
-    )
-    context: dict[str, Any] = make_common_fields(organisation, mailing_list, language)
-    context |= {"moment": format_past_datetime(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones. In
     # groups: a word of 64 letters is wider than a phone, and a <wbr> in it HTML_OBFUSCATE.
-    context |= {
+    numbers = {
         name: " ".join(wrap(str(checkpoint[name]).upper(), 16)) for name in ("seq", "hash", "root")
     }
-    context["is_signed"] = "note" in checkpoint
-    context["preview"] = render_preview("yes_receipt", context, language=language)
     return draft_from_templates(
         "yes_receipt",
-        context,
+        {
+            "moment": format_past_datetime(answered_at, language=language, zone=zone),
+            **numbers,
+            "is_signed": "note" in checkpoint,
+        },
         kind="receipt",
         organisation=organisation,
-        mailing_list=mailing_list,
+        mailing_list=mailing_list.in_language(language),
         zone=zone,
         language=language,
     )
@@ -140,23 +128,16 @@ def draft_no_receipt(
     - `said_no`: False if the removal has another reason than a No.
     - Raises AddressError if the address of the sender or the organisation cannot be used.
     """
-    organisation, mailing_list = (
-        make_printable(organisation),
-        make_printable(mailing_list.in_language(language)),
-    )
-    context: dict[str, Any] = {
-        **make_common_fields(organisation, mailing_list, language),
-        "yes_label": make_confirmation_texts(mailing_list, language)["yes_label"],
-        "said_no": said_no,
-    }
-    context |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
-    context["preview"] = render_preview("no_receipt", context, language=language)
     return draft_from_templates(
         "no_receipt",
-        context,
+        {
+            "yes_label": make_confirmation_texts(mailing_list, language)["yes_label"],
+            "said_no": said_no,
+            "moment": format_local_datetime(answered_at, language=language, zone=zone),
+        },
         kind="receipt",
         organisation=organisation,
-        mailing_list=mailing_list,
+        mailing_list=mailing_list.in_language(language),
         zone=zone,
         language=language,
     )
