@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from repermit.clock import parse_when
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.campaigns import Draft, find_live_campaign
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import MailingList, lock_list
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -102,9 +102,7 @@ def save_conditions(
     answers = json.dumps(vars(conditions), ensure_ascii=False)
     with database.atomic():
         # Two admins who save at once are serialised, so that each change has the right author.
-        locked_list: MailingList = lock_rows(
-            MailingList.select().where(MailingList.id == mailing_list.id)
-        ).get()
+        locked_list = lock_list(mailing_list)
         previous = vars(read_conditions(locked_list) or Conditions())
         Draft.insert(list=locked_list, answers=answers, updated_at=now).on_conflict(
             conflict_target=[Draft.list], update={Draft.answers: answers, Draft.updated_at: now}

@@ -26,7 +26,7 @@ from repermit.db.models.campaigns import Campaign, Draft
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import, ImportChange, Upload
-from repermit.db.models.lists import ListText, MailingList, RegisterNotes
+from repermit.db.models.lists import ListText, MailingList, RegisterNotes, lock_list
 from repermit.db.models.webhooks import Webhook
 from repermit.db.secure_delete import request_wiping
 from repermit.errors import Refused
@@ -162,7 +162,7 @@ def _run_deletion(
 def _is_empty(mailing_list: MailingList) -> bool:
     """Lock a list; return whether it may be deleted, which holds for the transaction."""
     # Inserting a row that refers to the list locks the list too.
-    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    lock_list(mailing_list)
     try:
         _require_empty(mailing_list)
     except Refused:

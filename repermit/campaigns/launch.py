@@ -17,7 +17,7 @@ from repermit.campaigns.enqueue_asks import (
     start_launch_task,
 )
 from repermit.campaigns.launch_refusals import is_reason, plan_launch, read_launch_state
-from repermit.campaigns.mailing_lists import lock_list, read_texts
+from repermit.campaigns.mailing_lists import read_texts
 from repermit.campaigns.preview import (
     draft_wording,
     freeze_wording,
@@ -30,7 +30,7 @@ from repermit.contacts import lookup
 from repermit.db.background_tasks import TaskKind, foreground_lock
 from repermit.db.connection import Database, read_snapshot
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import MailingList, lock_list
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import chain

@@ -10,7 +10,6 @@ from typing import TypedDict, Unpack
 from repermit.campaigns.mailing_lists import (
     NORMALIZERS,
     check_list_wording,
-    lock_list,
     make_version,
     read_texts,
     record_change,
@@ -19,7 +18,7 @@ from repermit.campaigns.mailing_lists import (
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.lists import ListText, MailingList, lock_list
 from repermit.errors import Refused
 from repermit.i18n import catalogues
 from repermit.rules.consent import Status

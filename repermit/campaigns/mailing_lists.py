@@ -15,9 +15,9 @@ from repermit import email_address
 from repermit.campaigns.preview import check_asks
 from repermit.campaigns.result_types import ListDetails
 from repermit.contacts.lookup import list_translations, read_list_facts, read_own_wording
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.campaigns import find_live_campaign
-from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.lists import ListText, MailingList, lock_list
 from repermit.emails import sender_identity
 from repermit.emails.wording_validation import check_wording
 from repermit.errors import AddressError, ChangedMeanwhile, Refused, WordingError
@@ -168,14 +168,6 @@ def change_list(
                 changed_list.save()
                 record_change("list_changed", changed_list, changed, now=now, actor=actor)
         return changed_list
-
-
-def lock_list(mailing_list: MailingList) -> MailingList:
-    """Return the present row of a list, locked until the caller's transaction ends."""
-    locked_list: MailingList = lock_rows(
-        MailingList.select().where(MailingList.id == mailing_list.id)
-    ).get()
-    return locked_list
 
 
 def read_texts(mailing_list: MailingList) -> list[dict[str, Any]]:

@@ -32,12 +32,11 @@ from repermit.db.connection import (
     FairSqliteDatabase,
     analyze_grown_tables,
     is_postgresql,
-    lock_rows,
     read_data_version,
 )
 from repermit.db.models.base import parse_timestamp
 from repermit.db.models.imports import Import
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import MailingList, lock_list
 from repermit.db.staged_rows import (
     drop_staged,
     has_staged,
@@ -150,7 +149,7 @@ def begin_import(
     # Pending uploads are counted again only after this import.
     background_tasks.invalidate_upload_counts(mailing_list.id)
     # A launch and an undo lock the list, too.
-    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    lock_list(mailing_list)
     background_tasks.require_no_running_import(mailing_list)
     tally = file.tally
     at = _find_free_time(mailing_list, now)

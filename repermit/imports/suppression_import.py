@@ -40,14 +40,13 @@ from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
     is_postgresql,
-    lock_rows,
     make_value_list,
     run_sql,
 )
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import MailingList, lock_list
 from repermit.db.staged_rows import (
     drop_staged,
     has_staged,
@@ -272,7 +271,7 @@ def _begin(
             if is_postgresql(database):
                 staging.copy_to_table(database, name_staged_table(database, token))
             # A launch, or another import of the same file, locks the list too.
-            lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+            lock_list(mailing_list)
             under_way = _find_under_way(mailing_list, digest, mapping)
             if under_way is not None:
                 raise _UnderWay(under_way)

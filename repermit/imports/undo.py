@@ -25,11 +25,11 @@ from repermit.db.background_tasks import (
     run_each,
     select_targets,
 )
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, find_live_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.imports import Import, ImportChange
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import MailingList, lock_list
 from repermit.db.models.mails import IS_ASK_OR_REMINDER, Mail
 from repermit.db.staged_rows import sweep_staged
 from repermit.db.work_steps import MAX_ROWS_PER_STEP
@@ -230,7 +230,7 @@ def _begin(
     # Locked before the list, as a step of an import does.
     unfinished = lock_task_of_list(TaskKind.IMPORT, mailing_list.id)
     # A launch and an import lock the list, too.
-    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    lock_list(mailing_list)
     under_way = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
         return under_way.target

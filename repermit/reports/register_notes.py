@@ -10,9 +10,9 @@ from datetime import date, datetime
 
 from babel import Locale
 
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.base import PreparedQuery
-from repermit.db.models.lists import MailingList, RegisterNotes
+from repermit.db.models.lists import MailingList, RegisterNotes, lock_list
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -83,7 +83,7 @@ def set_notes(
     """
     checked = {key: _check_value(key, " ".join(value.split())) for key, value in changes.items()}
     with database.atomic():
-        lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+        lock_list(mailing_list)
         before = read_notes(mailing_list)
         after = _merge_notes(before, checked)
         if after == before:

@@ -24,7 +24,7 @@ from repermit.db.background_tasks import (
 )
 from repermit.db.connection import Database, chunks, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign, latest_campaign
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import MailingList, lock_list
 from repermit.db.models.mails import Mail
 from repermit.errors import Refused
 from repermit.evidence import chain
@@ -166,7 +166,7 @@ def _start_resolution(
 ) -> None:
     """Store the tasks of a decision in the caller's transaction, replacing earlier ones."""
     # Serialises two admins who decide at the same time.
-    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    lock_list(mailing_list)
     mail_counts = counts.count_mails(mailing_list)
     if resend and counts.sum_mails(mail_counts, _is_ask_in_doubt):
         _require_live(latest_campaign(mailing_list))

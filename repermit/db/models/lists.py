@@ -13,6 +13,7 @@ from peewee import (
     TextField,
 )
 
+from repermit.db.connection import lock_rows
 from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.errors import NotFound
 from repermit.i18n.lazy_text import LazyText
@@ -58,6 +59,14 @@ def find_list(slug: str) -> MailingList:
             hint=LazyText("did you mean %(near)s? ", near=near[0]) if near else "",
         )
     return mailing_list
+
+
+def lock_list(mailing_list: MailingList) -> MailingList:
+    """Return the present row of a list, locked until the caller's transaction ends."""
+    locked_list: MailingList = lock_rows(
+        MailingList.select().where(MailingList.id == mailing_list.id)
+    ).get()
+    return locked_list
 
 
 class ListText(Table):

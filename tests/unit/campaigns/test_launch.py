@@ -12,7 +12,7 @@ from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch, read_launch_state
-from repermit.campaigns.mailing_lists import change_list, lock_list
+from repermit.campaigns.mailing_lists import change_list
 from repermit.campaigns.preview import draft_wording
 from repermit.campaigns.result_types import LaunchResult, Plan
 from repermit.contacts.circuit_breaker import AFTER_PILOT
@@ -20,7 +20,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.lists import ListText, MailingList, lock_list
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
