@@ -141,11 +141,12 @@ _MIN_TIMEOUT = 0.1
 _ENDPOINTS_WITHOUT_DATABASE = ("health_and_metrics.healthz", "front_page.show_robots")
 _MILLISECONDS = 1000
 
-_POSTGRESQL_SETUP = "SET default_transaction_read_only = {}; SET lock_timeout = {}"
-_READ_ONLY_SQL = {
-    True: "SET default_transaction_read_only = {}",
-    False: "PRAGMA query_only = {}",
-}
+# Off and on, for SQLite and for PostgreSQL. An operator or provider may have made a database of
+# PostgreSQL read-only, as where its disk is nearly full; "= off" would override that.
+_READ_ONLY_SQL = (
+    ("PRAGMA query_only = off", "PRAGMA query_only = on"),
+    ("RESET default_transaction_read_only", "SET default_transaction_read_only = on"),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -163,9 +164,8 @@ def open_connection() -> None:
     g.lock_limit = ExitStack()
     if is_postgresql(database):
         # One statement, since the server and this process take turns at each.
-        statement = _POSTGRESQL_SETUP.format(
-            "on" if is_reading else "off", round(seconds * _MILLISECONDS)
-        )
+        mode, milliseconds = _READ_ONLY_SQL[True][is_reading], round(seconds * _MILLISECONDS)
+        statement = f"{mode}; SET lock_timeout = {milliseconds}"
         g.opened = reconnect(database, statement)
         if g.opened or database.in_transaction():
             run_sql(database, statement)
@@ -173,7 +173,7 @@ def open_connection() -> None:
     else:
         g.opened = reconnect(database)
         if is_reading:
-            _set_read_only(database, "on")
+            _set_read_only(database, is_on=True)
         g.lock_limit.enter_context(limit_lock_wait(database, seconds))
 
 
@@ -227,7 +227,7 @@ def close_connection(_error: BaseException | None = None) -> None:
             return
         _end_wait_limit()
         if request.method != "POST":
-            _set_read_only(database, "off")
+            _set_read_only(database, is_on=False)
         if opened and not is_kept:
             database.close()
     except peewee.PeeweeException as error:
@@ -302,11 +302,11 @@ def _open_short_transaction() -> Iterator[None]:
 
 @contextmanager
 def _allow_writes(database: Database) -> Iterator[None]:
-    _set_read_only(database, "off")
+    _set_read_only(database, is_on=False)
     try:
         yield
     finally:
-        _set_read_only(database, "on")
+        _set_read_only(database, is_on=True)
 
 
 def _end_wait_limit() -> None:
@@ -315,9 +315,8 @@ def _end_wait_limit() -> None:
         lock_limit.close()
 
 
-def _set_read_only(database: Database, switch: str) -> None:
-    statement = _READ_ONLY_SQL[is_postgresql(database)].format(switch)
-    run_sql(database, statement)
+def _set_read_only(database: Database, *, is_on: bool) -> None:
+    run_sql(database, _READ_ONLY_SQL[is_postgresql(database)][is_on])
 
 
 def record_refused_attempt(kind: SecurityEventKind, *, actor: str = "") -> None:

@@ -33,7 +33,7 @@ from repermit.db.connection import (
 )
 from repermit.db.models.base import Meta
 from repermit.signed_links import KINDS, Links, redact
-from repermit.web.request_context import SECONDS_LEFT
+from repermit.web.request_context import KEEPS_CONNECTION, SECONDS_LEFT
 from tests.support.builders import make_asked, make_campaign, make_list, make_settings
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
@@ -192,6 +192,26 @@ def test_whoever_is_late_is_told_so_without_a_word_from_the_server(own_cluster: 
     with own_cluster.frozen():
         late = pages.client.get("/join/none", environ_overrides={SECONDS_LEFT: 0})
     assert late.status_code == 503
+    database.close()
+
+
+def test_who_answers_while_the_operator_has_made_the_database_read_only_is_told_to_come_again(
+    postgresql_url: str,
+) -> None:
+    """As a provider of databases does where the disk is nearly full."""
+    with open_database(postgresql_url) as database:
+        mailing_list = make_list(database)
+        campaign = make_campaign(database, mailing_list)
+        asked = make_asked(database, mailing_list, campaign)
+        freeze_wording(database, campaign, mailing_list, "nl")
+        name = psycopg.conninfo.conninfo_to_dict(postgresql_url)["dbname"]
+        run_sql(database, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    pages = Pages(database, make_settings(database=postgresql_url))
+    for _ in range(2):
+        kept = {"environ_overrides": {KEEPS_CONNECTION: True}}
+        assert pages.client.get(pages.path("no", asked.uid), **kept).status_code == 200
+        refused = pages.post("no", asked.uid, **kept)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")
     database.close()
 
 
