@@ -167,7 +167,7 @@ def open_connection() -> None:
         mode, milliseconds = _READ_ONLY_SQL[True][is_reading], round(seconds * _MILLISECONDS)
         statement = f"{mode}; SET lock_timeout = {milliseconds}"
         g.opened = reconnect(database, statement)
-        if g.opened or database.in_transaction():
+        if g.opened:
             run_sql(database, statement)
         g.lock_limit.callback(end_lock_wait_limit, database)
     else:
@@ -182,7 +182,7 @@ def reconnect(database: Database, statement: str = "SELECT 1") -> bool:
 
     The server of a kept connection may have been restarted, or its file replaced by another.
 
-    - `statement`: run on PostgreSQL if it was open already, and in no transaction.
+    - `statement`: run on PostgreSQL if it was open already.
     """
     if not database.is_closed() and not is_alive(database, statement):
         _drop_connection(database)
@@ -197,10 +197,8 @@ def is_alive(database: Database, statement: str = "SELECT 1") -> bool:
     if not database.is_connection_usable():
         return False
     try:
-        return (
-            not isinstance(database, JournallingPostgresql)
-            or database.in_transaction()
-            or database.is_answering(MAX_WAIT, statement)
+        return not isinstance(database, JournallingPostgresql) or database.is_answering(
+            MAX_WAIT, statement
         )
     except Exception as error:
         if is_database_unavailable(error):
