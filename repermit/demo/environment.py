@@ -176,23 +176,17 @@ def _import(
     clock: ManualClock,
     words: Mapping[str, Any],
 ) -> ImportResult:
-    import_file.import_file(
+    read_file = partial(
+        import_file.import_file,
         database,
         mailing_list,
-        find_asset("data/demo/unsubscribed-before.csv"),
         settings=settings,
         now=clock.now(),
         actor=ACTOR,
     )
-    return import_file.import_file(
-        database,
-        mailing_list,
-        find_asset("data/demo/list.csv"),
-        settings=settings,
-        now=clock.now(),
-        actor=ACTOR,
-        source=words["source"],
-        attest=words["customers"],
+    read_file(find_asset("data/demo/unsubscribed-before.csv"))
+    return read_file(
+        find_asset("data/demo/list.csv"), source=words["source"], attest=words["customers"]
     )
 
 

@@ -106,12 +106,7 @@ def _remove_contact(contact_state: ContactState, context: PageContext) -> Respon
 @pages.get("/fresh/<token:token>")
 def show_fresh(token: str) -> Response:
     """Show a button: a scanner that opens the link neither uses it up nor sees anything."""
-    link = _find_link("fresh", token)
-    if link is None or link.state != "good":
-        return show_expired_link(link)
-    return render_page(
-        "open_data_link.html", _make_link_context(link), **_make_link_fields(link, "fresh", token)
-    )
+    return _show_button("open_data_link.html", "fresh", token)
 
 
 @pages.post("/fresh/<token:token>")
@@ -127,12 +122,7 @@ def open_fresh(token: str) -> Response:
 @pages.get("/address/<token:token>")
 def show_address(token: str) -> Response:
     """Show what the press on the button will do to an address; a GET changes nothing."""
-    link = _find_link("address", token)
-    if link is None or link.state != "good":
-        return show_expired_link(link)
-    return render_page(
-        "change_address.html", _make_link_context(link), **_make_link_fields(link, "address", token)
-    )
+    return _show_button("change_address.html", "address", token)
 
 
 @pages.post("/address/<token:token>")
@@ -178,6 +168,13 @@ def show_expired_link(link: Link | None) -> Response:
         if link.is_own
         else "",
     )
+
+
+def _show_button(template: str, kind: str, token: str) -> Response:
+    link = _find_link(kind, token)
+    if link is None or link.state != "good":
+        return show_expired_link(link)
+    return render_page(template, _make_link_context(link), **_make_link_fields(link, kind, token))
 
 
 def _find_link(kind: Any, token: str) -> Link | None:

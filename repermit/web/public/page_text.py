@@ -5,7 +5,7 @@ Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -41,36 +41,22 @@ class PageLocale:
 
     def format_time(self, timestamp: datetime | None) -> str:
         """Format a timestamp in words, "" for None."""
-        return (
-            dates.format_local_datetime(timestamp, language=self.language, zone=self.zone)
-            if timestamp
-            else ""
-        )
+        return self._format(dates.format_local_datetime, timestamp)
 
     def format_past_time(self, timestamp: datetime | None) -> str:
         """Format the time of an event, or its day if only that is known; "" for None."""
-        return (
-            dates.format_past_datetime(timestamp, language=self.language, zone=self.zone)
-            if timestamp
-            else ""
-        )
+        return self._format(dates.format_past_datetime, timestamp)
 
     def format_short_time(self, timestamp: datetime | None) -> str:
         """Format a timestamp without its year; the time is left out at the end of a day."""
-        zone, language = self.zone, self.language
-        return (
-            dates.format_short_datetime(timestamp, language=language, zone=zone)
-            if timestamp
-            else ""
-        )
+        return self._format(dates.format_short_datetime, timestamp)
 
     def format_day(self, timestamp: datetime | None) -> str:
         """Format a day in words, "" for None."""
-        return (
-            dates.format_local_date(timestamp, language=self.language, zone=self.zone)
-            if timestamp
-            else ""
-        )
+        return self._format(dates.format_local_date, timestamp)
+
+    def _format(self, write: Callable[..., str], timestamp: datetime | None) -> str:
+        return write(timestamp, language=self.language, zone=self.zone) if timestamp else ""
 
     def name_country(self, code: str) -> str:
         """Return the name of a country by its ISO 3166 code; "" for ""."""
