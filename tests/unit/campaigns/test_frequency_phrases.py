@@ -60,6 +60,74 @@ def test_a_purpose_that_says_how_often_is_known(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "adverbs",
+    [
+        "dagelijks wekelijks tweewekelijks maandelijks driemaandelijks halfjaarlijks jaarlijks",
+        "daily weekly fortnightly monthly quarterly half-yearly biannually semi-annually annually",
+        "täglich wöchentlich vierzehntäglich monatlich quartalsweise halbjährlich jährlich",
+        "quotidiennement hebdomadairement mensuellement trimestriellement semestriellement",
+        "bimensuellement bimestriel annuellement",
+        "ежедневно седмично двуседмично ежемесечно тримесечно шестмесечно полугодишно ежегодно",
+        "svakodnevno tjedno dvotjedno mjesečno dvomjesečno tromjesečno polugodišnje godišnje",
+        "každodenně týdně čtrnáctidenně měsíčně dvouměsíčně čtvrtletně pololetně půlročně ročně",
+        "dagligt ugentligt månedligt kvartalsvis halvårligt årligt",
+        "igapäevaselt iganädalaselt igakuiselt kvartaalselt iga-aastaselt",
+        "päivittäin viikoittain viikottain kuukausittain neljännesvuosittain puolivuosittain",
+        "vuosittain",
+        "καθημερινά ημερησίως εβδομαδιαίως δεκαπενθήμερα μηνιαίως τριμηνιαίως εξαμηνιαίως ετησίως",
+        "naponta hetente hetenként kéthetente havonta havonként kéthavonta negyedévente",
+        "negyedévenként félévente évente",
+        "laethúil seachtainiúil coicísiúil míosúil mhíosúil ráithiúil leathbhliantúil bhliantúil",
+        "giornalmente quotidianamente settimanalmente quindicinalmente mensilmente bimestralmente",
+        "trimestralmente semestralmente annualmente saltuariamente",
+        "ikdienas iknedēļas ikmēneša ikceturkšņa ikgadēji",
+        "kasdien kassavaitinis kasmėnesinis ketvirtinis pusmetinis kasmet",
+        "kuljum annwalment",
+        "codziennie dziennie cotygodniowo dwutygodniowo miesięcznie comiesięcznie dwumiesięcznie",
+        "kwartalnie półrocznie rocznie corocznie",
+        "diariamente semanalmente quinzenalmente mensalmente bimestralmente trimestralmente",
+        "semestralmente anualmente",
+        "zilnic săptămânal bilunar lunar trimestrial semestrial anual",
+        "denne každodenne týždenne dvojtýždenne mesačne dvojmesačne štvrťročne polročne ročne",
+        "dnevno vsakodnevno tedensko dvotedensko mesečno dvomesečno trimesečno četrtletno polletno",
+        "letno",
+        "diariamente semanalmente quincenalmente mensualmente bimestralmente trimestralmente",
+        "semestralmente anualmente",
+        "dagligen veckovis månadsvis månatligen kvartalsvis halvårsvis halvårligen årligen årsvis",
+    ],
+)
+def test_an_adverb_says_how_often(adverbs: str) -> None:
+    assert [adverb for adverb in adverbs.split() if not mentions_frequency(adverb)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Новини на шестмесечие",
+        "Dvakrát do roka",
+        "Hver 14. dag",
+        "Igal kuul, kord poolaastas",
+        "Kahden kuukauden välein",
+        "Κάθε δίμηνο",
+        "Minden negyedévben",
+        "Gach trí mhí",
+        "Due volte l'anno",
+        "Reizi divos mēnešos",
+        "Ik pēc trim mēnešiem",
+        "Kartą per pusmetį",
+        "Kull ħmistax",
+        "Kull xahrejn",
+        "De dois em dois meses",
+        "O dată la două luni",
+        "Vsakih 14 dni",
+        "Var 14:e dag",
+    ],
+)
+def test_an_interval_in_words_says_how_often(text: str) -> None:
+    assert mentions_frequency(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
