@@ -9,18 +9,19 @@ import html
 import re
 from collections.abc import Collection
 from email.message import Message
+from itertools import pairwise
 
 from repermit import package_files
 from repermit.bounces.message_parts import read_header, read_texts
 from repermit.expressions import Expressions
-from repermit.imports.remark_phrases import REFUSED, find_refusal
+from repermit.imports.remark_phrases import REFUSED, find_refusal, normalize_remark
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
 
 
 _WORDS = package_files.load_data("yes_no_replies.toml")
-_PHRASES = Expressions("reply_phrases.toml", "answers", "courtesies", "rest")
+_PHRASES = Expressions("reply_phrases.toml", "answers", "courtesies", "requests", "rest")
 
 ANSWER_WORDS = {
     language: {
@@ -66,6 +67,8 @@ _MAX_NAME_WORDS = 6
 # How many of a person's own lines are read; a signature or a long story follows below.
 _MAX_LINES = 10
 _MAX_LINE_LENGTH = 300
+_MIN_BROKEN_LENGTH = 50
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
 
 def detect_plain_answer(message: Message) -> str:
@@ -90,10 +93,34 @@ def detect_plain_answer(message: Message) -> str:
 
 def asks_to_stop(message: Message) -> bool:
     """Return whether any of a person's own lines asks to get no more mail."""
-    return any(
-        find_refusal(line[:_MAX_LINE_LENGTH]) == REFUSED
-        for line in list_own_lines(_read_text(message))[:_MAX_LINES]
-    )
+    text = _read_text(message)
+    lines = list_own_lines(text)[:_MAX_LINES]
+    # Mail programs break long lines, in the middle of a request too.
+    broken = (f"{one} {two}" for one, two in pairwise(lines) if _is_broken(one))
+    if any(_is_request(piece) for line in (*lines, *broken) for piece in _split_line(line)):
+        return True
+    first_lines = [_normalize_line(line[:_MAX_LINE_LENGTH]) for line in lines[:2]]
+    if first_lines and _is_salutation(first_lines[0]):
+        del first_lines[0]
+    if not first_lines:
+        return False
+    is_no = _is("no", first_lines[0]) and bool(_OUR_LINKS.search(text))
+    return is_no or _is("refusal", normalize_remark(first_lines[0]))
+
+
+def _is_broken(line: str) -> bool:
+    return len(line) >= _MIN_BROKEN_LENGTH and not line.endswith((".", "!", "?"))
+
+
+def _split_line(line: str) -> list[str]:
+    """Return a line, or the sentences of a line that is too long, each cut off if need be."""
+    pieces = [line] if len(line) <= _MAX_LINE_LENGTH else _SENTENCE_END.split(line)[:_MAX_LINES]
+    return [piece[:_MAX_LINE_LENGTH] for piece in pieces]
+
+
+def _is_request(piece: str) -> bool:
+    text = _PHRASES.compile("harmless").sub("", normalize_remark(piece))
+    return find_refusal(text) == REFUSED or bool(_PHRASES.compile("request").search(text))
 
 
 def read_first_line(message: Message) -> str:
@@ -139,7 +166,7 @@ def _is_the_writer(line: str, names: Collection[str]) -> bool:
 def list_own_lines(text: str) -> list[str]:
     """Return the non-empty lines above the quotation and the closing greeting."""
     lines = []
-    for line in text.split("\n"):
+    for line in _OUR_LINKS.split(text, maxsplit=1)[0].split("\n"):
         stripped = line.strip()
         if _PHRASES.compile("end", re.IGNORECASE).match(stripped) or line.rstrip() == "--":
             break
@@ -244,5 +271,10 @@ _MAX_ANSWER_LENGTH = 40
 _INTRODUCES = re.compile(r"\d|@")
 # Whether there is a digit is seen first: tried in every place, it would take their number squared.
 _NUMBER = re.compile(r"(?=[()+./-]*\d)[\d()+./-]+[a-zA-Z]{0,2}")
+# Our mail below a reply, from its link for Yes, where no mail program has marked it.
+_OUR_LINKS = re.compile(
+    r"^(?:[^\S\n]*|[^<\n]{0,200}<)https?://\S{1,500}?/yes/\S{1,500}\s{1,9}.{1,200}\s{1,9}<?https?://\S{1,500}?/no/",
+    re.MULTILINE,
+)
 _ON_THE_NET = re.compile(r"https?://|www\.|[^@\s]+@[^@\s]+$", re.IGNORECASE)
 _NAME_WORDS = frozenset(_PHRASES.data["name_words"]["words"].split())

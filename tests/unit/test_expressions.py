@@ -17,7 +17,7 @@ FILES = {
     "frequency_phrases.toml": ("parts", "phrases"),
     "refusal_words.toml": ("words", "causes"),
     "remark_phrases.toml": ("words", "parts", "refused", "exceptions", "doubtful"),
-    "reply_phrases.toml": ("answers", "courtesies", "rest"),
+    "reply_phrases.toml": ("answers", "courtesies", "requests", "rest"),
     "title_phrases.toml": ("titles", "file_names"),
 }
 
