@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from babel import Locale
 
+from repermit.i18n.catalogues import languages
 from repermit.imports.readers import column_values
 from repermit.imports.readers.column_values import (
     find_opt_out,
@@ -176,6 +178,12 @@ def test_a_language_is_a_code_or_its_whole_name(text: str, *, is_one: bool) -> N
 )
 def test_a_language_is_understood_by_code_and_by_name(text: str, code: str) -> None:
     assert parse_language(text) == code
+
+
+@pytest.mark.parametrize("code", [*languages(), "ar", "ru", "uk"])
+def test_a_language_is_understood_by_its_own_name(code: str) -> None:
+    name = Locale(code).languages[code]
+    assert {parse_language(name), parse_language(name.upper())} == {code}
 
 
 @pytest.mark.parametrize(
