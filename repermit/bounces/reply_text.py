@@ -96,7 +96,7 @@ def asks_to_stop(message: Message) -> bool:
     text = _read_text(message)
     lines = list_own_lines(text)[:_MAX_LINES]
     # Mail programs break long lines, in the middle of a request too.
-    broken = (f"{one} {two}" for one, two in pairwise(lines) if _is_broken(one))
+    broken = (f"{line} {rest}" for line, rest in pairwise(lines) if _is_broken(line))
     if any(_is_request(piece) for line in (*lines, *broken) for piece in _split_line(line)):
         return True
     first_lines = [_normalize_line(line[:_MAX_LINE_LENGTH]) for line in lines[:2]]

@@ -298,6 +298,12 @@ REQUESTS = [
     ("pl", "Rezygnacja"),
     ("pl", "Nie interesuje mnie to"),
     ("pl", "Dajcie mi spokój"),
+    ("nl", "Schrijf mij niet meer"),
+    ("de", "Melden Sie sich nicht mehr, bitte keine Mails"),
+    ("en", "Do not take this personally but remove me from the list"),
+    ("en", "To unsubscribe I click here but nothing happens so please remove me"),
+    ("en", "Click here to unsubscribe does not work, take me off your list"),
+    ("nl", "Schrap mij"),
 ]
 
 # And what asks for no such thing.
@@ -414,6 +420,11 @@ NO_REQUESTS = [
     ("es", "Por favor no me borren"),
     ("en", "I read no email until Monday"),
     ("nl", "Op 3 maart 2026 om 10:00 ben ik er"),
+    ("es", "No quiero darme de baja"),
+    ("it", "Non voglio cancellarmi"),
+    ("fr", "Je regrette de ne plus me souvenir"),
+    ("nl", "Schrijf mij"),
+    ("nl", "Meld mij niet af"),
 ]
 
 
@@ -519,7 +530,7 @@ def test_each_expression_of_a_request_is_in_a_case(name: str) -> None:
     if name == "refusals":
         texts = [" ".join(re.findall(r"\w+", text)) for text in texts]
     for entry in DATA["requests"][name]:
-        wanted = re.compile(rf"(?<!\w)(?:{expressions.fill_in(entry)})")
+        wanted = re.compile(expressions.fill_in(entry))
         assert any(wanted.search(text) for text in texts), entry
 
 
