@@ -102,6 +102,8 @@ def test_only_a_mailbox_that_is_not_there_is_the_recipients(code: int, status: s
         (552, "Mailbox is full", THIS_MAIL),
         (552, "user over quota", THIS_MAIL),
         (552, "Requested mail action aborted: mailbox exceeded storage allocation", THIS_MAIL),
+        (552, "Requested mail action aborted: exceeded storage allocation", THIS_MAIL),
+        (552, "User has exceeded their disk space", THIS_MAIL),
         (550, "5.2.1 the mailbox is disabled", THIS_MAIL),
         (554, "5.7.1 <jan@example.org>: Recipient address rejected: Access denied", POLICY),
         (550, "5.4.1 Access denied", THIS_MAIL),
