@@ -269,7 +269,7 @@ def find_quoted_replies(text: str) -> list[str]:
 _TRANSCRIPT_REPLY = re.compile(r"^[ \t]*<<<[ \t]*(?=\d{3}(-?))(.{1,2000})", re.MULTILINE)
 
 
-def judge_text(text: str, *, address: str, status: str = "") -> FailureVerdict | None:
+def judge_text(text: str, *, address: str) -> FailureVerdict | None:
     """Return the verdict of a server's own text on an address; None if it has none.
 
     Other servers' replies in the text outrank its own words; of several the mildest counts.
@@ -279,9 +279,7 @@ def judge_text(text: str, *, address: str, status: str = "") -> FailureVerdict |
         return pick_mildest(judge_failure(reply, address=address) for reply in replies)
     paragraphs = find_paragraphs_about(address, text) if address else [text]
     verdicts = [
-        judge_failure(paragraph, status=status, address=address)
-        for paragraph in paragraphs
-        if paragraph.strip()
+        judge_failure(paragraph, address=address) for paragraph in paragraphs if paragraph.strip()
     ]
     return next((verdict for verdict in verdicts if verdict.is_clear), next(iter(verdicts), None))
 

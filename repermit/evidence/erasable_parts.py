@@ -234,7 +234,7 @@ class _Entry:
 def find_premature_erasures() -> Iterator[Fault]:
     """Yield faults for entries that erased proofs without permission or too early."""
     since = Meta.read_number(TERMS_TOLD_SINCE) or 0
-    restored = {parse_timestamp(at) for at in _iter_entry_times("restored")}
+    restored = {parse_timestamp(at) for at in _iter_restored_times()}
     erasures: list[_Erasure] = []
     for seq, at, actor, subject, slug, text in list(stream_rows(_select_naming_erasures())):
         consent = json.loads(text)
@@ -266,8 +266,8 @@ def _select_naming_erasures() -> Any:
     )
 
 
-def _iter_entry_times(event: str) -> Iterable[Any]:
-    rows: Any = Evidence.select(Evidence.at).where(Evidence.event == event).tuples()
+def _iter_restored_times() -> Iterable[Any]:
+    rows: Any = Evidence.select(Evidence.at).where(Evidence.event == "restored").tuples()
     return (at for (at,) in rows)
 
 

@@ -185,8 +185,11 @@ def read(
         return [_make_row(row) for row in file.execute(query, (after, *values, limit))]
 
 
-def count_reasons(path: Path, wanted: RowFilter, *, limit: int = 12) -> dict[str, int]:
-    """Count the rows that meet a filter by reason, the most frequent first; at most `limit`."""
+_MAX_REASONS = 12
+
+
+def count_reasons(path: Path, wanted: RowFilter) -> dict[str, int]:
+    """Count the rows that meet a filter by reason, for the most frequent reasons."""
     reason, reason_values = wanted.reason_of_row
     sql, values = wanted.conditions()
     query = (
@@ -194,7 +197,7 @@ def count_reasons(path: Path, wanted: RowFilter, *, limit: int = 12) -> dict[str
         " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?"
     )
     with closing(_open(path)) as file:
-        return dict(file.execute(query, (*reason_values, *values, limit)).fetchall())
+        return dict(file.execute(query, (*reason_values, *values, _MAX_REASONS)).fetchall())
 
 
 def read_doubtful(

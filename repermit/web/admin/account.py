@@ -108,8 +108,8 @@ def replace_app() -> AnyResponse:
     """Replace the app of the second step; show new recovery codes."""
     form, fields = AppForm(request.form), make_setup_fields()
 
-    def show_form_again(status: int = _WRONG) -> Response:
-        return render_page("account/second_step.html", form=form, status=status, **fields)
+    def show_form_again() -> Response:
+        return render_page("account/second_step.html", form=form, status=_WRONG, **fields)
 
     if not form.validate():
         return show_form_again()

@@ -190,7 +190,7 @@ def describe_access(what: str, _actor: str = "") -> str:
     return gettext(ACCESSES[what]) if what in ACCESSES else what.replace("_", " ")
 
 
-def describe_security_event(what: str, _actor: str = "") -> str:
+def describe_security_event(what: str) -> str:
     """Describe a security event."""
     return gettext(SECURITY_EVENTS[what])
 
