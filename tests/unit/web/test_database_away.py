@@ -32,6 +32,7 @@ from repermit.db.connection import (
     run_sql,
 )
 from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact
 from repermit.signed_links import KINDS, Links, redact
 from repermit.web.request_context import KEEPS_CONNECTION, SECONDS_LEFT
 from tests.support.builders import make_asked, make_campaign, make_list, make_settings
@@ -195,15 +196,21 @@ def test_whoever_is_late_is_told_so_without_a_word_from_the_server(own_cluster: 
     database.close()
 
 
+def ask_somebody(database: Database) -> Contact:
+    """Return somebody whom a campaign of a new list has asked, with the words of its mail kept."""
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    asked = make_asked(database, mailing_list, campaign)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    return asked
+
+
 def test_who_answers_while_the_operator_has_made_the_database_read_only_is_told_to_come_again(
     postgresql_url: str,
 ) -> None:
     """As a provider of databases does where the disk is nearly full."""
     with open_database(postgresql_url) as database:
-        mailing_list = make_list(database)
-        campaign = make_campaign(database, mailing_list)
-        asked = make_asked(database, mailing_list, campaign)
-        freeze_wording(database, campaign, mailing_list, "nl")
+        asked = ask_somebody(database)
         name = psycopg.conninfo.conninfo_to_dict(postgresql_url)["dbname"]
         run_sql(database, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     pages = Pages(database, make_settings(database=postgresql_url))
@@ -309,10 +316,7 @@ def test_a_page_says_that_nothing_was_recorded_where_a_failed_commit_tells(
     postgresql_url: str, failure: str, words: str
 ) -> None:
     with open_database(postgresql_url) as database:
-        mailing_list = make_list(database)
-        campaign = make_campaign(database, mailing_list)
-        asked = make_asked(database, mailing_list, campaign)
-        freeze_wording(database, campaign, mailing_list, "nl")
+        asked = ask_somebody(database)
         run_sql(database, _FAILS.format(failure))
         run_sql(database, _FAILS_AT_COMMIT)
         pages = Pages(database, make_settings(database=postgresql_url))
