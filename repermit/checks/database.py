@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.journal_seal import is_anything_noted, is_journal_cut
 from repermit.db.models.base import Meta
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
 from repermit.errors import Refused
 from repermit.evidence import checkpoint_mails, cosigned_checkpoints, timestamps
+from repermit.evidence.verify.times import AHEAD
 from repermit.settings.secret_files import is_open_to_others
 from repermit.suppression import suppressions
 
@@ -44,6 +47,7 @@ def check_database(
     database: Database,
     path: Path | None,
     *,
+    now: datetime,
     key: bytes = b"",
     witnesses: Sequence[str] = (),
     check_list: Callable[[MailingList], Iterable[Finding]] = lambda _: (),
@@ -60,7 +64,9 @@ def check_database(
         return DatabaseFindings(findings=(_explain_absence(database),))
     try:
         with database.connection_context():
-            return _check_open_database(database, path, key, witnesses, check_list)
+            return _check_open_database(
+                database, path, now=now, key=key, witnesses=witnesses, check_list=check_list
+            )
     except (peewee.PeeweeException, OSError, Refused) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
@@ -91,6 +97,8 @@ def _explain_failure(path: Path | None, reason: str) -> Iterator[Finding]:
 def _check_open_database(
     database: Database,
     path: Path | None,
+    *,
+    now: datetime,
     key: bytes,
     witnesses: Sequence[str],
     check_list: Callable[[MailingList], Iterable[Finding]],
@@ -120,6 +128,7 @@ def _check_open_database(
             *key_findings,
             *_check_journal(database),
             *_check_counts(database),
+            *_check_clock(now),
             *_check_timestamps(),
             *_check_witnesses(witnesses),
             *_check_cosignatures(),
@@ -164,6 +173,13 @@ def _check_journal(database: Database) -> Iterator[Finding]:
 def _check_counts(database: Database) -> Iterator[Finding]:
     if wrong := find_drift(database):
         yield make_finding("database_miscounted", counts=format_count(wrong))
+
+
+def _check_clock(now: datetime) -> Iterator[Finding]:
+    """Yield a problem if the record ends in the future."""
+    newest = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
+    if newest and newest.at > now + AHEAD:
+        yield make_finding("database_clock", at=f"{newest.at:%Y-%m-%d %H:%M}Z")
 
 
 def _try_to_write(database: Database) -> None:

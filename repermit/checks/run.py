@@ -136,6 +136,7 @@ def run_checks(
         check_database,
         database,
         settings.sqlite_path,
+        now=now,
         key=settings.fingerprint_key,
         witnesses=settings.evidence.witnesses,
         check_list=partial(

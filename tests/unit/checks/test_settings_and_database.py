@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tomllib
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -257,7 +258,7 @@ def test_a_database_of_this_version_is_right(settings: Settings, database: Datab
     path = settings.sqlite_path
     if path:
         path.chmod(0o600)
-    stored = check_database(database, path)
+    stored = check_database(database, path, now=NOW)
     room = "database_room_elsewhere" if is_postgresql(database) else "database_room"
     assert codes(stored.findings) == ["database_ok", room]
     assert (stored.lists, stored.has_returned) == ((), False)
@@ -269,9 +270,9 @@ def test_fingerprints_of_another_key_are_told(settings: Settings, database: Data
     make_removed(database, make_list(database), Reason.NO)
     key = settings.fingerprint_key
     assert "database_other_key" not in verdicts(
-        check_database(database, settings.sqlite_path, key=key).findings
+        check_database(database, settings.sqlite_path, now=NOW, key=key).findings
     )
-    stored = check_database(database, settings.sqlite_path, key=b"another key")
+    stored = check_database(database, settings.sqlite_path, now=NOW, key=b"another key")
     assert verdicts(stored.findings)["database_other_key"] == "problem"
 
 
@@ -280,13 +281,13 @@ def test_its_lists_are_found_and_what_came_back(settings: Settings, database: Da
     make_list(database, slug="agenda")
     campaign = make_campaign(database, news)
     make_asked(database, news, campaign)
-    stored = check_database(database, settings.sqlite_path)
+    stored = check_database(database, settings.sqlite_path, now=NOW)
     assert stored.lists is not None
     assert [one.slug for one in stored.lists] == ["agenda", "news"]
     assert not stored.has_returned
     with database.atomic():
         Mail.update(bounce="soft").execute()
-    assert check_database(database, settings.sqlite_path).has_returned
+    assert check_database(database, settings.sqlite_path, now=NOW).has_returned
 
 
 def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database: Database) -> None:
@@ -294,8 +295,17 @@ def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database
     with database.atomic():
         nobody = {"status": "", "reason": "", "basis": "", "language": "", "import_id": 0}
         ContactCount.create(list_id=1, count=2, **nobody)
-    stored = check_database(database, settings.sqlite_path)
+    stored = check_database(database, settings.sqlite_path, now=NOW)
     assert verdicts(stored.findings)["database_miscounted"] == "warning"
+
+
+def test_a_clock_behind_the_record_is_told(settings: Settings, database: Database) -> None:
+    """What is recorded then has an earlier time than the entry before it, for good."""
+    make_removed(database, make_list(database), Reason.NO)
+    path = settings.sqlite_path
+    for behind, is_told in ((timedelta(minutes=4), False), (timedelta(minutes=6), True)):
+        stored = check_database(database, path, now=NOW - behind)
+        assert (verdicts(stored.findings).get("database_clock") == "problem") == is_told
 
 
 @pytest.mark.counted_on_both
@@ -304,7 +314,7 @@ def test_a_database_without_tables_is_none_yet(empty_database_url: str) -> None:
     path = settings.sqlite_path
     if path:
         path.touch()
-    stored = check_database(connect(empty_database_url), path)
+    stored = check_database(connect(empty_database_url), path, now=NOW)
     assert verdicts(stored.findings) == {"database_missing": "problem"}
     assert stored.lists is None
 
@@ -316,13 +326,13 @@ def test_a_database_that_its_journal_knows_is_lost(empty_database_url: str, tmp_
         journal.add_lines(line)
         journal.before_commit()
         journal.discard_lines()
-        stored = check_database(connect(empty_database_url, journal=journal), path)
+        stored = check_database(connect(empty_database_url, journal=journal), path, now=NOW)
         assert verdicts(stored.findings) == {code: "problem"}
 
 
 def test_a_file_that_is_not_there_is_not_made(empty_sqlite_url: str) -> None:
     path = make_settings(database=empty_sqlite_url).sqlite_path
-    stored = check_database(connect(empty_sqlite_url), path)
+    stored = check_database(connect(empty_sqlite_url), path, now=NOW)
     assert verdicts(stored.findings) == {"database_missing": "problem"}
     assert path is not None
     assert not path.exists()
@@ -335,7 +345,7 @@ def set_version(database: Database, version: int) -> None:
 
 def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database: Database) -> None:
     set_version(database, migrations.OLDEST_VERSION)
-    stored = check_database(database, settings.sqlite_path)
+    stored = check_database(database, settings.sqlite_path, now=NOW)
     assert verdicts(stored.findings)["database_old"] == "ok"
     assert stored.lists is None
     assert migrations.read_version(database) == migrations.OLDEST_VERSION
@@ -344,7 +354,7 @@ def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database
 def test_a_version_that_is_no_number_is_told(settings: Settings, database: Database) -> None:
     with database.atomic():
         Meta.update(value="thirty").where(Meta.key == "schema_version").execute()
-    (told,) = check_database(database, settings.sqlite_path).findings
+    (told,) = check_database(database, settings.sqlite_path, now=NOW).findings
     assert (told.code, told.verdict) == ("database_refused", "problem")
     assert "schema_version" in told.found
     set_version(database, migrations.NEWEST_VERSION)
@@ -352,14 +362,14 @@ def test_a_version_that_is_no_number_is_told(settings: Settings, database: Datab
 
 def test_a_database_that_is_too_old_is_told(settings: Settings, database: Database) -> None:
     set_version(database, migrations.OLDEST_VERSION - 1)
-    (one,) = check_database(database, settings.sqlite_path).findings
+    (one,) = check_database(database, settings.sqlite_path, now=NOW).findings
     assert (one.code, one.verdict) == ("database_too_old", "problem")
     assert "version 23" in one.found
 
 
 def test_a_newer_database_is_told(settings: Settings, database: Database) -> None:
     set_version(database, 99)
-    (one,) = check_database(database, settings.sqlite_path).findings
+    (one,) = check_database(database, settings.sqlite_path, now=NOW).findings
     assert (one.code, one.verdict) == ("database_new", "problem")
     assert f"version 99, not {migrations.NEWEST_VERSION}" in one.found
 
@@ -367,7 +377,7 @@ def test_a_newer_database_is_told(settings: Settings, database: Database) -> Non
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     path = tmp_path / "repermit.db"
     path.write_text("no database at all, but long enough to be looked at", "utf-8")
-    (one,) = check_database(connect(f"sqlite:///{path}"), path).findings
+    (one,) = check_database(connect(f"sqlite:///{path}"), path, now=NOW).findings
     assert (one.code, one.verdict) == ("database_refused", "problem")
     assert "file is not a database" in one.found
 
@@ -381,7 +391,7 @@ def test_a_database_that_cannot_be_written_is_told(sqlite_url: str) -> None:
             "CREATE TRIGGER no BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
     opened.close()
-    (one,) = check_database(connect(sqlite_url), path).findings
+    (one,) = check_database(connect(sqlite_url), path, now=NOW).findings
     assert one.found == "The database cannot be used: disk full."
 
 
@@ -391,14 +401,14 @@ def test_a_full_disk_is_told_where_sqlite_names_another_error(
     path = tmp_path / "repermit.db"
     path.write_text("no database at all, but long enough to be looked at", "utf-8")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    found = check_database(connect(f"sqlite:///{path}"), path).findings
+    found = check_database(connect(f"sqlite:///{path}"), path, now=NOW).findings
     assert codes(found) == ["database_no_room", "database_refused_full"]
     assert "running" not in found[1].remedy
 
 
 def test_a_server_that_is_away_is_told() -> None:
     database = connect("postgresql://127.0.0.1:1/lists")
-    assert codes(check_database(database, None).findings) == ["database_refused"]
+    assert codes(check_database(database, None, now=NOW).findings) == ["database_refused"]
 
 
 def test_a_database_that_everybody_can_read_is_told(sqlite_url: str) -> None:
@@ -406,7 +416,7 @@ def test_a_database_that_everybody_can_read_is_told(sqlite_url: str) -> None:
     assert path is not None
     path.chmod(0o644)
     with open_database(sqlite_url) as opened:
-        found = check_database(opened, path).findings
+        found = check_database(opened, path, now=NOW).findings
     assert verdicts(found)["database_readable"] == "problem"
 
 

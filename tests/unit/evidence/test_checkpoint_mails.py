@@ -68,7 +68,9 @@ def text_of(received: object) -> str:
 
 def unreached(story: Story) -> list[str]:
     witnesses = story.settings.evidence.witnesses
-    found = check_database(story.database, None, witnesses=witnesses).findings
+    found = check_database(
+        story.database, None, now=story.clock.now(), witnesses=witnesses
+    ).findings
     return [one.found for one in found if one.code == "database_witnesses"]
 
 
