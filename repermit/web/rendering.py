@@ -222,7 +222,19 @@ def _list_choices(context: PageContext) -> list[LanguageChoice]:
 
 @cache
 def _make_environment(language: str) -> Environment:
-    return template_engine.make_environment("public", language)
+    environment = template_engine.make_environment("public", language)
+    environment.filters["breakable"] = _make_breakable
+    return environment
+
+
+def _make_breakable(text: str, most: int = 24) -> Markup:
+    """Return a text whose words may break after so many letters.
+
+    A long word must not be wider than a small phone, also where there are no styles: with them it
+    breaks by itself where it has to.
+    """
+    parts = ([word[n : n + most] for n in range(0, len(word), most)] for word in text.split(" "))
+    return Markup(" ").join(map(Markup("<wbr>").join, parts))
 
 
 # --- The wording that a page was shown with. ------------------------------------------------------
