@@ -196,7 +196,7 @@ def archive(
             suppressions = fingerprint_files.write_suppressions(
                 mailing_list=mailing_list, out=file, form="csv", **vars(context)
             )
-        register = describe_for_proofs(mailing_list, settings=settings)
+        register = describe_for_proofs(mailing_list.slug, settings=settings)
         with make_proof.seal_proofs(
             mailing_list=mailing_list, register=register, **vars(context)
         ) as proofs:

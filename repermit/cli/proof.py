@@ -66,7 +66,7 @@ def proof(
             now=context.now,
             actor=context.actor,
             known=checkpoint,
-            register=describe_for_proofs(mailing_list, settings=context.settings),
+            register=describe_for_proofs(mailing_list.slug, settings=context.settings),
         )
         with database.atomic():
             audit_log.record_access(

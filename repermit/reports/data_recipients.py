@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from repermit.db.models.accounts import ApiToken
-from repermit.db.models.base import PreparedQuery
-from repermit.db.models.campaigns import Campaign, HandedOver
-from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.models.lists import MailingList
-from repermit.db.models.webhooks import Webhook
+from repermit.db.connection import proxy, run_sql
 from repermit.package_files import load_data, load_newsletter_tool
-from repermit.reports.register_notes import OWN, read_notes
+from repermit.reports.register_notes import OWN, parse_notes
 from repermit.settings.definitions import Settings
 from repermit.settings.smtp_presets import find_provider
 
@@ -76,12 +74,31 @@ class Recipient:
         return self.is_abroad and self.country not in ADEQUATE
 
 
-def list_recipients(mailing_list: MailingList, settings: Settings) -> tuple[Recipient, ...]:
-    """Return the recipients of a list's data; those that only the notes name come last."""
-    notes = read_notes(mailing_list)
+class _Found(NamedTuple):
+    """A row of the database that tells of a recipient: a list's notes, or a name or URL.
+
+    - `scopes`, `number`: of an API token.
+    """
+
+    text: str
+    scopes: str
+    number: int
+
+
+def list_recipients(slug: str, settings: Settings) -> tuple[Recipient, ...]:
+    """Return the recipients of a list's data; none for a deleted list.
+
+    Those that only the notes name come last.
+    """
+    found: dict[str, list[_Found]] = defaultdict(list)
+    for kind, *values in run_sql(proxy.obj, _SELECT_FOUND.format(proxy.obj.param), slug):
+        found[kind].append(_Found(*values))
+    if not found["notes"]:
+        return ()
+    notes = parse_notes(found["notes"][0].text)
     recipients = {
         key: (role, server, name)
-        for key, role, server, name in _iter_known_recipients(mailing_list, settings)
+        for key, role, server, name in _iter_known_recipients(found, settings)
     }
     for key in notes.processors:
         recipients.setdefault(key, ("other", "", ""))
@@ -102,12 +119,12 @@ def list_recipients(mailing_list: MailingList, settings: Settings) -> tuple[Reci
 _STORES = frozenset(("hosting", "database"))
 
 
-def describe_for_proofs(mailing_list: MailingList, *, settings: Settings) -> dict[str, list[str]]:
+def describe_for_proofs(slug: str, *, settings: Settings) -> dict[str, list[str]]:
     """Return the storage locations and recipients of a list's data, for proofs and receipts.
 
     Countries are two-letter codes; the organisation itself is no recipient.
     """
-    recipients = list_recipients(mailing_list, settings)
+    recipients = list_recipients(slug, settings)
     countries = {
         recipient.country
         for recipient in recipients
@@ -132,7 +149,7 @@ def _describe_recipient(recipient: Recipient) -> str:
 
 
 def _iter_known_recipients(
-    mailing_list: MailingList, settings: Settings
+    found: Mapping[str, Sequence[_Found]], settings: Settings
 ) -> Iterator[tuple[str, str, str, str]]:
     yield "hosting", "hosting", urlsplit(settings.public_url).hostname or "", ""
     mail, bounces = settings.mail, settings.bounces
@@ -145,13 +162,17 @@ def _iter_known_recipients(
     database = urlsplit(settings.database).hostname or ""
     if database not in _LOCAL:
         yield "database", "database", database, _get_domain(database)
-    for tool in sorted(_list_tools(mailing_list)):
+    exported = {json.loads(export.text).get("tool", "") for export in found["export"]}
+    handed_over = {tool.text for tool in found["tool"]}
+    for tool in sorted((exported | handed_over) - {""}):
         yield tool, "tool", "", _get_tool_label(tool)
-    for host in sorted(_list_webhook_hosts(mailing_list)):
+    for host in sorted(
+        {urlsplit(webhook.text).hostname or "" for webhook in found["webhook"]} - {""}
+    ):
         yield host, "webhook", host, _get_domain(host)
-    for number, name, scopes in _TOKENS.rows():
-        if _PERSONAL & set(scopes.split()):
-            yield f"token-{number}", "api", "", name
+    for token in sorted(found["token"], key=attrgetter("number")):
+        if _PERSONAL & set(token.scopes.split()):
+            yield f"token-{token.number}", "api", "", token.text
 
 
 def _get_tool_label(tool: str) -> str:
@@ -171,52 +192,20 @@ def _get_domain(host: str) -> str:
     return host if is_address else ".".join(host.lower().split(".")[-2:])
 
 
-def _list_tools(mailing_list: MailingList) -> set[str]:
-    """Return the tools for which a file was exported or a handover step was ticked."""
-    exported = {json.loads(text).get("tool", "") for (text,) in _EXPORTS.rows(mailing_list.slug)}
-    handed_over = {tool for (tool,) in _HANDED_OVER.rows(mailing_list.id)}
-    return (exported | handed_over) - {""}
-
-
-def _list_webhook_hosts(mailing_list: MailingList) -> set[str]:
-    return {urlsplit(url).hostname or "" for (url,) in _WEBHOOKS.rows(mailing_list.id)} - {""}
-
-
-# Prepared queries, since each answer page names the recipients.
-_TOKENS = PreparedQuery(
-    lambda: (
-        ApiToken.select(ApiToken.id, ApiToken.name, ApiToken.scopes)
-        .where(ApiToken.revoked_at.is_null())
-        .order_by(ApiToken.id)
-        .tuples()
-    )
-)
-_EXPORTS = PreparedQuery(
-    # An export has no subject, so the index by subject finds it among a million answers.
-    lambda slug: (
-        EvidencePart.select(EvidencePart.json)
-        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        .where(
-            Evidence.subject == "",
-            Evidence.list == slug,
-            Evidence.event == "exported",
-            EvidencePart.part == "consent",
-        )
-        .tuples()
-    ),
-    1,
-)
-_HANDED_OVER = PreparedQuery(
-    lambda list_id: (
-        HandedOver.select(HandedOver.tool).join(Campaign).where(Campaign.list == list_id).tuples()
-    ),
-    1,
-)
-_WEBHOOKS = PreparedQuery(
-    lambda list_id: (
-        Webhook.select(Webhook.url)
-        .where((Webhook.list == list_id) | Webhook.list.is_null(), Webhook.removed_at.is_null())
-        .tuples()
-    ),
-    1,
-)
+# One statement, since each answer page names the recipients. An export has no subject, so the index
+# by subject finds it among a million answers.
+_SELECT_FOUND = """\
+WITH this AS (SELECT id, slug FROM mailing_list WHERE slug = {})
+SELECT 'notes', COALESCE(register_notes.notes, '{{}}'), '', 0
+FROM this LEFT JOIN register_notes ON register_notes.list_id = this.id
+UNION ALL SELECT 'export', evidence_part.json, '', 0
+FROM this JOIN evidence ON evidence.subject = '' AND evidence.list = this.slug
+JOIN evidence_part ON evidence_part.seq = evidence.seq
+WHERE evidence.event = 'exported' AND evidence_part.part = 'consent'
+UNION ALL SELECT 'tool', handed_over.tool, '', 0
+FROM this JOIN campaign ON campaign.list_id = this.id
+JOIN handed_over ON handed_over.campaign_id = campaign.id
+UNION ALL SELECT 'webhook', url, '', 0
+FROM webhook WHERE removed_at IS NULL AND (list_id IS NULL OR list_id IN (SELECT id FROM this))
+UNION ALL SELECT 'token', name, scopes, id
+FROM api_token WHERE revoked_at IS NULL"""

@@ -94,7 +94,7 @@ def gather_processing_record(
         attest=str(attested.get("attest", "")),
         asking_ground=str(attested.get("asking_ground", "")),
         special_ground=str(attested.get("special_ground", "")),
-        recipients=list_recipients(mailing_list, settings),
+        recipients=list_recipients(mailing_list.slug, settings),
         trace_days=settings.retention.trace_days,
         retention=_list_terms(settings),
         measures=list_measures(mailing_list, settings),

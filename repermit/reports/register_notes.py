@@ -11,7 +11,6 @@ from datetime import date, datetime
 from babel import Locale
 
 from repermit.db.connection import Database
-from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList, RegisterNotes, lock_list
 from repermit.errors import Refused
 from repermit.evidence import chain
@@ -53,17 +52,14 @@ def list_countries() -> tuple[str, ...]:
 
 def read_notes(mailing_list: MailingList) -> Notes:
     """Return the notes on a list's processing."""
-    row = _NOTES.first(mailing_list.id)
-    stored = json.loads(row[0]) if row else {}
+    row = RegisterNotes.get_or_none(RegisterNotes.list == mailing_list)
+    return parse_notes(row.notes if row else "{}")
+
+
+def parse_notes(text: str) -> Notes:
+    """Return notes as the database has them."""
+    stored = json.loads(text)
     return Notes(texts=stored.get("texts", {}), processors=stored.get("processors", {}))
-
-
-_NOTES = PreparedQuery(
-    lambda list_id: (
-        RegisterNotes.select(RegisterNotes.notes).where(RegisterNotes.list == list_id).tuples()
-    ),
-    1,
-)
 
 
 def set_notes(

@@ -317,7 +317,7 @@ def download_proof(slug: str, number: int) -> AnyResponse:
             now=get_arrival(),
             actor=get_actor(),
             known=checkpoint,
-            register=describe_for_proofs(mailing_list, settings=services.settings),
+            register=describe_for_proofs(mailing_list.slug, settings=services.settings),
         )
     except NotFound:
         abort(409)

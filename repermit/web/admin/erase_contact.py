@@ -182,7 +182,7 @@ def download_proof(slug: str) -> Response:
             settings=services.settings,
             now=get_arrival(),
             actor=get_actor(),
-            register=describe_for_proofs(mailing_list, settings=services.settings),
+            register=describe_for_proofs(mailing_list.slug, settings=services.settings),
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))

@@ -47,7 +47,7 @@ def show(slug: str) -> Response:
         texts=register_notes.read_notes(mailing_list).texts,
         recipients=[
             (recipient, wording.role_name(recipient.role))
-            for recipient in list_recipients(mailing_list, get_services().settings)
+            for recipient in list_recipients(mailing_list.slug, get_services().settings)
         ],
         near=[country for country in countries if country[0] in EEA],
         far=[country for country in countries if country[0] not in EEA],
@@ -59,7 +59,7 @@ def show(slug: str) -> Response:
 def save_notes(slug: str) -> AnyResponse:
     """Save the notes; a field that was not sent is not changed."""
     mailing_list, services = find_list(slug), get_services()
-    keys = [recipient.key for recipient in list_recipients(mailing_list, services.settings)]
+    keys = [recipient.key for recipient in list_recipients(mailing_list.slug, services.settings)]
     names = [*TEXTS, *(f"{key}.{name}" for key in keys for name in FIELDS)]
     changes = {name: request.form[name] for name in names if name in request.form}
     changes |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}

@@ -18,7 +18,6 @@ from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import ContactState, PageShown
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.click_log import LinkRequest
-from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.frozen_draft import Draft
@@ -347,22 +346,14 @@ def _find_recipients(slug: str, settings: Settings) -> tuple[Recipient, ...]:
     They are those of the record of processing (GDPR art. 13(1)(e) and (f), 15(1)(c)).
     """
     if not has_request_context():
-        return _read_recipients(slug, settings)
+        return list_recipients(slug, settings)
     # An answer needs them twice: for the page that was shown, and for the one that comes next.
     if "recipients" not in g:
         g.recipients = {}
     if slug not in g.recipients:
-        g.recipients[slug] = _read_recipients(slug, settings)
+        g.recipients[slug] = list_recipients(slug, settings)
     recipients: tuple[Recipient, ...] = g.recipients[slug]
     return recipients
-
-
-def _read_recipients(slug: str, settings: Settings) -> tuple[Recipient, ...]:
-    mailing_list = _LIST.first(slug)
-    return list_recipients(mailing_list, settings) if mailing_list else ()
-
-
-_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)
 
 
 def make_contact_fields(contact_state: ContactState, context: PageContext) -> dict[str, Any]:

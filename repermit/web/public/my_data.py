@@ -371,7 +371,7 @@ def _read_held_data(opened: OpenedLink) -> HeldData:
 
 
 def _list_recipients(opened: OpenedLink) -> tuple[Recipient, ...]:
-    return list_recipients(find_list(opened.mailing_list.slug), get_services().settings)
+    return list_recipients(opened.mailing_list.slug, get_services().settings)
 
 
 def _make_context(opened: OpenedLink) -> PageContext:

@@ -82,7 +82,7 @@ def _read_receipt(
     """Return the input of a contact's consent record, and the receipt as `make_receipt` does."""
     services = get_services()
     contact = Contact.get(Contact.uid == contact_state.uid)
-    register = describe_for_proofs(contact.list, settings=services.settings)
+    register = describe_for_proofs(contact.list.slug, settings=services.settings)
     record_input = enqueue_receipt.read_consent_record_input(
         contact, settings=services.settings, register=register
     )

@@ -16,7 +16,7 @@ SETTINGS = make_settings(
 
 
 def test_where_nothing_was_said_the_servers_are_told_and_no_place(database: Database) -> None:
-    assert describe_for_proofs(make_list(database), settings=SETTINGS) == {
+    assert describe_for_proofs(make_list(database).slug, settings=SETTINGS) == {
         "storage_locations": [],
         "recipients": ["ask.example.org (hosting)", "mailer.example (mail)"],
     }
@@ -36,7 +36,7 @@ def test_places_and_recipients_are_as_the_record_of_processing_has_them(
         "printer.safeguard": "none is needed",
     }
     set_notes(database, news, given, now=NOW, actor="cli:0")
-    assert describe_for_proofs(news, settings=SETTINGS) == {
+    assert describe_for_proofs(news.slug, settings=SETTINGS) == {
         "storage_locations": ["NL"],
         "recipients": [
             "Stallen BV (hosting), NL",
@@ -50,7 +50,7 @@ def test_the_organisation_itself_is_no_recipient(database: Database) -> None:
     news = make_list(database)
     given = {"hosting.agreement": "own", "hosting.country": "NL", "mail.agreement": "own"}
     set_notes(database, news, given, now=NOW, actor="cli:0")
-    assert describe_for_proofs(news, settings=SETTINGS) == {
+    assert describe_for_proofs(news.slug, settings=SETTINGS) == {
         "storage_locations": ["NL"],
         "recipients": [],
     }
@@ -59,5 +59,6 @@ def test_the_organisation_itself_is_no_recipient(database: Database) -> None:
 def test_a_server_without_a_name_is_told_by_its_address(database: Database) -> None:
     for server in ("192.0.2.25", "2001:db8::25"):
         settings = replace(SETTINGS, mail=MailServer(server=server, preset=""))
-        told = describe_for_proofs(make_list(database, slug=f"at-{len(server)}"), settings=settings)
+        news = make_list(database, slug=f"at-{len(server)}")
+        told = describe_for_proofs(news.slug, settings=settings)
         assert told["recipients"][1] == f"{server} (mail)"
