@@ -60,7 +60,8 @@ def _check_connection(resolver: DnsResolver, mail: MailServer, *, has_login: boo
         return make_finding("smtp_settings", reason=error.said)
     except TransportError as error:
         return _explain_failure(resolver, mail.server, "smtp", error.said)
-    return make_finding("smtp_ok" if has_login else "smtp_open", server=mail.server)
+    code = "smtp_ok_plain" if mail.tls == "none" else "smtp_ok"
+    return make_finding(code if has_login else "smtp_open", server=mail.server)
 
 
 def _connect_and_quit(mail: MailServer) -> None:

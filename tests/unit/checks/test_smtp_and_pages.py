@@ -107,6 +107,14 @@ def test_a_login_over_checked_tls_is_given_and_nothing_is_sent(
     assert not closed_inbox.mails
 
 
+def test_a_login_without_tls_is_not_called_one_over_tls(names: DnsResolver) -> None:
+    plain = {"auth_require_tls": False, "authenticator": Authenticator()}
+    with Inbox(**plain) as inbox:
+        (one,) = smtp(names, inbox.port, username="jan", password="mellon")
+    assert (one.code, one.verdict) == ("smtp_ok_plain", "ok")
+    assert "without TLS" in one.found
+
+
 def test_the_server_is_taken_leave_of() -> None:
     with ScriptedServer() as scripted, NameServer() as server:
         assert codes(smtp(DnsResolver(server.address), scripted.port)) == ["smtp_open"]
