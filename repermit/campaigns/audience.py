@@ -79,18 +79,22 @@ def count_audience(
     list_facts = lookup.read_list_facts(mailing_list)
     languages: Counter[str] = Counter()
     excluded = Counter(dict.fromkeys(Exclusion, 0))
-    for group, count in _count_groups(mailing_list, include_thin=include_thin):
-        reason = exclusion(
-            group.status,
-            group.basis,
-            suppressed=False,
-            asked_before=group.asked_before,
-            include_thin=include_thin,
-        )
-        if reason is None:
-            languages[group.language] += count
-        else:
-            excluded[reason] += count
+    groups = contacts_counts.count_contact_groups(mailing_list)
+    asked_before_by_group = _count_asked_before(mailing_list, groups, include_thin=include_thin)
+    for (status, removal, basis, language), count in groups.items():
+        asked_count = 0 if removal else asked_before_by_group[status, basis, language]
+        for asked_before, group_count in ((True, asked_count), (False, count - asked_count)):
+            reason = exclusion(
+                status,
+                basis,
+                suppressed=False,
+                asked_before=asked_before,
+                include_thin=include_thin,
+            )
+            if reason is None:
+                languages[language] += group_count
+            else:
+                excluded[reason] += group_count
     if languages.total() <= MAX_SUPPRESSION_LOOKUPS and contacts_counts.has_suppressions(
         mailing_list.id
     ):
@@ -156,45 +160,22 @@ def count_unsent(campaign: Campaign) -> int:
 
 def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
     """Count the asks of a campaign that have not been started, by recipient domain."""
-    return _count_by_domain(Contact.select().join(Mail).where(*_make_unsent_conditions(campaign)))
+    return _count_by_domain(_select_asked(campaign).where(Mail.state.in_(NOT_STARTED)))
 
 
 def count_asks_by_domain(campaign: Campaign) -> Mapping[str, int]:
     """Count all asks of a campaign, by recipient domain."""
+    return _count_by_domain(_select_asked(campaign))
+
+
+def _select_asked(campaign: Campaign) -> Any:
     asks = (Mail.campaign == campaign, Mail.kind == MailKind.ASK)
-    return _count_by_domain(Contact.select().join(Mail).where(*asks))
-
-
-def _make_unsent_conditions(campaign: Campaign) -> tuple[Any, ...]:
-    return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(NOT_STARTED))
+    return Contact.select().join(Mail).where(*asks)
 
 
 def _count_by_domain(contacts: Any) -> dict[str, int]:
     counts = contacts.select(select_domain(), fn.COUNT(Contact.id)).group_by(SQL("place"))
     return dict(counts.tuples())
-
-
-@dataclass(frozen=True)
-class _ContactGroup:
-    """A group of contacts that the rules treat alike."""
-
-    status: Status
-    basis: str
-    language: str
-    asked_before: bool
-
-
-def _count_groups(
-    mailing_list: MailingList, *, include_thin: bool
-) -> Iterator[tuple[_ContactGroup, int]]:
-    people_counts = contacts_counts.count_contact_groups(mailing_list)
-    asked_before_by_group = _count_asked_before(
-        mailing_list, people_counts, include_thin=include_thin
-    )
-    for (status, reason, basis, language), count in people_counts.items():
-        asked_count = 0 if reason else asked_before_by_group[status, basis, language]
-        yield _ContactGroup(status, basis, language, asked_before=True), asked_count
-        yield _ContactGroup(status, basis, language, asked_before=False), count - asked_count
 
 
 def _count_asked_before(

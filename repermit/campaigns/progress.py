@@ -10,6 +10,7 @@ from typing import Any
 
 from peewee import JOIN, SQL, fn
 
+from repermit.campaigns.audience import count_asks
 from repermit.campaigns.result_types import (
     CampaignDetails,
     CampaignProgress,
@@ -120,9 +121,7 @@ def _make_campaign_facts(campaign: Campaign) -> CampaignDetails:
         starts_at=campaign.starts_at,
         opened_at=campaign.opened_at,
         closed_at=campaign.closed_at,
-        asked=contacts_counts.sum_mails(
-            contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
-        ),
+        asked=count_asks(campaign),
         languages=_list_languages(campaign),
         pilot=campaign.pilot,
         reminder_at=campaign.reminder_at,
