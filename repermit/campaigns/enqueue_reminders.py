@@ -11,13 +11,13 @@ from typing import Any
 
 from peewee import Value
 
-from repermit import email_address
+from repermit.campaigns.audience import find_suppressed
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.contacts.last_ask import select_undecided
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import MAX_ROWS_PER_STEP, StepSize, run_steps
 from repermit.rules.consent import (
@@ -137,17 +137,10 @@ def _lock_campaign(campaign_id: int, now: datetime) -> Campaign | None:
 
 def _drop_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
     """Return the contacts that are not suppressed."""
-    rows: Any = Contact.select(Contact.id, Contact.address_key).where(Contact.id.in_(ids)).tuples()
-    id_by_fingerprint = {
-        email_address.fingerprint(key, address_key): contact_id for contact_id, address_key in rows
-    }
-    suppressed = Suppression.select(Suppression.fingerprint).where(
-        Suppression.fingerprint.in_(list(id_by_fingerprint)),
-        (Suppression.list == campaign.list_id) | Suppression.list.is_null(),
-    )
-    for row in suppressed:
-        id_by_fingerprint.pop(row.fingerprint, None)
-    return list(id_by_fingerprint.values())
+    rows: Any = Contact.select(Contact.address_key, Contact.id).where(Contact.id.in_(ids)).tuples()
+    ids_by_key: dict[str, int] = dict(rows)
+    suppressed = find_suppressed(campaign.list, list(ids_by_key), fingerprint_key=key)
+    return [contact_id for address, contact_id in ids_by_key.items() if address not in suppressed]
 
 
 def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
