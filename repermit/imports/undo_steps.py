@@ -6,11 +6,11 @@ A million contacts in one transaction would delay everybody's answers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from repermit.clock import format_timestamp
 from repermit.db import background_tasks
@@ -76,16 +76,12 @@ def continue_undo(
     )
 
 
-def _take_step(kind: Callable[[Step], _Entries | None], task: BackgroundTask, limit: int) -> bool:
+def _take_step(kind: Callable[[Step], bool], task: BackgroundTask, limit: int) -> bool:
     """Take the next step of a kind, in the caller's transaction; return whether there is more."""
     step = Step(task, max_rows=limit)
-    entries = kind(step)
-    if entries is None:
-        return False
+    is_more = kind(step)
     task.state = asdict(step.progress)
-    if entries.all:
-        chain.append(*entries.all)
-    return not entries.are_last
+    return is_more
 
 
 @dataclass
@@ -109,26 +105,10 @@ class Progress:
     suppressions: int = 0
 
 
-@dataclass(frozen=True)
-class _Entries:
-    """The entries of a step; `are_last` for the step that finishes the undo."""
-
-    all: tuple[Entry, ...] = ()
-    are_last: bool = False
-
-
-class _Restored(NamedTuple):
-    """A contact whose earlier status was restored."""
-
-    subject: str
-    status: str
-    basis: str
-
-
 class Step:
     """One step of an undo, of about `max_rows` rows; it updates `progress`.
 
-    Each kind of step returns None if there is nothing left for it to do.
+    Each kind of step returns False once there is nothing left for it to do.
     """
 
     def __init__(self, task: BackgroundTask, *, max_rows: int = MAX_ROWS_PER_STEP) -> None:
@@ -141,18 +121,19 @@ class Step:
             .get()
         )
 
-    def delete_contacts(self) -> _Entries | None:
+    def delete_contacts(self) -> bool:
         """Delete contacts that the import created, except those that have changed since."""
         contacts = list(lock_rows(self.select_contacts()).tuples())
         if not contacts:
-            return None
+            return False
         Contact.delete().where(
             Contact.id.in_(make_id_list(number for number, _ in contacts))
         ).execute()
         request_wiping()
         self.progress.reached = contacts[-1][0]
         self.progress.contacts += len(contacts)
-        return _Entries(tuple(self._erase([subject for _, subject in contacts])))
+        _append(self._erase([subject for _, subject in contacts]))
+        return True
 
     def select_contacts(self) -> Any:
         """Return the query for the next contacts to delete."""
@@ -167,17 +148,25 @@ class Step:
             .limit(self._max_rows)
         )
 
-    def restore_contacts(self) -> _Entries | None:
+    def restore_contacts(self) -> bool:
         """Restore contacts that the import changed, except those that have changed since."""
         changes = list(self.select_changes())
         if not changes:
-            return None
+            return False
         restored = tuple(_restore(self._record, changes))
         _keep_suppressed(self._record, [change.contact for change in changes])
         self.progress.put_back_upto = changes[-1].id
         self.progress.looked_at += len(changes)
         self.progress.restored += len(restored)
-        return _Entries(tuple(map(self._make_restored_entry, restored)))
+        _append(
+            self._make_entry(
+                "import_undone",
+                consent={"status": change.status, "basis": change.basis},
+                subject=subject,
+            )
+            for subject, change in restored
+        )
+        return True
 
     def select_changes(self) -> Any:
         """Return the query for the previous states of the next contacts."""
@@ -187,26 +176,26 @@ class Step:
         )
         return ImportChange.select().where(*own).order_by(ImportChange.id).limit(self._max_rows)
 
-    def delete_suppressions(self) -> _Entries | None:
+    def delete_suppressions(self) -> bool:
         """Delete suppressions that the import added."""
         ids = [number for (number,) in self.select_suppressions().tuples()]
         if not ids:
-            return None
+            return False
         # Checked again, as a person's own No meanwhile makes a suppression permanent. `+ 0`
         # excludes the index of the import, so that the ids are used.
         own = Suppression.imported_by + 0 == self._record.id
         self.progress.suppressions += suppression_suppressions.delete_suppressions(
             Suppression.id.in_(make_id_list(ids)), own
         )
-        return _Entries()
+        return True
 
     def select_suppressions(self) -> Any:
         """Return the query for the next suppressions to delete."""
         own = Suppression.select(Suppression.id).where(Suppression.imported_by == self._record)
         return own.limit(self._max_rows)
 
-    def finish(self) -> _Entries:
-        """Mark the import as undone; return its entry."""
+    def finish(self) -> bool:
+        """Mark the import as undone, and append its entry."""
         progress = self.progress
         background_tasks.invalidate_upload_counts(self._task.list_id)
         undone = {
@@ -218,7 +207,8 @@ class Step:
         Import.update(
             undone_at=self._task.at, counts=json.dumps({**counts, "undone": undone})
         ).where(Import.id == self._record.id).execute()
-        return _Entries((self._make_entry("import_undone", consent=undone),), are_last=True)
+        chain.append(self._make_entry("import_undone", consent=undone))
+        return False
 
     def _erase(self, subjects: Sequence[str]) -> Iterator[Entry]:
         """Erase the personal parts of deleted contacts' entries; yield the entries `erased`.
@@ -233,11 +223,6 @@ class Step:
                     continue
                 consent = {"seqs": seqs, "parts": _ERASED_PARTS}
                 yield self._make_entry("erased", consent=consent, subject=subject)
-
-    def _make_restored_entry(self, contact: _Restored) -> Entry:
-        """Return the entry of a restored contact."""
-        consent = {"status": contact.status, "basis": contact.basis}
-        return self._make_entry("import_undone", consent=consent, subject=contact.subject)
 
     def _make_entry(self, event: str, *, consent: Mapping[str, Any], subject: str = "") -> Entry:
         """Return an entry that names the undone import."""
@@ -257,8 +242,13 @@ class Step:
         )
 
 
-def _restore(record: Import, changes: Sequence[ImportChange]) -> Iterator[_Restored]:
-    """Restore contacts, except those that have changed since the import.
+def _append(entries: Iterable[Entry]) -> None:
+    if all_entries := tuple(entries):
+        chain.append(*all_entries)
+
+
+def _restore(record: Import, changes: Sequence[ImportChange]) -> Iterator[tuple[str, ImportChange]]:
+    """Restore contacts, except those that have changed since the import; yield their subjects.
 
     A contact that the import removed, and that left by itself later, has no suppression of the
     import any more.
@@ -287,7 +277,7 @@ def _restore(record: Import, changes: Sequence[ImportChange]) -> Iterator[_Resto
             basis=change.basis,
             basis_at=change.basis_at,
         ).where(Contact.id == change.contact).execute()
-        yield _Restored(contact.subject, change.status, change.basis)
+        yield contact.subject, change
 
 
 def _select_suppressed(record: Import, subjects: Sequence[str]) -> set[str]:
