@@ -36,7 +36,6 @@ from repermit.imports.classify_row import ASK, LEAVE_OUT, Decisions, Interpreter
 from repermit.imports.import_report import ImportResult, Problem
 from repermit.imports.import_task import (
     ImportProgress,
-    StagedFile,
     Tally,
     begin_import,
     merge_import,
@@ -102,16 +101,6 @@ def import_file(
     allowed, if a line of `opted_out`, `asked` or `corrected` has no row, and while another import
     is running.
     """
-    options = _Options(
-        now=now,
-        actor=actor,
-        source=source,
-        customers=customers,
-        attest=attest.strip(),
-        consent_text=(consent_text or "").strip(),
-        fingerprint_key=settings.fingerprint_key,
-        dry_run=dry_run,
-    )
     under_way = None if dry_run else find_task_of_list(TaskKind.IMPORT, mailing_list)
     if under_way is not None:
         file = open_list(path, mapping=mapping, zone=settings.zone)
@@ -121,9 +110,17 @@ def import_file(
     background_tasks.require_no_running_import(mailing_list)
     # Writes from here on may change the fate of a row.
     decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
-    lost_suppressions = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
-    options = replace(
-        options, kept_off=tuple(suppression.fingerprint for suppression in lost_suppressions)
+    lost_suppressions = find_lost_suppressions(key=settings.fingerprint_key, slug=mailing_list.slug)
+    options = _Options(
+        now=now,
+        actor=actor,
+        source=source,
+        customers=customers,
+        attest=attest.strip(),
+        consent_text=(consent_text or "").strip(),
+        fingerprint_key=settings.fingerprint_key,
+        dry_run=dry_run,
+        kept_off=tuple(suppression.fingerprint for suppression in lost_suppressions),
     )
     token = secrets.token_hex(_TOKEN_BYTES)
     with ExitStack() as until_stored:
@@ -182,8 +179,8 @@ def import_file(
                 number = begin_import(
                     database,
                     mailing_list,
-                    _make_staged_file(mailing_list, file, options, tally, lines),
-                    token=token,
+                    tally,
+                    _make_progress(mailing_list, file, options, tally, token=token, lines=lines),
                     now=options.now,
                     actor=options.actor,
                 )
@@ -273,7 +270,7 @@ class _Options:
     consent_text: str
     fingerprint_key: bytes = field(repr=False)
     dry_run: bool
-    kept_off: tuple[str, ...] = ()
+    kept_off: tuple[str, ...]
     by_hand: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -351,9 +348,15 @@ def _make_shared_evidence(
     return {"file": file.digest, **unseen, **digests}
 
 
-def _make_staged_file(
-    mailing_list: MailingList, file: ListFile, options: _Options, tally: Tally, lines: int
-) -> StagedFile:
+def _make_progress(
+    mailing_list: MailingList,
+    file: ListFile,
+    options: _Options,
+    tally: Tally,
+    *,
+    token: str,
+    lines: int,
+) -> ImportProgress:
     columns = [
         {
             "part": email_address.mask_addresses_in_name(part.name),
@@ -364,14 +367,19 @@ def _make_staged_file(
         for column in part.columns
         if column.field
     ]
-    name = email_address.mask_addresses_in_name(file.path.name)
-    return StagedFile(
-        name=name,
-        digest=file.digest,
-        tally=tally,
+    # Rows that are not picked are counted here, the others when they are merged.
+    invalid = tally.fates[Fate.INVALID]
+    fates = dict.fromkeys(map(str, Fate), 0)
+    fates |= {Fate.INVALID: invalid, Fate.DUPLICATE: tally.rows - tally.addresses - invalid}
+    return ImportProgress(
+        token=token,
+        rows=tally.rows,
         lines=lines,
+        addresses=tally.addresses,
+        merged=tally.merged,
+        last=staging.find_last_picked(),
         facts={
-            "name": name,
+            "name": email_address.mask_addresses_in_name(file.path.name),
             "size": file.path.stat().st_size,
             "source": email_address.mask_addresses_in_name(options.source),
             "customers": options.customers,
@@ -379,7 +387,8 @@ def _make_staged_file(
             "columns": columns,
         },
         shared=_make_shared_evidence(mailing_list, file, options),
-        bases=options.bases,
+        bases={str(fate): str(basis) for fate, basis in options.bases.items()},
+        fates=fates,
     )
 
 

@@ -119,25 +119,12 @@ class ImportProgress:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class StagedFile:
-    """A completely staged file: its name, its counts, and the evidence fields of its import."""
-
-    name: str
-    digest: str
-    tally: Tally
-    lines: int
-    facts: Mapping[str, Any]
-    shared: Mapping[str, Any]
-    bases: Mapping[Fate, Basis]
-
-
 def begin_import(
     database: Database,
     mailing_list: MailingList,
-    file: StagedFile,
+    tally: Tally,
+    progress: ImportProgress,
     *,
-    token: str,
     now: datetime,
     actor: str,
 ) -> int:
@@ -145,36 +132,19 @@ def begin_import(
 
     In the caller's transaction. Raises Refused while another import into the list is running.
     """
-    staging.store_picked(database, name_staged_table(database, token))
+    staging.store_picked(database, name_staged_table(database, progress.token))
     # Pending uploads are counted again only after this import.
     background_tasks.invalidate_upload_counts(mailing_list.id)
     # A launch and an undo lock the list, too.
     lock_list(mailing_list)
     background_tasks.require_no_running_import(mailing_list)
-    tally = file.tally
     at = _find_free_time(mailing_list, now)
     record = Import.create(
         list=mailing_list,
-        file=file.name,
-        digest=file.digest,
+        file=progress.facts["name"],
+        digest=progress.shared["file"],
         counts=json.dumps(asdict(tally)),
         at=at,
-    )
-    # Rows that are not picked are counted here, the others when they are merged.
-    invalid = tally.fates[Fate.INVALID]
-    fates = dict.fromkeys(map(str, Fate), 0)
-    fates |= {Fate.INVALID: invalid, Fate.DUPLICATE: tally.rows - tally.addresses - invalid}
-    progress = ImportProgress(
-        token=token,
-        rows=tally.rows,
-        lines=file.lines,
-        addresses=tally.addresses,
-        merged=tally.merged,
-        last=staging.find_last_picked(),
-        facts=dict(file.facts),
-        shared=dict(file.shared),
-        bases={str(fate): str(basis) for fate, basis in file.bases.items()},
-        fates=fates,
     )
     start_task(
         TaskKind.IMPORT,
