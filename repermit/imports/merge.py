@@ -79,7 +79,8 @@ def merge(import_merge: ImportMerge) -> None:
     if marked_rows:
         _suppress(import_merge)
     if marked_rows or import_merge.improved:
-        _change_contacts(import_merge)
+        _improve_bases(import_merge)
+        _remove(import_merge)
     if import_merge.fates[Fate.CONFIRMED] or import_merge.fates[Fate.CUSTOMER]:
         _append_evidence_of_new(import_merge)
 
@@ -137,7 +138,7 @@ def _make_insert_sql(
         Contact.source: Picked.source,
         Contact.since: Picked.since,
         Contact.status: Case(None, statuses, Status.UNCONFIRMED),
-        Contact.status_at: Value(now, converter=False),
+        Contact.status_at: now,
         Contact.reason: "",
         Contact.basis: Case(None, bases, ""),
         Contact.basis_at: Picked.basis_at,
@@ -157,7 +158,7 @@ def _suppress(import_merge: ImportMerge) -> None:
         Suppression.fingerprint: Picked.fingerprint,
         Suppression.subject: make_subject_sql(Picked.ids),
         Suppression.reason: Picked.mark,
-        Suppression.at: _make_time_value(import_merge.now),
+        Suppression.at: format_timestamp(import_merge.now),
     }
     is_marked = (Picked.fate == Fate.OPTED_OUT, Picked.contact.is_null())
     query = _select_picked(columns, is_marked)
@@ -170,15 +171,6 @@ def _select_picked(columns: Mapping[Any, Any], where: Sequence[Any]) -> Any:
         for value in columns.values()
     ]
     return Picked.select(*values).where(*where).order_by(Picked.id)
-
-
-def _make_time_value(at: datetime) -> Any:
-    return Value(format_timestamp(at), converter=False)
-
-
-def _change_contacts(import_merge: ImportMerge) -> None:
-    _improve_bases(import_merge)
-    _remove(import_merge)
 
 
 def _improve_bases(import_merge: ImportMerge) -> None:
