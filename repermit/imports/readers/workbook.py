@@ -9,8 +9,9 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -318,25 +319,19 @@ def _format_place(row: int, column: int) -> str:
     return f"{letters}{row}"
 
 
-class _Columns(dict[str, int]):
-    """A cache of columns' numbers by their letters."""
-
-    def __missing__(self, letters: str) -> int:
-        if not _LETTERS(letters):
-            raise ValueError(letters)
-        number = 0
-        for letter in letters.upper():
-            number = number * _ALPHABET + ord(letter) - ord("A") + 1
-        self[letters] = number
-        return number
+@lru_cache(maxsize=_COLUMNS)
+def _parse_column(letters: str) -> int:
+    if not _LETTERS(letters):
+        raise ValueError(letters)
+    number = 0
+    for letter in letters.upper():
+        number = number * _ALPHABET + ord(letter) - ord("A") + 1
+    return number
 
 
-class _Locals(dict[str, str]):
-    """A cache of elements' names without their prefix."""
-
-    def __missing__(self, name: str) -> str:
-        local = self[name] = name.rpartition(":")[2]
-        return local
+@lru_cache(maxsize=1024)
+def _remove_prefix(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 class _NotASheetError(Exception):
@@ -354,11 +349,9 @@ class _Worksheet:
     is_open: bool = False
     _row: int = 0
     _cell: tuple[int, int] = (0, 0)
-    _columns: _Columns = field(default_factory=_Columns)
-    _locals: _Locals = field(default_factory=_Locals)
 
     def start(self, name: str, attributes: Attributes) -> None:
-        local = self._locals[name]
+        local = _remove_prefix(name)
         if local == "c":
             self._cell = self._parse_place(attributes.get("r"))
         elif local in {"v", "is"}:
@@ -375,7 +368,7 @@ class _Worksheet:
         if place is None:
             return self._row, self._cell[1] + 1
         letters = place.rstrip(_DIGITS)
-        return int(place[len(letters) :]), self._columns[letters]
+        return int(place[len(letters) :]), _parse_column(letters)
 
 
 def _scan_sheet(archive: ZipFile, member: str, sheet: _Worksheet) -> None:
@@ -402,9 +395,9 @@ def _read_sheet_names(archive: ZipFile) -> tuple[dict[str, str], set[str]]:
             targets[attributes["Id"]] = target if target.startswith("xl/") else f"xl/{target}"
 
     def sheet(name: str, attributes: Attributes) -> None:
-        if name.rpartition(":")[2] != "sheet":
+        if _remove_prefix(name) != "sheet":
             return
-        ids = [value for key, value in attributes.items() if key.rpartition(":")[2] == "id"]
+        ids = [value for key, value in attributes.items() if _remove_prefix(key) == "id"]
         member = targets.get("".join(ids), "")
         if attributes.get("state", "visible") == "visible":
             names[member] = attributes["name"]
