@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -144,15 +144,20 @@ def undo_import(
     """
     number = None
     while number is None:
-        mailing_check = _check_mailing(mailing_list)
+        checked = _read_mailings(mailing_list)
+        is_mailed = has_been_mailed(mailing_list, checked.record) or any(
+            reopens_closed_question(checked.record, campaign) for campaign in checked.closed
+        )
         with database.atomic():
-            number = _begin(database, mailing_list, mailing_check, now=now, actor=actor)
+            number = _begin(
+                database, mailing_list, checked, is_mailed=is_mailed, now=now, actor=actor
+            )
     sweep_staged(database)
-    record = _read_import(number)
+    record: Import = Import.get_by_id(number)
     if max_rows is None or json.loads(record.counts)["rows"] <= max_rows:
         with foreground_lock(database, TaskKind.UNDO_IMPORT):
             continue_undo(database, number)
-        record = _read_import(number)
+        record = Import.get_by_id(number)
     return _make_result(record)
 
 
@@ -172,11 +177,6 @@ def finish_undos(
     return len(under_way)
 
 
-def _read_import(number: int) -> Import:
-    record: Import = Import.get_by_id(number)
-    return record
-
-
 def _make_result(record: Import) -> UndoResult:
     undone = json.loads(record.counts).get("undone", {})
     return UndoResult(
@@ -189,36 +189,28 @@ def _make_result(record: Import) -> UndoResult:
 
 
 @dataclass(frozen=True)
-class _MailingCheck:
-    """Whether contacts of an import were mailed, and what the list had seen at that time.
+class _Mailings:
+    """A list's last import, its sent mails, and its campaigns that have closed since."""
 
-    - `sent`: the list's sent mails.
-    - `closed`: the ids of its campaigns that have closed since the import.
-    """
-
-    record: int
+    record: Import
     sent: Counter[counts.MailGroup]
-    closed: tuple[int, ...]
-    is_mailed: bool
+    closed: list[Campaign]
 
 
-def _check_mailing(mailing_list: MailingList) -> _MailingCheck:
-    """Look whether contacts of a list's last import were mailed; raises Refused without one."""
+def _read_mailings(mailing_list: MailingList) -> _Mailings:
+    """Return what decides whether people of the last import were mailed; may raise Refused."""
     # Counted first, so that a mail that is sent meanwhile makes a difference later.
     sent = _count_sent(mailing_list)
     record = _find_last_import(mailing_list)
-    closed_campaigns = _list_closed_since(record)
-    is_mailed = has_been_mailed(mailing_list, record) or any(
-        reopens_closed_question(record, campaign) for campaign in closed_campaigns
-    )
-    return _MailingCheck(record.id, sent, _get_ids(closed_campaigns), is_mailed)
+    return _Mailings(record, sent, _list_closed_since(record))
 
 
 def _begin(
     database: Database,
     mailing_list: MailingList,
-    mailing_check: _MailingCheck,
+    checked: _Mailings,
     *,
+    is_mailed: bool,
     now: datetime,
     actor: str,
 ) -> int | None:
@@ -235,19 +227,18 @@ def _begin(
     if under_way is not None:
         return under_way.target
     # Checked first: while a campaign's mails are being sent, each check would be outdated.
-    _require_no_campaign(mailing_list)
+    if find_live_campaign(mailing_list):
+        raise Refused("an import cannot be taken back while a campaign is live")
     if unfinished is not None:
         undo_unfinished_import(database, unfinished, now=now, actor=actor)
         return int(unfinished.target)
     background_tasks.require_no_running_import(mailing_list)
-    record = _find_last_import(mailing_list)
-    if (mailing_check.record, mailing_check.sent) != (record.id, _count_sent(mailing_list)):
+    present = _read_mailings(mailing_list)
+    if present != checked:
         return None
-    if mailing_check.closed != _get_ids(_list_closed_since(record)):
-        return None
-    _require_untouched(record, is_mailed=mailing_check.is_mailed)
-    begin_undo(record, now=now, actor=actor)
-    return int(record.id)
+    _require_untouched(present.record, is_mailed=is_mailed)
+    begin_undo(present.record, now=now, actor=actor)
+    return int(present.record.id)
 
 
 def _find_last_import(mailing_list: MailingList) -> Import:
@@ -257,11 +248,6 @@ def _find_last_import(mailing_list: MailingList) -> Import:
     if record is None:
         raise Refused("there is no file that could be taken back")
     return record
-
-
-def _require_no_campaign(mailing_list: MailingList) -> None:
-    if find_live_campaign(mailing_list):
-        raise Refused("an import cannot be taken back while a campaign is live")
 
 
 def _require_untouched(record: Import, *, is_mailed: bool) -> None:
@@ -350,10 +336,6 @@ def _list_closed_since(record: Import) -> list[Campaign]:
     return list(closed.order_by(Campaign.id))
 
 
-def _get_ids(campaigns: Iterable[Campaign]) -> tuple[int, ...]:
-    return tuple(campaign.id for campaign in campaigns)
-
-
 def _count_sent(mailing_list: MailingList) -> Counter[counts.MailGroup]:
     """Count the mails to contacts of a list that were sent, or may have been."""
     mails = counts.count_mails(mailing_list).items()
@@ -361,9 +343,6 @@ def _count_sent(mailing_list: MailingList) -> Counter[counts.MailGroup]:
         {
             group: count
             for group, count in mails
-            if group.kind not in _TO_ADMINS and group.state not in _UNSENT
+            if group.kind is not MailKind.NOTICE and group.state not in _UNSENT
         }
     )
-
-
-_TO_ADMINS = (MailKind.NOTICE,)
