@@ -154,7 +154,7 @@ def _try_password(form: UnlockForm) -> AttemptResult | None:
     if result.is_accepted:
         # Only the token changes, so that the forms of the locked page stay valid.
         session[TOKEN_KEY] = result.token
-        mark_password_given()
+        g.has_given_password = True
         current_user.is_locked = False
     elif result.wait:
         form.refuse(PASSWORD, describe_wait(result.wait))
@@ -176,13 +176,8 @@ def _show_lock_page(
 def _respond(
     form: UnlockForm, *, status: int, result: AttemptResult | None, **fields: object
 ) -> Response:
-    wait = result.wait if result else None
-    response = render_page(
-        "login/lock.html", form=form, status=_TOO_SOON if wait else status, **fields
-    )
-    if wait:
-        response.headers["Retry-After"] = str(to_seconds(wait))
-    return response
+    response = render_page("login/lock.html", form=form, status=status, **fields)
+    return add_retry_after(result, response) if result else response
 
 
 def _respond_json(form: UnlockForm, result: AttemptResult | None) -> Response:
@@ -227,11 +222,6 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> AttemptResult:
     elif not result.is_accepted:
         form.refuse(field, gettext("This password is not right."))
     return result
-
-
-def mark_password_given() -> None:
-    """Mark the current request as one that gave the right password."""
-    g.has_given_password = True
 
 
 def was_password_given() -> bool:

@@ -23,7 +23,8 @@ from repermit.accounts.user_info import UserInfo
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import TOKEN_KEY, make_login_attempt
-from repermit.web.admin.forms import Form, describe_wait, describe_weakness, to_seconds
+from repermit.web.admin.forms import Form, describe_wait, describe_weakness
+from repermit.web.admin.lock_screen import add_retry_after
 from repermit.web.admin.page_permissions import for_everybody, for_the_half_logged_in
 from repermit.web.admin.rendering import (
     flash_message,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 pages = Blueprint("login", __name__, url_prefix="/admin")
 
 _SECRET = "totp"  # noqa: S105  the key of a new app's secret in the cookie
-_WRONG, _TOO_SOON, _GONE = 422, 429, 410
+_WRONG, _GONE = 422, 410
 _NEEDED = InputRequired(N_("Please fill this in."))
 # Longer than any address or code; a longer text is refused unread.
 _SHORT = Length(max=320, message=N_("This is too long."))
@@ -242,17 +243,9 @@ def show_welcome(token: str) -> Response:
 @for_everybody
 def choose_first_password(token: str) -> AnyResponse:
     """Store the password chosen by a one-time link; then the second step is asked for."""
-    try:
-        return _choose_password(token)
-    except NotFound:
-        return _show_used_link()
-
-
-def _choose_password(token: str) -> AnyResponse:
-    """Store the first password of a user; raises NotFound for a used or expired link."""
     user = users.find_invitation(token, now=get_arrival())
     if user is None:
-        raise NotFound
+        return _show_used_link()
     form = _make_welcome_form(user, request.form)
     email = user.email or request.form.get("email", "")
     if not form.is_fit(email):
@@ -266,7 +259,7 @@ def _choose_password(token: str) -> AnyResponse:
             attempt=make_login_attempt(),
         )
     except NotFound:  # a subclass of Refused, but about the link
-        raise
+        return _show_used_link()
     except AddressError:
         form.refuse("email", gettext("This is no e-mail address that mail can reach."))
     except Refused:
@@ -357,11 +350,6 @@ def require_login() -> AnyResponse:
 def show_refused_try(
     result: AttemptResult, form: Form, field: str, wrong: str, *, template: str
 ) -> Response:
-    """Show a form again after an attempt that was refused, or came too soon (RFC 6585 §4)."""
-    if not result.wait:
-        form.refuse(field, wrong)
-        return render_page(template, form=form, status=_WRONG)
-    form.refuse(field, describe_wait(result.wait))
-    response = render_page(template, form=form, status=_TOO_SOON)
-    response.headers["Retry-After"] = str(to_seconds(result.wait))
-    return response
+    """Show a form again after an attempt that was refused, or came too soon."""
+    form.refuse(field, describe_wait(result.wait) if result.wait else wrong)
+    return add_retry_after(result, render_page(template, form=form, status=_WRONG))
