@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import request
-from flask_login import current_user
 from wtforms import BooleanField, StringField, TextAreaField
 
 from repermit.db.models.lists import MailingList
@@ -59,12 +58,6 @@ class ReadingForm(Form):
     attest = TextAreaField(N_("Why may customers be mailed?"))
     consent_text = TextAreaField(N_("Text of the form with which people signed up"))
     looked = BooleanField(N_("I have looked at these rows"))
-
-
-def get_user_id() -> int:
-    """Return the id of the logged-in user."""
-    user_id: int = current_user.id
-    return user_id
 
 
 def read_choices(form: ReadingForm, stored_upload: StoredUpload) -> tuple[Choices, list[str]]:

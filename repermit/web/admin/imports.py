@@ -16,6 +16,7 @@ from flask import (
     request,
     stream_with_context,
 )
+from flask_login import current_user
 
 from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
@@ -100,7 +101,7 @@ def upload_file(slug: str) -> AnyResponse:
             mailing_list,
             file.stream,
             name=file.filename,
-            user_id=import_preview.get_user_id(),
+            user_id=current_user.id,
             settings=services.settings,
             now=get_arrival(),
         )
@@ -109,7 +110,7 @@ def upload_file(slug: str) -> AnyResponse:
     uploads.note_upload(
         services.database, mailing_list, "handed_in", now=get_arrival(), actor=get_actor()
     )
-    return _preview_file(mailing_list, uploads.Choices())
+    return _start_reading(mailing_list, uploads.Choices())
 
 
 @pages.post("/look")
@@ -120,7 +121,7 @@ def save_reading(slug: str) -> AnyResponse:
     choices, errors = import_preview.read_choices(form, stored_upload)
     if errors:
         return _show_waiting_file(mailing_list, stored_upload, status=422, form=form, wrong=errors)
-    return _preview_file(mailing_list, choices)
+    return _start_reading(mailing_list, choices)
 
 
 @pages.post("/ticks")
@@ -144,7 +145,7 @@ def import_file(slug: str) -> AnyResponse:
     choices, errors = import_preview.read_choices(form, stored_upload)
     if outcome is None or "refused" in outcome:
         return (
-            _preview_file(mailing_list, choices)
+            _start_reading(mailing_list, choices)
             if not errors
             else redirect_to("imports.show", slug=slug)
         )
@@ -155,8 +156,8 @@ def import_file(slug: str) -> AnyResponse:
             gettext("You changed how the file is read. Look at what becomes of it now."),
             kind="warning",
         )
-        return _preview_file(mailing_list, choices)
-    return _start_import(mailing_list, choices)
+        return _start_reading(mailing_list, choices)
+    return _start_reading(mailing_list, choices, takes_in=True)
 
 
 @pages.post("/give-up")
@@ -276,7 +277,10 @@ def _find_shown(slug: str) -> tuple[MailingList, StoredUpload]:
     return mailing_list, stored_upload
 
 
-def _start_reading(mailing_list: MailingList, choices: Choices, *, takes_in: bool) -> None:
+def _start_reading(
+    mailing_list: MailingList, choices: Choices, *, takes_in: bool = False
+) -> AnyResponse:
+    """Start the preview, or with `takes_in` the import, and redirect to the page that waits."""
     services = get_services()
     read_upload.start_reading(
         services.database,
@@ -287,15 +291,6 @@ def _start_reading(mailing_list: MailingList, choices: Choices, *, takes_in: boo
         actor=get_actor(),
         takes_in=takes_in,
     )
-
-
-def _preview_file(mailing_list: MailingList, choices: Choices) -> AnyResponse:
-    _start_reading(mailing_list, choices, takes_in=False)
-    return redirect_to("imports.show", slug=mailing_list.slug)
-
-
-def _start_import(mailing_list: MailingList, choices: Choices) -> AnyResponse:
-    _start_reading(mailing_list, choices, takes_in=True)
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
