@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
+from repermit.privacy.make_proof import Proof
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.web.admin.audit_log import make_actor_formatter
@@ -322,19 +322,18 @@ def download_proof(slug: str, number: int) -> AnyResponse:
     except NotFound:
         abort(409)
     record_access("proved", mailing_list=mailing_list, subject=contact.subject)
+    return make_proof_response(f"proof-{slug}-{number}", proof, mailing_list)
+
+
+def make_proof_response(name: str, proof: Proof, mailing_list: MailingList) -> Response:
+    """Return a proof as a ZIP download: the file to check, and the page to print."""
     page = printable_proof.make_proof_page(
-        proof.document, language=mailing_list.language, zone=services.settings.zone
+        proof.document, language=mailing_list.language, zone=get_services().settings.zone
     )
-    name = f"proof-{slug}-{number}"
-    return make_zip_response(name, {f"{name}.json": proof.text, f"{name}.html": page})
-
-
-def make_zip_response(name: str, files: Mapping[str, str]) -> Response:
-    """Return several files as a ZIP download."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
+        archive.writestr(f"{name}.json", proof.text)
+        archive.writestr(f"{name}.html", page)
     response = Response(buffer.getvalue(), content_type="application/zip")
     response.headers.set("Content-Disposition", "attachment", filename=f"{name}.zip")
     return response

@@ -17,13 +17,13 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
-from repermit.privacy import external_copies, make_proof, printable_proof
+from repermit.privacy import external_copies, make_proof
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy.forget import AddressErasure, ErasureOutcome, ErasureResult
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.temporary_files import make_temporary_files
 from repermit.web.admin.audit_log import make_actor_formatter
-from repermit.web.admin.contact_pages import make_zip_response
+from repermit.web.admin.contact_pages import make_proof_response
 from repermit.web.admin.current_user import get_actor, record_access
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import make_sentence
@@ -187,11 +187,7 @@ def download_proof(slug: str) -> Response:
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
     record_access("proved", mailing_list=mailing_list, subject=proof.subject)
-    page = printable_proof.make_proof_page(
-        proof.document, language=mailing_list.language, zone=services.settings.zone
-    )
-    name = f"proof-{slug}"
-    return make_zip_response(name, {f"{name}.json": proof.text, f"{name}.html": page})
+    return make_proof_response(f"proof-{slug}", proof, mailing_list)
 
 
 @address_pages.post("/forget", endpoint="forget")
