@@ -11,10 +11,9 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired
 
 from repermit.campaigns import delete_list as deletion
-from repermit.campaigns import mailing_lists, preview
+from repermit.campaigns import mailing_lists
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails.mail_types import Mail
 from repermit.emails.sender_identity import join_sender, split_sender
 from repermit.errors import ChangedMeanwhile, Refused, RepermitError
 from repermit.i18n import catalogues
@@ -22,7 +21,11 @@ from repermit.i18n.lazy_text import N_
 from repermit.rules import new_list_defaults
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
-from repermit.web.admin.list_translations import list_further_languages, make_no_web_address_text
+from repermit.web.admin.list_translations import (
+    list_further_languages,
+    make_example,
+    make_no_web_address_text,
+)
 from repermit.web.admin.mail_wording import flash_first_screen, flash_saved_list
 from repermit.web.admin.rendering import (
     flash_message,
@@ -254,17 +257,7 @@ def _show_page(
         **make_step_fields(mailing_list),
         refusal=refusal,
         lacks=_list_missing(mailing_list),
-        example=_make_example(mailing_list),
+        example=make_example(mailing_list, mailing_list.language),
         further=list_further_languages(mailing_list),
         can_be_deleted=deletion.can_be_deleted(mailing_list),
     )
-
-
-def _make_example(mailing_list: MailingList) -> Mail | None:
-    """Return the present mail, None if the list lacks something for one."""
-    try:
-        return preview.preview_mail(
-            mailing_list, settings=get_services().settings, now=get_arrival()
-        )
-    except RepermitError:
-        return None

@@ -217,7 +217,7 @@ def _show_page(
         language_code=language,
         language_name=name_language(language),
         own_language=name_language(mailing_list.language),
-        example=_make_example(mailing_list, language),
+        example=make_example(mailing_list, language),
     )
 
 
@@ -229,8 +229,8 @@ def _render_samples(mailing_list: MailingList, text: ListText) -> dict[str, str]
     return mail_wording.render_samples(sampled)
 
 
-def _make_example(mailing_list: MailingList, language: str) -> Mail | None:
-    """Return the present mail, None if nobody would get one in this language."""
+def make_example(mailing_list: MailingList, language: str) -> Mail | None:
+    """Return the present mail in a language, None if nobody would get one in it."""
     settings, now = get_services().settings, get_arrival()
     try:
         return preview.preview_mail(mailing_list, settings=settings, now=now, language=language)
