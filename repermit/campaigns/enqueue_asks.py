@@ -272,29 +272,34 @@ def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[st
     - If a restored database does not know which contacts were asked meanwhile, all are in doubt.
     """
     lost_at = campaign.list.lost_launch_at
-    values: dict[Any, Any] = {
-        Mail.list: Contact.list,
-        Mail.campaign: Value(campaign.id),
-        Mail.contact: Contact.id,
-        Mail.kind: Value(MailKind.ASK),
-        Mail.state: Value(MailState.IN_DOUBT if lost_at else MailState.QUEUED),
-        Mail.reason: Value(PauseReason.RESTORED if lost_at else ""),
-        Mail.due_at: Value(format_timestamp(AFTER_PILOT if campaign.pilot else campaign.starts_at)),
-        Mail.attempts: Value(0),
-        Mail.worker: Value(""),
-        Mail.reply_code: Value(0),
-        Mail.reply_status: Value(""),
-        Mail.message_id: Value(""),
-        Mail.bounce: Value(""),
-        Mail.bounce_status: Value(""),
-        Mail.topic: Value(""),
-        Mail.started_at: Value(format_timestamp(lost_at) if lost_at else None),
-    }
+    due_at = AFTER_PILOT if campaign.pilot else campaign.starts_at
+    values = make_mail_columns(campaign, MailKind.ASK, due_at)
+    if lost_at:
+        values |= {
+            Mail.state: Value(MailState.IN_DOUBT),
+            Mail.reason: Value(PauseReason.RESTORED),
+            Mail.started_at: Value(format_timestamp(lost_at)),
+        }
     askable = Contact.select(*values.values()).where(_make_step_condition(campaign, after, upto))
     if suppressed:
         askable = askable.where(Contact.address_key.not_in(suppressed))
     insert = Mail.insert_from(askable.order_by(Contact.id), fields=list(values))
     return int(insert.as_rowcount().execute())
+
+
+def make_mail_columns(campaign: Campaign, kind: MailKind, due_at: datetime) -> dict[Any, Any]:
+    """Return the columns of a campaign's mails, for an INSERT from a SELECT of contacts."""
+    # Such an INSERT does not fill in defaults.
+    defaults = Mail._meta.defaults  # noqa: SLF001  peewee's own way
+    return {
+        **{field: Value(default) for field, default in defaults.items()},
+        Mail.list: Contact.list,
+        Mail.campaign: Value(campaign.id),
+        Mail.contact: Contact.id,
+        Mail.kind: Value(kind),
+        Mail.due_at: Value(format_timestamp(due_at)),
+        Mail.message_id: Value(""),
+    }
 
 
 def _finish_launch(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:

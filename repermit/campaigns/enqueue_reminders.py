@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import Value
-
 from repermit.campaigns.audience import find_suppressed
-from repermit.clock import format_timestamp
+from repermit.campaigns.enqueue_asks import make_mail_columns
 from repermit.contacts import lookup
 from repermit.contacts.last_ask import select_undecided
 from repermit.db.connection import Database, lock_rows
@@ -144,15 +142,7 @@ def _drop_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list
 
 
 def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
-    values: dict[Any, Any] = {
-        Mail.list: Contact.list,
-        Mail.campaign: Value(campaign.id),
-        Mail.contact: Contact.id,
-        Mail.kind: Value(MailKind.REMINDER),
-        Mail.due_at: Value(format_timestamp(now)),
-        Mail.message_id: Value(""),
-        **{field: Value(field.default) for field in _DEFAULT_FIELDS},
-    }
+    values = make_mail_columns(campaign, MailKind.REMINDER, now)
     silent = Contact.select(*values.values()).where(
         Contact.id.in_(ids), lookup.make_undecided_condition(campaign)
     )
@@ -160,20 +150,6 @@ def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
     insert = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()
     count: int = insert.execute()
     return count
-
-
-_DEFAULT_FIELDS: tuple[Any, ...] = (
-    Mail.state,
-    Mail.reason,
-    Mail.attempts,
-    Mail.worker,
-    Mail.reply_code,
-    Mail.reply_status,
-    Mail.bounce,
-    Mail.bounce_status,
-    Mail.topic,
-)
-"""The columns with defaults, which an INSERT from a SELECT does not fill in."""
 
 
 def _mark_reminded(database: Database, campaign: Campaign, now: datetime) -> None:
