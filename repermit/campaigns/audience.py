@@ -352,9 +352,13 @@ def count_mails_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, 
     `asks`: the campaign's asks by domain.
     """
     competing: Any = (
-        _select_competing_mails(mailing_list)
-        .select(select_domain(), fn.COUNT(Mail.id))
-        .join_from(Mail, Contact)
+        Mail.select(select_domain(), fn.COUNT(Mail.id))
+        .join(Contact)
+        .where(
+            Mail.campaign.in_(_select_competing(mailing_list).select(Campaign.id)),
+            Mail.kind.in_(ASKING_KINDS),
+            Mail.state.in_(NOT_STARTED),
+        )
         .group_by(Mail.campaign, SQL("place"))
         .tuples()
     )
@@ -374,10 +378,3 @@ def select_domain() -> Any:
 
 def _select_competing(mailing_list: MailingList) -> Any:
     return Campaign.select().where(Campaign.list != mailing_list, Campaign.state.in_(LIVE_STATES))
-
-
-def _select_competing_mails(mailing_list: MailingList) -> Any:
-    others = _select_competing(mailing_list).select(Campaign.id)
-    return Mail.select().where(
-        Mail.campaign.in_(others), Mail.kind.in_(ASKING_KINDS), Mail.state.in_(NOT_STARTED)
-    )
