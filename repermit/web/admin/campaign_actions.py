@@ -227,13 +227,15 @@ def _require_confirmation() -> None:
         raise Refused("Nothing was changed: tick that you are sure, then press.")
 
 
-def _run_act(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
+def _run_act(
+    slug: str, act: Callable[[MailingList], str], *, page: str = "campaign_page.show"
+) -> AnyResponse:
     """Run an act on a list's campaign, and flash its result or the reason against it."""
     try:
         flash_message(act(find_list(slug)))
     except Refused as error:
         flash_message(make_sentence(error.said), kind="problem")
-    return redirect_to("campaign_page.show", slug=slug)
+    return redirect_to(page, slug=slug)
 
 
 # --- The open questions of a campaign: replies, mails in doubt, silent contacts. ------------------
@@ -247,6 +249,7 @@ _MAX_REPLIES = 50
 _MAILBOX_SECONDS = 5
 _MAX_DECIDED = 20
 _NO_ANSWER = "none"
+_REPLIES = "open_questions.show_replies"
 
 
 @open_question_pages.get("/replies")
@@ -295,12 +298,9 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
     reply = human_replies.find_waiting_reply(mailing_list, number)
     if reply is None:
         flash_message(gettext("Somebody has decided on that reply already."), kind="warning")
-        return redirect_to("open_questions.show_replies", slug=slug)
-    try:
-        _apply_decision(mailing_list, reply, decision)
-    except Refused as error:
-        flash_message(make_sentence(error.said), kind="problem")
-    return redirect_to("open_questions.show_replies", slug=slug)
+        return redirect_to(_REPLIES, slug=slug)
+    act = partial(_apply_decision, reply=reply, decision=decision)
+    return _run_act(slug, act, page=_REPLIES)
 
 
 @open_question_pages.post("/replies/<int:number>/undo")
@@ -321,38 +321,32 @@ def undo_decision(slug: str, number: int) -> AnyResponse:
     )
     if reply is None:
         flash_message(gettext("Something has come of that reply since."), kind="warning")
-        return redirect_to("open_questions.show_replies", slug=slug)
-    try:
-        _undo_decision(mailing_list, reply)
-    except Refused as error:
-        flash_message(make_sentence(error.said), kind="problem")
-    return redirect_to("open_questions.show_replies", slug=slug)
+        return redirect_to(_REPLIES, slug=slug)
+    return _run_act(slug, partial(_undo_decision, reply=reply), page=_REPLIES)
 
 
-def _undo_decision(mailing_list: MailingList, reply: DecidedReply) -> None:
+def _undo_decision(mailing_list: MailingList, reply: DecidedReply) -> str:
     services = get_services()
     if reply.decision == _NO_ANSWER:
         human_replies.reopen_reply(
             services.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
-        flash_message(gettext("The reply waits for your decision again."))
-        return
+        return gettext("The reply waits for your decision again.")
     with services.database.atomic():
         human_replies.mark_reply_undecided(mailing_list, reply.number)
         opposite = Answer.NO if reply.decision == Answer.YES else Answer.YES
-        _apply_decision(mailing_list, reply, opposite)
+        return _apply_decision(mailing_list, reply, opposite)
 
 
 def _apply_decision(
     mailing_list: MailingList, reply: WaitingReply | DecidedReply, decision: str
-) -> None:
+) -> str:
     services = get_services()
     if decision == _NO_ANSWER:
         human_replies.set_reply_aside(
             services.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
-        flash_message(gettext("Set aside: it is no answer."))
-        return
+        return gettext("Set aside: it is no answer.")
     note = gettext("a reply by mail of %(moment)s", moment=format_time(reply.at))
     record_answer.record_reported_answer(
         services.database,
@@ -366,7 +360,7 @@ def _apply_decision(
         reply_at=reply.at,
     )
     yes, no = gettext("Recorded as a Yes."), gettext("Recorded as a No.")
-    flash_message(yes if decision == Answer.YES else no)
+    return yes if decision == Answer.YES else no
 
 
 @open_question_pages.get("/doubts")
