@@ -67,6 +67,14 @@ def count_contacts(mailing_list: MailingList) -> Counter[tuple[Status, str]]:
     return counts
 
 
+def count_by_status(mailing_list: MailingList) -> dict[Status, int]:
+    """Count the contacts of a list by status; every status has a key."""
+    counts = dict.fromkeys(Status, 0)
+    for (status, _), count in count_contacts(mailing_list).items():
+        counts[status] += count
+    return counts
+
+
 def count_mails(
     mailing_list: MailingList | None = None, *, campaign: Campaign | None = None
 ) -> Counter[MailGroup]:

@@ -82,9 +82,7 @@ def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
     campaign = latest_campaign(mailing_list)
     if campaign is None or campaign.state not in _ENDED_STATES or is_handed_over(campaign):
         return None
-    counts = dict.fromkeys(Status, 0)
-    for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
-        counts[status] += count
+    counts = contacts_counts.count_by_status(mailing_list)
     removed = counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list)
     if removed <= 0:
         return None

@@ -105,17 +105,10 @@ def _summarise_list(mailing_list: MailingList) -> ListSummary:
             mailing_list, zone=get_services().settings.zone, now=get_arrival()
         ),
         # A campaign's own numbers say more while it lasts.
-        counts={} if is_live else _count_people(mailing_list),
+        counts={} if is_live else contacts_counts.count_by_status(mailing_list),
         time_left=format_time_left(campaign.deadline) if campaign and is_live else "",
         is_prepared=Draft.select().where(Draft.list == mailing_list).exists(),
     )
-
-
-def _count_people(mailing_list: MailingList) -> dict[Status, int]:
-    counts = dict.fromkeys(Status, 0)
-    for (status, _), number in contacts_counts.count_contacts(mailing_list).items():
-        counts[status] += number
-    return counts
 
 
 def _list_pending(list_summary: ListSummary) -> Iterator[PendingDecision]:

@@ -102,9 +102,7 @@ def _list_plain_formats(kind: ExportKind) -> tuple[FileFormat, ...]:
 
 def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
     """Return the number of rows of each export; None where there may be too many to count now."""
-    counts = dict.fromkeys(Status, 0)
-    for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
-        counts[status] += count
+    counts = contacts_counts.count_by_status(mailing_list)
     return {
         ExportKind.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
         ExportKind.REMOVED: counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list),
