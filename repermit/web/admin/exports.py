@@ -87,17 +87,10 @@ def _show_page(
     )
 
 
-def _list_plain_formats(kind: ExportKind) -> tuple[FileFormat, ...]:
+def _list_plain_formats(kind: ExportKind) -> list[FileFormat]:
     """Return the formats of an export for no tool: Excel first, for the evidence JSON."""
     first = FileFormat.JSON if kind is ExportKind.EVIDENCE else FileFormat.XLSX
-    return (
-        first,
-        *(
-            file_format
-            for file_format in export_rows.list_formats(kind, None)
-            if file_format is not first
-        ),
-    )
+    return sorted(FileFormat, key=lambda file_format: file_format is not first)
 
 
 def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
