@@ -195,7 +195,9 @@ def import_suppressions(
         task = begin_suppression_import(
             database, mailing_list, path, mapping=mapping, settings=settings, now=now, actor=actor
         )
-        if result := _finish(database, task, settings=settings):
+        with foreground_lock(database, TaskKind.IMPORT_SUPPRESSIONS):
+            result = _merge(database, task, settings=settings) or _read_recorded(task)
+        if result:
             return result
     raise Refused("the rows of this file were lost while it was taken in: give it again")
 
@@ -354,14 +356,6 @@ def _preview_import(
         return progress.result
 
 
-def _finish(
-    database: Database, task: BackgroundTask, *, settings: Settings
-) -> SuppressionImportResult | None:
-    """Merge all rows of a file and return the result; None if its rows were lost."""
-    with foreground_lock(database, TaskKind.IMPORT_SUPPRESSIONS):
-        return _merge(database, task, settings=settings) or _read_recorded(task)
-
-
 def _read_recorded(task: BackgroundTask) -> SuppressionImportResult | None:
     """Return the recorded result of a file that another process has finished.
 
@@ -387,12 +381,8 @@ def _read_recorded(task: BackgroundTask) -> SuppressionImportResult | None:
     )
     if not content.get("whole", True):
         return None
-    return SuppressionImportResult(
-        **{result_field.name: content[result_field.name] for result_field in _RESULT_FIELDS}
-    )
-
-
-_RESULT_FIELDS = fields(SuppressionImportResult)
+    names = (result_field.name for result_field in fields(SuppressionImportResult))
+    return SuppressionImportResult(**{name: content[name] for name in names})
 
 
 def _merge(
@@ -428,8 +418,10 @@ def _merge(
             progress = SuppressionProgress(**task.state)
             batch = _read_next_rows(progress, limit, rows=rows, newcomers=newcomers, at=task.at)
             if not batch:
-                _end(database, task, progress)
+                if is_postgresql(database):
+                    drop_staged(database, progress.token)
                 result = progress.result
+                _record(task, progress, asdict(result))
                 return False
             batch_merger = _BatchMerger(
                 mailing_list=task.list,
@@ -493,13 +485,6 @@ def _read_next_rows(
         StagedSuppression(number=0, suppressed=opted_out(fingerprint, at), contact=contact)
         for contact, fingerprint, _ in placed
     ]
-
-
-def _end(database: Database, task: BackgroundTask, progress: SuppressionProgress) -> None:
-    """Append the entry of a file that was imported completely."""
-    if is_postgresql(database):
-        drop_staged(database, progress.token)
-    _record(task, progress, asdict(progress.result))
 
 
 def _end_lost(database: Database, number: int) -> None:
