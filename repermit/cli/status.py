@@ -68,7 +68,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
     if unfinished is not None:
         echo(
             f"{unfinished.file} is being taken in: {unfinished.done:,} of "
-            f"{unfinished.addresses:,} "
+            f"{unfinished.total:,} "
             "addresses so far. None of them is counted here, or asked, before all are."
         )
     echo(*_describe_resolution(resolution))

@@ -62,34 +62,25 @@ def past_imports(mailing_list: MailingList) -> tuple[PastImport, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UndoProgress:
-    """The progress of an undo: `done` of `rows` are undone."""
+class FileProgress:
+    """The progress of an import in addresses, or of its undo in rows."""
 
     file: str
     done: int
-    rows: int
+    total: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnfinishedImport:
-    """The progress of an import: `done` of `addresses` are merged."""
-
-    file: str
-    done: int
-    addresses: int
-
-
-def find_unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
+def find_unfinished_import(mailing_list: MailingList) -> FileProgress | None:
     """Return the progress of the running import into a list; None if none is running."""
     task = find_task_of_list(TaskKind.IMPORT, mailing_list)
     if task is None:
         return None
     progress = ImportProgress(**task.state)
     file = Import.get_by_id(task.target).file
-    return UnfinishedImport(file=file, done=progress.done, addresses=progress.addresses)
+    return FileProgress(file=file, done=progress.done, total=progress.addresses)
 
 
-def undo_progress(mailing_list: MailingList) -> UndoProgress | None:
+def undo_progress(mailing_list: MailingList) -> FileProgress | None:
     """Return the progress of the running undo of a list's last import; None if none is running."""
     task = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)
     if task is None:
@@ -98,7 +89,7 @@ def undo_progress(mailing_list: MailingList) -> UndoProgress | None:
     progress = Progress(**task.state)
     done = progress.contacts + progress.looked_at + progress.suppressions
     # A contact that the import removed counts twice, as its suppression counts, too.
-    return UndoProgress(file=file, done=min(done, progress.rows), rows=progress.rows)
+    return FileProgress(file=file, done=min(done, progress.rows), total=progress.rows)
 
 
 def _make_past_import(record: Import) -> PastImport:

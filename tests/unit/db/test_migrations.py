@@ -413,7 +413,7 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
             made=2, asked=5
         )
         assert (undoing.target, undoing.actor, undoing.at) == (record.id, "jan", NOW)
-        assert undo.undo_progress(news) == undo.UndoProgress(file="a.csv", done=8, rows=9)
+        assert undo.undo_progress(news) == undo.FileProgress(file="a.csv", done=8, total=9)
         assert not database.table_exists("launching")
         assert not database.table_exists("undoing")
 

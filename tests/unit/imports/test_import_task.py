@@ -59,7 +59,7 @@ from repermit.errors import LaunchRefused, Refused
 from repermit.exports import export as exports_export
 from repermit.exports import reconcile
 from repermit.imports import import_task, undo
-from repermit.imports.undo import UnfinishedImport, find_unfinished_import
+from repermit.imports.undo import FileProgress, find_unfinished_import
 from repermit.privacy import forget, not_the_person
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
@@ -235,8 +235,8 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
     ]
     begin(database, news, file)
     for done in range(8):
-        assert find_unfinished_import(news) == UnfinishedImport(
-            file="export.csv", done=min(done, 7), addresses=7
+        assert find_unfinished_import(news) == FileProgress(
+            file="export.csv", done=min(done, 7), total=7
         )
         for act in refused:
             with pytest.raises(Refused, match=WAIT):

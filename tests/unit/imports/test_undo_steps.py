@@ -22,7 +22,7 @@ from repermit.db.models.mails import Mail
 from repermit.errors import LaunchRefused, Refused
 from repermit.imports import undo
 from repermit.imports.undo import (
-    UndoProgress,
+    FileProgress,
     has_been_mailed,
     make_changed_queries,
     reopens_closed_question,
@@ -95,7 +95,7 @@ def test_nothing_is_launched_or_taken_in_until_all_is_taken_back(
     begin(database, news)
     # Two contacts, one that it changed, and the suppressions of two.
     for done in range(5):
-        assert undo_progress(news) == UndoProgress(file="export.csv", done=done, rows=4)
+        assert undo_progress(news) == FileProgress(file="export.csv", done=done, total=4)
         with pytest.raises(LaunchRefused, match=WAIT):
             start(database, news)
         assert WAIT in plan_launch(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
