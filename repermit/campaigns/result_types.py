@@ -86,8 +86,8 @@ class Plan:
             "excluded": {str(reason): count for reason, count in self.excluded.items()},
             "left_out": {str(fate): count for fate, count in self.left_out.items()},
             "languages": dict(self.languages),
-            "last_ask_at": _format_time(self.last_ask_at),
-            "reminder_at": _format_time(self.reminder_at),
+            "last_ask_at": format_timestamp(self.last_ask_at),
+            "reminder_at": self.reminder_at and format_timestamp(self.reminder_at),
             "refusals": list(self.refusals),
             "notes": list(self.notes),
         }
@@ -150,21 +150,11 @@ class CampaignDetails:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as one JSON object, times in RFC 3339."""
-        moments = (
-            "deadline",
-            "latest_ask",
-            "launched_at",
-            "starts_at",
-            "opened_at",
-            "closed_at",
-            "reminder_at",
-        )
-        return {
-            **vars(self),
-            "state": str(self.state),
-            "languages": list(self.languages),
-            **{name: _format_time(getattr(self, name)) for name in moments},
+        values = {
+            name: format_timestamp(value) if isinstance(value, datetime) else value
+            for name, value in vars(self).items()
         }
+        return {**values, "state": str(self.state), "languages": list(self.languages)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +223,3 @@ class CampaignStatus:
             "held": self.held,
             "checkpoint": self.checkpoint.to_json(),
         }
-
-
-def _format_time(moment: datetime | None) -> str | None:
-    return format_timestamp(moment) if moment else None
