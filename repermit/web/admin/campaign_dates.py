@@ -275,16 +275,13 @@ def make_form(conditions: Conditions) -> ConditionsForm:
     starts, _, starts_time = conditions.starts.partition("T")
     return ConditionsForm(
         data={
+            **vars(conditions),
             "until": until,
             "until_time": until_time,
             "starts": starts,
             "starts_time": starts_time,
             "reminder": str(conditions.reminder or ""),
             "pilot": str(conditions.pilot or ""),
-            "include_thin": conditions.include_thin,
-            "attest": conditions.attest,
-            "asking_ground": conditions.asking_ground,
-            "special_ground": conditions.special_ground,
         }
     )
 
