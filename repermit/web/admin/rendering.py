@@ -187,22 +187,18 @@ def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
 
 def format_time(timestamp: datetime | None) -> str:
     """Format a timestamp in words, in the organisation's time zone; "" for None."""
-    zone = get_services().settings.zone
-    return (
-        dates.format_local_datetime(timestamp, language=get_page_language(), zone=zone)
-        if timestamp
-        else ""
-    )
+    return _format_local(dates.format_local_datetime, timestamp)
 
 
 def format_day(timestamp: datetime | None) -> str:
     """Format a day in words, in the organisation's time zone; "" for None."""
-    zone = get_services().settings.zone
-    return (
-        dates.format_local_date(timestamp, language=get_page_language(), zone=zone)
-        if timestamp
-        else ""
-    )
+    return _format_local(dates.format_local_date, timestamp)
+
+
+def _format_local(form: Callable[..., str], timestamp: datetime | None) -> str:
+    if not timestamp:
+        return ""
+    return form(timestamp, language=get_page_language(), zone=get_services().settings.zone)
 
 
 def format_number(value: int | Decimal) -> str:
