@@ -103,16 +103,21 @@ def find_field(folded: str) -> tuple[str | None, int]:
     return _RANKED.get(title) or (_find_question_field(title), len(_RANKED))
 
 
+# In the order in which a title that says several of them is read.
+_MARK_FIELDS = {"opt_out": "opted_out_at", "complained": "complained_at", "bounce": "cleaned_at"}
+
+
 def _says(phrase: str, title: str) -> bool:
     return bool(_PHRASES.compile(phrase).search(title))
 
 
 def _find_question_field(title: str) -> str | None:
-    """Return the field of a title that asks for consent, or for an opt-out."""
+    """Return the field of a title that asks for consent, an opt-out, a complaint or a bounce."""
     if is_about_else(title):
         return None
-    if _says("opt_out", title):
-        return "opted_out_at"
+    for phrase, field_name in _MARK_FIELDS.items():
+        if _says(phrase, title):
+            return field_name
     if not _says("consent", title) or _says("no_question", title):
         return None
     return "opted_out_at" if _says("no_consent", title) else "consent"

@@ -17,8 +17,10 @@ from repermit.imports.readers.column_values import (
     find_opt_out,
     find_remark_in_name,
     is_bare_no,
+    is_bounce,
     is_doubtful_status,
     is_mark,
+    is_soft_bounce,
     is_switched_off,
     is_unasked,
     says_no,
@@ -44,6 +46,9 @@ REMARK = "remark"
 
 MARKS = ("complained", "unsubscribed", REMARK, "cleaned")
 """The marks that opt out, the strongest first; the person's own come first."""
+
+# Of a bounce, until the other columns of the row are read.
+_BOUNCE, _SOFT_BOUNCE = "bounce", "soft bounce"
 
 _MAX_CHARACTERS = 80
 
@@ -84,6 +89,10 @@ class OptOutColumns:
         for index, title, judge in self._columns:
             if (text := cells[index]) and (mark := judge(text)):
                 quote_by_mark.setdefault(mark, f"{title}: {_shorten(text)}")
+        bounce = quote_by_mark.pop(_BOUNCE, "")
+        # The date beside "Bounce type: soft" is one of a soft bounce, too.
+        if not quote_by_mark.pop(_SOFT_BOUNCE, "") and bounce:
+            quote_by_mark.setdefault("cleaned", bounce)
         if not quote_by_mark:
             return _NOTHING
         if REMARK in quote_by_mark and not quote_by_mark.keys() <= {REMARK, DOUBTFUL}:
@@ -137,6 +146,15 @@ def _judge_other_column(text: str) -> str:
     """Judge a cell of another column, where a bare No answers another question."""
     mark = _judge_unknown_column(text)
     return "" if mark == DOUBTFUL and is_bare_no(text) else mark
+
+
+@lru_cache(maxsize=1024)
+def _judge_bounce(text: str) -> str:
+    if not is_bounce(text):
+        return ""
+    if "hard" in text.casefold():
+        return "cleaned"
+    return _SOFT_BOUNCE if is_soft_bounce(text) else _BOUNCE
 
 
 @lru_cache(maxsize=1024)
@@ -203,7 +221,7 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
     "consent": _judge_consent,
     "active": _judge_answer,
     "opted_out_at": lambda text: "unsubscribed" if is_mark(text) else "",
-    "cleaned_at": lambda text: "cleaned" if is_mark(text) else "",
+    "cleaned_at": _judge_bounce,
     "complained_at": lambda text: "complained" if is_mark(text) else "",
     "remark": _judge_remark,
     **dict.fromkeys(("name", "first_name", "last_name"), _judge_name),
@@ -218,6 +236,8 @@ def _choose_judge(
     # "Subscribed" is followed by a date, or by a yes or no.
     if column.field == "since" and fold_title(column.title) == "subscribed":
         return _judge_answer
+    if column.field == "cleaned_at" and "hard" in fold_title(column.title):
+        return lambda text: "cleaned" if is_bounce(text) else ""
     if column.field == "remark" and column.index in unknown:
         return (
             _judge_other_column

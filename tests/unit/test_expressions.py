@@ -13,7 +13,7 @@ FILES = {
     "advertising_words.toml": ("offers", "words", "figures"),
     "automatic_messages.toml": ("senders", "subjects"),
     "bounce_phrases.toml": ("refusals", "copies"),
-    "column_values.toml": ("sources", "names"),
+    "column_values.toml": ("bounces", "sources", "names"),
     "frequency_phrases.toml": ("parts", "phrases"),
     "refusal_words.toml": ("words", "causes"),
     "remark_phrases.toml": ("words", "parts", "refused", "exceptions", "doubtful"),

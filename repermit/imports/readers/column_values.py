@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from repermit.expressions import Expressions
 from repermit.imports.readers.cells import fold_title
 
-_EXPRESSIONS = Expressions("column_values.toml", "sources", "names")
+_EXPRESSIONS = Expressions("column_values.toml", "bounces", "sources", "names")
 _DATA = _EXPRESSIONS.data
 
 
@@ -45,6 +45,8 @@ _COMPLAINED, _CLEANED, _PENDING = _STATUS["complained"], _STATUS["cleaned"], _ST
 _UNASKED = _STATUS["unasked"]
 _UNSUBSCRIBED = _STATUS["unsubscribed"] + _STATUS["further_unsubscribed"]
 
+_NOTHING = _read_words("nothing", "main")
+_SOFT = _EXPRESSIONS.compile("soft", re.IGNORECASE)
 _WEB_FORM = _EXPRESSIONS.compile("web_form", re.IGNORECASE)
 _NOT_A_FORM = _EXPRESSIONS.compile("no_web_form", re.IGNORECASE)
 # Begins with one set of characters, which is searched much faster than several words.
@@ -94,8 +96,22 @@ def is_mark(text: str) -> bool:
     folded = fold_title(text)
     is_zero = folded.isdigit() and not folded.strip("0")
     return bool(folded or text.strip() in _YES) and not (
-        is_zero or folded in _NO or folded in _STILL_ON
+        is_zero or folded in _NO or folded in _STILL_ON or folded in _NOTHING
     )
+
+
+@lru_cache(maxsize=1024)
+def is_bounce(text: str) -> bool:
+    """Say whether a cell of a column such as "bounced" is ticked; "not bounced" is not."""
+    is_negated = text.strip().casefold().startswith(_NEGATED) and any(
+        word in fold_title(text) for word in _CLEANED
+    )
+    return is_mark(text) and not is_negated
+
+
+def is_soft_bounce(text: str) -> bool:
+    """Say whether a text tells of a bounce that may not happen again."""
+    return bool(_SOFT.search(text.strip()))
 
 
 @lru_cache(maxsize=1024)
@@ -114,7 +130,7 @@ def find_opt_out(status: str) -> str:
         return "unsubscribed"
     if any(word in folded for word in _COMPLAINED):
         return "complained"
-    is_hard = any(word in folded for word in _CLEANED) and "soft" not in folded
+    is_hard = any(word in folded for word in _CLEANED) and not is_soft_bounce(status)
     return "cleaned" if is_hard else ""
 
 

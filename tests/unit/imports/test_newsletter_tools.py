@@ -268,6 +268,79 @@ def test_each_address_of_outlook_is_a_row(tmp_path: Path, header: str) -> None:
     ]
 
 
+# --- Bounces and complaints, as customer databases write them.
+
+
+def marks_of(folder: Path, *records: str) -> list[str]:
+    """Return the mark of each row of a file of several columns."""
+    text = as_csv([record.split("|") for record in records])
+    return [row.opted_out for row in from_text(folder, text).rows()]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Email hard bounce reason",
+        "hs_email_hard_bounce_reason_enum",
+        "Grund für Hard Bounce der E-Mail",
+        "Hard-Bounce-Grund",
+        "Reden hard bounce",
+        "Email Bounced Reason",
+        "EmailBouncedReason",
+    ],
+)
+def test_a_reason_for_a_hard_bounce_is_a_bounce_and_none_says_nothing(
+    tmp_path: Path, header: str
+) -> None:
+    records = ("2|b@example.org||UNKNOWN_USER", "3|c@example.org||", "4|d@example.org|true|OTHER")
+    said = ("5|e@example.org||550 no such user", "6|f@example.org||None", "7|g@example.org||n/a")
+    assert marks_of(
+        tmp_path, f"Record ID|Email|Unsubscribed from all email|{header}", *records, *said
+    ) == ["cleaned", "", "unsubscribed", "cleaned", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "mark"),
+    [
+        ("Email Bounced Date", "2024-03-01T10:00:00.000Z", "cleaned"),
+        ("IsEmailBounced", "true", "cleaned"),
+        ("IsEmailBounced", "false", ""),
+        ("Invalid email address", "true", "cleaned"),
+        ("hs_email_bad_address", "true", "cleaned"),
+        ("Ungültige E-Mail-Adresse", "Ja", "cleaned"),
+        ("Ongeldig e-mailadres", "Ja", "cleaned"),
+        ("Cleaned On", "2021-01-01", "cleaned"),
+        ("Global Bounce", "TRUE", "cleaned"),
+        ("Portal Spam Report", "TRUE", "complained"),
+        ("Marked as spam", "yes", "complained"),
+        # Not hard, or not known to be so.
+        ("Soft bounce reason", "MAILBOX", ""),
+        ("Bounced", "soft", ""),
+        ("Bounce reason", "Temporary failure", ""),
+        ("Bounce reason", "452 4.2.2 mailbox full", ""),
+        ("Bounce status", "not bounced", ""),
+        ("Soft bounces", "2", ""),
+        ("Bounce rate", "12", ""),
+        ("Emails Bounced", "3", ""),
+        # "Soft" is also a part of other words.
+        ("Bounce reason", "blocked by Microsoft software", "cleaned"),
+        ("Bounce reason", "Not found", "cleaned"),
+        ("Bounce date", "4.3.2024", "cleaned"),
+    ],
+)
+def test_a_bounce_counts_unless_it_is_soft(
+    tmp_path: Path, header: str, text: str, mark: str
+) -> None:
+    assert marks_of(tmp_path, f"Email|{header}", f"a@example.org|{text}") == [mark]
+
+
+def test_the_date_of_a_soft_bounce_is_none_of_a_hard_one(tmp_path: Path) -> None:
+    header = "Email|Bounced date|Bounce type|Hard bounce reason"
+    rows = ("a@example.org|2024-01-01|Soft|", "b@example.org|2024-01-01|Hard|")
+    both = "c@example.org|2024-01-01|Soft|UNKNOWN_USER"
+    assert marks_of(tmp_path, header, *rows, both) == ["", "cleaned", "cleaned"]
+
+
 def test_each_tool_is_described_by_known_keys_and_fields() -> None:
     folder = package_files.find_asset("data") / "newsletter_tools"
     names = {path.stem for path in folder.glob("*.toml")} - {"shared_by_all"}
