@@ -148,6 +148,11 @@ def _judge_other_column(text: str) -> str:
     return "" if mark == DOUBTFUL and is_bare_no(text) else mark
 
 
+def _judge_mark(text: str) -> str:
+    """Judge a cell under "unsubscribed" or "suppressed", which may name a bounce or a complaint."""
+    return (find_opt_out(text) or "unsubscribed") if is_mark(text) else ""
+
+
 @lru_cache(maxsize=1024)
 def _judge_bounce(text: str) -> str:
     if not is_bounce(text):
@@ -220,7 +225,7 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
     "status": _judge_status,
     "consent": _judge_consent,
     "active": _judge_answer,
-    "opted_out_at": lambda text: "unsubscribed" if is_mark(text) else "",
+    "opted_out_at": _judge_mark,
     "cleaned_at": _judge_bounce,
     "complained_at": lambda text: "complained" if is_mark(text) else "",
     "remark": _judge_remark,

@@ -341,6 +341,35 @@ def test_the_date_of_a_soft_bounce_is_none_of_a_hard_one(tmp_path: Path) -> None
     assert marks_of(tmp_path, header, *rows, both) == ["", "cleaned", "cleaned"]
 
 
+@pytest.mark.parametrize(
+    ("title", "marks"),
+    [
+        ("Email Suppressions", {'["HARD_BOUNCE"]': "cleaned", '["UNSUBSCRIBE"]': "unsubscribed"}),
+        ("Email Suppressions", {'["SPAM_COMPLAINT"]': "complained", "[]": "", "": ""}),
+        ("Email Suppressions", {'["HARD_BOUNCE", "UNSUBSCRIBE"]': "unsubscribed"}),
+        ("Email Suppressions", {'["USER_SUPPRESSED"]': "unsubscribed"}),
+        ("Email Suppressions", {'["INVALID_EMAIL"]': "cleaned", "None": ""}),
+        ("On Hold", {"On Hold Bounce": "cleaned", "On Hold Opt Out": "unsubscribed", "No": ""}),
+        ("Home-On Hold", {"Yes": "unsubscribed", "0": "", "2": "unsubscribed"}),
+        ("Contact Is Deleted", {"Yes": "unsubscribed", "No": ""}),
+        ("is_deceased", {"1": "unsubscribed", "0": ""}),
+        # CleverReach, GetResponse and Mautic.
+        ("deactivated", {"2021-01-01 00:00:00": "unsubscribed", "1609459200": "unsubscribed"}),
+        ("deactivated", {"0": ""}),
+        ("Removal reason", {"user unsubscribed": "unsubscribed", "bounced": "cleaned"}),
+        ("dnc_email", {"1": "unsubscribed", "0": ""}),
+    ],
+)
+def test_why_somebody_is_not_mailed_any_more_is_read(
+    tmp_path: Path, title: str, marks: dict[str, str]
+) -> None:
+    cells = [["Email", title]]
+    cells += [[f"a{number}@example.org", text] for number, text in enumerate(marks)]
+    file = from_text(tmp_path, as_csv(cells))
+    assert [row.opted_out for row in file.rows()] == list(marks.values())
+    assert list(file.find_ambiguous_columns()) == []
+
+
 def test_each_tool_is_described_by_known_keys_and_fields() -> None:
     folder = package_files.find_asset("data") / "newsletter_tools"
     names = {path.stem for path in folder.glob("*.toml")} - {"shared_by_all"}
