@@ -51,6 +51,8 @@ DATES = frozenset(
 
 # Matches most cells of date columns, which need no second look.
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d|\s*$").match
+# Four digits or more, and no word but a month's short name: no 1, and no "550 5.1.1 user unknown".
+_LIKE_DATE = re.compile(r"(?!.*[^\W\d_]{4})(?:\D*\d){4}").match
 _DATED_MARKS = ("opted_out_at", "cleaned_at", "complained_at")
 # Appended to records, so that index -1, which means a missing column, is an empty cell.
 _EMPTY = [""]
@@ -173,7 +175,7 @@ class TableReader:
     def _is_unread(self, place: int, text: str) -> bool:
         """Say whether a date is unreadable; in a column of marks, a yes or a reason is allowed."""
         is_mark = place in self._mark_dates
-        is_expected = any(map(str.isdigit, text)) if is_mark else not is_answer(text)
+        is_expected = bool(_LIKE_DATE(text)) if is_mark else not is_answer(text)
         return is_expected and self._parse_time(text) is None
 
     def _is_plain(self) -> bool:

@@ -206,6 +206,21 @@ def test_numbers_and_what_is_no_date_are_counted_by_column(tmp_path: Path) -> No
     assert str(opted_out[1].opted_out_at)[:10] == "2004-01-14"
 
 
+@pytest.mark.parametrize(
+    ("title", "texts"),
+    [
+        ("Email Opt Out", ("1", "0", "1")),
+        ("afgemeld op", ("3", "te veel mail in 2019", "")),
+        ("Email Bounced Reason", ("550 5.1.1 user unknown", "452", "5.1.1")),
+    ],
+)
+def test_a_mark_that_is_no_date_is_none_that_cannot_be_read(
+    tmp_path: Path, title: str, texts: tuple[str, ...]
+) -> None:
+    rows = "".join(f"a{number}@example.org;{text}\n" for number, text in enumerate(texts))
+    assert from_text(tmp_path, f"email;{title}\n{rows}").find_date_notes() == ()
+
+
 def test_a_file_without_dates_or_with_plain_ones_has_no_notes(tmp_path: Path) -> None:
     assert from_text(tmp_path, "email;naam\na@example.org;40271\n").find_date_notes() == ()
     plain = "email;aangemeld op\na@example.org;2019-05-03 10:00\nb@example.org;\n"
