@@ -128,6 +128,11 @@ def is_about_else(folded: str) -> bool:
     return _says("about_else", folded)
 
 
+def is_other_channel(folded: str) -> bool:
+    """Say whether a folded title is about text messages, faxes or the like, and not about mail."""
+    return _says("other_channel", folded)
+
+
 def is_address_title(folded: str) -> bool:
     """Say whether a folded title means a column of addresses."""
     return _PHRASES.compile("address").fullmatch(folded) is not None

@@ -8,6 +8,7 @@ from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from repermit.imports.newsletter_tools import is_other_channel
 from repermit.imports.readers.cells import (
     fold_title,
     normalize_cell,
@@ -148,6 +149,12 @@ def _judge_other_column(text: str) -> str:
     return "" if mark == DOUBTFUL and is_bare_no(text) else mark
 
 
+def _judge_other_channel(text: str) -> str:
+    """Judge a cell under "SMS consent", where a status alone is not about mail."""
+    is_status = len(text.split()) == 1 and bool(find_opt_out(text))
+    return "" if is_status else _judge_other_column(text)
+
+
 def _judge_mark(text: str) -> str:
     """Judge a cell under "unsubscribed" or "suppressed", which may name a bounce or a complaint."""
     return (find_opt_out(text) or "unsubscribed") if is_mark(text) else ""
@@ -244,6 +251,8 @@ def _choose_judge(
     if column.field == "cleaned_at" and "hard" in fold_title(column.title):
         return lambda text: "cleaned" if is_bounce(text) else ""
     if column.field == "remark" and column.index in unknown:
+        if is_other_channel(fold_title(column.title)):
+            return _judge_other_channel
         return (
             _judge_other_column
             if column.index in columns_with_harmless_no

@@ -84,6 +84,62 @@ def test_what_else_people_note_of_somebody_is_no_refusal(
     assert (row.opted_out, row.said) == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        *(("SMS Marketing Consent", "UNSUBSCRIBED"), ("SMS Marketing: Status", "unsubscribed")),
+        *(("WHATSAPP_STATUS", "afgemeld"), ("Push consent", "unsubscribed"), ("SMS", "STOP")),
+        *(("HasOptedOutOfFax", "1"), ("Fax Opt Out", "true"), ("SMS opt-out", "yes")),
+    ],
+)
+def test_who_left_another_channel_has_not_left_the_mail(
+    tmp_path: Path, title: str, text: str
+) -> None:
+    assert heard(tmp_path, title, text) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        *(("Email/SMS consent", "unsubscribed"), ("Nieuwsbrief of sms", "afgemeld")),
+        *(("SMS", "wil geen mail meer"), ("Fax", "geen post en geen mail")),
+    ],
+)
+def test_what_is_said_of_mail_under_another_channel_is_heard(
+    tmp_path: Path, title: str, text: str
+) -> None:
+    assert heard(tmp_path, title, text)[1]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        *("Marketing emails delivered", "Marketing emails replied", "Marketing emails sent"),
+        *("Marketing emails bounced", "Newsletters sent", "Zugestellte Marketing-E-Mails"),
+    ],
+)
+def test_a_count_of_mails_is_no_answer(tmp_path: Path, title: str) -> None:
+    for text in ("0", "3"):
+        assert heard(tmp_path, title, text) == ("", False)
+
+
+@pytest.mark.parametrize("title", ["May be sent newsletters", "Newsletter darf gesendet werden"])
+def test_whether_a_newsletter_may_be_sent_is_a_question(tmp_path: Path, title: str) -> None:
+    assert heard(tmp_path, title, "no") == ("unsubscribed", True)
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("Marketing contact status", "Marketing contact"),
+        ("Marketingkontakt-Status", "Marketingkontakt"),
+        ("Status marketingcontact", "Marketingcontact"),
+    ],
+)
+def test_a_marketing_contact_is_nobody_to_look_at(tmp_path: Path, title: str, text: str) -> None:
+    assert heard(tmp_path, title, text) == ("", False)
+
+
 def test_a_bare_no_is_doubtful_beside_other_words_and_else_a_question(tmp_path: Path) -> None:
     rows = rows_under(tmp_path, "Reactie", "belt vaak", "lid", "nee")
     assert [row.said for row in rows] == ["", "", "Reactie: nee"]
