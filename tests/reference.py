@@ -279,7 +279,10 @@ def _words(key: str, kind: Iterable[str]) -> Iterator[Row]:
 
 # --- Newsletter tools. ----------------------------------------------------------------------------
 
-_TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "listmonk", "google", "outlook")
+_TOOLS = (
+    *("mailchimp", "laposta", "brevo", "mailerlite", "listmonk", "google", "outlook"),
+    *("hubspot", "klaviyo", "phplist", "rapidmail", "shopify"),
+)
 
 
 def newsletter_tools() -> str:

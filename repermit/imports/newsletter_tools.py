@@ -66,7 +66,10 @@ GENERIC = Tool(name="generic", label="columns", known_titles=frozenset(), min_ma
 _KNOWN = tuple(
     map(
         _read,
-        ("mailchimp", "google", "outlook", "listmonk", "laposta", "mailerlite", "brevo"),
+        (
+            *("mailchimp", "google", "outlook", "listmonk", "laposta", "mailerlite", "brevo"),
+            *("hubspot", "klaviyo", "phplist", "rapidmail", "shopify"),
+        ),
     )
 )
 

@@ -268,6 +268,120 @@ def test_each_address_of_outlook_is_a_row(tmp_path: Path, header: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "opted_out", "is_proved"),
+    [
+        ("active", "", True),
+        ("new", "", False),
+        ("bounced", "cleaned", False),
+        ("abused", "complained", False),
+        ("deleted", "unsubscribed", False),
+    ],
+)
+def test_rapidmails_confirmation_is_a_proof_unless_its_status_is_against_it(
+    tmp_path: Path, status: str, opted_out: str, *, is_proved: bool
+) -> None:
+    confirmed = "2024-01-01 12:05:00|192.0.2.7" if status != "new" else "|"
+    row = row_of(
+        tmp_path,
+        "rapidmail",
+        "foreign_id|email|status|created|created_ip|activated|activated_ip",
+        f"|a@example.org|{status}|2024-01-01 12:00:00|192.0.2.7|{confirmed}",
+    )
+    assert (row.opted_out, row.proof is not None) == (opted_out, is_proved)
+    assert row.since == datetime(2024, 1, 1, 11, tzinfo=UTC)
+
+
+def test_rapidmails_imported_recipients_have_no_proof(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        "rapidmail",
+        "foreign_id|email|status|created|created_ip|activated|activated_ip",
+        "|a@example.org|active|2024-01-01 12:00:00||2024-01-01 12:00:00|",
+    )
+    assert row.proof is None
+
+
+@pytest.mark.parametrize("source", ["-59", "https://www.example.org/sign-up"])
+def test_klaviyos_consent_timestamp_only_tells_since_when(tmp_path: Path, source: str) -> None:
+    row = row_of(
+        tmp_path,
+        "klaviyo",
+        "Email|IP Address|Source|Email Marketing Consent|Email Marketing Consent Timestamp",
+        f"a@example.org|192.0.2.7|{source}|SUBSCRIBED|2024-03-05 12:01:02",
+    )
+    assert (row.opted_out, row.said, row.proof) == ("", "", None)
+    assert row.since == datetime(2024, 3, 5, 11, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "record", "opted_out"),
+    [
+        ("State|Accepts Email Marketing|Total Spent", "disabled|yes|0.00", ""),
+        ("State|Accepts Email Marketing|Total Spent", "enabled|no|0.00", "unsubscribed"),
+        ("State|Email Marketing: Status|Tax Exempt", "disabled|subscribed|FALSE", ""),
+        ("State|Email Marketing: Status|Tax Exempt", "enabled|unsubscribed|FALSE", "unsubscribed"),
+    ],
+)
+def test_shopifys_state_is_about_an_account(
+    tmp_path: Path, header: str, record: str, opted_out: str
+) -> None:
+    row = row_of(tmp_path, "shopify", f"Email|{header}", f"a@example.org|{record}")
+    assert (row.opted_out, bool(row.said)) == (opted_out, bool(opted_out))
+
+
+@pytest.mark.parametrize(
+    ("header", "record", "opted_out"),
+    [
+        ("blacklisted|optedin|bouncecount|disabled|uniqid", "0|0|3|0|x", ""),
+        ("blacklisted|optedin|bouncecount|disabled|uniqid", "1|0|0|0|x", "unsubscribed"),
+        ("blacklisted|optedin|bouncecount|disabled|uniqid", "0|1|0|1|x", "unsubscribed"),
+        (
+            "Did this subscriber manually confirm|Number of bounces|Is this account disabled?",
+            "0|3|1",
+            "unsubscribed",
+        ),
+    ],
+)
+def test_phplists_optedin_is_no_refusal(
+    tmp_path: Path, header: str, record: str, opted_out: str
+) -> None:
+    row = row_of(tmp_path, "phplist", f"email|{header}", f"a@example.org|{record}")
+    assert (row.opted_out, row.proof) == (opted_out, None)
+
+
+def test_hubspots_file_of_unsubscribes_and_bounces_is_read_as_it_says(tmp_path: Path) -> None:
+    header = "Email|Portal Bounce|Portal Unsubscribe|Portal Spam Report|Marketing Information"
+    records = [["FALSE"] * 4 for _ in range(5)]
+    for place in range(4):
+        records[place][place] = "TRUE"
+    lines = ["|".join((f"{number}@example.org", *record)) for number, record in enumerate(records)]
+    marks = ["cleaned", "unsubscribed", "complained", "unsubscribed", ""]
+    assert marks_of(tmp_path, header, *lines) == marks
+
+
+@pytest.mark.parametrize(
+    ("title", "marks"),
+    [
+        # MailPoet.
+        ("Global status", {"Unsubscribed": "unsubscribed", "Bounced": "cleaned"}),
+        ("List status", {"Subscribed": "", "Unconfirmed": "", "Inactive": "unsubscribed"}),
+        # Constant Contact.
+        ("Email permission status", {"Express": "", "Implied": "", "Not set": "", "Pending": ""}),
+        ("Email permission status", {"Unsubscribed": "unsubscribed", "Temp hold": ""}),
+        ("Email status", {"Active": "", "Awaiting Confirmation": "", "No Permissions Set": ""}),
+        # rapidmail, in German.
+        ("Status", {"Aktiv": "", "Unbestätigt": "", "Gebounct": "cleaned"}),
+        ("Status", {"Unerwünscht": "unsubscribed", "Abgemeldet": "unsubscribed"}),
+    ],
+)
+def test_a_status_of_another_tool_is_read(
+    tmp_path: Path, title: str, marks: dict[str, str]
+) -> None:
+    rows = (f"a{number}@example.org|{text}" for number, text in enumerate(marks))
+    assert marks_of(tmp_path, f"Email|{title}", *rows) == list(marks.values())
+
+
 # --- Bounces and complaints, as customer databases write them.
 
 
