@@ -203,6 +203,8 @@ def _judge_answer(text: str) -> str:
     """Judge the answer to "Active?": a no anywhere in it counts, unless it begins with a yes."""
     if says_no(text) or find_refusal(text) == REFUSED:
         return DOUBTFUL if wishes_mail(normalize_remark(text)) else "unsubscribed"
+    if find_opt_out(text) == "cleaned":
+        return "cleaned"
     words = normalize_remark(text).split()
     if not words or says_yes(words[0].strip(",.;:!")):
         return find_refusal(text)

@@ -93,6 +93,9 @@ def is_answer(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def is_mark(text: str) -> bool:
     """Say whether a cell of a column such as "unsubscribed" is ticked: a yes, a date, a reason."""
+    if text.lstrip().startswith(("http:", "https:")):
+        # The link to unsubscribe with.
+        return False
     folded = fold_title(text)
     is_zero = folded.isdigit() and not folded.strip("0")
     return bool(folded or text.strip() in _YES) and not (

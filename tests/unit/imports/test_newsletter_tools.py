@@ -472,6 +472,19 @@ def test_the_date_of_a_soft_bounce_is_none_of_a_hard_one(tmp_path: Path) -> None
         ("deactivated", {"0": ""}),
         ("Removal reason", {"user unsubscribed": "unsubscribed", "bounced": "cleaned"}),
         ("dnc_email", {"1": "unsubscribed", "0": ""}),
+        # Dynamics, Mailjet and Salesforce in German and Dutch.
+        ("Do not allow Bulk Emails", {"Allow": "", "Do Not Allow": "unsubscribed"}),
+        ("donotbulkemail", {"false": "", "true": "unsubscribed"}),
+        ("Geen bulk-e-mails toestaan", {"Toestaan": "", "Niet toestaan": "unsubscribed"}),
+        ("Keine Massen-E-Mails zulassen", {"Zulassen": "", "Nicht zulassen": "unsubscribed"}),
+        ("isexcludedfromcampaigns", {"false": "", "true": "unsubscribed"}),
+        ("IsUnsub", {"false": "", "true": "unsubscribed"}),
+        ("Afmelden voor e-mail", {"0": "", "1": "unsubscribed"}),
+        ("Grund für unzustellbare E-Mail", {"550 user unknown": "cleaned", "": ""}),
+        ("Unsubscribe", {"https://example.org/unsubscribe?u=1": "", "2021-01-01": "unsubscribed"}),
+        # A bounce in the answer to a question for consent.
+        ("Person - Marketing status", {"Subscribed": "", "Bounced": "cleaned"}),
+        ("_customer_opted_in", {"0": "unsubscribed", "1": ""}),
     ],
 )
 def test_why_somebody_is_not_mailed_any_more_is_read(
@@ -482,6 +495,11 @@ def test_why_somebody_is_not_mailed_any_more_is_read(
     file = from_text(tmp_path, as_csv(cells))
     assert [row.opted_out for row in file.rows()] == list(marks.values())
     assert list(file.find_ambiguous_columns()) == []
+
+
+@pytest.mark.parametrize("title", ["isoptinpending", "Consent to track", "Tracking consent"])
+def test_another_question_than_for_mail_is_no_refusal(tmp_path: Path, title: str) -> None:
+    assert marks_of(tmp_path, f"Email|{title}", "a@example.org|No", "b@example.org|Yes") == ["", ""]
 
 
 def test_each_tool_is_described_by_known_keys_and_fields() -> None:
