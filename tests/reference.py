@@ -281,7 +281,7 @@ def _words(key: str, kind: Iterable[str]) -> Iterator[Row]:
 
 _TOOLS = (
     *("mailchimp", "laposta", "brevo", "mailerlite", "listmonk", "google", "outlook"),
-    *("hubspot", "klaviyo", "phplist", "rapidmail", "shopify"),
+    *("civicrm", "hubspot", "klaviyo", "phplist", "rapidmail", "shopify"),
 )
 
 

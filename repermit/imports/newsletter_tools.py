@@ -68,7 +68,7 @@ _KNOWN = tuple(
         _read,
         (
             *("mailchimp", "google", "outlook", "listmonk", "laposta", "mailerlite", "brevo"),
-            *("hubspot", "klaviyo", "phplist", "rapidmail", "shopify"),
+            *("civicrm", "hubspot", "klaviyo", "phplist", "rapidmail", "shopify"),
         ),
     )
 )
@@ -115,14 +115,14 @@ def _says(phrase: str, title: str) -> bool:
 
 
 def _find_question_field(title: str) -> str | None:
-    """Return the field of a title that asks for consent, an opt-out, a complaint or a bounce."""
+    """Return the field of a title that says so in several words, or asks a question; or None."""
     if is_about_else(title):
         return None
     for phrase, field_name in _MARK_FIELDS.items():
         if _says(phrase, title):
             return field_name
     if not _says("consent", title) or _says("no_question", title):
-        return None
+        return "status" if _says("status", title) else None
     return "opted_out_at" if _says("no_consent", title) else "consent"
 
 

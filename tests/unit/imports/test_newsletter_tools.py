@@ -369,6 +369,8 @@ def test_hubspots_file_of_unsubscribes_and_bounces_is_read_as_it_says(tmp_path: 
         # Constant Contact.
         ("Email permission status", {"Express": "", "Implied": "", "Not set": "", "Pending": ""}),
         ("Email permission status", {"Unsubscribed": "unsubscribed", "Temp hold": ""}),
+        ("Email Delivery Status", {"delivered": "", "bounced": "cleaned"}),
+        ("Subscription state", {"subscribed": "", "unsubscribed": "unsubscribed"}),
         ("Email status", {"Active": "", "Awaiting Confirmation": "", "No Permissions Set": ""}),
         # rapidmail, in German.
         ("Status", {"Aktiv": "", "Unbestätigt": "", "Gebounct": "cleaned"}),
@@ -477,6 +479,10 @@ def test_the_date_of_a_soft_bounce_is_none_of_a_hard_one(tmp_path: Path) -> None
         ("donotbulkemail", {"false": "", "true": "unsubscribed"}),
         ("Geen bulk-e-mails toestaan", {"Toestaan": "", "Niet toestaan": "unsubscribed"}),
         ("Keine Massen-E-Mails zulassen", {"Zulassen": "", "Nicht zulassen": "unsubscribed"}),
+        ("Do Not Send Email", {"0": "", "1": "unsubscribed"}),
+        ("Keine E-Mails senden", {"Nein": "", "Ja": "unsubscribed"}),
+        ("No email", {"No": "", "Yes": "unsubscribed"}),
+        ("Receive emails", {"No": "unsubscribed", "Yes": ""}),
         ("isexcludedfromcampaigns", {"false": "", "true": "unsubscribed"}),
         ("IsUnsub", {"false": "", "true": "unsubscribed"}),
         ("Afmelden voor e-mail", {"0": "", "1": "unsubscribed"}),
@@ -495,6 +501,25 @@ def test_why_somebody_is_not_mailed_any_more_is_read(
     file = from_text(tmp_path, as_csv(cells))
     assert [row.opted_out for row in file.rows()] == list(marks.values())
     assert list(file.find_ambiguous_columns()) == []
+
+
+def test_in_civicrm_do_not_mail_is_about_letters(tmp_path: Path) -> None:
+    header = "Email|Do Not Email|Do Not Mail|Do Not Trade|On Hold|Use for Bulk Mail|Deceased"
+    rows = ("a@example.org|No|Yes|No|No|Yes|No", "b@example.org|Yes|No|Yes|No|No|No")
+    more = ("c@example.org|No|No|Yes|On Hold Bounce|No|No", "d@example.org|No|No|No|No|No|Yes")
+    text = as_csv([record.split("|") for record in (header, *rows, *more)])
+    file = from_text(tmp_path, text)
+    assert file.parts[0].tool == "civicrm"
+    assert [row.opted_out for row in file.rows()] == ["", "unsubscribed", "cleaned", "unsubscribed"]
+    assert list(file.find_ambiguous_columns()) == []
+
+
+@pytest.mark.parametrize("part", ["Street", "City", "State", "State/Province", "Country"])
+def test_salesforces_mailing_address_is_no_answer(tmp_path: Path, part: str) -> None:
+    text = as_csv([["Email", f"Mailing {part}"], ["a@example.org", "NO"], ["b@example.org", "Ede"]])
+    rows = list(from_text(tmp_path, text).rows())
+    assert [row.opted_out for row in rows] == ["", ""]
+    assert rows[1].said == ""
 
 
 @pytest.mark.parametrize("title", ["isoptinpending", "Consent to track", "Tracking consent"])
