@@ -94,17 +94,17 @@ class OwnWordingForm(Form):
     def refuse_unknown_brackets(self) -> bool:
         """Add an error for each bracketed name that is no field; return whether there are any."""
         parts = ("own_subject", "own_text") if self._was_in_blocks else ()
-        names = [name for part in parts for name in find_brackets(read_text(self, part))]
-        for name in dict.fromkeys(names):
+        found = [(part, name) for part in parts for name in find_brackets(read_text(self, part))]
+        for part, name in dict.fromkeys(found):
             self.refuse(
-                "own_text",
+                part,
                 gettext(
                     "There is no field [%(name)s]. Choose one of the fields below, or write it "
                     "without brackets.",
                     name=name,
                 ),
             )
-        return bool(names)
+        return bool(found)
 
     def make_editor_values(self) -> dict[str, Any]:
         """Return the template's fields for the editor, with field names in errors as shown."""

@@ -554,6 +554,13 @@ def test_what_stands_in_brackets_and_is_no_field_is_refused_and_kept(admin: Flas
     assert find_list("news").own_text == ""
 
 
+def test_what_is_no_field_in_the_subject_is_told_of_the_subject(admin: FlaskClient) -> None:
+    fields = begin(admin) | {"own_subject": "Antwoord voor [dag]"}
+    page = post(admin, URL, **fields)
+    assert "Subject: There is no field [dag]." in words_of(page)
+    assert "Text: There is no field" not in words_of(page)
+
+
 def test_whatever_is_emptied_the_right_to_object_and_what_silence_does_stay(
     admin: FlaskClient,
 ) -> None:
