@@ -162,7 +162,7 @@ def test_it_says_how_many_of_a_hundred_have_answered_of_whom_the_question_reache
     assert share in look(client)
     assert "1 mail refused or failed" in look(client)
     dutch = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
-    assert "25% van wie de vraag kreeg, heeft een Ja of Nee die geldt" in dutch
+    assert "25% van wie de vraag kreeg, heeft een Ja of Nee dat geldt" in dutch
     for silent in asked[2:]:
         take_off(database, silent, campaign.id, Reason.NO_RESPONSE, at=DEADLINE)
     with database.atomic():
