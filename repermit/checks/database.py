@@ -19,12 +19,12 @@ from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.journal_seal import is_anything_noted, is_journal_cut
 from repermit.db.models.base import Meta
-from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
 from repermit.errors import Refused
 from repermit.evidence import checkpoint_mails, cosigned_checkpoints, timestamps
+from repermit.evidence.chain import read_newest_time
 from repermit.evidence.verify.times import AHEAD
 from repermit.settings.secret_files import is_open_to_others
 from repermit.suppression import suppressions
@@ -177,9 +177,9 @@ def _check_counts(database: Database) -> Iterator[Finding]:
 
 def _check_clock(now: datetime) -> Iterator[Finding]:
     """Yield a problem if the record ends in the future."""
-    newest = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
-    if newest and newest.at > now + AHEAD:
-        yield make_finding("database_clock", at=f"{newest.at:%Y-%m-%d %H:%M}Z")
+    newest_at = read_newest_time()
+    if newest_at and newest_at > now + AHEAD:
+        yield make_finding("database_clock", at=f"{newest_at:%Y-%m-%d %H:%M}Z")
 
 
 def _try_to_write(database: Database) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from repermit.clock import format_timestamp
@@ -64,6 +65,12 @@ def lock_head() -> EvidenceHead:
 
 
 _HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))
+
+
+def read_newest_time() -> datetime | None:
+    """Return the time of the newest entry, aware UTC; None without any."""
+    newest: Evidence | None = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
+    return newest.at if newest else None
 
 
 def read_frontier(head: EvidenceHead) -> Frontier:

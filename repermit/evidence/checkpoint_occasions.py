@@ -14,7 +14,7 @@ from repermit.clock import format_timestamp
 from repermit.db.background_tasks import TaskKind, list_targets
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.evidence import Evidence
+from repermit.evidence.chain import read_newest_time
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 
@@ -77,8 +77,8 @@ def _iter_occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Ca
 
 def _find_day_of_growth(since: datetime, settings: Settings, now: datetime) -> date | None:
     """Return the day of the newest entry if it is after `since` and before today."""
-    newest = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
-    if newest is None or newest.at <= since:
+    newest_at = read_newest_time()
+    if newest_at is None or newest_at <= since:
         return None
-    day: date = newest.at.astimezone(settings.zone).date()
+    day = newest_at.astimezone(settings.zone).date()
     return day if day < now.astimezone(settings.zone).date() else None
