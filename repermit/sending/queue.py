@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from peewee import SQL
+from peewee import SQL, fn
 
 from repermit.clock import format_timestamp
 from repermit.contacts import counts
@@ -73,6 +73,13 @@ def count_queued(*, mailing_list: MailingList | None = None) -> int:
     """Return how many mails are queued, due or not; from the stored counts, as it may be many."""
     mails = counts.count_mails(mailing_list)
     return counts.sum_mails(mails, lambda group: group.state is MailState.QUEUED)
+
+
+def find_last_due_time(campaign: Campaign) -> datetime | None:
+    """Return when the last of a campaign's queued asks is due; None if none is queued."""
+    is_ask = (Mail.campaign == campaign) & (Mail.kind == MailKind.ASK)
+    at: datetime | None = Mail.select(fn.MAX(Mail.due_at)).where(is_ask, IS_QUEUED).scalar()
+    return at
 
 
 def claim_mails(

@@ -34,7 +34,7 @@ from repermit.rules.consent import (
     MailState,
 )
 from repermit.rules.deadlines_and_reminders import latest_ask
-from repermit.sending import in_doubt, server_faults
+from repermit.sending import in_doubt, queue, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
 from repermit.web.admin.result_text import translate_said
@@ -78,12 +78,19 @@ class SendSpeed:
 
 
 def estimate_time_left(
-    count: int, *, interval: timedelta, per_second: float | None
+    count: int,
+    *,
+    interval: timedelta,
+    per_second: float | None,
+    put_off: timedelta = timedelta(0),
 ) -> timedelta | None:
-    """Return how long `count` mails take, by the configured rates, otherwise as measured."""
+    """Return how long `count` mails take, by the configured rates, otherwise as measured.
+
+    - `put_off`: the time until the last of them that waits for another try is due.
+    """
     if interval:
-        return count * interval
-    return timedelta(seconds=count / per_second) if per_second else None
+        return max(count * interval, put_off)
+    return max(timedelta(seconds=count / per_second), put_off) if per_second else None
 
 
 # --- The page. ------------------------------------------------------------------------------------
@@ -235,11 +242,15 @@ def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
     speed: SendSpeed = current_app.extensions.setdefault("repermit_speed", SendSpeed())
     unsent = sum(figures.mails[state] for state in UNSETTLED)
     sent = figures.mails[MailState.SENT]
-    measured = speed.measure(campaign.id, sent=sent, now=get_arrival())
+    now = get_arrival()
+    measured = speed.measure(campaign.id, sent=sent, now=now)
+    last_due_at = queue.find_last_due_time(campaign) or now
     return Sending(
         left=unsent,
         per_hour=round(measured * 3600) if measured else None,
-        time_left=estimate_time_left(unsent, interval=mail.interval, per_second=measured),
+        time_left=estimate_time_left(
+            unsent, interval=mail.interval, per_second=measured, put_off=last_due_at - now
+        ),
         is_limited=bool(mail.interval),
     )
 

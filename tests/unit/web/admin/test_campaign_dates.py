@@ -459,6 +459,7 @@ def test_a_campaign_under_way_shows_the_conditions_that_were_frozen_and_by_whom(
     said = words_of(page)
     for fact in (
         "On what conditions does it run?",
+        "only the deadline and the reminder may have been changed since.",
         "Days and times are those of Europe/Amsterdam.",
         "Launched Monday 2 March 2026",
         "anna@example.org",

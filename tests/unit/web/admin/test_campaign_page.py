@@ -449,6 +449,25 @@ def test_the_speed_is_measured_between_two_looks(
     assert f"{pace} The last one will have left in one minute." in said
 
 
+def test_a_mail_that_waits_for_another_try_is_the_last_to_leave(
+    database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="sending")
+    sent, waiting = (
+        make_mail(
+            database, campaign, make_contact(database, mailing_list), state="queued", sent_at=None
+        )
+        for _ in range(2)
+    )
+    look(client)
+    with database.atomic():
+        Mail.update(state=MailState.SENT, sent_at=NOW).where(Mail.id == sent.id).execute()
+        due_at = NOW + timedelta(minutes=5)
+        Mail.update(due_at=due_at).where(Mail.id == waiting.id).execute()
+    pages.clock.advance(timedelta(seconds=60))
+    assert "The last one will have left in 4 minutes." in look(client)
+
+
 def test_with_a_rate_it_is_known_how_long_sending_takes(
     database: Database, mailing_list: MailingList, settings: Settings
 ) -> None:

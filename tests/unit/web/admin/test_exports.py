@@ -73,6 +73,20 @@ def test_a_tool_has_its_own_files_and_steps(client: FlaskClient, tool: Tool) -> 
     ).replace("/repermit", "")
 
 
+def test_nobody_is_told_to_act_before_a_deadline_that_has_passed(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=CampaignState.OPEN)
+    soon = "Take them off elsewhere as soon as you can."
+    assert f"{soon} Do not wait for the deadline." in look(client)
+    with database.atomic():
+        campaign.state = CampaignState.CLOSED
+        campaign.save()
+    said = look(client)
+    assert soon in said
+    assert "Do not wait for the deadline." not in said
+
+
 def test_an_unknown_tool_is_none(client: FlaskClient) -> None:
     assert "What to do in" not in look(client, "?tool=other")
 
