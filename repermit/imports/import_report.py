@@ -139,10 +139,10 @@ def _iter_date_notes(
         if note.numbers:
             sentences.append(_describe_serial_dates(note))
         if note.unread == 1:
-            sentences.append("in 1 cell no date can be read, so it counts as empty")
+            sentences.append("in 1 cell no date can be read, so the day counts as unknown")
         elif note.unread:
             sentences.append(
-                f"in {note.unread:,} cells no date can be read, so they count as empty"
+                f"in {note.unread:,} cells no date can be read, so their days count as unknown"
             )
         yield Problem(
             0,

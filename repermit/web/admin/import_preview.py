@@ -426,9 +426,9 @@ def _describe_dates(note: Mapping[str, Any]) -> Iterator[str]:
         )
     if note["unread"]:
         yield ngettext(
-            "In the column “%(column)s”, no date can be read in 1 cell. It counts as empty.",
-            "In the column “%(column)s”, no date can be read in %(count)s cells. They count as "
-            "empty.",
+            "In the column “%(column)s”, no date can be read in 1 cell. The day counts as unknown.",
+            "In the column “%(column)s”, no date can be read in %(count)s cells. Their days "
+            "count as unknown.",
             note["unread"],
             column=note["column"],
         )

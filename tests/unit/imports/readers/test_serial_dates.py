@@ -326,6 +326,8 @@ def test_what_is_no_date_is_reported_with_how_many_there_are(desk: Desk) -> None
     desk.add_news()
     rows = ("email;lid sinds", "a@example.org;voorjaar", "b@example.org;onbekend", "c@example.org;")
     shown = desk.do("import", "news", desk.file(*rows), "--dry-run")
-    assert "column lid sinds: in 2 cells no date can be read, so they count as empty" in shown
+    assert (
+        "column lid sinds: in 2 cells no date can be read, so their days count as unknown" in shown
+    )
     shown = desk.do("import", "news", desk.file(*rows[:2]), "--dry-run")
-    assert "column lid sinds: in 1 cell no date can be read, so it counts as empty" in shown
+    assert "column lid sinds: in 1 cell no date can be read, so the day counts as unknown" in shown

@@ -431,6 +431,24 @@ def test_it_tells_what_stands_in_the_way_of_sending(
     assert "0 mails refused or failed" in said
 
 
+def test_the_numbers_of_sending_have_every_mail(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    assert "no longer sent" not in look(client)
+    make_mail(
+        database,
+        campaign,
+        make_contact(database, mailing_list),
+        state="dropped",
+        reason="too_late",
+        sent_at=None,
+    )
+    assert "1 mail no longer sent" in look(client)
+    dutch = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
+    assert "1 mail niet meer verstuurd" in dutch
+
+
 def test_the_speed_is_measured_between_two_looks(
     database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
 ) -> None:

@@ -735,9 +735,9 @@ def test_an_address_in_another_part_is_said_to_stand_in_that_part(
     ("cells", "language", "words"),
     [
         (("40271", "mrt"), "en", "1 cell is a number of days, as spreadsheets keep dates (40271)."),
-        (("40271", "mrt"), "en", "no date can be read in 1 cell. It counts as empty."),
+        (("40271", "mrt"), "en", "no date can be read in 1 cell. The day counts as unknown."),
         (("40271", "40272"), "en", "2 cells are numbers of days"),
-        (("maart", "mrt"), "en", "no date can be read in 2 cells. They count as empty."),
+        (("maart", "mrt"), "en", "no date can be read in 2 cells. Their days count as unknown."),
         (("40271", "mrt"), "nl", "staat in 1 cel een dagnummer"),
         (("40271", "mrt"), "nl", "is in 1 cel geen datum te lezen."),
     ],
