@@ -14,7 +14,7 @@ from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail, Reply
 from repermit.evidence import chain_reader
-from repermit.rules.consent import MailState
+from repermit.rules.consent import Dropped, MailState
 
 _SHOWN_KEYS = (
     "answer",
@@ -49,9 +49,10 @@ def read_history(contact: Contact) -> tuple[HistoryEvent, ...]:
     """Return the events of a contact, the oldest first."""
     events = (
         *_iter_arrivals(contact),
-        *_iter_mails(contact),
         *_iter_replies(contact),
         *_iter_evidence(contact),
+        # After the answers that they were dropped for.
+        *_iter_mails(contact),
     )
     return tuple(sorted(events, key=lambda event: event.at))
 
@@ -70,18 +71,30 @@ def _iter_arrivals(contact: Contact) -> Iterator[HistoryEvent]:
 def _iter_mails(contact: Contact) -> Iterator[HistoryEvent]:
     for mail in list(Mail.select().where(Mail.contact == contact)):
         facts = {"kind": mail.kind, "reason": mail.reason, "code": _format_code(mail)}
-        at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
-        yield HistoryEvent(at=at or _find_due_time(mail), what=f"mail_{mail.state}", facts=facts)
+        at = find_mail_time(mail, contact)
+        yield HistoryEvent(at=at, what=f"mail_{mail.state}", facts=facts)
         if mail.bounced_at:
             bounce_facts = {"kind": mail.bounce, "code": mail.bounce_status}
             yield HistoryEvent(at=mail.bounced_at, what="bounced", facts=bounce_facts)
 
 
-def _find_due_time(mail: Mail) -> datetime:
-    """Return the due time of an unsent mail; if it waits for a pilot, the launch time."""
-    campaign = mail.campaign
+def find_mail_time(mail: Mail, contact: Contact) -> datetime:
+    """Return when a mail to a contact got its state.
+
+    - Never started: when it is due; if it waits for a pilot, the launch time.
+    - Dropped before it was due: when its contact answered, else when its campaign ended.
+    """
+    at: datetime | None = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     due_at: datetime = mail.due_at
-    return campaign.launched_at if campaign is not None and due_at >= AFTER_PILOT else due_at
+    campaign = mail.campaign
+    if at is not None or campaign is None:
+        return at or due_at
+    if mail.state == MailState.DROPPED:
+        is_answered = mail.reason == Dropped.ANSWERED
+        ended_at = campaign.closed_at or campaign.deadline
+        return min(due_at, contact.status_at if is_answered else ended_at)
+    launched_at: datetime = campaign.launched_at
+    return launched_at if due_at >= AFTER_PILOT else due_at
 
 
 def _format_code(mail: Mail) -> str:

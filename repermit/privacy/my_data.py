@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from repermit.clock import format_timestamp
 from repermit.contacts import click_log, enqueue_receipt, lookup
+from repermit.contacts.history import find_mail_time
 from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.accounts import Access
@@ -370,13 +371,12 @@ def _list_mails(contact: Contact) -> tuple[SentMail, ...]:
 
 
 def _make_mail(mail: Mail, link: FreshLink | None, contact: Contact) -> SentMail:
-    at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     return SentMail(
         kind=mail.kind,
         purpose=link.purpose if link else _find_purpose(mail),
         to=link.address if link and link.address != contact.address else "",
         state=mail.state,
-        at=at or mail.due_at,
+        at=find_mail_time(mail, contact),
         reply=f"{mail.reply_code} {mail.reply_status}".strip() if mail.reply_code else "",
         bounce=mail.bounce,
         bounce_status=mail.bounce_status,

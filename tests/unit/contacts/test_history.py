@@ -15,7 +15,7 @@ from repermit.db.models.contacts import SignUp
 from repermit.db.models.imports import Import
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.rules.consent import MailKind, MailState, Reason
+from repermit.rules.consent import Dropped, MailKind, MailState, Reason
 from tests.support.builders import (
     NOW,
     make_campaign,
@@ -77,12 +77,12 @@ def test_everything_that_happened_is_told_in_its_order(database: Database) -> No
             actor="user:1",
             facts={"reason": "no", "note": "phone"},
         ),
-        HistoryEvent(at=at(6), what="erased", seq=2, actor="job"),
         HistoryEvent(
-            at=at(9),
+            at=at(5),
             what="mail_dropped",
             facts={"kind": "reminder", "reason": "answered", "code": ""},
         ),
+        HistoryEvent(at=at(6), what="erased", seq=2, actor="job"),
     )
 
 
@@ -94,6 +94,23 @@ def test_what_waits_for_a_pilot_stands_where_the_campaign_was_launched(database:
     make_mail(database, campaign, contact, **waiting)
     (moment,) = history.read_history(contact)
     assert (moment.what, moment.at) == ("mail_queued", campaign.launched_at)
+
+
+@pytest.mark.parametrize("due_at", [at(90), AFTER_PILOT])
+@pytest.mark.parametrize(
+    ("reason", "dropped_at"),
+    [(Dropped.ANSWERED, at(4)), (Dropped.CANCELLED, at(30)), (Dropped.TOO_LATE, at(30))],
+)
+def test_a_mail_that_was_dropped_before_it_was_due_does_not_stand_where_it_was_due(
+    database: Database, reason: Dropped, dropped_at: datetime, due_at: datetime
+) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list, status_at=at(4))
+    campaign = make_campaign(database, mailing_list, closed_at=at(30))
+    dropped = {"state": MailState.DROPPED, "reason": reason, "due_at": due_at, "sent_at": None}
+    make_mail(database, campaign, contact, **dropped)
+    (moment,) = history.read_history(contact)
+    assert (moment.what, moment.at) == ("mail_dropped", dropped_at)
 
 
 def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_codes(

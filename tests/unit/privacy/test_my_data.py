@@ -14,6 +14,7 @@ from repermit.accounts import audit_log
 from repermit.answers import join, record_answer
 from repermit.clock import format_timestamp
 from repermit.contacts import click_log, human_replies, lookup
+from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access
@@ -28,7 +29,7 @@ from repermit.exports import export
 from repermit.privacy import data_links, external_copies, my_data, rectification
 from repermit.privacy.my_data import FORMAT, DisclosedRecipient, HeldData, RetentionTerm
 from repermit.reports import breach_report
-from repermit.rules.consent import Answer, CampaignState, MailState, Reason, Status
+from repermit.rules.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
 from repermit.suppression import fingerprint_files
 from tests.codebase.test_documentation import code, table
 from tests.support.builders import (
@@ -377,6 +378,17 @@ def test_mails_to_a_new_address_and_the_one_before_are_told_too(
     assert held is not None
     assert {one.purpose for one in held.letters} == {"see", "address", "changed"}
     assert held.address == "new@example.org"
+
+
+def test_a_mail_that_waits_for_a_pilot_stands_where_the_campaign_was_launched(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list)
+    campaign = make_campaign(database, mailing_list)
+    waiting = {"state": MailState.QUEUED, "due_at": AFTER_PILOT, "sent_at": None}
+    make_mail(database, campaign, contact, **waiting)
+    (mail,) = [mail for mail in held_of(database, contact).letters if mail.kind == MailKind.ASK]
+    assert mail.at == campaign.launched_at
 
 
 def test_a_mail_with_a_link_is_told_as_such_after_the_link_is_forgotten(
