@@ -421,7 +421,7 @@ _ALLOWED = {
     "remind": set(LIVE_STATES),
     "close": {CampaignState.OPEN},
 }
-_STATES = {
+STATE_TEXTS = {
     CampaignState.DRAFT: LazyText("is being prepared"),
     CampaignState.SCHEDULED: LazyText("begins later"),
     CampaignState.SENDING: LazyText("is being sent"),
@@ -430,6 +430,7 @@ _STATES = {
     CampaignState.CLOSED: LazyText("is closed"),
     CampaignState.CANCELLED: LazyText("was cancelled"),
 }
+"""What a campaign does in a state, as the end of a sentence."""
 
 
 def require_campaign(state: CampaignState, act: str) -> None:
@@ -439,7 +440,7 @@ def require_campaign(state: CampaignState, act: str) -> None:
     """
     if state not in _ALLOWED[act]:
         raise TransitionRefused(
-            "this cannot be done now: the campaign %(state)s", state=_STATES[state]
+            "this cannot be done now: the campaign %(state)s", state=STATE_TEXTS[state]
         )
 
 

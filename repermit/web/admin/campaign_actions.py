@@ -189,6 +189,8 @@ def _describe_extension(result: ExtendResult) -> str:
             "%(count)s mails that were sent name the earlier one.",
             result.sent,
         )
+    if result.reminder_at and result.reminder_at > get_arrival():
+        text += " " + gettext("The reminder has moved with it.")
     return text
 
 

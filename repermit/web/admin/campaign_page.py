@@ -29,6 +29,7 @@ from repermit.privacy import erase_removed_contacts
 from repermit.reports import statistics
 from repermit.reports.statistics import Day, Figures
 from repermit.rules.consent import (
+    STATE_TEXTS,
     UNSETTLED,
     CampaignState,
     MailState,
@@ -36,7 +37,7 @@ from repermit.rules.consent import (
 from repermit.rules.deadlines_and_reminders import latest_ask
 from repermit.sending import in_doubt, queue, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
-from repermit.web.admin.rendering import ngettext, render_page
+from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.to_take_off_elsewhere_text import count_to_take_off
 from repermit.web.request_context import get_arrival, get_services
@@ -182,6 +183,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "doubts": 0 if resolving else in_doubt.count_in_doubt(mailing_list),
         "is_live": CampaignState(campaign.state).is_live,
         "is_over": campaign.deadline <= now,
+        "state": describe_state(campaign),
         "is_too_late": _is_pilot_too_late(campaign),
         "chart": draw_chart(figures.days, now=now, zone=services.settings.zone),
         "sending": sending,
@@ -207,6 +209,14 @@ def _read_promise(campaign: Campaign) -> add_reminder.Promise | None:
     if not is_live or campaign.reminder_at or campaign.deadline <= get_arrival():
         return None
     return add_reminder.read_promise(campaign)
+
+
+def describe_state(campaign: Campaign) -> str:
+    """Return what the campaign does, as the end of a sentence."""
+    state = CampaignState(campaign.state)
+    if state == CampaignState.OPEN and campaign.deadline <= get_arrival():
+        return gettext("is over")
+    return translate_said(STATE_TEXTS[state])
 
 
 def format_wait(wait: timedelta | None) -> str:

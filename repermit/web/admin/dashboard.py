@@ -28,7 +28,7 @@ from repermit.rules.consent import (
     Status,
 )
 from repermit.sending import in_doubt, server_faults
-from repermit.web.admin.campaign_page import format_time_left
+from repermit.web.admin.campaign_page import describe_state, format_time_left
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
@@ -47,6 +47,7 @@ class ListSummary:
     campaign: Campaign | None
     found: Figures | None
     counts: Mapping[Status, int]
+    state: str
     time_left: str
     is_prepared: bool
 
@@ -106,6 +107,7 @@ def _summarise_list(mailing_list: MailingList) -> ListSummary:
         ),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else contacts_counts.count_by_status(mailing_list),
+        state=describe_state(campaign) if campaign else "",
         time_left=format_time_left(campaign.deadline) if campaign and is_live else "",
         is_prepared=Draft.select().where(Draft.list == mailing_list).exists(),
     )

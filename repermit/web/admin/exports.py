@@ -83,6 +83,7 @@ def _show_page(
         campaign=campaign,
         due=list_due_erasures(mailing_list),
         whole=_make_whole_step(campaign),
+        is_handed_over=campaign is not None and handover_steps.is_handed_over(campaign),
         wrong=wrong,
     )
 

@@ -199,6 +199,18 @@ def test_a_deadline_is_moved_with_a_reason(
     assert [one["note"] for one in told if "to" in one] == ["The post was late."]
 
 
+def test_a_reminder_that_has_still_to_leave_moves_with_the_deadline(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list, reminder_at=DEADLINE - timedelta(days=7))
+    said = press(client, "extend", until="2026-04-02")
+    assert "The reminder has moved with it." in said
+    assert "is reminded on Thursday 26 March 2026" in said
+    with database.atomic():
+        Campaign.update(reminder_at=None).where(Campaign.id == campaign.id).execute()
+    assert "reminder" not in press(client, "extend", until="2026-04-03").split("What you may do")[0]
+
+
 def test_a_deadline_moves_silently_while_nothing_was_sent(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:

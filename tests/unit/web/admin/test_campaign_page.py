@@ -220,6 +220,16 @@ def test_a_chart_has_its_scale_from_zero_and_names_the_only_day_with_answers(
     assert "all on" not in look(client)
 
 
+def test_a_planned_reminder_is_told_until_it_leaves(
+    database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
+) -> None:
+    make_campaign(database, mailing_list, reminder_at=DEADLINE - timedelta(days=7))
+    said = "Whoever has not answered is reminded on Monday 23 March 2026"
+    assert said in look(client)
+    advance(database, pages, DEADLINE - timedelta(days=6) - NOW)
+    assert said not in look(admin_client(pages))
+
+
 def test_what_is_over_is_told_as_over(
     database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
 ) -> None:
@@ -232,6 +242,8 @@ def test_what_is_over_is_told_as_over(
     advance(database, pages, DEADLINE + timedelta(hours=1) - NOW)
     late = admin_client(pages)
     assert "1 did not answer, and are to be removed" in look(late)
+    for page in (URL, "/admin/"):
+        assert "The campaign is over . The deadline has passed" in look(late, page)
     assert "if the deadline were now" not in look(late)
     silent = look(late, URL + "silent")
     assert "They did not answer until the deadline" in silent

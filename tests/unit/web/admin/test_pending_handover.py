@@ -66,8 +66,10 @@ def test_all_steps_of_one_tool_are_the_whole(client: FlaskClient) -> None:
     count = len(handover_steps.list_page_steps(Tool.LAPOSTA, ExportKind.REMOVED))
     for number in range(1, count + 1):
         assert ON_PAGE in words_at(client, LIST)
+        assert "hand the removals over before" in words_at(client, FILES)
         post(client, f"{FILES}tick", tool="laposta", step=f"removed-{number}", done="yes")
     assert "Hand over now" not in words_at(client, LIST)
+    assert "hand the removals over before" not in words_at(client, FILES)
 
 
 @pytest.mark.usefixtures("over")
