@@ -9,6 +9,7 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, cast
 
 import pytest
@@ -17,7 +18,7 @@ from repermit.limited_process import LimitedProcess
 
 
 class KeptProcesses:
-    """Those that wait for a request of another test, by what they were started for."""
+    """Those that wait for a request of another test, by what they were started for, and where."""
 
     def __init__(self) -> None:
         self._start, self._close = LimitedProcess.start, LimitedProcess.close
@@ -40,7 +41,7 @@ class KeptProcesses:
                 pass
 
     def _take(self, limited: LimitedProcess) -> subprocess.Popen[bytes]:
-        idle = self._idle[tuple(limited._command)]
+        idle = self._idle[_key(limited)]
         if not idle:
             return self._start(limited)
         limited._process, limited._is_ready = idle.pop(), True
@@ -49,6 +50,11 @@ class KeptProcesses:
     def _keep(self, limited: LimitedProcess) -> None:
         process = limited._process
         if process and limited._is_ready and not limited._is_busy and process.poll() is None:
-            self._idle[tuple(limited._command)].append(process)
+            self._idle[_key(limited)].append(process)
             limited._process = None
         self._close(limited)
+
+
+def _key(limited: LimitedProcess) -> tuple[str, ...]:
+    # A request may name a file by its path from the working folder.
+    return (*limited._command, str(Path.cwd()))
