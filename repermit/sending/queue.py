@@ -13,6 +13,7 @@ from peewee import SQL, fn
 
 from repermit.clock import format_timestamp
 from repermit.contacts import counts
+from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
@@ -76,9 +77,10 @@ def count_queued(*, mailing_list: MailingList | None = None) -> int:
 
 
 def find_last_due_time(campaign: Campaign) -> datetime | None:
-    """Return when the last of a campaign's queued asks is due; None if none is queued."""
+    """Return when the last of a campaign's queued asks is due, None if none has a due time."""
     is_ask = (Mail.campaign == campaign) & (Mail.kind == MailKind.ASK)
-    at: datetime | None = Mail.select(fn.MAX(Mail.due_at)).where(is_ask, IS_QUEUED).scalar()
+    asks = Mail.select(fn.MAX(Mail.due_at)).where(is_ask, IS_QUEUED, Mail.due_at < AFTER_PILOT)
+    at: datetime | None = asks.scalar()
     return at
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.contacts import status_changes
+from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.base import Meta
@@ -496,6 +497,28 @@ def test_a_mail_that_waits_for_another_try_is_the_last_to_leave(
         Mail.update(due_at=due_at).where(Mail.id == waiting.id).execute()
     pages.clock.advance(timedelta(seconds=60))
     assert "The last one will have left in 4 minutes." in look(client)
+
+
+def test_of_a_pilot_it_is_told_that_sending_pauses_after_it(
+    database: Database, mailing_list: MailingList, settings: Settings
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="sending", pilot=1)
+    for due_at in (NOW, AFTER_PILOT):
+        make_mail(
+            database,
+            campaign,
+            make_contact(database, mailing_list),
+            state="queued",
+            due_at=due_at,
+            sent_at=None,
+        )
+    client = admin_client(Pages(database, replace(settings, mail=MailServer(rate_per_hour=60))))
+    assert "One person is asked first. Then the campaign pauses" in look(client)
+    assert "The last one will have left" not in look(client)
+    # Those who waited are being released.
+    with database.atomic():
+        Campaign.update(pilot=0).execute()
+    assert "The last one will have left in 2 minutes." in look(client)
 
 
 def test_with_a_rate_it_is_known_how_long_sending_takes(
