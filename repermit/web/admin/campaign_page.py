@@ -214,7 +214,8 @@ def _read_promise(campaign: Campaign) -> add_reminder.Promise | None:
 def describe_state(campaign: Campaign) -> str:
     """Return what the campaign does, as the end of a sentence."""
     state = CampaignState(campaign.state)
-    if state == CampaignState.OPEN and campaign.deadline <= get_arrival():
+    is_started = state in {CampaignState.SENDING, CampaignState.OPEN}
+    if is_started and campaign.deadline <= get_arrival():
         return gettext("is over")
     return translate_said(STATE_TEXTS[state])
 

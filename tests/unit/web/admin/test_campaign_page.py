@@ -258,6 +258,20 @@ def test_what_is_over_is_told_as_over(
     assert "No answers came" in over
 
 
+def test_what_is_over_is_not_being_sent(
+    database: Database, mailing_list: MailingList, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list, state="sending")
+    make_mail(
+        database, campaign, make_contact(database, mailing_list), state="queued", sent_at=None
+    )
+    advance(database, pages, DEADLINE - NOW)
+    late = admin_client(pages)
+    for page in (URL, "/admin/"):
+        assert "The campaign is over . The deadline has passed" in look(late, page)
+    assert "How long it takes" not in look(late)
+
+
 def test_it_tells_how_far_the_end_of_a_campaign_is(
     database: Database, mailing_list: MailingList, pages: Pages
 ) -> None:
