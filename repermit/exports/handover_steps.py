@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from repermit import package_files
 from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, HandedOver, latest_campaign
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -78,12 +79,20 @@ class PendingHandover:
 
 
 def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
-    """Return the handover that is due after a list's latest campaign; None if none is."""
+    """Return the handover that is due after a list's latest campaign; None if none is.
+
+    Once the removals were handed over, only those since are due.
+    """
     campaign = latest_campaign(mailing_list)
-    if campaign is None or campaign.state not in _ENDED_STATES or is_handed_over(campaign):
+    if campaign is None or campaign.state not in _ENDED_STATES:
         return None
     counts = contacts_counts.count_by_status(mailing_list)
-    removed = counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list)
+    done_at = _find_time_handed_over(campaign)
+    removed = (
+        counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list)
+        if done_at is None
+        else _select_to_take_off(campaign).where(Contact.status_at > done_at).count()
+    )
     if removed <= 0:
         return None
     staying = counts[Status.CONFIRMED] + counts[Status.CUSTOMER]
@@ -94,13 +103,20 @@ _ENDED_STATES = (CampaignState.CLOSED, CampaignState.CANCELLED)
 
 
 def is_handed_over(campaign: Campaign) -> bool:
-    """Return whether the removals are ticked as a whole, or by every step of one tool."""
-    rows = HandedOver.select(HandedOver.tool, HandedOver.step).where(
-        HandedOver.campaign == campaign
-    )
-    done = {(row.tool, row.step) for row in rows}
-    return ("", ALL_REMOVED) in done or any(
-        steps <= done for steps in map(_list_removal_steps, Tool) if steps
+    """Return whether all removals until now are ticked, as a whole or by the steps of one tool."""
+    done_at = _find_time_handed_over(campaign)
+    last = _find_last_removal(campaign)
+    return done_at is not None and (last is None or last <= done_at)
+
+
+def _find_time_handed_over(campaign: Campaign) -> datetime | None:
+    """Return until when removals are handed over; None if they never were."""
+    rows = HandedOver.select().where(HandedOver.campaign == campaign)
+    ticks: dict[tuple[str, str], datetime] = {(row.tool, row.step): row.at for row in rows}
+    ways = [{("", ALL_REMOVED)}, *filter(None, map(_list_removal_steps, Tool))]
+    return max(
+        (min(ticks[step] for step in steps) for steps in ways if steps <= ticks.keys()),
+        default=None,
     )
 
 
@@ -109,10 +125,32 @@ def _list_removal_steps(tool: Tool) -> set[tuple[str, str]]:
     return {(tool, f"{ExportKind.REMOVED}-{number}") for number in range(1, count + 1)}
 
 
+def _find_last_removal(campaign: Campaign) -> datetime | None:
+    query = _select_to_take_off(campaign).order_by(Contact.status_at.desc())
+    at: datetime | None = query.limit(1).scalar()
+    return at
+
+
+def _select_to_take_off(campaign: Campaign) -> Any:
+    return Contact.select(Contact.status_at).where(
+        Contact.list == campaign.list_id,
+        Contact.status == Status.REMOVED,
+        Contact.erased_at.is_null(),
+    )
+
+
 def read_ticks(campaign: Campaign, tool: str) -> Mapping[str, datetime]:
-    """Return when each step of a tool was ticked; without the steps still to be done."""
+    """Return when each step of a tool was ticked; without the steps still to be done.
+
+    A step of the removals is to be done again once somebody else was removed.
+    """
+    last = _find_last_removal(campaign)
     rows = HandedOver.select().where(HandedOver.campaign == campaign, HandedOver.tool == tool)
-    return {row.step: row.at for row in rows}
+    return {
+        row.step: row.at
+        for row in rows
+        if last is None or row.at >= last or not row.step.startswith(f"{ExportKind.REMOVED}-")
+    }
 
 
 def set_tick(
@@ -128,15 +166,11 @@ def set_tick(
     """Tick or untick a step; nothing changes if it is so already."""
     conditions = (HandedOver.campaign == campaign, HandedOver.tool == tool, HandedOver.step == step)
     with database.atomic():
-        was_done = HandedOver.select().where(*conditions).exists()
-        if was_done is is_done:
+        if (step in read_ticks(campaign, tool)) is is_done:
             return
+        HandedOver.delete().where(*conditions).execute()
         if is_done:
-            HandedOver.insert(
-                campaign=campaign, tool=tool, step=step, by=actor, at=now
-            ).on_conflict_ignore().execute()
-        else:
-            HandedOver.delete().where(*conditions).execute()
+            HandedOver.create(campaign=campaign, tool=tool, step=step, by=actor, at=now)
         chain.append(
             Entry(
                 event="handed_over" if is_done else "not_handed_over",

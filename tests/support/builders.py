@@ -222,7 +222,12 @@ def make_asked(
 
 
 def make_removed(
-    database: Database, mailing_list: MailingList, reason: Reason, address: str = ""
+    database: Database,
+    mailing_list: MailingList,
+    reason: Reason,
+    address: str = "",
+    *,
+    at: datetime = NOW,
 ) -> Contact:
     """Save and return a contact that was taken off for `reason`."""
     before = Status.CONFIRMED if reason is Reason.WITHDRAWN else Status.UNCONFIRMED
@@ -231,7 +236,7 @@ def make_removed(
         status_changes.remove_contacts(
             [contact],
             reason=reason,
-            act=status_changes.Act(at=NOW, actor="person"),
+            act=status_changes.Act(at=at, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
     return Contact.get_by_id(contact.id)

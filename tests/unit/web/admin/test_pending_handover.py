@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,34 @@ def test_all_steps_of_one_tool_are_the_whole(client: FlaskClient) -> None:
         post(client, f"{FILES}tick", tool="laposta", step=f"removed-{number}", done="yes")
     assert "Hand over now" not in words_at(client, LIST)
     assert "hand the removals over before" not in words_at(client, FILES)
+
+
+@pytest.mark.usefixtures("over")
+def test_whoever_is_removed_once_it_is_done_is_to_be_handed_over_too(
+    client: FlaskClient, database: Database, mailing_list: MailingList, pages: Pages
+) -> None:
+    count = len(handover_steps.list_page_steps(Tool.LAPOSTA, ExportKind.REMOVED))
+    steps = {"": ["removed-all"], "laposta": [f"removed-{n}" for n in range(1, count + 1)]}
+    for tool, names in steps.items():
+        for step in names:
+            post(client, f"{FILES}tick", tool=tool, step=step, done="yes")
+    pages.clock.advance(timedelta(minutes=1))
+    make_removed(database, mailing_list, reason=Reason.NO, at=pages.clock.now())
+    pages.clock.advance(timedelta(minutes=1))
+    said = "1 stay, one is to be taken off elsewhere"
+    for place in (LIST, "/admin/"):
+        assert said in words_at(client, place)
+    for tool, names in steps.items():
+        page = f"{FILES}?tool={tool}"
+        assert "hand the removals over before" in words_at(client, page)
+        assert "Done on" not in words_at(client, page)
+        assert "All of them were taken off elsewhere" not in words_at(client, page)
+        for step in names:
+            post(client, f"{FILES}tick", tool=tool, step=step, done="yes")
+        assert said not in words_at(client, LIST)
+        assert "hand the removals over before" not in words_at(client, page)
+        for step in names:
+            post(client, f"{FILES}tick", tool=tool, step=step, done="no")
 
 
 @pytest.mark.usefixtures("over")
