@@ -9,8 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from peewee import fn
+
 from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail, Reply
 from repermit.evidence import chain_reader
@@ -82,19 +86,31 @@ def find_mail_time(mail: Mail, contact: Contact) -> datetime:
     """Return when a mail to a contact got its state.
 
     - Never started: when it is due; if it waits for a pilot, the launch time.
-    - Dropped before it was due: when its contact answered, else when its campaign ended.
+    - Dropped: when its contact answered; else when its campaign ended, if it was due later.
     """
     at: datetime | None = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     due_at: datetime = mail.due_at
     campaign = mail.campaign
     if at is not None or campaign is None:
         return at or due_at
+    if mail.state == MailState.DROPPED and mail.reason == Dropped.ANSWERED:
+        return _find_first_answer(contact, campaign) or min(due_at, contact.status_at)
     if mail.state == MailState.DROPPED:
-        is_answered = mail.reason == Dropped.ANSWERED
-        ended_at = campaign.closed_at or campaign.deadline
-        return min(due_at, contact.status_at if is_answered else ended_at)
+        return min(due_at, campaign.closed_at or campaign.deadline)
     launched_at: datetime = campaign.launched_at
     return launched_at if due_at >= AFTER_PILOT else due_at
+
+
+def _find_first_answer(contact: Contact, campaign: Campaign) -> datetime | None:
+    """Return when a contact first answered after a launch, or was removed."""
+    query = Evidence.select(fn.MIN(Evidence.at)).where(
+        Evidence.subject == contact.subject,
+        Evidence.list == contact.list.slug,
+        Evidence.event.in_(("confirmed", "removed")),
+        Evidence.at >= campaign.launched_at,
+    )
+    at: datetime | None = query.scalar()
+    return at
 
 
 def _format_code(mail: Mail) -> str:

@@ -30,6 +30,7 @@ def draft_campaign_paused(
     mailing_list: MailingListFacts,
     deadline: datetime,
     zone: ZoneInfo,
+    public_url: str,
 ) -> Draft:
     """Return the draft of a mail to the admin about a pause, in the list's language.
 
@@ -41,6 +42,7 @@ def draft_campaign_paused(
     context: dict[str, Any] = {
         **make_notice_texts(topic, mailing_list.slug, language),
         "deadline": format_local_datetime(deadline, language=language, zone=zone),
+        "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
     }
     return _make_draft(
         "campaign_paused",

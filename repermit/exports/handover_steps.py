@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from peewee import SQL
+
 from repermit import package_files
 from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import Database
@@ -132,9 +134,10 @@ def _find_last_removal(campaign: Campaign) -> datetime | None:
 
 
 def _select_to_take_off(campaign: Campaign) -> Any:
+    # Written out, so that the index for just these is used.
     return Contact.select(Contact.status_at).where(
         Contact.list == campaign.list_id,
-        Contact.status == Status.REMOVED,
+        SQL("status = 'removed'"),
         Contact.erased_at.is_null(),
     )
 

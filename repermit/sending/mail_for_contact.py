@@ -216,7 +216,9 @@ class MailComposer:
             contact_url = f"{settings.public_url}/admin/lists/{list_facts.slug}/contacts/{number}"
             return admin_notices.draft_not_the_person(contact_url=contact_url, **shared)
         deadline = Campaign.get_by_id(mail.campaign_id).deadline
-        return admin_notices.draft_campaign_paused(topic=mail.topic, deadline=deadline, **shared)
+        return admin_notices.draft_campaign_paused(
+            topic=mail.topic, deadline=deadline, public_url=settings.public_url, **shared
+        )
 
     def _read_checkpoint(self, seq: int) -> dict[str, Any] | None:
         """Return the checkpoint when a mail was enqueued; None if the mail or chain has none."""

@@ -132,6 +132,7 @@ def make_notice(**overrides: Any) -> Draft:
         "mailing_list": make_facts(),
         "deadline": DEADLINE,
         "zone": AMSTERDAM,
+        "public_url": "https://ask.example.org",
     }
     return draft_campaign_paused(**(values | overrides))
 

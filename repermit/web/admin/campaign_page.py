@@ -77,6 +77,11 @@ class SendSpeed:
         seconds = (now - first.at).total_seconds()
         return (sent - first.sent) / seconds if seconds and sent > first.sent else None
 
+    def forget(self, campaign: int) -> None:
+        """Forget earlier requests, as a pause would count as sending slowly."""
+        with self._lock:
+            self._samples.pop(campaign, None)
+
 
 def estimate_time_left(
     count: int,
@@ -254,6 +259,8 @@ def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
     unsent = sum(figures.mails[state] for state in UNSETTLED)
     sent = figures.mails[MailState.SENT]
     now = get_arrival()
+    if campaign.state != CampaignState.SENDING:
+        speed.forget(campaign.id)
     measured = speed.measure(campaign.id, sent=sent, now=now)
     last_due_at = queue.find_last_due_time(campaign) or now
     return Sending(

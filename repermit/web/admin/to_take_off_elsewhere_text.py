@@ -9,8 +9,8 @@ from repermit.web.admin.rendering import format_number, ngettext
 def count_to_take_off(handover: PendingHandover) -> str:
     """Return the sentence of the campaign's page."""
     return ngettext(
-        "%(staying)s stay, one is to be taken off elsewhere.",
-        "%(staying)s stay, %(count)s are to be taken off elsewhere.",
+        "%(staying)s staying, one to be taken off elsewhere.",
+        "%(staying)s staying, %(count)s to be taken off elsewhere.",
         handover.removed,
         staying=format_number(handover.staying),
     )
@@ -19,8 +19,8 @@ def count_to_take_off(handover: PendingHandover) -> str:
 def ask_to_hand_over(handover: PendingHandover) -> str:
     """Return the sentence of the overview."""
     return ngettext(
-        "%(staying)s stay, one is to be taken off elsewhere: hand over now.",
-        "%(staying)s stay, %(count)s are to be taken off elsewhere: hand over now.",
+        "%(staying)s staying, one to be taken off elsewhere: hand over now.",
+        "%(staying)s staying, %(count)s to be taken off elsewhere: hand over now.",
         handover.removed,
         staying=format_number(handover.staying),
     )

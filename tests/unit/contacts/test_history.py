@@ -11,7 +11,7 @@ from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.contacts.history import HistoryEvent
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
-from repermit.db.models.contacts import SignUp
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.imports import Import
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -111,6 +111,23 @@ def test_a_mail_that_was_dropped_before_it_was_due_does_not_stand_where_it_was_d
     make_mail(database, campaign, contact, **dropped)
     (moment,) = history.read_history(contact)
     assert (moment.what, moment.at) == ("mail_dropped", dropped_at)
+
+
+def test_a_mail_that_an_answer_dropped_stands_after_that_answer(database: Database) -> None:
+    mailing_list = make_list(database)
+    contact = make_contact(database, mailing_list)
+    campaign = make_campaign(database, mailing_list)
+    make_mail(database, campaign, contact, state=MailState.QUEUED, due_at=at(1), sent_at=None)
+    act = status_changes.Act(at=at(2), actor="person", campaign=campaign.id)
+    with database.atomic():
+        status_changes.remove_contacts(
+            [contact], reason=Reason.NO, act=act, fingerprint_key=make_settings().fingerprint_key
+        )
+        # A later answer.
+        Contact.update(status_at=at(9)).execute()
+    contact = Contact.get_by_id(contact.id)
+    told = [(event.at, event.what) for event in history.read_history(contact)]
+    assert told[:2] == [(at(2), "removed"), (at(2), "mail_dropped")]
 
 
 def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_codes(

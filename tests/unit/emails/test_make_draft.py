@@ -565,6 +565,7 @@ def test_a_notice_says_what_happened_and_what_may_be_done(topic: str, language: 
     for body in (draft.text, draft.html):
         for said in ("status", "resume", "cancel"):
             assert f"repermit {said} lindepost" in body
+        assert "https://ask.example.org/admin/lists/lindepost/" in body
         assert "De Lindepost" in body
         assert "23" in body
         assert "⟦" not in body

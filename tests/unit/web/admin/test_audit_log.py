@@ -264,6 +264,7 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
     ("exported", {"what": "refused", "format": "csv", "rows": 1}, "Rows that were not taken in"),
     ("archived", {"what": "archive", "format": "zip", "rows": 9}, "Archive, ZIP, 9 rows"),
     ("handed_over", {"tool": "brevo", "step": "removed-3"}, "Brevo, Who must be taken off, step 3"),
+    ("handed_over", {"tool": "", "step": "removed-all"}, "Who must be taken off, all steps"),
     ("not_handed_over", {"tool": "brevo", "step": "keep-1"}, "Brevo, Who may be mailed, step 1"),
     ("paper_made", {"paper": "breach", "format": "html"}, "If data have leaked, HTML"),
     (

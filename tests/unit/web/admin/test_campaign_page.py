@@ -227,6 +227,11 @@ def test_a_planned_reminder_is_told_until_it_leaves(
     make_campaign(database, mailing_list, reminder_at=DEADLINE - timedelta(days=7))
     said = "Whoever has not answered is reminded on Monday 23 March 2026"
     assert said in look(client)
+    with database.atomic():
+        Campaign.update(state="paused").execute()
+    assert said not in look(client)
+    with database.atomic():
+        Campaign.update(state="open").execute()
     advance(database, pages, DEADLINE - timedelta(days=6) - NOW)
     assert said not in look(admin_client(pages))
 
@@ -243,6 +248,8 @@ def test_what_is_over_is_told_as_over(
     advance(database, pages, DEADLINE + timedelta(hours=1) - NOW)
     late = admin_client(pages)
     assert "1 did not answer, and are to be removed" in look(late)
+    assert "answers still count" not in look(late)
+    assert "no answer 1" in look(late, "/admin/")
     for page in (URL, "/admin/"):
         assert "The campaign is over . The deadline has passed" in look(late, page)
     assert "if the deadline were now" not in look(late)
@@ -492,6 +499,12 @@ def test_the_speed_is_measured_between_two_looks(
     said = look(client)
     pace = "At this moment 120 mails leave in an hour."
     assert f"{pace} The last one will have left in one minute." in said
+    # A pause is no slow sending.
+    for state in ("paused", "sending"):
+        with database.atomic():
+            Campaign.update(state=state).execute()
+        pages.clock.advance(timedelta(seconds=30))
+        assert "mails leave in an hour" not in look(client)
 
 
 def test_a_mail_that_waits_for_another_try_is_the_last_to_leave(

@@ -96,6 +96,7 @@ def test_the_page_says_who_will_be_asked_and_what_will_happen(
     assert "3 will be asked 0 will not be asked" in said
     assert "The first mail leaves on Tuesday 3 March 2026, 09:00" in said
     assert "2 people, taken at random, are asked first." in said
+    assert "The last mail leaves" not in said
     assert "is reminded on Monday 23 March 2026, 09:00" in said
     assert "the deadline: in 28 days, on Monday 30 March 2026, 23:59" in said
     assert "fined Honda in March 2017" in said

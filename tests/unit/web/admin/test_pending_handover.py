@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 LIST, FILES = "/admin/lists/news/", "/admin/lists/news/handover/"
-ON_PAGE = "Hand over now 1 stay, 2 are to be taken off elsewhere."
-ON_DASHBOARD = "1 stay, 2 are to be taken off elsewhere: hand over now."
+ON_PAGE = "Hand over now 1 staying, 2 to be taken off elsewhere."
+ON_DASHBOARD = "1 staying, 2 to be taken off elsewhere: hand over now."
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_whoever_is_removed_once_it_is_done_is_to_be_handed_over_too(
     pages.clock.advance(timedelta(minutes=1))
     make_removed(database, mailing_list, reason=Reason.NO, at=pages.clock.now())
     pages.clock.advance(timedelta(minutes=1))
-    said = "1 stay, one is to be taken off elsewhere"
+    said = "1 staying, one to be taken off elsewhere"
     for place in (LIST, "/admin/"):
         assert said in words_at(client, place)
     for tool, names in steps.items():
