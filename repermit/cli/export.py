@@ -67,10 +67,8 @@ def export(
     kept, and who could log in. As JSON (-o FILE.json) anybody can check it: `repermit verify
     FILE.json`.
     """
-    from repermit.evidence import signed_checkpoint
     from repermit.exports import export as exports_export
     from repermit.exports import handover_steps
-    from repermit.exports.export_rows import ExportKind
 
     file_format = _choose_format(file_format, output)
     if file_format == "xlsx" and output is None and sys.stdout.isatty():
@@ -92,15 +90,14 @@ def export(
             actor=context.actor,
             database=database,
         )
-        checkpoint = signed_checkpoint.make_signed_checkpoint(context.settings)
     tell: Tell = echo if output else warn
     if output is not None:
         echo(f"{pluralize(result.rows, 'row')} in {output}.")
-        if kind == ExportKind.EVIDENCE:
+        if result.checkpoint:
             echo(
                 "The record's checkpoint with it; keep it where nobody who can write here reaches:"
             )
-            echo(json.dumps(checkpoint.to_json()))
+            echo(json.dumps(result.checkpoint.to_json()))
     if result.erased:
         tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
     if result.twice:

@@ -14,8 +14,8 @@ from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, read_snapshot
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.evidence import chain
-from repermit.evidence.entries import Entry
+from repermit.evidence import chain, signed_checkpoint
+from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import evidence_export, export_rows
 from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, FileFormat, Record, Tool
 from repermit.exports.file_writers import (
@@ -52,6 +52,7 @@ class ExportResult:
     - `erased`: further removed people, whose address is erased.
     - `by_hand`: addresses that a tool's file cannot contain (see write_export); enter them there.
     - `twice`: addresses that have a second row, with the other form of their domain.
+    - `checkpoint`: that of an export of the evidence, which is in its JSON file.
     """
 
     list: str
@@ -62,6 +63,7 @@ class ExportResult:
     erased: int
     by_hand: tuple[str, ...]
     twice: int
+    checkpoint: Checkpoint | None = None
 
 
 _COLUMNS = {
@@ -141,6 +143,7 @@ def write_export(
         columns = {field: layout.headings[title] for field, title in columns.items()}
         records = export_rows.translate_rows(records, columns, layout.words, settings.zone)
     row_counter, erased, is_whole = RowCounter(), 0, False
+    checkpoint = None
     try:
         # In the snapshot: an import may start while the rows go to a slow reader.
         with read_snapshot(database):
@@ -149,6 +152,8 @@ def write_export(
             with _open_writer(*write_options, created=now, settings=settings) as write:
                 write(row_counter.count(records), columns, out)
             erased = contacts_counts.count_erased(mailing_list) if kind is ExportKind.REMOVED else 0
+            if kind is ExportKind.EVIDENCE:
+                checkpoint = signed_checkpoint.make_signed_checkpoint(settings)
         is_whole = True
     finally:
         if is_whole or row_counter.rows:
@@ -167,6 +172,7 @@ def write_export(
         erased,
         tuple(by_hand),
         len(twice),
+        checkpoint,
     )
 
 

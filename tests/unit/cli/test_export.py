@@ -61,6 +61,15 @@ def test_an_export_has_the_columns_that_scripts_rely_on(settled: Desk, what: str
     assert len(rows) == (what != "unasked")
 
 
+def test_the_checkpoint_that_is_told_is_that_of_the_file(settled: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "evidence.json"
+    told = settled.do("export", "news", "evidence", "-o", str(file)).splitlines()[-1]
+    assert json.loads(told) == json.loads(file.read_text())["checkpoint"]
+    checkpoint = tmp_path / "checkpoint.json"
+    checkpoint.write_text(told)
+    assert "holds" in settled.do("verify", str(file), "--checkpoint", str(checkpoint))
+
+
 def test_the_evidence_is_exported_too(settled: Desk) -> None:
     document = json.loads(settled.do("export", "news", "evidence", "--format", "json"))
     assert {"removed"} <= {one["entry"]["event"] for one in document["entries"]}
