@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from email import message_from_string
 from urllib.parse import quote, urlsplit
 
 from repermit.evidence import signed_note, stored_tree
@@ -19,6 +20,8 @@ _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ROOT_BYTES = 32
 _LINES = 4
+# The first line of a mail that was saved as a file, with or without that of a mailbox.
+_MAIL = re.compile(r"[A-Za-z][A-Za-z0-9-]*:[ \t\n]|From ")
 
 
 def get_origin(settings: Settings) -> str:
@@ -94,15 +97,30 @@ def read_stamped(text: str) -> Checkpoint:
 def read_checkpoint_copy(text: str) -> Checkpoint:
     """Read a checkpoint that somebody stored: a signed note, or JSON of repermit that holds one.
 
+    The JSON may be a line of a mail that was saved as a file, or its attachment.
+
     Raises ValueError, also if a note in the JSON is of another checkpoint.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if _MAIL.match(text):
+        text = _find_in_mail(text)
     if not text.lstrip().startswith(("{", "[")):
         return read_note(_restore_line_break(text))
     try:
         return _read_json(text)
     except RecursionError:
         raise ValueError("nested without end") from None
+
+
+def _find_in_mail(text: str) -> str:
+    """Return the line of a mail that has a checkpoint; "" without one."""
+    try:
+        parts = [part.get_payload(decode=True) for part in message_from_string(text).walk()]
+    except RecursionError:
+        raise ValueError("nested without end") from None
+    lines = b"\n".join(part for part in parts if isinstance(part, bytes)).splitlines()
+    found = (line for line in lines if line.startswith(b'{"seq": '))
+    return next(found, b"").decode("utf-8", "replace")
 
 
 def _restore_line_break(note: str) -> str:

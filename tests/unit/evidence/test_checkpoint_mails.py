@@ -145,6 +145,10 @@ def test_it_holds_the_signed_checkpoint_of_then_and_says_what_to_do(
             key = signed_checkpoint.get_public_key(story.settings)
             assert key
             assert Note.read(kept.note).list_signers([key]) == [key]
+            # The whole mail will do, as a mail program saves it.
+            for head in ("", "From officer@example.org Mon Mar  2 09:00:00 2026\n"):
+                saved = head + received.raw.decode()
+                assert signed_checkpoint.read_checkpoint_copy(saved) == kept
             assert "repermit verify --checkpoint checkpoint.json" in text
             assert received.rcpt_tos == (address,)
 

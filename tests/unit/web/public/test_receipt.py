@@ -283,6 +283,7 @@ def test_the_mail_has_the_signed_note_by_which_the_record_is_checked(
     assert attached.get_filename() == "checkpoint.json"
     kept = signed_checkpoint.read_checkpoint_copy(attached.get_content().decode())
     assert kept == stored_tree.compute_checkpoint_at(1)
+    assert signed_checkpoint.read_checkpoint_copy(inbox.mails[0].raw.decode()) == kept
     key = signed_checkpoint.get_public_key(settings)
     assert key
     assert signed_checkpoint.list_signers(kept, [key]) == [key]
