@@ -129,6 +129,7 @@ def _render_entry(
         lines=lines,
         event=event,
         at=entry["entry"]["at"],
+        actor=entry["entry"]["actor"],
         consent=read_campaign(entry) if is_campaign else read_part(entry, "consent"),
         person=read_part(entry, "person"),
         trace=read_part(entry, "trace"),

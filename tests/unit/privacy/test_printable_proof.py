@@ -230,6 +230,15 @@ def test_what_only_a_file_said_that_was_taken_back_holds_no_more(last: str) -> N
     )
 
 
+def test_of_a_spoken_answer_it_is_told_who_took_it_and_when_it_was_put_on_record() -> None:
+    one = entry("confirmed", person={"taken_by": "Els"}, answer="yes", method="note")
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
+    assert found.more == (
+        "Who took it: Els",
+        f"Put on record by {one['entry']['actor']}: Monday 2 March 2026, 09:00 (09:00:00 UTC)",
+    )
+
+
 def test_what_was_asked_and_who_it_was_stands_below() -> None:
     person = {"address": "jan@example.org", "name": "Jan", "note": "by phone", "proof": "a card"}
     said = {**TOLD, "reminded_at": AT, "wording": "c" * 64, "given_by": "representative"}
