@@ -190,6 +190,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "is_over": campaign.deadline <= now,
         "state": describe_state(campaign),
         "is_too_late": _is_pilot_too_late(campaign),
+        "first_useful_deadline": now + timedelta(days=campaign.minimum_days),
         "chart": draw_chart(figures.days, now=now, zone=services.settings.zone),
         "sending": sending,
         "time_left": format_wait(sending.time_left),

@@ -134,8 +134,16 @@ def test_after_a_pilot_it_says_how_many_may_leave(
 @pytest.mark.parametrize(
     ("moment", "said"),
     [
-        (DEADLINE - timedelta(days=14, seconds=-1), "would have less than 14 days to answer"),
-        (DEADLINE, "The deadline has passed meanwhile"),
+        (
+            DEADLINE - timedelta(days=14, seconds=-1),
+            "would have less than 14 days to answer. Give them time first: extend the campaign. The "
+            "first day that gives them enough is Monday 30 March 2026.",
+        ),
+        (
+            DEADLINE,
+            "The deadline has passed meanwhile. Give people time to answer first: extend the "
+            "campaign. The first day that gives them enough is Monday 13 April 2026.",
+        ),
     ],
 )
 def test_a_resume_that_would_be_refused_is_not_offered(
