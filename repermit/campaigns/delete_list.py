@@ -38,13 +38,13 @@ from repermit.settings.definitions import Settings
 _ERASED_PARTS = ("person", "trace")
 
 
-def can_be_deleted(mailing_list: MailingList) -> bool:
-    """Return whether a list may be deleted, as far as known without undoing its imports."""
+def explain_kept(mailing_list: MailingList) -> str:
+    """Return why a list stays, "" if nothing is known of that without undoing its imports."""
     try:
         _require_deletable(mailing_list)
-    except Refused:
-        return False
-    return True
+    except Refused as refusal:
+        return refusal.said
+    return ""
 
 
 def delete_list(

@@ -259,5 +259,5 @@ def _show_page(
         lacks=_list_missing(mailing_list),
         example=make_example(mailing_list, mailing_list.language),
         further=list_further_languages(mailing_list),
-        can_be_deleted=deletion.can_be_deleted(mailing_list),
+        why_kept=make_sentence(deletion.explain_kept(mailing_list)),
     )

@@ -15,6 +15,7 @@ from repermit.campaigns import delete_list
 from repermit.db import secure_delete
 from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
+from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -322,13 +323,21 @@ def test_the_page_of_the_list_deletes_it_if_that_is_ticked_too(
     assert client.get(f"{URL}/").status_code == 404
 
 
-def test_a_list_that_was_launched_has_no_such_button(
+def test_a_list_that_stays_has_no_such_button_and_says_why(
     database: Database, client: FlaskClient
 ) -> None:
+    SignUp.create(
+        list=MailingList.get(), uid=new_id(), address="j@example.org", address_key="j", at=NOW
+    )
+    assert "People have signed up to news, so the list stays." in words_at(
+        client, f"{URL}/describe"
+    )
     make_campaign(database, MailingList.get())
-    assert "Delete this list" not in words_at(client, f"{URL}/describe")
+    told = words_at(client, f"{URL}/describe")
+    assert "A campaign of news was launched, so the list stays" in told
+    assert "Delete the list" not in told
     post(client, f"{URL}/delete", sure="yes")
-    assert "a campaign of news was launched" in words_at(client, f"{URL}/describe").lower()
+    assert words_at(client, f"{URL}/describe").count("campaign of news was launched") == 2
 
 
 def test_the_command_deletes_a_list(desk: Desk) -> None:

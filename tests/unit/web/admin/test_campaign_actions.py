@@ -132,17 +132,15 @@ def test_after_a_pilot_it_says_how_many_may_leave(
 
 
 @pytest.mark.parametrize(
-    ("moment", "said"),
+    ("moment", "told"),
     [
         (
             DEADLINE - timedelta(days=14, seconds=-1),
-            "would have less than 14 days to answer. Give them time first: extend the campaign. The "
-            "first day that gives them enough is Monday 30 March 2026.",
+            ("would have less than 14 days to answer", "enough is Monday 30 March 2026."),
         ),
         (
             DEADLINE,
-            "The deadline has passed meanwhile. Give people time to answer first: extend the "
-            "campaign. The first day that gives them enough is Monday 13 April 2026.",
+            ("The deadline has passed meanwhile", "enough is Monday 13 April 2026."),
         ),
     ],
 )
@@ -151,14 +149,14 @@ def test_a_resume_that_would_be_refused_is_not_offered(
     mailing_list: MailingList,
     pages: Pages,
     moment: Any,
-    said: str,
+    told: tuple[str, str],
 ) -> None:
     make_campaign(
         database, mailing_list, state="paused", paused_from="sending", pause_reason="pilot", pilot=1
     )
     pages.clock.move_to(moment)
     page = admin_client(pages).get(URL, headers=ENGLISH)
-    assert said in words_of(page)
+    assert all(said in words_of(page) for said in told)
     assert "/resume" not in page.text
 
 
