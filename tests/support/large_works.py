@@ -32,6 +32,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from peewee import OperationalError
+
 from repermit.clock import ManualClock, SystemClock
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import proxy
@@ -832,6 +834,10 @@ class Site:
             is_midway = False
             try:
                 is_midway = abs(work.count(self) - before) >= share and self._is_under_way(work)
+            except OperationalError as error:
+                # It was stopped while it opened the database (SQLITE_PROTOCOL): nobody can read.
+                if "locking protocol" not in str(error):
+                    raise
             finally:
                 if not is_midway:
                     os.kill(process, signal.SIGCONT)
