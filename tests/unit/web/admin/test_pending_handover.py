@@ -121,6 +121,15 @@ def test_while_a_campaign_is_under_way_it_is_not_said(
         assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
+def test_after_a_cancelled_campaign_it_is_said_that_the_silent_are_in_no_file(
+    client: FlaskClient, database: Database, mailing_list: MailingList, state: CampaignState
+) -> None:
+    make_campaign(database, mailing_list, state=state, closed_at=NOW)
+    is_said = "may not be mailed either: take off elsewhere everybody" in words_at(client, FILES)
+    assert is_said is (state is CampaignState.CANCELLED)
+
+
 def test_with_nobody_to_take_off_it_is_not_said(
     client: FlaskClient, database: Database, mailing_list: MailingList
 ) -> None:
