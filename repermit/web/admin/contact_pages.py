@@ -416,6 +416,11 @@ def _parse_end_of_day(typed: str) -> datetime | None:
 
 
 def _show_add(mailing_list: MailingList, form: AddForm, *, status: int = 200) -> Response:
+    if mailing_list.sensitive:
+        # Being on it needs explicit consent, so there are no customers.
+        form.basis.choices = [
+            choice for choice in form.basis.choices if choice.value != Basis.CUSTOMER
+        ]
     return render_page(
         "contact_pages/add.html", status=status, mailing_list=mailing_list, form=form
     )

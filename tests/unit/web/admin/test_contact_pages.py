@@ -529,3 +529,12 @@ def test_of_whom_nothing_is_recorded_there_is_no_proof(
     contact = make_contact(database, mailing_list)
     assert "Download the proof" not in look(client, page_of(contact))
     assert send(client, f"{page_of(contact)}/proof").status_code == 409
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_on_a_sensitive_list_nobody_is_offered_as_a_customer(
+    database: Database, client: FlaskClient, sensitive: bool
+) -> None:
+    with database.atomic():
+        MailingList.update(sensitive=sensitive).execute()
+    assert ("They are a customer" in words_at(client, f"{URL}add")) is not sensitive
