@@ -19,6 +19,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import wording_validation
 from repermit.evidence.verify.diagnosis import How
 from repermit.exports import handover_steps
+from repermit.imports.column_detection import FIELDS
 from repermit.rules.consent import Reason, Status
 from repermit.settings import config_file
 from repermit.settings.smtp_presets import PRESETS
@@ -260,6 +261,15 @@ def test_the_columns_of_every_export_are_those_of_the_reference(desk: Desk) -> N
 def test_every_fault_of_verify_is_explained() -> None:
     faults = table("verify-faults", "`how`")
     assert {name for cell in faults for name in code(cell)} == set(How)
+
+
+def test_the_fields_that_columns_are_given_are_all_named() -> None:
+    (line,) = [
+        line
+        for line in PAGES["docs/reference/import-files.md"].splitlines()
+        if line.startswith("`--map` takes these fields: ")
+    ]
+    assert code(line)[1:] == list(FIELDS)
 
 
 def test_every_field_of_an_own_wording_is_one() -> None:
