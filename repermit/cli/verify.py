@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     multiple=True,
     help="A checkpoint that you kept elsewhere: what this command or `status --json` printed then, "
-    "or its signed note. May be given several times.",
+    "its signed note, or the mail that brought it. May be given several times.",
 )
 @click.option(
     "--key",
