@@ -124,7 +124,6 @@ def make_notice_texts(topic: str, slug: str, language: str) -> dict[str, str]:
     }
     return {
         "what_happened": happened[topic],
-        "see": f"repermit status {slug}",
         "go_on": f"repermit resume {slug}",
         "end": f"repermit cancel {slug}",
     }
