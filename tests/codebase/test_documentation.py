@@ -19,7 +19,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import wording_validation
 from repermit.evidence.verify.diagnosis import How
 from repermit.exports import handover_steps
-from repermit.imports.column_detection import FIELDS
+from repermit.imports.readers.rows import FIELDS
 from repermit.rules.consent import Reason, Status
 from repermit.settings import config_file
 from repermit.settings.smtp_presets import PRESETS
