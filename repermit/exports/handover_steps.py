@@ -104,15 +104,11 @@ def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
 _ENDED_STATES = (CampaignState.CLOSED, CampaignState.CANCELLED)
 
 
-def is_handed_over(campaign: Campaign) -> bool:
-    """Return whether all removals until now are ticked, as a whole or by the steps of one tool."""
-    done_at = _find_time_handed_over(campaign)
-    last = _find_last_removal(campaign)
-    return done_at is not None and (last is None or last <= done_at)
-
-
 def _find_time_handed_over(campaign: Campaign) -> datetime | None:
-    """Return until when removals are handed over; None if they never were."""
+    """Return until when removals are handed over, as a whole or by the steps of one tool.
+
+    None if they never were.
+    """
     rows = HandedOver.select().where(HandedOver.campaign == campaign)
     ticks: dict[tuple[str, str], datetime] = {(row.tool, row.step): row.at for row in rows}
     ways = [{("", ALL_REMOVED)}, *filter(None, map(_list_removal_steps, Tool))]

@@ -83,7 +83,8 @@ def _show_page(
         campaign=campaign,
         due=list_due_erasures(mailing_list),
         whole=_make_whole_step(campaign),
-        is_handed_over=campaign is not None and handover_steps.is_handed_over(campaign),
+        is_handed_over=campaign is not None
+        and handover_steps.find_pending_handover(mailing_list) is None,
         wrong=wrong,
     )
 
