@@ -73,7 +73,7 @@ def draft_daily_summary(
     context: dict[str, Any] = {
         **make_daily_mail_texts(summary, language),
         "since": format_local_datetime(summary.since, language=language, zone=zone),
-        "removed": summary.removed,
+        "is_any_gone": summary.is_any_gone,
         "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
         "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
         "take_off": f"repermit export {mailing_list.slug} removed",

@@ -142,6 +142,13 @@ def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, lis
                 "taken off for another reason (bounce, complaint, request, no answer): %(count)s"
             ),
         ),
+        (
+            summary.erased,
+            gettext(
+                "deleted their own data, so that no file names them; comparing your tool's list "
+                "with this one finds them: %(count)s"
+            ),
+        ),
     )
     in_all = (
         (summary.asked, gettext("in this campaign: %(count)s")),

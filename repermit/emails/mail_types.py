@@ -267,6 +267,7 @@ class DailySummary:
     - `others`: removed for another reason than a No: a bounce, a complaint, a request, no answer.
     - `asked`: of the whole campaign, the sum of the next six.
     - `waiting`, `unasked`, `otherwise`: 0 in a mail enqueued before such mails had them.
+    - `erased`: deleted their own data since `since`, so that no file names them.
     - `seq`: how many entries the evidence had, 0 if unknown.
     """
 
@@ -282,12 +283,13 @@ class DailySummary:
     waiting: int = 0
     unasked: int = 0
     otherwise: int = 0
+    erased: int = 0
     seq: int = 0
 
     @property
-    def removed(self) -> int:
-        """Return how many people were removed since `since`."""
-        return self.no + self.withdrawn + self.others
+    def is_any_gone(self) -> bool:
+        """Say whether anybody was removed or erased since `since`."""
+        return bool(self.no or self.withdrawn or self.others or self.erased)
 
     @property
     def topic(self) -> str:

@@ -1,7 +1,7 @@
-"""The admin's mails about a campaign: one a day while it runs, and one once it has closed.
+"""The admin's mails about a campaign: one each day with news, and one once it has closed.
 
 They contain counts only, since nothing can be erased from a mailbox (GDPR art. 5(1)(c)). The daily
-mail exists because a No cannot wait for the deadline.
+mail exists because a No cannot wait for the deadline; after that, nobody looks at the pages daily.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import datetime, time, timedelta
-from typing import Any, NamedTuple
+from itertools import starmap
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from peewee import fn
 
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database, lock_rows
@@ -22,12 +25,10 @@ from repermit.emails.mail_types import ClosingSummary, DailySummary
 from repermit.evidence import stored_tree
 from repermit.reports.outcomes_per_day import Outcome, read_newest_seq, read_outcomes
 from repermit.reports.statistics import count_people
-from repermit.rules.consent import LIVE_STATES, CampaignState, Reason
+from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import Settings
 
 _DAILY_AT = time(16)
-# The last hours of a campaign are reported after its end.
-_REPORTED_AFTER_END = timedelta(days=2)
 _OTHERS = (Outcome.BOUNCE, Outcome.COMPLAINT, Outcome.REQUEST, Outcome.NO_RESPONSE)
 
 
@@ -39,21 +40,21 @@ class _LastMail(NamedTuple):
 
 
 def enqueue_daily_mails(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Enqueue the admin's daily mail about each campaign with news; return how many there were.
+    """Enqueue the admin's daily mail about each list with news; return how many there were.
 
     At four in the afternoon, in the organisation's zone, while there is time left to take people
-    off elsewhere. It reports what was recorded since the last one. Safe to run in several
-    processes at once.
+    off elsewhere. It is about the list's newest campaign, also once that has ended, and reports
+    what was recorded since the list's last one. Safe to run in several processes at once.
     """
     moment = _find_last_time(now, settings.zone)
-    campaigns = Campaign.select(Campaign.id).where(
-        Campaign.launched_at < moment,
-        Campaign.state.in_(LIVE_STATES) | (Campaign.closed_at > moment - _REPORTED_AFTER_END),
+    newest = (
+        Campaign.select(fn.MAX(Campaign.id))
+        .where(Campaign.launched_at < moment, Campaign.state != CampaignState.DRAFT)
+        .group_by(Campaign.list)
     )
     return sum(
-        _enqueue_daily_mail(database, campaign.id, moment)
-        for campaign in campaigns
-        if not _has_daily_mail(campaign.id, moment)
+        _enqueue_daily_mail(database, campaign, moment)
+        for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id))
     )
 
 
@@ -66,31 +67,51 @@ def _find_last_time(now: datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(local.date() - timedelta(days=1), _DAILY_AT, zone)
 
 
-def _enqueue_daily_mail(database: Database, campaign_id: int, moment: datetime) -> bool:
-    campaign, last = Campaign.get_by_id(campaign_id), _read_last_mail(campaign_id)
+def _enqueue_daily_mail(database: Database, campaign: Campaign, moment: datetime) -> bool:
+    last = _read_last_mail(campaign.list_id)
+    if last and last.at >= moment:
+        return False
     reported = last or _LastMail(_find_entry_before(campaign.launched_at), campaign.launched_at)
     # Without a lock, since a day may have a million entries; entries do not change.
     upto = _find_entry_before(moment, after=reported.upto)
+    slug = campaign.list.slug
     counts = Counter(
-        entry.what
-        for entry in read_outcomes(after=reported.upto, upto=upto, slug=campaign.list.slug)
+        entry.what for entry in read_outcomes(after=reported.upto, upto=upto, slug=slug)
     )
-    topic = _read_daily_counts(campaign, counts, reported.at).topic if counts else ""
+    erased = _count_erased_themselves(slug, after=reported.upto, upto=upto)
+    has_news = bool(counts or erased)
+    topic = _read_daily_counts(campaign, counts, erased, reported.at).topic if has_news else ""
     with database.atomic():
-        lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
-        if _read_last_mail(campaign_id) != last:
+        lock_rows(Campaign.select().where(Campaign.id == campaign.id)).get()
+        if _read_last_mail(campaign.list_id) != last:
             return False
         Meta.write(
-            _make_daily_key(campaign_id), json.dumps({"upto": upto, "at": format_timestamp(moment)})
+            _make_daily_key(campaign.id), json.dumps({"upto": upto, "at": format_timestamp(moment)})
         )
-        if not counts:
+        if not has_news:
             return False
         enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
     return True
 
 
+def _count_erased_themselves(slug: str, *, after: int, upto: int) -> int:
+    """Return how many people deleted their own data, whom no file for the tool names any more."""
+    count: int = (
+        Evidence.select()
+        .where(
+            Evidence.seq > after,
+            Evidence.seq <= upto,
+            Evidence.event == "erased",
+            Evidence.actor == "person",
+            Evidence.list == slug,
+        )
+        .count()
+    )
+    return count
+
+
 def _read_daily_counts(
-    campaign: Campaign, counts: Counter[Outcome], since: datetime
+    campaign: Campaign, counts: Counter[Outcome], erased: int, since: datetime
 ) -> DailySummary:
     people = count_people(campaign)
     return DailySummary(
@@ -106,6 +127,7 @@ def _read_daily_counts(
         waiting=people.waiting,
         unasked=sum(people.unasked.values()),
         otherwise=people.otherwise,
+        erased=erased,
         seq=read_newest_seq(),
     )
 
@@ -126,17 +148,12 @@ def _find_entry_before(moment: datetime, *, after: int | None = None) -> int:
     return first.seq - 1 if first else read_newest_seq()
 
 
-def _has_daily_mail(campaign_id: int, moment: datetime) -> bool:
-    last = _read_last_mail(campaign_id)
-    return last is not None and last.at >= moment
-
-
-def _read_last_mail(campaign_id: int) -> _LastMail | None:
-    value = Meta.read(_make_daily_key(campaign_id))
-    if value is None:
-        return None
-    stored: dict[str, Any] = json.loads(value)
-    return _LastMail(stored["upto"], parse_timestamp(stored["at"]))
+def _read_last_mail(list_id: int) -> _LastMail | None:
+    """Return the last mail about any of a list's campaigns."""
+    campaigns = list(Campaign.select(Campaign.id).where(Campaign.list == list_id))
+    values = filter(None, (Meta.read(_make_daily_key(campaign.id)) for campaign in campaigns))
+    mails = ((stored["upto"], parse_timestamp(stored["at"])) for stored in map(json.loads, values))
+    return max(starmap(_LastMail, mails), default=None)
 
 
 def _make_daily_key(campaign_id: int) -> str:

@@ -151,6 +151,7 @@ def make_news(**overrides: Any) -> DailySummary:
         "waiting": 4,
         "unasked": 2,
         "otherwise": 1,
+        "erased": 1,
     }
     return DailySummary(**(values | overrides))
 

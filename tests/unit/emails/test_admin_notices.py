@@ -35,7 +35,7 @@ def test_the_daily_mail_counts_and_says_where_to_take_people_off(language: str) 
 
 
 def test_what_did_not_happen_is_not_told() -> None:
-    draft = make_daily(news=make_news(no=0, withdrawn=0, others=0))
+    draft = make_daily(news=make_news(no=0, withdrawn=0, others=0, erased=0))
     assert "Ja: 12" in draft.text
     assert "Nee: " not in draft.text
     assert "handover" not in draft.text

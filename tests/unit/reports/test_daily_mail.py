@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from repermit.contacts.erasure import erase_contact
+from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import mail_types
@@ -141,26 +144,72 @@ def test_what_comes_at_four_belongs_to_the_next_day(
 
 
 @pytest.mark.parametrize("state", CampaignState)
-def test_live_campaigns_have_it(
+def test_every_campaign_that_was_launched_has_it(
     database: Database, mailing_list: MailingList, state: CampaignState
 ) -> None:
     campaign = make_campaign(database, mailing_list, state=state)
     say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
-    assert owe(database, FOUR) == state.is_live
+    assert owe(database, FOUR) == (state != CampaignState.DRAFT)
 
 
 @pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
-def test_the_last_hours_of_a_campaign_are_told_after_its_end(
+def test_who_leaves_after_the_end_of_a_campaign_is_told(
     database: Database, mailing_list: MailingList, campaign: Campaign, state: CampaignState
 ) -> None:
     owe(database, FOUR)
-    contact = make_asked(database, mailing_list, campaign)
-    take_off(database, contact, campaign.id, Reason.NO_RESPONSE, at=FOUR + timedelta(hours=2))
+    one, two = [make_asked(database, mailing_list, campaign) for _ in range(2)]
+    take_off(database, one, campaign.id, Reason.NO_RESPONSE, at=FOUR + timedelta(hours=2))
     with database.atomic():
         Campaign.update(state=state, closed_at=FOUR + timedelta(hours=2)).execute()
     assert owe(database, FOUR + DAY) == 1
-    take_off(database, make_asked(database, mailing_list, campaign), campaign.id, at=FOUR + 4 * DAY)
-    assert owe(database, FOUR + 5 * DAY) == 0
+    assert owe(database, FOUR + 20 * DAY) == 0
+    take_off(database, two, campaign.id, at=FOUR + 20 * DAY)
+    assert owe(database, FOUR + 21 * DAY) == 1
+    news = told()[-1]
+    assert news
+    assert (news.since, news.no) == (FOUR + 20 * DAY, 1)
+
+
+def test_what_came_between_two_campaigns_is_told_once(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    one, two = [make_asked(database, mailing_list, campaign) for _ in range(2)]
+    say_yes(database, one, campaign.id)
+    assert owe(database, FOUR) == 1
+    with database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=FOUR).execute()
+    take_off(database, two, campaign.id, at=FOUR + timedelta(hours=1))
+    make_campaign(database, mailing_list, launched_at=FOUR + timedelta(hours=2))
+    assert owe(database, FOUR + DAY) == 1
+    assert [(news.since, news.yes, news.no) for news in told() if news] == [
+        (NOW, 1, 0),
+        (FOUR, 0, 1),
+    ]
+
+
+def test_it_counts_who_deleted_their_own_data_apart(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    before, stays, retired = [make_asked(database, mailing_list, campaign) for _ in range(3)]
+    take_off(database, before, campaign.id)
+    take_off(database, retired, campaign.id)
+    assert owe(database, FOUR) == 1
+    # One who had left already, one who leaves so, and one whose time is over.
+    for contact, actor in ((before, "person"), (stays, "person"), (retired, "job")):
+        with database.atomic():
+            erase_contact(
+                Contact.get_by_id(contact.id),
+                act=Act(at=FOUR, actor=actor),
+                fingerprint_key=make_settings().fingerprint_key,
+            )
+    assert owe(database, FOUR + DAY) == 1
+    first, news = told()
+    assert first
+    assert news
+    assert (first.erased, news.erased, news.others) == (0, 2, 1)
+    assert news.is_any_gone
+    lines = make_daily_mail_texts(news, "en")["today"]
+    assert [line for line in lines if "no file names them" in line and line.endswith(": 2")]
 
 
 def test_a_campaign_that_was_launched_after_four_waits_for_its_first_day(
