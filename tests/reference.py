@@ -155,7 +155,8 @@ def _command(name: str, command: click.Command) -> str:
     records = (one.get_help_record(context) for one in command.params)
     options = [(f"`{record[0]}`", record[1]) for record in records if record]
     parts = [f"## {name}", f"    {usage}", *_paragraphs(command.help or "")]
-    parts.append(_table(("option", "what it does"), options))
+    if options:
+        parts.append(_table(("option", "what it does"), options))
     examples = "\n".join(vars(command)["examples"])
     return "\n\n".join([*parts, f"```sh\n{examples}\n```"])
 

@@ -27,7 +27,7 @@ ADEQUATE = frozenset(_COUNTRIES["adequate"].split())
 ROLES = ("hosting", "mail", "mailbox", "database", "tool", "webhook", "api", "other")
 """The roles that a recipient may have."""
 
-_PERSONAL = frozenset(("read:contacts", "read:answers"))
+_COUNTS_ONLY = frozenset(("read:status",))
 _LOCAL = frozenset(("localhost", "127.0.0.1", "::1", ""))
 
 
@@ -171,7 +171,7 @@ def _iter_known_recipients(
     ):
         yield host, "webhook", host, _get_domain(host)
     for token in sorted(found["token"], key=attrgetter("number")):
-        if _PERSONAL & set(token.scopes.split()):
+        if set(token.scopes.split()) - _COUNTS_ONLY:
             yield f"token-{token.number}", "api", "", token.text
 
 

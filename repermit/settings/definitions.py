@@ -445,7 +445,7 @@ _HOW_LONG = Section(
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How long removed contacts, parts of the evidence and the log of accesses are kept."""
+    """How long removed contacts, parts of the evidence and the logs of admins are kept."""
 
     removed_days: int = declare_setting(
         30, N_("Days until who was taken off is erased"), section=_HOW_LONG, limits=_DAYS
@@ -465,7 +465,7 @@ class Retention:
     )
     access_days: int = declare_setting(
         365,
-        N_("Days that it is kept who looked at what"),
+        N_("Days that it is kept who looked at what, and who was refused"),
         section=_HOW_LONG,
         limits=(1, 36_500),
     )

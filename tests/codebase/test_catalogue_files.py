@@ -84,7 +84,8 @@ def test_each_language_that_there_is_has_a_catalogue() -> None:
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_catalogue_holds_what_is_used_and_no_more_in_order(language: str) -> None:
     expected = in_order(language)
-    assert kept(path_of(language), expected) == expected
+    is_in_order = kept(path_of(language), expected) == expected
+    assert is_in_order, f"`python -m tests.catalogues {language}` brings it in order"
 
 
 @pytest.mark.parametrize("language", TRANSLATED)

@@ -22,7 +22,8 @@ def test_the_version_is_one_and_the_changelog_begins_with_it() -> None:
     assert package_files.load_data("openapi.json")["info"]["version"] == version
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     releases = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
-    assert releases[0] == version
+    assert next(name for name in releases if name != "Unreleased") == version
+    assert "Unreleased" not in releases[1:]
     assert numbers(version) >= (1, 0, 0)
 
 

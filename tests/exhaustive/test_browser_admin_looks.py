@@ -359,7 +359,11 @@ ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/admin/people/", {"E-mail address": "nobody"}, "Add"),
     ("/admin/settings/bounces", {"Port": "many"}, "Test and save"),
     ("/admin/settings/mail?preset=transip", {"Server": "127.0.0.1", "Port": "9"}, "Test and save"),
-    ("/admin/settings/retention", {"Days that it is kept who looked at what": "9"}, "Save"),
+    (
+        "/admin/settings/retention",
+        {"Days that it is kept who looked at what, and who was refused": "9"},
+        "Save",
+    ),
 )
 """Pages, what is typed there, and the button that is pressed; every box is ticked."""
 

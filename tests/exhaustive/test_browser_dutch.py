@@ -112,7 +112,11 @@ ACTS: tuple[tuple[str, dict[str, str | bytes | None], str], ...] = (
     ("own/second-step", {"Code": "123456", "Password": "wrong"}, "Set up"),
     ("settings/bounces", {"Port": "many"}, "Test and save"),
     ("settings/mail?preset=transip", {"Server": "127.0.0.1", "Port": "9"}, "Test and save"),
-    ("settings/retention", {"Days that it is kept who looked at what": "many"}, "Save"),
+    (
+        "settings/retention",
+        {"Days that it is kept who looked at what, and who was refused": "many"},
+        "Save",
+    ),
 )
 # What no button leads to any more once something has happened meanwhile.
 STALE: tuple[tuple[str, dict[str, str]], ...] = (

@@ -33,7 +33,8 @@ def test_every_file_is_as_in_the_master(recorded: dict[str, str]) -> None:
     shown = [
         _diff(name, master.get(name, ""), recorded.get(name, "")) for name in changed[:_MOST_FILES]
     ]
-    told = itertools.chain([f"{len(changed)} files differ:"], changed, *shown)
+    head = f"{len(changed)} files differ; if meant, `python -m tests.golden.record --write`:"
+    told = itertools.chain([head], changed, *shown)
     assert not changed, "\n".join(told)
 
 

@@ -530,7 +530,8 @@ def test_another_question_than_for_mail_is_no_refusal(tmp_path: Path, title: str
 def test_each_tool_is_described_by_known_keys_and_fields() -> None:
     folder = package_files.find_asset("data") / "newsletter_tools"
     names = {path.stem for path in folder.glob("*.toml")} - {"shared_by_all"}
-    assert names == {tool.name for tool in newsletter_tools._KNOWN}
+    known_names = {tool.name for tool in newsletter_tools._KNOWN}
+    assert names == known_names, "imports/newsletter_tools.py names the tools in their order"
     known = {"told_by", "at_least", "titles", "ip_proves", "form_proves", "zone"}
     fields = {newsletter_tools.find_field(title)[0] for title in newsletter_tools._RANKED} | {
         "address",

@@ -14,6 +14,7 @@ from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.i18n.lazy_text import LazyText
+from repermit.package_files import load_data
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings, Web
 from repermit.settings.sealed_secrets import SecretCipher
@@ -272,3 +273,7 @@ def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: Use
         assert translate_said(describe_status(500)) == "het antwoord was 500"
         assert translate_said(LazyText("it cannot be reached")) == "het is niet bereikbaar"
     assert admin.email
+
+
+def test_each_scope_is_described_in_words() -> None:
+    assert set(load_data("audit_log.toml")["scopes"]) == set(api_tokens.SCOPES)
