@@ -16,7 +16,15 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError
 from repermit.rules import consent
-from repermit.rules.consent import Answer, BounceKind, Outcome, Reason, Status
+from repermit.rules.consent import (
+    Answer,
+    BounceKind,
+    Dropped,
+    MailKind,
+    Outcome,
+    Reason,
+    Status,
+)
 
 if TYPE_CHECKING:
     from repermit.bounces.bounce_results import ParsedMessage
@@ -160,10 +168,14 @@ def _store_reply(contact: Contact, mail: Mail, message: ParsedMessage, now: date
         at=arrived,
         decided_at=now if says_nothing_new else None,
     )
+    waits = is_new and not says_nothing_new
+    if waits:
+        # Whoever has written is not asked whether they have read it.
+        status_changes.drop_unsent([contact], Dropped.ANSWERED, kinds={MailKind.REMINDER})
     if is_new and human_replies.PROPOSALS.get(proposed) is Answer.NO:
         # Already before the admin decides, so that a Yes meanwhile has to be confirmed again.
         status_changes.mark_contact_refused(contact)
-    return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
+    return Effect.WAITING if waits else Effect.KNOWN
 
 
 def _interpret_reply(contact: Contact, message: ParsedMessage) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from repermit.campaigns.audience import find_suppressed
 from repermit.campaigns.enqueue_asks import make_mail_columns
-from repermit.contacts import lookup
+from repermit.contacts import human_replies, lookup
 from repermit.contacts.last_ask import select_undecided
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import Campaign
@@ -42,8 +42,8 @@ def enqueue_reminders(
     """Enqueue the due reminders of all campaigns that are sending or open; return how many.
 
     A contact gets one if its ask was accepted at least a day ago and did not bounce, and it has not
-    answered and is not suppressed. Each step is a separate transaction. Several processes may run
-    it at once: nobody gets two reminders in a campaign.
+    answered, is not suppressed, and no reply of it waits for a decision. Each step is a separate
+    transaction. Several processes may run it at once: nobody gets two reminders in a campaign.
     """
     return sum(
         _remind_campaign(
@@ -109,6 +109,7 @@ def _iter_silent(campaign: Campaign, now: datetime) -> Iterator[int]:
         Mail.sent_at <= now - REST_BEFORE_REMINDER,
         Mail.bounce == "",
         Contact.id.not_in(_select_reminded(campaign)),
+        Contact.id.not_in(human_replies.select_repliers(campaign.list_id)),
     )
     for (contact_id,) in rows.iterator():
         yield contact_id
@@ -144,7 +145,9 @@ def _drop_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list
 def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
     values = make_mail_columns(campaign, MailKind.REMINDER, now)
     silent = Contact.select(*values.values()).where(
-        Contact.id.in_(ids), lookup.make_undecided_condition(campaign)
+        Contact.id.in_(ids),
+        Contact.id.not_in(human_replies.select_repliers(campaign.list_id)),
+        lookup.make_undecided_condition(campaign),
     )
     # Another process may have enqueued some meanwhile.
     insert = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()

@@ -12,7 +12,7 @@ from typing import Any
 
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database, make_id_list
-from repermit.db.models.base import PreparedQuery
+from repermit.db.models.base import ID_LIST, PreparedQuery, parse_timestamp
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
@@ -108,6 +108,28 @@ _COLUMNS = (
 
 def _make_waiting(row: dict[str, Any]) -> WaitingReply:
     return WaitingReply(**{**row, "address": row["address"] or ""})
+
+
+def select_repliers(list_id: int) -> Any:
+    """Return the query for the ids of a list's contacts with a waiting reply."""
+    return Reply.select(Reply.contact).where(Reply.list == list_id, Reply.decided_at.is_null())
+
+
+def index_waiting_replies(contact_ids: Sequence[int]) -> dict[int, datetime]:
+    """Return when the oldest waiting reply of each of these contacts arrived, by contact id."""
+    rows = _WAITING_TIMES.raw_rows(ids=contact_ids)
+    return {contact_id: parse_timestamp(at) for contact_id, at in rows}
+
+
+# The oldest last, as it is what a dictionary keeps.
+_WAITING_TIMES = PreparedQuery(
+    lambda: (
+        Reply.select(Reply.contact, Reply.at)
+        .where(Reply.contact.in_(ID_LIST), Reply.decided_at.is_null())
+        .order_by(Reply.at.desc())
+        .tuples()
+    )
+)
 
 
 def count_waiting_replies(mailing_list: MailingList) -> int:

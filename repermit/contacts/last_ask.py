@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from repermit.clock import format_timestamp
+from repermit.contacts import human_replies
 from repermit.contacts.lookup import (
     describe_list,
     describe_unseen_list,
@@ -90,10 +91,33 @@ def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, C
     }
 
 
-def decide_verdict(
-    contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
+def decide_verdicts(
+    campaign: Campaign,
+    contacts: Sequence[Contact],
+    asks: Mapping[int, CampaignMail],
+    now: datetime,
+) -> dict[int, Verdict]:
+    """Return what the deadline does to contacts at `now`, by contact id.
+
+    - `asks`: from `index_asks`; a contact without one is left out.
+    """
+    asked = [contact for contact in contacts if contact.id in asks]
+    replied_at = human_replies.index_waiting_replies([contact.id for contact in asked])
+    return {
+        contact.id: _decide_verdict(
+            contact, asks[contact.id], campaign, now, replied_at.get(contact.id)
+        )
+        for contact in asked
+    }
+
+
+def _decide_verdict(
+    contact: Contact,
+    ask: CampaignMail,
+    campaign: Campaign,
+    now: datetime,
+    replied_at: datetime | None,
 ) -> Verdict:
-    """Return what the deadline does to one contact at `now`."""
     return decide_expiry(
         Status(contact.status),
         basis=contact.basis,
@@ -103,6 +127,7 @@ def decide_verdict(
         deadline=campaign.deadline,
         now=now,
         minimum_days=campaign.minimum_days,
+        replied_at=replied_at,
     )
 
 
@@ -135,9 +160,7 @@ def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Co
     for ids in chunks(list_undecided(campaign), chunk):
         asks = index_asks(campaign, list_campaign_mails(ids))
         contacts = list(Contact.select().where(Contact.id.in_(make_id_list(ids))))
-        verdicts.update(
-            decide_verdict(contact, asks[contact.id], campaign, now) for contact in contacts
-        )
+        verdicts.update(decide_verdicts(campaign, contacts, asks, now).values())
     return verdicts
 
 

@@ -257,14 +257,16 @@ def _group_by_time(
     return ids_by_time
 
 
-def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
-    """Drop the asks and reminders of these contacts that have not started; return how many."""
+def drop_unsent(
+    contacts: Iterable[Contact], reason: Dropped, *, kinds: Collection[MailKind] = ASKING_KINDS
+) -> int:
+    """Drop the mails of these kinds to contacts that have not started; return how many."""
     ids = [contact.id for contact in contacts]
     if not ids:
         return 0
     mails = _MAILS_OF_ONE.rows(*ids) if len(ids) == 1 else _MAILS_OF_MANY.rows(ids=ids)
     return _drop_mails(
-        [number for number, kind, state in mails if kind in ASKING_KINDS and state in NOT_STARTED],
+        [number for number, kind, state in mails if kind in kinds and state in NOT_STARTED],
         reason,
     )
 

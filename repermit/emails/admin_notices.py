@@ -74,6 +74,8 @@ def draft_daily_summary(
         **make_daily_mail_texts(summary, language),
         "since": format_local_datetime(summary.since, language=language, zone=zone),
         "is_any_gone": summary.is_any_gone,
+        "replies": summary.replies,
+        "replies_url": f"{public_url}/admin/lists/{mailing_list.slug}/replies",
         "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
         "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
         "take_off": f"repermit export {mailing_list.slug} removed",

@@ -268,6 +268,7 @@ class DailySummary:
     - `asked`: of the whole campaign, the sum of the next six.
     - `waiting`, `unasked`, `otherwise`: 0 in a mail enqueued before such mails had them.
     - `erased`: deleted their own data since `since`, so that no file names them.
+    - `replies`: the replies by mail that wait for the admin's decision.
     - `seq`: how many entries the evidence had, 0 if unknown.
     """
 
@@ -284,6 +285,7 @@ class DailySummary:
     unasked: int = 0
     otherwise: int = 0
     erased: int = 0
+    replies: int = 0
     seq: int = 0
 
     @property

@@ -91,7 +91,10 @@ def forgive_downtime(campaign: Campaign, now: datetime) -> timedelta:
 
 
 def measure_downtime(campaign: Campaign, now: datetime) -> timedelta:
-    """Return the total downtime of the answer pages from a campaign's start to `now`."""
+    """Return the total downtime of the answer pages from a campaign's start to its deadline.
+
+    To `now`, if that is earlier. Downtime after the deadline keeps nobody from answering in time.
+    """
     gap = _measure_gap(campaign, _read_last_beat(), now)
     return timedelta(seconds=campaign.downtime) + gap
 
@@ -102,9 +105,12 @@ def _read_last_beat() -> datetime | None:
 
 
 def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) -> timedelta:
-    """Return the gap from the last heartbeat, or else the campaign's start, to `now`."""
+    """Return the gap from the last heartbeat, or else the campaign's start, to `now`.
+
+    To the deadline, if that is earlier.
+    """
     since = campaign.starts_at
     if last_beat is not None and last_beat <= now + _MAX_SKEW:
         since = max(last_beat, since)
-    gap = now - since
+    gap = min(now, campaign.deadline) - since
     return gap if gap > MAX_HEARTBEAT_GAP else timedelta()

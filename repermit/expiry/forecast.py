@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from repermit.contacts import counts, last_ask, lookup
-from repermit.contacts.last_ask import count_verdicts, decide_verdict, index_asks
+from repermit.contacts.last_ask import count_verdicts, decide_verdicts, index_asks
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -117,11 +117,11 @@ def _select_undecided(campaign: Campaign, after: int) -> Any:
 def _keep_silent(campaign: Campaign, contacts: Sequence[Contact]) -> Iterator[Contact]:
     """Yield who would be removed, each with when they were asked."""
     asks = index_asks(campaign, last_ask.list_campaign_mails([contact.id for contact in contacts]))
+    verdicts = decide_verdicts(campaign, contacts, asks, campaign.deadline)
     for contact in contacts:
-        ask = asks.get(contact.id)
-        if ask and decide_verdict(contact, ask, campaign, campaign.deadline) is Verdict.EXPIRE:
+        if verdicts.get(contact.id) is Verdict.EXPIRE:
             # As a query that joined both tables would give it.
-            contact.asked_at = ask.sent_at  # type: ignore[attr-defined]
+            contact.asked_at = asks[contact.id].sent_at  # type: ignore[attr-defined]
             yield contact
 
 

@@ -5,8 +5,9 @@ Which contacts may be removed is a rule: `expiry` in rules/deadlines_and_reminde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, cast
@@ -18,7 +19,7 @@ from repermit.contacts import last_ask, status_changes
 from repermit.contacts.last_ask import (
     EvidenceFields,
     count_verdicts,
-    decide_verdict,
+    decide_verdicts,
     index_asks,
     list_undecided,
 )
@@ -45,7 +46,7 @@ from repermit.rules.consent import (
     Reason,
     require_campaign,
 )
-from repermit.rules.deadlines_and_reminders import Verdict
+from repermit.rules.deadlines_and_reminders import TIME_TO_DECIDE_REPLIES, Verdict
 from repermit.settings.definitions import Settings
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
@@ -57,11 +58,13 @@ class ExpiryResult:
 
     - `removed`: contacts asked in time that did not answer.
     - `unasked`: contacts that could not be asked in time; they stay unconfirmed.
+    - `undecided`: contacts who wrote back in time, and wait for a decision on their reply.
     - `waiting`: a sentence for each campaign that waits for the admin.
     """
 
     removed: int = 0
     unasked: int = 0
+    undecided: int = 0
     waiting: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, int]:
@@ -109,7 +112,8 @@ def expire_due(
     1. Drop the asks that were never sent.
     2. Decide on at most `chunk` contacts at a time, each chunk locked in its own transaction, so
        that answers get in between, and an earlier answer counts.
-    3. Close the campaign when nobody is left to decide on.
+    3. Close the campaign when nobody is left to decide on. Who wrote back in time stays undecided
+       until the admin has decided on the reply, TIME_TO_DECIDE_REPLIES at most.
 
     - Safe to run twice at once.
     - If the answer pages were down too long, the campaign is skipped and reported in `waiting`.
@@ -177,7 +181,14 @@ def _preview_campaign(
     if reason and not despite_downtime:
         return ExpiryResult(waiting=(reason,))
     verdicts = count_verdicts(campaign, now, chunk)
-    return ExpiryResult(removed=verdicts[Verdict.EXPIRE], unasked=verdicts[Verdict.UNASKED])
+    return _explain_replies(
+        campaign,
+        ExpiryResult(
+            removed=verdicts[Verdict.EXPIRE],
+            unasked=verdicts[Verdict.UNASKED],
+            undecided=verdicts[Verdict.WAIT],
+        ),
+    )
 
 
 def _add_up(results: Iterable[ExpiryResult]) -> ExpiryResult:
@@ -185,6 +196,7 @@ def _add_up(results: Iterable[ExpiryResult]) -> ExpiryResult:
     return ExpiryResult(
         removed=sum(result.removed for result in all_results),
         unasked=sum(result.unasked for result in all_results),
+        undecided=sum(result.undecided for result in all_results),
         waiting=tuple(reason for result in all_results for reason in result.waiting),
     )
 
@@ -207,6 +219,19 @@ def _explain_wait(campaign: Campaign, now: datetime) -> str:
         "them more time (`repermit extend`), or decide that silence counts all the same "
         "(`repermit expire --despite-downtime`)"
     )
+
+
+def _explain_replies(campaign: Campaign, result: ExpiryResult) -> ExpiryResult:
+    """Return the result with a sentence about replies that keep the campaign from closing."""
+    if not result.undecided:
+        return result
+    slug = campaign.list.slug
+    waiting = (
+        f"{slug}: people who wrote back in time, and wait for your decision on their replies: "
+        f"{result.undecided:,}. They are not taken off before, for "
+        f"{TIME_TO_DECIDE_REPLIES.days} days after the deadline at most (`repermit status {slug}`)"
+    )
+    return replace(result, waiting=(*result.waiting, waiting))
 
 
 def _format_span(span: timedelta) -> str:
@@ -232,9 +257,10 @@ def _expire_campaign(sweep: _Sweep, campaign_id: int) -> ExpiryResult:
 
     if contact_ids:
         _run_in_steps(sweep, expire_next)
-    if not sweep.should_stop():
+    result = _add_up(results)
+    if not result.undecided and not sweep.should_stop():
         _close_campaign(sweep, campaign_id)
-    return _add_up(results)
+    return _explain_replies(campaign, result)
 
 
 def _begin_campaign(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
@@ -282,9 +308,7 @@ def _expire_step(
         contact.list = mailing_list
     mails = last_ask.list_campaign_mails(contact_ids)
     asks = index_asks(campaign, mails)
-    verdicts = {
-        contact.id: decide_verdict(contact, asks[contact.id], campaign, now) for contact in contacts
-    }
+    verdicts = decide_verdicts(campaign, contacts, asks, now)
     silent = [contact for contact in contacts if verdicts[contact.id] is Verdict.EXPIRE]
     if silent:
         wording_ids = {asks[contact.id].wording_id for contact in silent}
@@ -304,8 +328,10 @@ def _expire_step(
             },
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
-    unasked = list(verdicts.values()).count(Verdict.UNASKED)
-    return ExpiryResult(removed=len(silent), unasked=unasked)
+    counts = Counter(verdicts.values())
+    return ExpiryResult(
+        removed=len(silent), unasked=counts[Verdict.UNASKED], undecided=counts[Verdict.WAIT]
+    )
 
 
 def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:

@@ -182,7 +182,8 @@ class Jobs:
             result = expiry_sweep.expire_due(
                 self._database, settings=settings, clock=self._clock, should_stop=should_stop
             )
-        if result.removed or result.unasked:
+        # A sweep that waits for a decision would say the same each minute.
+        if result.removed or (result.unasked and not result.undecided):
             _log.info("%d removed for silence, %d unasked", result.removed, result.unasked)
 
     def poll_bounces(self) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from repermit.clock import format_timestamp
 from repermit.contacts import click_log, enqueue_receipt, lookup
 from repermit.contacts.history import find_mail_time
-from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
+from repermit.contacts.last_ask import decide_verdicts, index_asks, list_campaign_mails
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import find_live_campaign
@@ -507,10 +507,8 @@ def _find_end_of_silence(contact: Contact) -> datetime | None:
     campaign = find_live_campaign(contact.list)
     if campaign is None:
         return None
-    ask = index_asks(campaign, list_campaign_mails([contact.id])).get(contact.id)
-    if ask is None:
-        return None
-    verdict = decide_verdict(contact, ask, campaign, campaign.deadline)
+    asks = index_asks(campaign, list_campaign_mails([contact.id]))
+    verdict = decide_verdicts(campaign, [contact], asks, campaign.deadline).get(contact.id)
     return campaign.deadline if verdict is Verdict.EXPIRE else None
 
 

@@ -1,5 +1,7 @@
 """The admin's mails about a campaign: one each day with news, and one once it has closed.
 
+A reply by mail that waits for a decision is news on each day, since it may be a No.
+
 They contain counts only, since nothing can be erased from a mailbox (GDPR art. 5(1)(c)). The daily
 mail exists because a No cannot wait for the deadline; after that, nobody looks at the pages daily.
 """
@@ -9,13 +11,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import datetime, time, timedelta
-from itertools import starmap
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from peewee import fn
 
 from repermit.clock import format_timestamp
+from repermit.contacts.human_replies import count_waiting_replies
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
@@ -79,8 +81,13 @@ def _enqueue_daily_mail(database: Database, campaign: Campaign, moment: datetime
         entry.what for entry in read_outcomes(after=reported.upto, upto=upto, slug=slug)
     )
     erased = _count_erased_themselves(slug, after=reported.upto, upto=upto)
-    has_news = bool(counts or erased)
-    topic = _read_daily_counts(campaign, counts, erased, reported.at).topic if has_news else ""
+    replies = count_waiting_replies(campaign.list)
+    topic = ""
+    if counts or erased or replies:
+        summary = _read_daily_counts(
+            campaign, counts, since=reported.at, erased=erased, replies=replies
+        )
+        topic = summary.topic
     with database.atomic():
         lock_rows(Campaign.select().where(Campaign.id == campaign.id)).get()
         if _read_last_mail(campaign.list_id) != last:
@@ -88,7 +95,7 @@ def _enqueue_daily_mail(database: Database, campaign: Campaign, moment: datetime
         Meta.write(
             _make_daily_key(campaign.id), json.dumps({"upto": upto, "at": format_timestamp(moment)})
         )
-        if not has_news:
+        if not topic:
             return False
         enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
     return True
@@ -111,7 +118,7 @@ def _count_erased_themselves(slug: str, *, after: int, upto: int) -> int:
 
 
 def _read_daily_counts(
-    campaign: Campaign, counts: Counter[Outcome], erased: int, since: datetime
+    campaign: Campaign, counts: Counter[Outcome], *, since: datetime, erased: int, replies: int
 ) -> DailySummary:
     people = count_people(campaign)
     return DailySummary(
@@ -128,6 +135,7 @@ def _read_daily_counts(
         unasked=sum(people.unasked.values()),
         otherwise=people.otherwise,
         erased=erased,
+        replies=replies,
         seq=read_newest_seq(),
     )
 
@@ -150,10 +158,11 @@ def _find_entry_before(moment: datetime, *, after: int | None = None) -> int:
 
 def _read_last_mail(list_id: int) -> _LastMail | None:
     """Return the last mail about any of a list's campaigns."""
-    campaigns = list(Campaign.select(Campaign.id).where(Campaign.list == list_id))
-    values = filter(None, (Meta.read(_make_daily_key(campaign.id)) for campaign in campaigns))
-    mails = ((stored["upto"], parse_timestamp(stored["at"])) for stored in map(json.loads, values))
-    return max(starmap(_LastMail, mails), default=None)
+    campaigns = Campaign.select(Campaign.id).where(Campaign.list == list_id)
+    keys = [_make_daily_key(campaign.id) for campaign in campaigns]
+    values = (json.loads(row.value) for row in Meta.select().where(Meta.key.in_(keys)))
+    mails = (_LastMail(stored["upto"], parse_timestamp(stored["at"])) for stored in values)
+    return max(mails, default=None)
 
 
 def _make_daily_key(campaign_id: int) -> str:

@@ -30,6 +30,13 @@ def latest_reminder(deadline: datetime, reminder_at: datetime | None) -> datetim
     return deadline - min(TIME_AFTER_REMINDER, planned / 2)
 
 
+TIME_TO_DECIDE_REPLIES = timedelta(days=14)
+"""The time after a deadline in which a reply by mail, not decided on yet, prevents expiry.
+
+Bounded, since the campaign stays open meanwhile, and nobody removed in it is erased.
+"""
+
+
 class Verdict(StrEnum):
     """The effect of the deadline on a contact of a campaign."""
 
@@ -48,13 +55,16 @@ def decide_expiry(
     deadline: datetime,
     now: datetime,
     minimum_days: int,
+    replied_at: datetime | None = None,
 ) -> Verdict:
     """Decide what the deadline does to an asked contact at `now`.
 
     - `accepted_at`: when a server accepted the ask; None if none did, or if it bounced later.
+    - `replied_at`: when the oldest of its replies by mail arrived that wait for a decision.
 
     Silence counts only after the deadline, and only if the ask was accepted at least `minimum_days`
-    before it. A contact that could not be asked keeps its status, even on a thin proof.
+    before it. A contact that could not be asked keeps its status, even on a thin proof. Who wrote
+    before the deadline was not silent: the decision is waited for, TIME_TO_DECIDE_REPLIES at most.
     """
     if not is_undecided(status, basis, include_thin=include_thin):
         return Verdict.ANSWERED
@@ -62,6 +72,8 @@ def decide_expiry(
         return Verdict.WAIT
     if accepted_at is None or accepted_at > latest_ask(deadline, minimum_days):
         return Verdict.UNASKED if status is Status.UNCONFIRMED else Verdict.ANSWERED
+    if replied_at and replied_at < deadline and now < deadline + TIME_TO_DECIDE_REPLIES:
+        return Verdict.WAIT
     return Verdict.EXPIRE
 
 

@@ -152,6 +152,7 @@ def make_news(**overrides: Any) -> DailySummary:
         "unasked": 2,
         "otherwise": 1,
         "erased": 1,
+        "replies": 6,
     }
     return DailySummary(**(values | overrides))
 

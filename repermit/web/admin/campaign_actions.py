@@ -395,6 +395,7 @@ def show_silent(slug: str) -> Response:
         mailing_list=mailing_list,
         campaign=campaign,
         was_down=was_down,
+        replies=human_replies.count_waiting_replies(mailing_list),
         contacts=silent_page.contacts,
         after=after,
         next_after=silent_page.after,

@@ -34,7 +34,7 @@ from repermit.rules.consent import (
     CampaignState,
     MailState,
 )
-from repermit.rules.deadlines_and_reminders import latest_ask
+from repermit.rules.deadlines_and_reminders import TIME_TO_DECIDE_REPLIES, latest_ask
 from repermit.sending import in_doubt, queue, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import gettext, ngettext, render_page
@@ -202,6 +202,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "count_to_take_off": count_to_take_off,
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": human_replies.count_waiting_replies(mailing_list),
+        "replies_until": campaign.deadline + TIME_TO_DECIDE_REPLIES,
         "was_down": must_delay_expiry(campaign, now),
         "promise": _read_promise(campaign),
         "late_reminders": contacts_counts.count_late_reminders(campaign),

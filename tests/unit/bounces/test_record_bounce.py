@@ -27,6 +27,7 @@ from repermit.expiry import downtime, sweep
 from repermit.rules.consent import (
     Basis,
     CampaignState,
+    Dropped,
     MailKind,
     MailState,
     PauseReason,
@@ -686,6 +687,22 @@ def test_a_reply_from_the_asked_address_waits_for_the_admin(
     assert replies() == [(proposed, datetime(2026, 3, 3, 11, 0, tzinfo=UTC), None)]
     assert standing(ask) == (Status.UNCONFIRMED, "")
     assert not Evidence.select().exists()
+
+
+@pytest.mark.parametrize("state", [MailState.QUEUED, MailState.CLAIMED])
+def test_a_reply_that_waits_stops_the_reminder_that_has_not_begun(
+    database: Database, mailing_list: MailingList, state: MailState
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    ask = make_ask(database, campaign)
+    contact = Contact.get_by_id(ask.contact_id)
+    reminder = make_mail(database, campaign, contact, kind=MailKind.REMINDER, state=state)
+    sign_up = make_mail(database, campaign, contact, kind=MailKind.CONFIRM, state=state)
+    record_message(database, reply_to(ask, "Ik was ziek"))
+    stopped = Mail.get_by_id(reminder.id)
+    assert (stopped.state, stopped.reason) == (MailState.DROPPED, Dropped.ANSWERED)
+    # Mail that a person has asked for stays.
+    assert Mail.get_by_id(sign_up.id).state == state
 
 
 def test_a_reply_cannot_be_older_than_the_mail_that_it_answers(

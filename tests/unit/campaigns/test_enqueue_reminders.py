@@ -10,6 +10,7 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.enqueue_reminders import enqueue_reminders
+from repermit.contacts.human_replies import save_reply
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -122,6 +123,25 @@ def test_who_was_not_reached_is_not_reminded(database: Database) -> None:
         make_mail(database, campaign, make_contact(database, campaign.list), bounce=bounce)
     make_contact(database, campaign.list)
     assert remind(database) == ["sent@example.org"]
+
+
+@pytest.mark.parametrize("proposed", ["yes", "no", "stop", ""])
+def test_whose_reply_waits_for_a_decision_is_not_reminded(
+    database: Database, proposed: str
+) -> None:
+    campaign = make_running(database)
+    waiting = make_asked(database, campaign.list, campaign, "waiting@example.org")
+    decided = make_asked(database, campaign.list, campaign, "decided@example.org")
+    with database.atomic():
+        for contact, decided_at in ((waiting, None), (decided, REMINDER)):
+            save_reply(
+                contact,
+                digest=str(contact.id),
+                proposed=proposed,
+                at=REMINDER - INSTANT,
+                decided_at=decided_at,
+            )
+    assert remind(database) == ["decided@example.org"]
 
 
 @pytest.mark.parametrize("include_thin", [True, False])

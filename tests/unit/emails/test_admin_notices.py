@@ -34,11 +34,27 @@ def test_the_daily_mail_counts_and_says_where_to_take_people_off(language: str) 
         assert "⟦" not in body
 
 
+@pytest.mark.parametrize("language", languages())
+def test_the_daily_mail_leads_to_the_replies_that_wait(language: str) -> None:
+    draft = make_daily(mailing_list=make_facts(language=language))
+    for body in (draft.text, draft.html):
+        assert "https://ask.example.org/vraag/admin/lists/lindepost/replies" in body
+        assert ": 6. " in body
+
+
+def test_a_day_that_brought_nothing_but_replies_has_no_empty_list() -> None:
+    nothing = dict.fromkeys(("yes", "no", "withdrawn", "others", "erased"), 0)
+    draft = make_daily(news=make_news(**nothing))
+    assert "Sinds" not in draft.text
+    assert draft.html.count("<ul") == 1
+
+
 def test_what_did_not_happen_is_not_told() -> None:
-    draft = make_daily(news=make_news(no=0, withdrawn=0, others=0, erased=0))
+    draft = make_daily(news=make_news(no=0, withdrawn=0, others=0, erased=0, replies=0))
     assert "Ja: 12" in draft.text
     assert "Nee: " not in draft.text
     assert "handover" not in draft.text
+    assert "/replies" not in draft.text
 
 
 def test_the_daily_mail_of_a_sensitive_list_shows_nothing_outside_its_body() -> None:

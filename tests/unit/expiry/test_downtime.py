@@ -19,7 +19,7 @@ from repermit.expiry.downtime import (
     record_heartbeat,
 )
 from repermit.rules.consent import CampaignState
-from tests.support.builders import NOW, make_campaign, make_list, make_settings
+from tests.support.builders import DEADLINE, NOW, make_campaign, make_list, make_settings
 
 MINUTE = timedelta(minutes=1)
 INSTANT = timedelta(microseconds=1)
@@ -152,13 +152,21 @@ def test_a_gap_counts_for_campaigns_that_are_live(database: Database, state: Cam
 
 def test_a_clock_that_jumps_by_hand_leaves_no_gap(database: Database) -> None:
     launch(database)
-    later = NOW + timedelta(days=28)
+    later = NOW + timedelta(days=20)
     for moment in (NOW + MINUTE, later):
         assume_up_until(database, moment=moment)
         assert down(moment) == timedelta()
     # What comes after the jump counts as ever.
     record_heartbeat(database, now=later + timedelta(hours=1))
     assert down(later + timedelta(hours=1)) == timedelta(hours=1)
+
+
+def test_what_comes_after_the_deadline_keeps_nobody_from_answering(database: Database) -> None:
+    launch(database)
+    assume_up_until(database, moment=DEADLINE - timedelta(hours=1))
+    assert down(DEADLINE + timedelta(days=3)) == timedelta(hours=1)
+    record_heartbeat(database, now=DEADLINE + timedelta(days=3))
+    assert down(DEADLINE + timedelta(days=9)) == timedelta(hours=1)
 
 
 def test_a_clock_that_was_ahead_for_a_moment_hides_no_downtime(database: Database) -> None:

@@ -16,21 +16,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from repermit.answers.record_answer import record_reported_answer
 from repermit.campaigns.lifecycle import extend_campaign, pause_campaign
 from repermit.clock import ManualClock, parse_when
-from repermit.contacts import lookup, status_changes
+from repermit.contacts import human_replies, lookup, status_changes
+from repermit.contacts.human_replies import set_reply_aside
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail, enqueue_notice
+from repermit.db.models.mails import Mail, Reply, enqueue_notice
 from repermit.evidence.chain import store_wording
 from repermit.expiry import sweep as sweep_module
 from repermit.expiry.downtime import assume_up_until
 from repermit.expiry.sweep import ExpiryResult, expire_due, preview_expiry
 from repermit.rules.consent import (
+    Answer,
     Basis,
     BounceKind,
     CampaignState,
@@ -427,6 +430,95 @@ def test_a_campaign_with_a_mail_on_its_way_is_closed_when_that_is_settled(
         Mail.update(state=MailState.IN_DOUBT).where(Mail.id == started.id).execute()
     assert sweep(database) == ExpiryResult(unasked=1)
     assert Campaign.get().state == CampaignState.CLOSED
+
+
+def test_invariant_4_who_wrote_back_in_time_is_removed_for_nothing_before_the_decision(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    silent, wrote, late = [make_asked(database, mailing_list, campaign) for _ in range(3)]
+    save_reply(database, wrote, at=DEADLINE - INSTANT)
+    save_reply(database, late, at=DEADLINE)
+    swept = sweep(database, now=DEADLINE + timedelta(hours=1))
+    assert (swept.removed, swept.undecided) == (2, 1)
+    (reason,) = swept.waiting
+    assert reason == (
+        "news: people who wrote back in time, and wait for your decision on their replies: 1. They "
+        "are not taken off before, for 14 days after the deadline at most (`repermit status news`)"
+    )
+    assert status_of(silent) == status_of(late) == (REMOVED, Reason.NO_RESPONSE)
+    assert status_of(wrote) == (UNCONFIRMED, "")
+    # The campaign stays open, so that nobody removed in it is erased before all can be handed over.
+    assert Campaign.get().state == CampaignState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Answer.YES, (Status.CONFIRMED, "")),
+        (Answer.NO, (REMOVED, Reason.NO)),
+        (None, (REMOVED, Reason.NO_RESPONSE)),
+    ],
+)
+def test_once_a_reply_is_decided_on_its_campaign_closes(
+    database: Database,
+    mailing_list: MailingList,
+    answer: Answer | None,
+    outcome: tuple[str, str],
+) -> None:
+    wrote = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    reply = save_reply(database, wrote, at=DEADLINE - INSTANT)
+    now = DEADLINE + timedelta(days=1)
+    assert sweep(database, now=now).undecided == 1
+    if answer is None:
+        set_reply_aside(database, mailing_list, reply.id, now=now, actor="user:1")
+    else:
+        record_reported_answer(
+            database,
+            mailing_list,
+            str(wrote.address),
+            answer,
+            note="a reply",
+            now=now,
+            settings=make_settings(),
+            actor="user:1",
+            reply_at=reply.at,
+        )
+    swept = sweep(database, now=now)
+    assert (swept.removed, swept.undecided, swept.waiting) == (int(answer is None), 0, ())
+    assert status_of(wrote) == outcome
+    assert Campaign.get().state == CampaignState.CLOSED
+
+
+def test_a_decision_that_never_comes_is_waited_for_two_weeks(
+    database: Database, mailing_list: MailingList
+) -> None:
+    wrote = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    reply = save_reply(database, wrote, at=DEADLINE - INSTANT)
+    assert sweep(database, now=DEADLINE + timedelta(days=14) - INSTANT).undecided == 1
+    assert sweep(database, now=DEADLINE + timedelta(days=14)).removed == 1
+    assert Campaign.get().state == CampaignState.CLOSED
+    # A Yes still counts: it came in time.
+    record_reported_answer(
+        database,
+        mailing_list,
+        str(wrote.address),
+        Answer.YES,
+        note="a reply",
+        now=DEADLINE + timedelta(days=15),
+        settings=make_settings(),
+        actor="user:1",
+        reply_at=reply.at,
+    )
+    assert status_of(wrote) == (Status.CONFIRMED, "")
+
+
+def save_reply(database: Database, contact: Contact, *, at: datetime) -> Reply:
+    with database.atomic():
+        assert human_replies.save_reply(
+            contact, digest=str(contact.id), proposed="yes", at=at, decided_at=None
+        )
+    return Reply.get(Reply.contact == contact)
 
 
 # --- Pages that were down. ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from repermit.contacts.erasure import erase_contact
+from repermit.contacts.human_replies import save_reply, settle_replies
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
@@ -94,6 +95,19 @@ def test_it_tells_what_came_and_how_all_stand(
             seq=stored_tree.checkpoint().seq,
         )
     ]
+
+
+def test_a_reply_that_waits_is_told_every_day_until_it_is_decided_on(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    contact = make_asked(database, mailing_list, campaign)
+    with database.atomic():
+        save_reply(contact, digest="1", proposed="no", at=NOW, decided_at=None)
+    assert owe(database, FOUR) == owe(database, FOUR + DAY) == 1
+    assert [(news.replies, news.no) for news in told() if news] == [(1, 0)] * 2
+    with database.atomic():
+        settle_replies(contact, at=FOUR + DAY)
+    assert owe(database, FOUR + 2 * DAY) == 0
 
 
 def test_how_all_stand_adds_up(database: Database) -> None:

@@ -32,6 +32,7 @@ def expiry(
     accepted_at: datetime | None = DEADLINE - timedelta(days=20),
     now: datetime = DEADLINE,
     minimum_days: int = 14,
+    replied_at: datetime | None = None,
 ) -> Verdict:
     return deadlines_and_reminders.decide_expiry(
         status,
@@ -41,6 +42,7 @@ def expiry(
         deadline=DEADLINE,
         now=now,
         minimum_days=minimum_days,
+        replied_at=replied_at,
     )
 
 
@@ -61,6 +63,28 @@ def test_an_ask_must_have_been_accepted_minimum_days_before(
 ) -> None:
     accepted_at = DEADLINE - timedelta(days=14) + beyond
     assert expiry(accepted_at=accepted_at) is expected
+
+
+@pytest.mark.parametrize(
+    ("replied_at", "now", "expected"),
+    [
+        (DEADLINE - INSTANT, DEADLINE, Verdict.WAIT),
+        (DEADLINE - timedelta(days=60), DEADLINE, Verdict.WAIT),
+        # It came too late: until the deadline this contact was silent.
+        (DEADLINE, DEADLINE, Verdict.EXPIRE),
+        (DEADLINE - INSTANT, DEADLINE + timedelta(days=14) - INSTANT, Verdict.WAIT),
+        # Whoever does not decide in two weeks holds up the erasure of all others.
+        (DEADLINE - INSTANT, DEADLINE + timedelta(days=14), Verdict.EXPIRE),
+    ],
+)
+def test_who_wrote_back_in_time_is_not_silent_until_that_is_decided_on(
+    replied_at: datetime, now: datetime, expected: Verdict
+) -> None:
+    assert expiry(replied_at=replied_at, now=now) is expected
+    # A reply changes nothing about who has answered or could not be asked.
+    assert expiry(replied_at=replied_at, now=now, accepted_at=None) is Verdict.UNASKED
+    answered = expiry(replied_at=replied_at, now=now, status=Status.CONFIRMED)
+    assert answered is Verdict.ANSWERED
 
 
 def test_no_minimum_is_allowed_for_trials() -> None:

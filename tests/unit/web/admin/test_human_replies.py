@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +45,23 @@ def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
     return admin_client(pages)
 
 
+def test_a_deadline_that_waits_for_replies_says_so(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    deadline = NOW - timedelta(hours=1)
+    campaign = make_campaign(database, mailing_list, deadline=deadline, minimum_days=0)
+    contact = make_contact(database, mailing_list, "jan@example.net")
+    make_mail(database, campaign, contact, sent_at=NOW - timedelta(days=9))
+    said = "Whoever wrote back before the deadline is not removed before you decide on the reply"
+    assert said not in look(client)
+    assert "jan@example.net" in look(client, URL + "silent")
+    reply_of(database, contact, at=deadline - timedelta(days=1))
+    assert f"{said}, until Monday 16 March 2026 at most." in look(client)
+    silent = look(client, URL + "silent")
+    assert "jan@example.net" not in silent
+    assert "Whoever wrote back, and waits for your decision, is not among them." in silent
+
+
 def look(client: FlaskClient, url: str = URL) -> str:
     """Return what a page says, in English."""
     return words_at(client, url)
@@ -64,14 +81,19 @@ def test_the_mails_in_doubt_are_listed_and_the_look_is_noted(
 # --- Replies.
 
 
-def reply_of(database: Database, contact: Contact, proposed: str = "") -> int:
+def reply_of(
+    database: Database,
+    contact: Contact,
+    proposed: str = "",
+    # Once the ask was sent.
+    at: datetime = NOW + timedelta(seconds=1),
+) -> int:
     with database.atomic():
         human_replies.save_reply(
             contact,
             digest=contact.uid * 2,
             proposed=proposed,
-            # Once the ask was sent.
-            at=NOW + timedelta(seconds=1),
+            at=at,
             decided_at=None,
         )
     number: int = Reply.select().order_by(Reply.id.desc()).get().id
