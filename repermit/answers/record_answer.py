@@ -259,7 +259,14 @@ def record_reported_answer(
         )
         decision = predict_decision(contact_state, answer, arrived_at=arrived_at)
         recorded = _apply_decision(
-            contact, opening, contact_state, answer, decision, act=act, settings=settings
+            contact,
+            opening,
+            contact_state,
+            answer,
+            decision,
+            act=act,
+            settings=settings,
+            given_at=arrived_at,
         )
     if recorded.outcome is Outcome.LATE:
         raise Refused(
@@ -366,6 +373,7 @@ def _apply_decision(
     *,
     act: Act,
     settings: Settings,
+    given_at: datetime | None = None,
 ) -> RecordedAnswer:
     """Apply the decision to the locked contact; its waiting replies are settled by it."""
     key = settings.fingerprint_key
@@ -373,7 +381,9 @@ def _apply_decision(
         human_replies.settle_replies(contact, at=act.at)
     if decision.outcome is Outcome.CONFIRM:
         enqueue_receipt.enqueue_receipt(contact, contact.list, at=act.at)
-        status_changes.confirm_contact(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+        status_changes.confirm_contact(
+            contact, basis=Basis.ANSWER, act=act, fingerprint_key=key, given_at=given_at
+        )
     elif decision.reason is not None:
         enqueue_receipt.enqueue_no_receipt(contact, at=act.at)
         status_changes.remove_contacts(

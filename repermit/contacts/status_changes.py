@@ -76,15 +76,24 @@ class Act:
     trace: Mapping[str, Any] = field(default_factory=dict)
 
 
-def confirm_contact(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes) -> None:
+def confirm_contact(
+    contact: Contact,
+    *,
+    basis: Basis,
+    act: Act,
+    fingerprint_key: bytes,
+    given_at: datetime | None = None,
+) -> None:
     """Register an opt-in: set the status, append evidence, and lift the list's suppression.
+
+    - `given_at`: when the Yes was given, if before it is registered; the act's `consent` names it.
 
     A suppression for all lists stays, since a Yes for one list says nothing about other lists. It
     has no effect on this list: only unconfirmed contacts are asked, and an import leaves a
     confirmed contact on the list.
     """
     contact.status = Status.CONFIRMED
-    contact.status_at = contact.basis_at = act.at
+    contact.status_at, contact.basis_at = act.at, given_at or act.at
     contact.basis = basis
     contact.reason = ""
     contact.form_version += 1

@@ -420,7 +420,8 @@ def _is_named_basis(contact: _Doubtful, consent: Mapping[str, Any]) -> bool:
         return True
     if contact.status not in _ON_LIST:
         return False
-    entry_basis_at = consent.get("at") or consent.get("basis_at")
+    # An answer by phone, letter or reply holds since it was given.
+    entry_basis_at = next(filter(None, map(consent.get, ("at", "basis_at", "arrived_at"))), None)
     basis_at, recorded_at = _read_time(contact.basis_at), _read_time(contact.at)
     if contact.event == "customer" and "file" in consent and "basis_at" not in consent:
         # Until December 2026 the entry of a customer did not say since when they buy.

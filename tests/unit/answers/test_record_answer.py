@@ -23,6 +23,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import consent_receipt, entries
+from repermit.evidence.verify.contacts import check_contacts
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from tests.support.builders import (
     DEADLINE,
@@ -351,7 +352,22 @@ def test_who_took_an_answer_and_when_it_was_given_is_recorded(
     assert "Anna" not in repr(consent)
     entry = Evidence.get()
     assert (entry.at, entry.actor) == (SOON, "admin@example.org")
-    assert Contact.get_by_id(asked.id).basis_at == SOON
+    # On the list since it was noted, by a Yes that is as old as it was given.
+    contact = Contact.get_by_id(asked.id)
+    assert (contact.status_at, contact.basis_at) == (SOON, given_at)
+    with database.atomic():
+        assert list(check_contacts()) == []
+
+
+def test_since_when_a_yes_by_phone_holds_is_verified(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    given_at = SOON - timedelta(hours=1)
+    tell(database, mailing_list, "anna@example.org", Answer.YES, given_at=given_at)
+    with database.atomic():
+        Contact.update(basis_at=given_at - MICROSECOND).where(Contact.id == asked.id).execute()
+        (fault,) = check_contacts()
+    assert fault.what == f"contact {asked.id}: since when"
 
 
 def test_an_answer_by_phone_before_the_deadline_counts_also_after_the_sweep(

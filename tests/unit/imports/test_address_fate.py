@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from repermit import email_address
+from repermit.answers import record_answer
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
@@ -15,9 +16,10 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.rules.consent import Basis, Fate, MailState, Reason, Status
+from repermit.rules.consent import Answer, Basis, Fate, MailState, Reason, Status
 from tests.support.builders import (
     NOW,
+    make_asked,
     make_campaign,
     make_contact,
     make_list,
@@ -178,6 +180,35 @@ def test_a_mark_of_a_day_alone_outweighs_a_yes_of_that_day(
     row = {"email": "a@example.org", "UNSUB_TIME": "2025-06-01"}
     path = mailchimp(tmp_path, row, more=("UNSUB_TIME",))
     assert fates_of(take_in(database, news, path)) == {fate: 1}
+
+
+@pytest.mark.parametrize(
+    ("left_at", "fate"),
+    [("2026-03-03 12:00:00", Fate.DUPLICATE), ("2026-03-05 12:00:00", Fate.OPTED_OUT)],
+    ids=["left before the Yes", "left after the Yes, which was noted later"],
+)
+def test_a_yes_by_phone_is_as_old_as_it_was_given(
+    database: Database, news: MailingList, tmp_path: Path, left_at: str, fate: Fate
+) -> None:
+    make_asked(database, news, make_campaign(database, news), "a@example.org")
+    record_answer.record_reported_answer(
+        database,
+        news,
+        "a@example.org",
+        Answer.YES,
+        note="by phone",
+        given_at=datetime(2026, 3, 4, tzinfo=UTC),
+        now=datetime(2026, 3, 9, tzinfo=UTC),
+        settings=make_settings(),
+        actor="admin@example.org",
+    )
+    row = {"email": "a@example.org", "UNSUB_TIME": left_at}
+    path = mailchimp(tmp_path, row, more=("UNSUB_TIME",))
+    assert fates_of(take_in(database, news, path, now=datetime(2026, 3, 10, tzinfo=UTC))) == {
+        fate: 1
+    }
+    removed = contact_at(news, "a@example.org").status == Status.REMOVED
+    assert removed is (fate is Fate.OPTED_OUT)
 
 
 @pytest.mark.parametrize("day", ["2026-03-02", "2099-01-01", "9999-12-31"])
