@@ -1,6 +1,7 @@
 # Goes to /etc/dovecot/repermit.sieve; then `sievec /etc/dovecot/repermit.sieve` compiles it.
-# "bounce" is what the envelope senders of repermit's mails begin with; "news" stands for the sender
-# of the list, news@example.org, to whom people write back. Every message stays in its mailbox too.
+# "bounce" is what the envelope senders of repermit's mails begin with; "news" stands for the
+# address that people write back to: the email of [organisation], or of the list's sender without
+# one, news@example.org. Every message stays in its mailbox too.
 require ["vnd.dovecot.pipe", "copy", "envelope", "subaddress"];
 
 if envelope :user "to" ["bounce", "news"] {

@@ -36,6 +36,7 @@ from repermit.checks.smtp import (
     check_mail_login,
     check_mailbox_login,
     check_mx,
+    check_reply_mailbox,
     check_return_domain,
 )
 from repermit.checks.spf import FAILING, check_spf
@@ -157,6 +158,7 @@ def run_checks(
         *_check_lists(database_findings, settings, mentions_frequency),
         *check_rate_limit(settings.mail),
         *check_bounce_reader(settings, has_returned=database_findings.has_returned),
+        *check_reply_mailbox(settings),
     ]
     test_mail = read_in_subprocess(mail, now=now) if mail is not None else None
     checks: list[Check] = [
@@ -187,6 +189,7 @@ def check_mailbox(settings: Settings, *, log_in: Callable[..., None], now: datet
     checks = list(_list_mailbox_checks(DnsResolver(""), settings, log_in, now))
     findings = [
         *check_bounce_reader(settings, has_returned=False),
+        *check_reply_mailbox(settings),
         *_run_checks(checks, seconds=SECONDS),
     ]
     return Report(findings=tuple(findings))

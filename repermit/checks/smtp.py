@@ -140,6 +140,18 @@ def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[F
         yield make_finding("bounces_none")
 
 
+def check_reply_mailbox(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding if replies go to another address than that of the mailbox that is read.
+
+    A user name that is no address says nothing about it.
+    """
+    mailbox, replies_to = settings.bounces.username, settings.organisation.email
+    if settings.bounces.protocol == "none" or "@" not in mailbox or not replies_to:
+        return
+    if mailbox.casefold() != replies_to.casefold():
+        yield make_finding("replies_elsewhere", mailbox=mailbox, address=replies_to)
+
+
 def check_mailbox_login(
     resolver: DnsResolver, account: Bounces, log_in: LogIn
 ) -> Iterator[Finding]:

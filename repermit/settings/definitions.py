@@ -327,7 +327,8 @@ _MAILBOX = Section(
     topic="how-to/bounces#a-mailbox",
     hint=N_(
         "The one of the sender. It is searched for bounces, so that nobody who never got the "
-        "question is taken off for silence; what people wrote stays unread."
+        "question is taken off for silence; what people wrote stays unread. Replies go to your "
+        "organisation’s address, and are seen if they come into this mailbox too."
     ),
 )
 _MAILBOX_LOGIN = replace(_LOGIN, page="bounces")

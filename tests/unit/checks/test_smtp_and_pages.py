@@ -26,6 +26,7 @@ from repermit.checks.smtp import (
     check_mail_login,
     check_mailbox_login,
     check_mx,
+    check_reply_mailbox,
     check_return_domain,
 )
 from repermit.clock import SystemClock
@@ -33,7 +34,7 @@ from repermit.db.connection import Database
 from repermit.errors import TransportError
 from repermit.settings.definitions import Bounces, MailServer, Settings, Web
 from repermit.signed_links import NOBODY, Links
-from tests.support.builders import NOW, make_settings
+from tests.support.builders import NOW, make_organisation, make_settings
 from tests.support.certificates import server_context
 from tests.support.dns_server import FAILURE, NameServer
 from tests.support.inbox import HANG_UP, Inbox
@@ -722,6 +723,33 @@ def test_a_domain_for_bounces_takes_mail_or_not(server: NameServer, names: DnsRe
     (one,) = check_return_domain(names, "out.example.org")
     assert (one.code, one.verdict) == ("bounces_nowhere", "problem")
     assert 'return_path = "fixed"' in one.remedy
+
+
+@pytest.mark.parametrize(
+    ("protocol", "username", "email", "codes"),
+    [
+        ("imap", "nieuws@example.org", "info@example.org", ["replies_elsewhere"]),
+        ("pop3", "nieuws@example.org", "info@example.org", ["replies_elsewhere"]),
+        ("imap", "Info@Example.org", "info@example.org", []),
+        # Whose mailbox a bare user name opens is not known.
+        ("imap", "nieuws", "info@example.org", []),
+        # Without an address of the organisation replies go to the sender.
+        ("imap", "nieuws@example.org", "", []),
+        ("none", "nieuws@example.org", "info@example.org", []),
+    ],
+)
+def test_where_replies_go_is_compared_with_the_mailbox_that_is_read(
+    protocol: str, username: str, email: str, codes: list[str]
+) -> None:
+    settings = make_settings(
+        bounces=Bounces(protocol=protocol, username=username),
+        organisation=make_organisation(email=email),
+    )
+    found = list(check_reply_mailbox(settings))
+    assert [one.code for one in found] == codes
+    for one in found:
+        assert (one.verdict, one.area) == ("warning", "bounces")
+        assert "nieuws@example.org" in one.found
 
 
 @pytest.mark.parametrize(
