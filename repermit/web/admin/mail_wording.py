@@ -18,7 +18,7 @@ from repermit.emails import wording_validation
 from repermit.emails.allowed_html import find_fields, mark_fields
 from repermit.emails.greeting_name import WIDEST_NAME
 from repermit.emails.mail_types import Mail, OwnWording
-from repermit.emails.template_engine import MAX_SUBJECT_LENGTH
+from repermit.emails.template_engine import MAX_SUBJECT_LENGTH, choose_topic
 from repermit.emails.wording_form_blocks import FIXED_FIELDS
 from repermit.errors import (
     AddressError,
@@ -124,7 +124,7 @@ def flash_saved_list(mailing_list: MailingList) -> None:
 
 
 def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
-    """Flash a warning if the first screen of the mail hides an answer.
+    """Flash a warning if the first screen of the mail hides an answer, or cuts the purpose.
 
     - `language`: the mail's language, by default the list's.
     """
@@ -135,8 +135,12 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
         mail = _preview_as_listed(mailing_list, language=language, reader_name=name)
     except RepermitError:
         return
-    if warning := make_first_screen_text(mail, is_own=is_own):
-        flash_message(warning, kind="warning")
+    for warning in (
+        make_first_screen_text(mail, is_own=is_own),
+        "" if is_own else _make_purpose_text(mailing_list, language),
+    ):
+        if warning:
+            flash_message(warning, kind="warning")
 
 
 @pages.post("/view")
@@ -374,14 +378,38 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     own_wording, widest = OwnWording(), mail
     if form.kind.data == MailKind.ASK:
         own_wording = lookup.read_own_wording(mailing_list, form.language.data)
-    if own_wording.text:
+    is_own = bool(own_wording.text)
+    if is_own:
         widest = _make_mail(mailing_list, form, reader_name=WIDEST_NAME)
     warnings = [
-        make_first_screen_text(widest, is_own=bool(own_wording.text)),
+        make_first_screen_text(widest, is_own=is_own),
+        "" if is_own else _make_purpose_text(mailing_list, form.language.data),
         _make_subject_text(mailing_list, mail, form, own_wording.subject),
     ]
     banner = Markup("").join(make_warning(text, shade) for text in warnings if text)
     return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=banner)
+
+
+def _make_purpose_text(mailing_list: MailingList, language: str) -> str:
+    """Return a warning if the purpose is cut above the answers; "" if all of it stands there."""
+    facts = lookup.read_list_facts(mailing_list).in_language(language)
+    shown = choose_topic(
+        facts.purpose,
+        facts.frequency,
+        facts.name,
+        organisation=get_services().settings.organisation.name,
+        is_named=not mailing_list.sensitive,
+    )
+    if shown.startswith(facts.purpose):
+        return ""
+    start = shown.partition("…")[0]
+    if start and facts.purpose.startswith(start):
+        return gettext(
+            "Above the answers stands the beginning of the purpose: “%(start)s…”. All of it stands "
+            "below them; fewer words would stand above.",
+            start=start,
+        )
+    return gettext("The purpose is too long to stand above the answers; it stands below them.")
 
 
 def _make_subject_text(

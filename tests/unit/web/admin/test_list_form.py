@@ -183,6 +183,35 @@ def test_names_that_push_an_answer_off_a_phone_are_told_where_they_are_typed(
     assert told not in words_of(admin.get(DESCRIBE))
 
 
+LONG_PURPOSE = (
+    "Nieuws over onze praktijk, onze openingstijden, ons team, en waar u in het weekend terechtkunt"
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"purpose": LONG_PURPOSE},
+            "“Nieuws over onze praktijk, onze openingstijden, ons…”. All of it stands below them",
+        ),
+        (
+            {"purpose": "Praktijknieuws" * 9},
+            "The purpose is too long to stand above the answers; it stands below them.",
+        ),
+        ({"purpose": "Nieuws over onze praktijk"}, ""),
+    ],
+    ids=["cut", "left out", "whole"],
+)
+def test_a_purpose_that_does_not_fit_above_the_answers_is_told_where_it_is_typed(
+    admin: FlaskClient, fields: dict[str, str], told: str
+) -> None:
+    post(admin, NEW, **{**FIELDS, "slug": "news", **fields})
+    said = words_of(admin.get(DESCRIBE))
+    assert told in said
+    assert ("above the answers" in said.lower()) is bool(told)
+
+
 def test_own_words_are_told_of_that_leave_no_room_for_a_long_name(admin: FlaskClient) -> None:
     post(admin, NEW, **{**FIELDS, "slug": "news"})
     own_text = f"{{{{ greeting }}}} {'Wilt u onze post? ' * 14}\n\n{GOOD_TEXT}"
