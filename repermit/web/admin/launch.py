@@ -267,7 +267,10 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
         ),
         Exclusion.REMOVED: (
             gettext("Taken off"),
-            gettext("They said No, bounced or were taken off, and are never asked again."),
+            gettext(
+                "They said No, did not answer in time, had no mailbox, or left otherwise, and are "
+                "never asked again."
+            ),
         ),
         Exclusion.SUPPRESSED: (
             gettext("Suppressed"),
@@ -275,7 +278,7 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
         ),
         Exclusion.ASKED_BEFORE: (
             gettext("Asked before"),
-            gettext("Nobody is asked twice; that would be pressing them."),
+            gettext("An earlier campaign has asked them. Asking anew would be pressing them."),
         ),
     }
     text_by_fate = {

@@ -120,8 +120,11 @@ def test_who_will_not_be_asked_is_counted_with_the_reason(
     assert "12 will not be asked" in said
     assert "Confirmed Their opt-in is on record, so there is nothing to ask. 1" in said
     assert "with a way out in every mail. 2" in said
-    assert "Taken off They said No, bounced or were taken off, and are never asked again. 1" in said
-    assert "Asked before Nobody is asked twice; that would be pressing them. 1" in said
+    assert (
+        "Taken off They said No, did not answer in time, had no mailbox, or left otherwise, and are "
+        "never asked again. 1"
+    ) in said
+    assert "Asked before An earlier campaign has asked them. Asking anew would be pressing" in said
     assert "They never came onto the list. 7" in said
     assert "Suppressed" not in said
 
