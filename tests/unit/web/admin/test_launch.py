@@ -121,8 +121,8 @@ def test_who_will_not_be_asked_is_counted_with_the_reason(
     assert "Confirmed Their opt-in is on record, so there is nothing to ask. 1" in said
     assert "with a way out in every mail. 2" in said
     assert (
-        "Taken off They said No, did not answer in time, had no mailbox, or left otherwise, and are "
-        "never asked again. 1"
+        "Taken off They said No, did not answer in time, had no mailbox, or left otherwise, and "
+        "are never asked again. 1"
     ) in said
     assert "Asked before An earlier campaign has asked them. Asking anew would be pressing" in said
     assert "They never came onto the list. 7" in said
