@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ADDRESS = "voornaam.vandenachternaam@praktijkdelinde.example"
+# As Mailchimp names the files of its ZIP, which have no space to break at.
+PART = "{}_email_audience_export_9a.csv"
 NEWS, OTHER = "/admin/lists/news/", "/admin/lists/other/"
 PAGES = (f"{NEWS}contacts/", f"{NEWS}silent", f"{NEWS}replies", f"{OTHER}file", "/admin/people/")
 # How many lines each address takes where it stands in a table, a heading or a list.
@@ -42,6 +45,17 @@ LINES = """
 """
 
 
+def make_zip() -> io.BytesIO:
+    """Return a ZIP of two parts with long names, and a row to decide on."""
+    people = f"{ADDRESS},Voornaam van der Achternaam\njan@gmial.com,Jan\n"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(PART.format("subscribed"), f"email,naam\n{people}")
+        archive.writestr(PART.format("unsubscribed"), "email,naam\nbert@example.org,Bert\n")
+    file.seek(0)
+    return file
+
+
 @pytest.fixture
 def site(database: Database, settings: Settings, page: Page) -> Iterator[str]:
     """Return where pages are that show a long address, in tables with all their columns."""
@@ -53,10 +67,11 @@ def site(database: Database, settings: Settings, page: Page) -> Iterator[str]:
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
         given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
         let_in(page, pages, make_admin(database, id=1, email=ADDRESS))
-        raw = io.BytesIO(f"email,naam\n{ADDRESS},Voornaam van der Achternaam\n".encode())
-        uploads.keep_upload(database, other, raw, name="people.csv", user_id=1, **given)
+        uploads.keep_upload(database, other, make_zip(), name="people.zip", user_id=1, **given)
         choices = uploads.Choices()
         read_upload.start_reading(database, other, actor="user:1", choices=choices, **given)
+        page.goto(f"{pages.settings.public_url}{OTHER}file")
+        page.locator("#rows").wait_for()
         yield pages.settings.public_url
 
 
@@ -76,3 +91,17 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, site: str, path
     page.set_viewport_size({"width": 320, "height": 800})
     page.goto(site + path)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_every_decision_on_a_row_is_seen_beside_a_long_name_of_its_part(
+    page: Page, site: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{site}{OTHER}file")
+    assert page.locator("td", has_text=PART.format("unsubscribed")).count()
+    tables = (
+        "[...document.querySelectorAll('.wide')].map((one) => one.scrollWidth > one.clientWidth)"
+    )
+    assert page.evaluate(tables) == [False] * 3
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
