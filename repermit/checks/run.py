@@ -184,11 +184,16 @@ def check_mail_server(mail: MailServer) -> Report:
     return Report(findings=tuple(_run_checks([check_one], seconds=SECONDS)))
 
 
-def check_mailbox(settings: Settings, *, log_in: Callable[..., None], now: datetime) -> Report:
-    """Check whether the mailbox for bounces accepts the login; reads nothing."""
+def check_mailbox(
+    settings: Settings, *, has_returned: bool, log_in: Callable[..., None], now: datetime
+) -> Report:
+    """Check whether the mailbox for bounces accepts the login; reads nothing.
+
+    - `has_returned`: whether a bounce or a reply was ever recorded, see `has_bounces`.
+    """
     checks = list(_list_mailbox_checks(DnsResolver(""), settings, log_in, now))
     findings = [
-        *check_bounce_reader(settings, has_returned=False),
+        *check_bounce_reader(settings, has_returned=has_returned),
         *check_reply_mailbox(settings),
         *_run_checks(checks, seconds=SECONDS),
     ]

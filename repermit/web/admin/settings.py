@@ -14,6 +14,7 @@ from flask_login import current_user
 from repermit.bounces import poll
 from repermit.campaigns import preview
 from repermit.checks import run
+from repermit.checks.database import has_bounces
 from repermit.checks.findings import Report
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import (
@@ -71,7 +72,11 @@ def show() -> Response:
         for key in ("mail.preset", "bounces.protocol")
     }
     return render_page(
-        "settings/show.html", groups=_list_titles(), settings=settings, chosen=chosen
+        "settings/show.html",
+        groups=_list_titles(),
+        settings=settings,
+        chosen=chosen,
+        has_returned=has_bounces(),
     )
 
 
@@ -191,7 +196,9 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
 def _try_login(group: str, settings: Settings) -> Report:
     if group == "mail":
         return run.check_mail_server(settings.mail.with_timeout(_CHECK_TIMEOUT))
-    return run.check_mailbox(settings, log_in=poll.log_in, now=get_arrival())
+    return run.check_mailbox(
+        settings, has_returned=has_bounces(), log_in=poll.log_in, now=get_arrival()
+    )
 
 
 # --- Tests with the present settings. -------------------------------------------------------------

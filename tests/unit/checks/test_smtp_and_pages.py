@@ -786,7 +786,9 @@ def mailbox_account(mailbox: Mailbox, **overrides: Any) -> Bounces:
 
 
 def tried(account: Bounces) -> list[tuple[str, str]]:
-    report = run.check_mailbox(with_mailbox(account), log_in=poll.log_in, now=NOW)
+    report = run.check_mailbox(
+        with_mailbox(account), has_returned=False, log_in=poll.log_in, now=NOW
+    )
     return [(one.code, one.verdict) for one in report.findings]
 
 

@@ -14,6 +14,7 @@ from repermit.checks.findings import Finding, Report
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
+from repermit.rules.consent import BounceKind
 from repermit.settings import config_file, definitions
 from repermit.settings.definitions import (
     PAGES,
@@ -34,7 +35,7 @@ from tests.support.admin_pages import (
     post,
     words_at,
 )
-from tests.support.builders import make_list, make_settings
+from tests.support.builders import make_campaign, make_contact, make_list, make_mail, make_settings
 from tests.support.config_documents import KEY, make_document, parse
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.public_pages import Pages, everything_in, words_of
@@ -143,6 +144,10 @@ def test_each_group_is_told_in_a_line_and_leads_to_its_page(database: Database) 
         assert line in said
     bare = look(client_with(database, parse()))
     assert "Nobody is known to read what comes back." in bare
+    news = make_list(database)
+    campaign, contact = make_campaign(database, news), make_contact(database, news)
+    make_mail(database, campaign, contact, bounce=BounceKind.HARD)
+    assert "come in before, by a pipe." in look(client_with(database, parse()))
     assert "localhost, port 587 without a login" in bare
     assert "Pauses when 2% of the mails come back." in bare
     whole = look(client_with(database, make_settings()))
