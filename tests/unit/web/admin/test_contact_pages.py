@@ -66,6 +66,15 @@ def page_of(contact: Contact) -> str:
 # --- Finding.
 
 
+def test_the_day_beside_a_person_is_that_of_their_status(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_contact(database, mailing_list, "a@example.org", since=NOW - timedelta(days=900))
+    said = look(client)
+    assert "Address Name Status Status since a@example.org" in said
+    assert "2 March 2026" in said
+
+
 def test_all_are_shown_page_by_page_and_no_link_holds_an_address(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
