@@ -16,7 +16,7 @@ from repermit.errors import AddressError
 from repermit.exports import export_rows
 from repermit.imports.readers import open_file, rows
 from repermit.imports.row_opt_outs import REMARK
-from repermit.rules.consent import Status
+from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 
 # --- The result of a comparison, as values and as lines of text. ----------------------------------
@@ -66,6 +66,9 @@ class ReconcileResult:
     already_off: int
     duplicates: int
 
+
+FORMER_ADDRESS = "former_address"
+"""The reason of a finding about an address that its person has corrected since."""
 
 _FINDING_WORDS = {
     "should_not_be_there": "should not be there",
@@ -306,16 +309,37 @@ def _read_statuses(keys: Sequence[str], mailing_list: MailingList) -> dict[str, 
 def _read_suppressions(
     keys: Sequence[str], mailing_list: MailingList, fingerprint_key: bytes
 ) -> dict[str, str]:
-    """Return the reason of each address that is suppressed on this list or on all, by key."""
+    """Return the reason of each address that is suppressed on this list or on all, by key.
+
+    For an address that its person has corrected since, FORMER_ADDRESS: nobody asked to leave.
+    """
     key_by_fingerprint = {email_address.fingerprint(fingerprint_key, key): key for key in keys}
-    suppressions = Suppression.select(Suppression.fingerprint, Suppression.reason).where(
-        Suppression.fingerprint.in_(list(key_by_fingerprint)),
-        (Suppression.list == mailing_list) | Suppression.list.is_null(),
+    suppressions = list(
+        Suppression.select(Suppression.fingerprint, Suppression.reason, Suppression.subject).where(
+            Suppression.fingerprint.in_(list(key_by_fingerprint)),
+            (Suppression.list == mailing_list) | Suppression.list.is_null(),
+        )
     )
-    return {
-        key_by_fingerprint[suppression.fingerprint]: suppression.reason
-        for suppression in suppressions
-    }
+    requested = [one.subject for one in suppressions if one.reason == Reason.REQUEST]
+    new_keys = _read_new_keys(mailing_list, requested)
+    reasons = {}
+    for suppression in suppressions:
+        key = key_by_fingerprint[suppression.fingerprint]
+        has_moved = new_keys.get(suppression.subject, key) != key
+        reasons[key] = FORMER_ADDRESS if has_moved else suppression.reason
+    return reasons
+
+
+def _read_new_keys(mailing_list: MailingList, subjects: Sequence[str]) -> dict[str, str]:
+    """Return the present address of each subject that corrected it, and did not ask to leave."""
+    moved = Contact.select(Contact.subject, Contact.address_key).where(
+        Contact.list == mailing_list,
+        Contact.subject.in_(subjects),
+        Contact.has_predecessor,
+        ~Contact.address.is_null(),
+        Contact.reason != Reason.REQUEST,
+    )
+    return {contact.subject: contact.address_key for contact in moved}
 
 
 def _find_missing(

@@ -9,8 +9,9 @@ from datetime import datetime
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import FreshLink
-from repermit.privacy import data_links
+from repermit.privacy import data_links, rectification
 from repermit.privacy.data_links import OpenedLink
+from repermit.settings.definitions import Settings
 from tests.support.builders import NOW
 
 TRACE = {"network": "198.51.100.0/24", "browser": "Firefox"}
@@ -35,6 +36,16 @@ def opened_for(database: Database, contact: Contact, *, now: datetime = NOW) -> 
     opened = data_links.open_link(database, uid=link.uid, now=now)
     assert opened is not None
     return opened
+
+
+def correct_address(database: Database, settings: Settings, contact: Contact, address: str) -> None:
+    """Have a person correct their address, by the links that they get."""
+    access = opened_for(database, contact).authority
+    rectification.ask_new_address(
+        database, authority=access, address=address, language="en", now=NOW
+    )
+    uid = newest("address").uid
+    rectification.confirm_new_address(database, uid=uid, settings=settings, now=NOW, trace=TRACE)
 
 
 def at_once(database: Database, *acts: Callable[[], object]) -> list[object]:

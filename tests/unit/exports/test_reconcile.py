@@ -25,6 +25,7 @@ from repermit.exports.reconcile import Finding, count_findings, reconcile
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_contact, make_list, make_removed
+from tests.support.one_time_links import correct_address
 
 
 def write(folder: Path, *lines: str, name: str = "export.csv") -> Path:
@@ -95,6 +96,31 @@ def test_the_erased_are_known_by_their_fingerprint(
     result = reconcile(mailing_list, path, settings=settings)
 
     assert result.should_not_be_there == (Finding(2, "Gone@example.org", "request"),)
+
+
+@pytest.mark.parametrize(
+    ("reason_of_leaving", "reason"),
+    [("", "former_address"), (Reason.WITHDRAWN, "former_address"), (Reason.REQUEST, "request")],
+)
+def test_the_former_address_of_somebody_who_corrected_it_is_no_departure(
+    database: Database, settings: Settings, tmp_path: Path, reason_of_leaving: str, reason: str
+) -> None:
+    mailing_list = make_list(database)
+    contact = make_kept(database, mailing_list, "old@example.org")
+    correct_address(database, settings, contact, "new@example.org")
+    if reason_of_leaving:
+        with database.atomic():
+            status_changes.remove_contacts(
+                [Contact.get_by_id(contact.id)],
+                reason=Reason(reason_of_leaving),
+                act=status_changes.Act(at=NOW, actor="person"),
+                fingerprint_key=settings.fingerprint_key,
+            )
+    path = write(tmp_path, "email", "Old@example.org")
+
+    result = reconcile(mailing_list, path, settings=settings)
+
+    assert result.should_not_be_there == (Finding(2, "Old@example.org", reason),)
 
 
 @pytest.mark.parametrize("everywhere", [True, False])

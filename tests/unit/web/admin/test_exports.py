@@ -25,6 +25,7 @@ from repermit.settings.definitions import Settings
 from repermit.web.admin.rendering import LANGUAGES, get_code_label, stream_output
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.support.builders import NOW, make_campaign, make_contact, make_removed
+from tests.support.one_time_links import correct_address
 from tests.support.public_pages import Pages, words_of
 from tests.unit.exports.test_export import fill
 
@@ -370,6 +371,16 @@ def test_a_tools_export_is_compared_and_nothing_is_kept_of_it(
         assert text in said
     assert "?tool=mailchimp" in response.text
     assert {one.act for one in Access.select()} == {"compared"}
+
+
+def test_a_former_address_is_said_to_be_corrected(
+    database: Database, mailing_list: MailingList, settings: Settings, client: FlaskClient
+) -> None:
+    correct_address(
+        database, settings, make_contact(database, mailing_list, "old@example.net"), "a@example.net"
+    )
+    said = words_of(send(client, "compare", file=upload("Email\nold@example.net\n")))
+    assert "2 old@example.net an earlier address: this person has corrected it" in said
 
 
 def test_a_long_list_of_findings_is_cut(mailing_list: MailingList, client: FlaskClient) -> None:
