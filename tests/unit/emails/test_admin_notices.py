@@ -9,7 +9,7 @@ import pytest
 
 from repermit.emails.mail_types import DailySummary, parse_closing_summary, parse_daily_summary
 from repermit.errors import AddressError
-from repermit.i18n.catalogues import languages
+from repermit.i18n.catalogues import languages, load_translations
 from tests.support.mail_builders import (
     CHECKPOINT,
     make_closing,
@@ -17,8 +17,20 @@ from tests.support.mail_builders import (
     make_daily,
     make_facts,
     make_news,
+    make_notice,
     make_practice,
 )
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_mail_about_a_pause_names_the_page_before_the_commands(language: str) -> None:
+    draft = make_notice(mailing_list=make_facts(language=language))
+    for body in (draft.text, draft.html):
+        page = body.index("https://ask.example.org/admin/lists/lindepost/")
+        commands = load_translations(language).gettext(
+            "Whoever keeps the server can also do it with commands."
+        )
+        assert page < body.index(commands) < body.index("repermit resume lindepost")
 
 
 @pytest.mark.parametrize("language", languages())
