@@ -343,7 +343,14 @@ def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
         request_text = gettext("Say anew when the asking begins.")
         against.insert(0, Obstacle(text=request_text, endpoint="campaign_dates.show"))
     if deadline is None:
-        request_text = gettext("Say until when answers count.")
+        is_suggested = campaign_draft.read_conditions(mailing_list) is None
+        request_text = (
+            gettext(
+                "The last day is only suggested so far: look at it in step 4, and save it there."
+            )
+            if is_suggested
+            else gettext("Say until when answers count.")
+        )
         against.insert(0, Obstacle(text=request_text, endpoint="campaign_dates.show"))
     return Outlook(
         conditions=conditions, deadline=deadline, starts_at=starts_at, plan=plan, against=against

@@ -141,7 +141,7 @@ def test_what_stands_against_it_is_all_said_with_the_page_that_mends_it(
     page = admin_client(Pages(database, bare)).get(URL)
     said = words_of(page)
     for reason in (
-        "Say until when answers count.",
+        "The last day is only suggested so far",
         "what your organisation is called",
         "your organisation’s postal address",
         "neither an e-mail address nor a telephone number",
@@ -363,7 +363,11 @@ def test_without_a_deadline_nothing_is_launched(
     campaign_draft.delete_conditions(database, mailing_list)
     answer = launch(admin, "3")
     assert answer.status_code == 422
-    assert "Say until when answers count." in words_of(answer)
+    said = (
+        "The last day is only suggested so far: look at it in step 4, and save it there. Mend this"
+    )
+    assert said in words_of(answer)
+    assert 'href="/admin/lists/news/conditions">Mend this' in answer.text
     # Such as a time that the clocks skip, in a zone that the settings have since.
     skipped = replace(READY, deadline="2026-03-29T02:30")
     campaign_draft.save_conditions(database, mailing_list, skipped, now=NOW, actor="user:1")
