@@ -173,7 +173,7 @@ def test_a_persons_page_tells_their_whole_history_and_is_noted(
         "the visitors' book",
         "Language Dutch",
         "Was sent the question",
-        "The mail came back: no such mailbox (5.1.1)",
+        "The mail came back: no such mailbox (the mail server’s code: 5.1.1)",
         "Removed: no such mailbox",
         "Entry 1 of the record",
     ):
@@ -197,9 +197,9 @@ def test_what_a_mail_did_is_said_in_words(
     said = look(client, page_of(contact))
     for text in (
         "Is to be sent the question",
-        "Was sent the question (550)",
+        "Was sent the question (the mail server’s code: 550)",
         "Was sent the link to what is held",
-        "Could not be sent the question : refused for this address (550)",
+        "Could not be sent the question : refused for this address (the mail server’s code: 550)",
         "Was perhaps sent the question: in doubt",
         "Was not sent the question : too late",
     ):
@@ -215,7 +215,7 @@ def test_a_mailbox_that_is_full_or_closed_is_not_said_to_refuse_the_content(
     make_mail(
         database, campaign, contact, state="failed", reason=refusal.scope, reply_code=refusal.code
     )
-    assert "question : the server refused the mail (550)" in look(client, page_of(contact))
+    assert "question : the server refused the mail (the mail server’s code: 550)" in look(client, page_of(contact))
 
 
 @pytest.mark.parametrize("method", sorted(consent_receipt.TAKEN_BACK))
