@@ -183,6 +183,26 @@ def test_a_persons_page_tells_their_whole_history_and_is_noted(
     assert (noted.act, noted.subject) == ("contact", contact.subject)
 
 
+def test_a_sign_up_that_a_file_shows_is_said_in_words(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.THIN)
+    with database.atomic():
+        chain.append(
+            Entry(
+                event="confirmed",
+                at=NOW,
+                actor="user:1",
+                list="news",
+                subject=contact.subject,
+                consent={"method": "web form (Mailchimp OPTIN_TIME, OPTIN_IP)"},
+            )
+        )
+    said = look(client, page_of(contact))
+    assert "on a web form, as the file shows (Mailchimp OPTIN_TIME, OPTIN_IP)" in said
+    assert "web form" not in client.get(page_of(contact), headers={"Accept-Language": "nl"}).text
+
+
 def test_what_a_mail_did_is_said_in_words(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
@@ -215,7 +235,9 @@ def test_a_mailbox_that_is_full_or_closed_is_not_said_to_refuse_the_content(
     make_mail(
         database, campaign, contact, state="failed", reason=refusal.scope, reply_code=refusal.code
     )
-    assert "question : the server refused the mail (the mail server’s code: 550)" in look(client, page_of(contact))
+    assert "question : the server refused the mail (the mail server’s code: 550)" in look(
+        client, page_of(contact)
+    )
 
 
 @pytest.mark.parametrize("method", sorted(consent_receipt.TAKEN_BACK))
