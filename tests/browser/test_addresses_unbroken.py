@@ -15,7 +15,14 @@ from repermit.db.connection import Database
 from repermit.imports import read_upload, uploads
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import let_in, make_admin
-from tests.support.builders import NOW, make_asked, make_campaign, make_contact, make_list
+from tests.support.builders import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_organisation,
+)
 from tests.support.public_pages import Pages, served
 
 if TYPE_CHECKING:
@@ -91,6 +98,27 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, site: str, path
     page.set_viewport_size({"width": 320, "height": 800})
     page.goto(site + path)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_the_head_of_a_page_is_one_row_on_a_desk(
+    database: Database, settings: Settings, page: Page, language: str
+) -> None:
+    organisation = make_organisation(name="Stichting Vrienden van De Linde")
+    with served(
+        lambda url: Pages(database, replace(settings, public_url=url, organisation=organisation))
+    ) as pages:
+        let_in(page, pages, make_admin(database, id=1, language=language))
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(f"{pages.settings.public_url}/admin/")
+        middles = (
+            "[...document.querySelector('.top').children].map((one) => {"
+            " const box = one.getBoundingClientRect(); return (box.top + box.bottom) / 2; })"
+        )
+        organisation_at, places_at, leave_at = page.evaluate(middles)
+        assert organisation_at == pytest.approx(places_at, abs=2)
+        assert leave_at == pytest.approx(places_at, abs=2)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
