@@ -148,7 +148,8 @@ def import_file(
             rows, lines = staging.stage(database, read_rows(request, file))
             _refuse_missing(decided.opted_out | decided.asked | decided.corrected)
             options = replace(options, by_hand=_count_by_hand(decided))
-            questions, date_notes = file.find_ambiguous_columns(), file.find_date_notes()
+            questions = file.find_ambiguous_columns()
+            date_notes, language_notes = file.find_date_notes(), file.find_language_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
             address_fate.resolve_fates(mailing_list.id)
@@ -161,7 +162,9 @@ def import_file(
                 file=path.name,
                 rows=rows,
                 fates=tally.fates,
-                problems=import_report.problems(tally.fates, file.parts, questions, date_notes),
+                problems=import_report.problems(
+                    tally.fates, file.parts, questions, date_notes, language_notes
+                ),
                 parts=file.parts,
                 merged=merged,
                 thin=0 if options.consent_text else tally.fates[Fate.CONFIRMED],

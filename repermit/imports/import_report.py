@@ -12,7 +12,7 @@ from peewee import JOIN, Case
 from repermit import email_address
 from repermit.db.connection import proxy, run_sql
 from repermit.i18n.lazy_text import LazyText, deserialize
-from repermit.imports.readers.rows import AmbiguousColumn, DateNote, FilePart
+from repermit.imports.readers.rows import AmbiguousColumn, DateNote, FilePart, LanguageNote
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
 
@@ -87,12 +87,17 @@ def problems(
     parts: Sequence[FilePart],
     questions: Sequence[AmbiguousColumn] = (),
     date_notes: Sequence[DateNote] = (),
+    language_notes: Sequence[LanguageNote] = (),
 ) -> tuple[Problem, ...]:
     """Return the notes on whole parts, then the rows that need attention in the file's order.
 
     At most MAX_PROBLEMS rows are listed: invalid rows before doubtful ones, and duplicates last.
     """
-    notes = (*_iter_part_notes(parts, questions), *_iter_date_notes(parts, date_notes))
+    notes = (
+        *_iter_part_notes(parts, questions),
+        *_iter_date_notes(parts, date_notes),
+        *_iter_language_notes(parts, language_notes),
+    )
     doubts = _select_doubtful().count()
     total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
@@ -151,6 +156,22 @@ def _iter_date_notes(
             part=note.part.name if len(parts) > 1 else "",
             numbers=note.numbers,
             unread=note.unread,
+            example=note.example,
+        )
+
+
+def _iter_language_notes(
+    parts: Sequence[FilePart], language_notes: Sequence[LanguageNote]
+) -> Iterator[Problem]:
+    for note in language_notes:
+        names = "1 cell names" if note.count == 1 else f"{note.count:,} cells name"
+        yield Problem(
+            0,
+            note.column,
+            f"column {note.column}: {names} no language that is known ({note.example}); the mail "
+            "is in the language of the list then",
+            part=note.part.name if len(parts) > 1 else "",
+            unknown_languages=note.count,
             example=note.example,
         )
 
@@ -302,6 +323,7 @@ class Problem:
     - `doubtful`: the row is no No, although its words may mean that the person wants no mail.
     - `mistyped`: its domain looks mistyped.
     - `numbers`, `unread`, `example`: of a column of dates, see `DateNote`.
+    - `unknown_languages`, `example`: of a column of languages, see `LanguageNote`.
     """
 
     line: int
@@ -313,6 +335,7 @@ class Problem:
     mistyped: bool = False
     numbers: int = 0
     unread: int = 0
+    unknown_languages: int = 0
     example: str = ""
 
 

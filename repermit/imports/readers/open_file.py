@@ -21,6 +21,7 @@ from repermit.imports.readers.rows import (
     DateNote,
     FilePart,
     FilePreview,
+    LanguageNote,
     Record,
     Row,
     Table,
@@ -67,6 +68,10 @@ class ListFile:
     def find_date_notes(self) -> tuple[DateNote, ...]:
         """Return the date columns with serial numbers or unreadable dates; reads the file again."""
         return tuple(chain.from_iterable(map(TableReader.find_date_notes, self.readers)))
+
+    def find_language_notes(self) -> tuple[LanguageNote, ...]:
+        """Return the columns of languages with unknown ones; reads the file again."""
+        return tuple(chain.from_iterable(map(TableReader.find_language_notes, self.readers)))
 
 
 def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: ZoneInfo) -> ListFile:

@@ -31,6 +31,7 @@ from repermit.imports.readers.rows import (
     AmbiguousColumn,
     DateNote,
     FilePart,
+    LanguageNote,
     Row,
     SignUpProof,
     Table,
@@ -171,6 +172,19 @@ class TableReader:
             if numbers[place] or unread[place]:
                 title = self._titles[place] or str(place + 1)
                 yield DateNote(self.part, title, numbers[place], unread[place], examples[place])
+
+    def find_language_notes(self) -> Iterator[LanguageNote]:
+        """Yield the column of languages if it has cells that name no known one."""
+        place, first_line = self._language, self._context.detected.first_line
+        count, example = 0, ""
+        for line, cells in self._table.records(None) if place >= 0 else ():
+            text = normalize_cell(cells[place]) if first_line <= line and place < len(cells) else ""
+            if text and not parse_language(text):
+                count += 1
+                example = example or text
+        if count:
+            title = self._titles[place] or str(place + 1)
+            yield LanguageNote(self.part, title, count, example)
 
     def _is_unread(self, place: int, text: str) -> bool:
         """Say whether a date is unreadable; in a column of marks, a yes or a reason is allowed."""

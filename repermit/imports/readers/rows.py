@@ -161,6 +161,21 @@ class DateNote:
     example: str
 
 
+@dataclass(frozen=True)
+class LanguageNote:
+    """A column of languages with cells that name no known one.
+
+    - `column`: its title, or its number.
+    - `count`: the number of such cells.
+    - `example`: the first of them.
+    """
+
+    part: FilePart
+    column: str
+    count: int
+    example: str
+
+
 # A record as (1-based line where it starts, its cells as text).
 Record = tuple[int, list[str]]
 

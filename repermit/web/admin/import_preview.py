@@ -401,6 +401,16 @@ def _describe_note(note: Mapping[str, Any]) -> str:
     # Previews made by earlier versions have no such counts.
     if note.get("numbers") or note.get("unread"):
         return part + " ".join(_describe_dates(note))
+    if note.get("unknown_languages"):
+        return part + ngettext(
+            "In the column “%(column)s”, 1 cell names no language that is known (%(example)s). "
+            "That mail is in the language of the list.",
+            "In the column “%(column)s”, %(count)s cells name no language that is known "
+            "(%(example)s). Those mails are in the language of the list.",
+            note["unknown_languages"],
+            column=note["column"],
+            example=note["example"],
+        )
     if note["column"]:
         return part + gettext(
             "The column “%(column)s” says Yes and No, and it is not known to what. If a No means "

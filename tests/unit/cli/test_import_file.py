@@ -172,6 +172,18 @@ def test_what_is_to_be_known_of_a_whole_file_stands_before_its_rows(desk: Desk) 
     assert "Rows to look at" not in shown
 
 
+@pytest.mark.parametrize(
+    ("more", "words"), [((), "1 cell names"), (("b@example.org;elvish",), "2 cells name")]
+)
+def test_a_language_that_nobody_knows_is_named(
+    desk: Desk, more: tuple[str, ...], words: str
+) -> None:
+    desk.add_news()
+    path = desk.file("E-mail;Taal", "a@example.org;klingon", *more)
+    shown = desk.do("import", "news", path, "--dry-run")
+    assert f"column Taal: {words} no language that is known (klingon); the mail is in " in shown
+
+
 def test_rows_in_doubt_come_first_and_further_ones_are_counted_together(desk: Desk) -> None:
     desk.add_news()
     rows = [f"d{n}@example.org;{n} x afgemeld" for n in range(25)]

@@ -751,6 +751,22 @@ def test_one_cell_of_a_column_of_dates_is_counted_as_one(
     assert words in words_of(page)
 
 
+@pytest.mark.parametrize(
+    ("second", "language", "words"),
+    [
+        ("nl", "en", "In the column “taal”, 1 cell names no language that is known (klingon)."),
+        ("??", "en", "In the column “taal”, 2 cells name no language that is known (klingon)."),
+        ("nl", "nl", "In de kolom “taal” noemt 1 cel geen bekende taal (klingon)."),
+        ("??", "nl", "In de kolom “taal” noemen 2 cellen geen bekende taal (klingon)."),
+    ],
+)
+def test_a_language_that_nobody_knows_is_named(
+    admin: FlaskClient, second: str, language: str, words: str
+) -> None:
+    hand_in(admin, f"email,taal\na@example.org,klingon\nb@example.org,{second}\nc@example.org,\n")
+    assert words in words_of(admin.get(FILE, headers={"Accept-Language": language}))
+
+
 # --- Rows to look at. -----------------------------------------------------------------------------
 
 DOUBTS = (
