@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
@@ -18,6 +17,8 @@ from repermit.demo.run import served
 from repermit.demo.simulated_people import play
 from repermit.evidence.verify import chain
 from repermit.expiry import sweep
+from repermit.i18n import catalogues
+from repermit.i18n.lazy_text import N_
 from repermit.rules.consent import (
     Basis,
     CampaignState,
@@ -28,6 +29,7 @@ from repermit.rules.consent import (
     Status,
 )
 from repermit.sending import send_due
+from repermit.web.admin.row_fate_text import FATE_TITLES
 
 
 def run_once(language: str) -> int:
@@ -73,72 +75,91 @@ _PAUSE_SECONDS = 0.05
 
 
 _KEPT_TEXTS = {
-    Basis.ANSWER: "stays: said yes",
-    Basis.THIN: "stays: had opted in before",
-    Basis.CUSTOMER: "stays: customer",
+    Basis.ANSWER: N_("stays: said yes"),
+    Basis.THIN: N_("stays: had opted in before"),
+    Basis.CUSTOMER: N_("stays: customer"),
 }
 _REMOVED_TEXTS = {
-    Reason.NO: "taken off: said no",
-    Reason.NO_RESPONSE: "taken off: did not answer",
-    Reason.BOUNCE: "taken off: no such mailbox",
+    Reason.NO: N_("taken off: said no"),
+    Reason.NO_RESPONSE: N_("taken off: did not answer"),
+    Reason.BOUNCE: N_("taken off: no such mailbox"),
+}
+_REASON_TEXTS = {
+    Reason.NO: N_("said No"),
+    Reason.NO_RESPONSE: N_("did not answer"),
+    Reason.BOUNCE: N_("no such mailbox"),
 }
 
 
 def print_result(demo: Demo) -> bool:
-    """Print each person's outcome and all counts; return whether every number adds up."""
-    for line in _list_outcomes(demo.mailing_list):
+    """Print each person's outcome and all counts; return whether every number adds up.
+
+    The words are in the language of the list.
+    """
+    gettext = catalogues.load_translations(demo.mailing_list.language).gettext
+    for line in _list_outcomes(demo.mailing_list, gettext):
         click.echo(line)
     click.echo()
-    return _print_sums(demo)
+    return _print_sums(demo, gettext)
 
 
-def _list_outcomes(mailing_list: MailingList) -> Iterator[str]:
+def _list_outcomes(mailing_list: MailingList, gettext: Callable[[str], str]) -> Iterator[str]:
     """Yield a line for each contact: whether it was asked, and its outcome."""
     asks = Mail.select(Mail.contact).where(
         Mail.list == mailing_list, Mail.kind == MailKind.ASK, Mail.state == MailState.SENT
     )
     asked = {mail.contact_id for mail in asks}
     everybody = Contact.select().where(Contact.list == mailing_list).order_by(Contact.address)
+    yes, no = gettext("asked"), gettext("not asked")
+    width = max(len(yes), len(no))
     for contact in everybody:
-        how = "asked" if contact.id in asked else "not asked"
-        yield f"{contact.address:<38}  {how:<9}  {_describe_outcome(contact)}"
+        how = yes if contact.id in asked else no
+        yield f"{contact.address:<38}  {how:<{width}}  {gettext(_describe_outcome(contact))}"
 
 
 def _describe_outcome(contact: Contact) -> str:
     if contact.status == Status.REMOVED:
         return _REMOVED_TEXTS[Reason(contact.reason)]
     if contact.status == Status.UNCONFIRMED:
-        return "kept apart: could not be asked"
+        return N_("kept apart: could not be asked")
     return _KEPT_TEXTS[Basis(contact.basis)]
 
 
-def _print_sums(demo: Demo) -> bool:
+def _print_sums(demo: Demo, gettext: Callable[[str], str]) -> bool:
     status = demo.read_status()
     fates = demo.imported.fates
     audience = status.campaign.asked if status.campaign else 0
     asked = status.mails[MailKind.ASK][MailState.SENT]
     bases = _count_bases(demo.mailing_list)
     answered = {
-        "said yes": bases[Basis.ANSWER],
-        "said no": status.removed[Reason.NO],
-        "did not answer": status.removed[Reason.NO_RESPONSE],
+        gettext("said Yes"): bases[Basis.ANSWER],
+        gettext("said No"): status.removed[Reason.NO],
+        gettext("did not answer"): status.removed[Reason.NO_RESPONSE],
     }
     not_reached = {
-        "no such mailbox: taken off": status.removed[Reason.BOUNCE],
-        "mailbox closed: kept apart": status.unasked,
+        gettext("no such mailbox: taken off"): status.removed[Reason.BOUNCE],
+        gettext("mailbox closed: kept apart"): status.unasked,
     }
     stay = {
-        "said yes": bases[Basis.ANSWER],
-        "had opted in before, wording not shown": bases[Basis.THIN],
-        "customers": bases[Basis.CUSTOMER],
+        gettext("said Yes"): bases[Basis.ANSWER],
+        gettext("had opted in before, wording not shown"): bases[Basis.THIN],
+        gettext("customers"): bases[Basis.CUSTOMER],
     }
-    removed = {reason: n for reason, n in status.removed.items() if n}
-    _print_counts(f"The file: {demo.imported.rows} rows, each with one fate", fates)
-    _print_counts(f"The campaign: {asked} of {audience} asked, each once", answered)
-    _print_counts(f"Could not be asked: {audience - asked}", not_reached)
-    _print_counts(f"Taken off: {status.contacts[Status.REMOVED]}, by reason", removed)
+    removed = {gettext(_REASON_TEXTS[reason]): n for reason, n in status.removed.items() if n}
     kept = status.contacts[Status.CONFIRMED] + status.contacts[Status.CUSTOMER]
-    _print_counts(f"Who stays: {kept}", stay)
+    file = gettext("The file: %(count)s rows, each with one fate")
+    campaign = gettext("The campaign: %(asked)s of %(count)s asked, each once")
+    not_asked = gettext("Could not be asked: %(count)s")
+    taken_off = gettext("Taken off: %(count)s, by reason")
+    stays = gettext("Who stays: %(count)s")
+    _print_counts(
+        file % {"count": demo.imported.rows},
+        {gettext(FATE_TITLES[fate]): count for fate, count in fates.items()},
+    )
+    _print_counts(campaign % {"asked": asked, "count": audience}, answered)
+    _print_counts(not_asked % {"count": audience - asked}, not_reached)
+    _print_counts(taken_off % {"count": status.contacts[Status.REMOVED]}, removed)
+    _print_counts(stays % {"count": kept}, stay)
     sums = (
         (demo.imported.rows, sum(fates.values())),
         (fates[Fate.ASK] + fates[Fate.ROLE], audience),
@@ -149,8 +170,11 @@ def _print_sums(demo: Demo) -> bool:
     )
     holds = chain.verify_chain(demo.database).fault is None
     adds_up = all(whole == parts for whole, parts in sums) and holds
-    verdict = "yes" if adds_up else "no"
-    click.echo(f"The chain of evidence holds and every number adds up: {verdict}.")
+    click.echo(
+        gettext("The chain of evidence holds and every number adds up: yes.")
+        if adds_up
+        else gettext("The chain of evidence holds and every number adds up: no.")
+    )
     return adds_up
 
 
@@ -162,8 +186,8 @@ def _count_bases(mailing_list: MailingList) -> Counter[str]:
     return Counter(contact.basis for contact in contacts)
 
 
-def _print_counts(title: str, counts: Mapping[Any, int]) -> None:
+def _print_counts(title: str, counts: Mapping[str, int]) -> None:
     click.echo(title)
     for name, count in counts.items():
-        click.echo(f"  {count:>4}  {str(name).replace('_', ' ')}")
+        click.echo(f"  {count:>4}  {name}")
     click.echo()

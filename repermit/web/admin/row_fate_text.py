@@ -18,7 +18,7 @@ from repermit.rules.consent import Fate
 from repermit.web.admin.rendering import gettext
 from repermit.web.admin.result_text import make_sentence
 
-_TITLES = {
+FATE_TITLES = {
     Fate.ASK: N_("Will be asked"),
     Fate.ROLE: N_("Shared mailbox, asked too"),
     Fate.CONFIRMED: N_("Confirmed already"),
@@ -30,7 +30,7 @@ _TITLES = {
 }
 # For a file that was imported: a campaign may have asked its people since, or not.
 _TITLES_TAKEN_IN = {
-    **_TITLES,
+    **FATE_TITLES,
     Fate.ASK: N_("Not confirmed"),
     Fate.ROLE: N_("Shared mailbox, not confirmed"),
 }
@@ -38,7 +38,7 @@ _TITLES_TAKEN_IN = {
 
 def make_fate_text(fate: Fate, *, is_imported: bool = False) -> str:
     """Return the title of a fate; `is_imported` for one in a file that was imported."""
-    return gettext((_TITLES_TAKEN_IN if is_imported else _TITLES)[fate])
+    return gettext((_TITLES_TAKEN_IN if is_imported else FATE_TITLES)[fate])
 
 
 def explain_row(row: PreviewRow, choices: Choices) -> str:

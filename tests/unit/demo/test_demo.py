@@ -96,6 +96,18 @@ def test_the_demo_played_once_ends_well_and_its_table_adds_up(
     assert lines["not asked"] == 4 + 2
 
 
+def test_the_demo_played_once_speaks_the_language_of_its_list(
+    begun: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(begun.mailing_list, "language", "nl")
+    play_once.print_result(begun)
+    said = capsys.readouterr().out
+    assert "niet gevraagd" in said
+    assert "De campagne: 0 van " in said
+    assert "Krijgt de vraag\n" in said
+    assert not re.search(r"asked|stays|taken off|Who", said)
+
+
 def _sum_below(title: str, said: str) -> int:
     """Return the sum of the numbers of a table."""
     block = said.partition(title)[2].partition("\n\n")[0]

@@ -699,7 +699,7 @@ def test_every_reason_against_an_address_has_its_words() -> None:
 
 
 def test_every_fate_and_every_field_has_its_words() -> None:
-    assert set(row_fate_text._TITLES) == set(import_report.FATE_REASONS) == set(Fate)
+    assert set(row_fate_text.FATE_TITLES) == set(import_report.FATE_REASONS) == set(Fate)
     assert set(import_columns._LABELS) == set(readers_rows.FIELDS)
 
 
