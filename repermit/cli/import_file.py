@@ -79,7 +79,7 @@ mapping_option = click.option(
     multiple=True,
     metavar="LINE",
     help="Do not ask whoever stands in this line, after you had a look: 12, or Sheet1:12. "
-    "May be given several times.",
+    "Sheet1:* is a whole part of a file. May be given several times.",
 )
 @click.option(
     "--ask",

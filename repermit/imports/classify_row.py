@@ -89,6 +89,9 @@ _ROLE = (_compute_strength(Fate.ROLE), Fate.ROLE.value)
 
 
 ASK, LEAVE_OUT = "ask", "no"
+WHOLE_PART = ":*"
+"""Ends the name of a part, in place of a line, in a decision about all of its rows."""
+
 """The admin's possible decisions about all rows with the same remark."""
 
 
@@ -97,12 +100,14 @@ class Decisions:
     """The admin's decisions about rows, which are named by (index of the part, line).
 
     - `opted_out`: rows not to ask.
+    - `opted_out_parts`: parts, by index, of which nobody is asked.
     - `asked`: rows to ask although a remark opts them out.
     - `corrected`: rows whose mistyped domain is corrected.
     - `remarks`: ASK or LEAVE_OUT for all rows with the same remark, without a decision by line.
     """
 
     opted_out: frozenset[tuple[int, int]] = frozenset()
+    opted_out_parts: frozenset[int] = frozenset()
     asked: frozenset[tuple[int, int]] = frozenset()
     corrected: frozenset[tuple[int, int]] = frozenset()
     remarks: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +116,8 @@ class Decisions:
         """Return a row with the decision applied; only an opt-out by a remark can be overruled."""
         place = (part, row.line)
         decision = ASK if place in self.asked else self.remarks.get(row.said, "")
-        if place in self.opted_out or decision == LEAVE_OUT:
+        is_left_out = place in self.opted_out or part in self.opted_out_parts
+        if is_left_out or decision == LEAVE_OUT:
             return row._replace(opted_out=row.opted_out or "unsubscribed", proof=None)
         if decision == ASK and row.opted_out == REMARK:
             return row._replace(opted_out="", customer=False)

@@ -32,7 +32,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.imports import address_fate, import_report, row_preview, staging
-from repermit.imports.classify_row import ASK, LEAVE_OUT, Decisions, Interpreter
+from repermit.imports.classify_row import ASK, LEAVE_OUT, WHOLE_PART, Decisions, Interpreter
 from repermit.imports.import_report import ImportResult, Problem
 from repermit.imports.import_task import (
     ImportProgress,
@@ -88,7 +88,8 @@ def import_file(
     - `source`: the source of addresses whose row has none.
     - `customers`: whether all rows are customers; needs `attest`, except for a dry run.
     - `consent_text`: the form with which the contacts with a proof signed up.
-    - `opted_out`: lines ("12", or "Sheet1:12" if the file has several parts) not to ask.
+    - `opted_out`: lines ("12", or "Sheet1:12" if the file has several parts) not to ask; "Sheet1:*"
+      for all of a part.
     - `asked`: lines to ask although a remark opts them out.
     - `corrected`: lines whose domain has a typo that the admin has corrected.
     - `remarks`: decisions ("ask" or "no") about all rows with the same remark.
@@ -126,8 +127,11 @@ def import_file(
     with ExitStack() as until_stored:
         read_rows = until_stored.enter_context(open_reader(path))
         file = open_list(path, mapping=mapping, zone=settings.zone)
+        parts_out = {named for named in opted_out if named.endswith(WHOLE_PART)}
+        lines_out = [named for named in opted_out if named not in parts_out]
         decided = Decisions(
-            opted_out=parse_lines(opted_out, file.parts),
+            opted_out=parse_lines(lines_out, file.parts),
+            opted_out_parts=frozenset(_parse_part(named, file.parts) for named in parts_out),
             asked=parse_lines(asked, file.parts),
             corrected=parse_lines(corrected, file.parts),
             remarks=dict(remarks),
@@ -313,6 +317,15 @@ def _parse_line(named: str, parts: Sequence[FilePart]) -> tuple[int, int]:
     return places[0], int(digits)
 
 
+def _parse_part(named: str, parts: Sequence[FilePart]) -> int:
+    """Return the index of a part named as "Sheet1:*"; raises Refused unless it is exactly one."""
+    name = named.removesuffix(WHOLE_PART)
+    places = [at for at, part in enumerate(parts) if part.name == name]
+    if len(places) != 1:
+        raise Refused("%(name)s is no part of this file", name=repr(name))
+    return places[0]
+
+
 def _refuse_missing(decided: Iterable[tuple[int, int]]) -> None:
     """Raise Refused for a line without a row; a typo in its number would ask the wrong person."""
     for place, line in sorted(decided):
@@ -402,7 +415,10 @@ def _count_by_hand(decided: Decisions) -> dict[str, int]:
         remarks = [
             text for text, remark_decision in decided.remarks.items() if remark_decision == decision
         ]
-        rows = Staged.select(Staged.part, Staged.line).where(Staged.reason.in_(remarks))
+        is_decided = Staged.reason.in_(remarks)
+        if decision == LEAVE_OUT:
+            is_decided |= Staged.part.in_(decided.opted_out_parts)
+        rows = Staged.select(Staged.part, Staged.line).where(is_decided)
         rows_by_decision[decision] = frozenset(rows.tuples())
     counts = {
         "opted_out_by_hand": len(decided.opted_out | rows_by_decision[LEAVE_OUT] - decided.asked),

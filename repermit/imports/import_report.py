@@ -12,6 +12,7 @@ from peewee import JOIN, Case
 from repermit import email_address
 from repermit.db.connection import proxy, run_sql
 from repermit.i18n.lazy_text import LazyText, deserialize
+from repermit.imports.classify_row import WHOLE_PART
 from repermit.imports.readers.rows import AmbiguousColumn, DateNote, FilePart, LanguageNote
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
@@ -190,7 +191,8 @@ def _count_asked(place: int) -> int:
 
 
 def _describe_never_subscribed(part: FilePart, count: int, *, has_others: bool) -> str:
-    away = "unpack the ZIP and import its other files" if has_others else "do not import it"
+    # The same decision as of a line, of all lines.
+    away = f'give --opt-out "{part.name}{WHOLE_PART}"' if has_others else "do not import it"
     return (
         f"{part.name}: people who never subscribed in Mailchimp, which knows them from orders or "
         f"imports, and who are to be asked: {count:,}. To leave them out, {away}"

@@ -25,6 +25,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import LazyText, serialize
 from repermit.imports import row_preview
+from repermit.imports.classify_row import WHOLE_PART
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import make_temporary_files, open_private_folder
 
@@ -45,7 +46,7 @@ _DECISIONS = ("opted_out", "asked", "corrected")
 class Choices:
     """The admin's choices for importing a file, see the options of `import_file`.
 
-    - `opted_out`: lines not to ask.
+    - `opted_out`: lines not to ask, and parts ("Sheet1:*").
     - `asked`: lines to ask although a remark opts them out.
     - `corrected`: lines to ask at the address that is probably meant.
     - `remarks`: "no" or "ask" for all rows with the same remark.
@@ -74,7 +75,8 @@ class Choices:
     def leaves_out(self, place: str, remark: str) -> bool:
         """Say whether the admin has decided not to ask a row, by its line or by its remark."""
         is_left_out = self.remarks.get(remark) == "no" and place not in self.asked
-        return place in self.opted_out or is_left_out
+        part, _, _ = place.rpartition(":")
+        return is_left_out or not {place, part + WHOLE_PART}.isdisjoint(self.opted_out)
 
     def is_covered_by(self, shown: Choices) -> bool:
         """Return whether the preview made under the other choices still allows the import.

@@ -13,6 +13,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, LazyText, deserialize
 from repermit.imports import read_upload, row_preview, uploads
+from repermit.imports.classify_row import WHOLE_PART
 from repermit.imports.row_preview import (
     ROWS_PER_PAGE,
     PreviewRow,
@@ -179,6 +180,7 @@ def make_preview_fields(
     return {
         "outcome": outcome,
         "parts": make_bar({Fate(name): count for name, count in outcome["fates"].items()}),
+        "never_subscribed": list(_list_never_subscribed(outcome)),
         "notes_on_parts": [_describe_note(note) for note in outcome["notes"]],
         "wanted": row_filter,
         "chips": list(_list_chips(slug, doubts["to_look_at"], outcome, row_filter)),
@@ -419,8 +421,19 @@ def _describe_note(note: Mapping[str, Any]) -> str:
         )
     return part + gettext(
         "Some of these people never subscribed in Mailchimp, which knows them from orders or "
-        "imports. To leave them out, unpack the file and hand in the others alone."
+        "imports."
     )
+
+
+def _list_never_subscribed(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each part of people who never subscribed, and how a decision names it.
+
+    A file of one part can be deleted instead.
+    """
+    parts = outcome["parts"] if len(outcome["parts"]) > 1 else ()
+    for part in parts:
+        if part["holds"] == "nonsubscribed":
+            yield part["name"], part["name"] + WHOLE_PART
 
 
 def _describe_dates(note: Mapping[str, Any]) -> Iterator[str]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from repermit.db.connection import Database
+from repermit.db.models.contacts import Suppression
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.errors import Refused
 from repermit.imports.import_report import MAX_PROBLEMS, ImportResult
 from repermit.rules.consent import Fate
 from tests.support.builders import make_list
@@ -207,10 +213,29 @@ def test_people_who_never_subscribed_at_mailchimp_are_counted(
     assert (note.line, note.column, note.fate, note.part) == (0, "", None, "nonsubscribed_x.csv")
     assert note.reason == (
         "nonsubscribed_x.csv: people who never subscribed in Mailchimp, which knows them from "
-        "orders or imports, and who are to be asked: 1. To leave them out, unpack the ZIP and "
-        "import its other files"
+        "orders or imports, and who are to be asked: 1. To leave them out, give "
+        '--opt-out "nonsubscribed_x.csv:*"'
     )
     assert all(problem.line for problem in result.problems[1:])
+
+
+def test_a_part_can_be_left_out_whole(database: Database, tmp_path: Path) -> None:
+    rows = [{"Email Address": f"{letter}@example.org"} for letter in "abc"]
+    members = {
+        "subscribed_x.csv": mailchimp_csv(*rows[:2]),
+        "nonsubscribed_x.csv": mailchimp_csv(*rows[1:]),
+    }
+    path, news = write_zip(tmp_path / "a.zip", members), make_list(database)
+    for wrong in ("other_x.csv:*", ":*"):
+        with pytest.raises(Refused, match="is no part of this file"):
+            take_in(database, news, path, opted_out=(wrong,))
+    result = take_in(database, news, path, opted_out=("nonsubscribed_x.csv:*",))
+    assert (result.fates[Fate.ASK], result.fates[Fate.OPTED_OUT]) == (1, 2)
+    assert not [problem for problem in result.problems if not problem.line]
+    assert Suppression.select().count() == 2
+    entry = Evidence.get(Evidence.event == "imported")
+    consent = EvidencePart.get(EvidencePart.seq == entry.seq, EvidencePart.part == "consent")
+    assert json.loads(consent.json)["opted_out_by_hand"] == 2
 
 
 def test_a_file_of_those_who_never_subscribed_can_only_be_left_out_whole(

@@ -35,7 +35,7 @@ from repermit.web.admin.page_permissions import get_permissions
 from tests.support import translatable_texts as sayings
 from tests.support.admin_pages import admin_client, csrf_token, post, words_at
 from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_removed
-from tests.support.list_files import write_workbook
+from tests.support.list_files import write_workbook, write_zip
 from tests.support.public_pages import Pages, words_of
 
 if TYPE_CHECKING:
@@ -749,6 +749,25 @@ def test_one_cell_of_a_column_of_dates_is_counted_as_one(
     hand_in(admin, f"email,klant sinds\na@example.org,{first}\nb@example.org,{second}\n")
     page = admin.get(FILE, headers={"Accept-Language": language})
     assert words in words_of(page)
+
+
+def test_people_who_never_subscribed_are_left_out_by_a_tick_that_can_be_taken_back(
+    admin: FlaskClient, tmp_path: Path
+) -> None:
+    name = "nonsubscribed_x.csv"
+    people = {"subscribed_x.csv": "a@example.org", name: "b@example.org"}
+    members = {part: f"Email Address\n{address}\n" for part, address in people.items()}
+    path = write_zip(tmp_path / "audience.zip", members)
+    hand_in(admin, path.read_bytes(), name=path.name)
+    _wait_while_it_works(admin)
+    assert f"Ask nobody in {name}" in words_of(admin.get(FILE))
+    for decision, count in (({f"decide-{name}:*": "no"}, 1), ({}, 2)):
+        send(admin, "look", doubt=f"{name}:*", **decision)
+        _wait_while_it_works(admin)
+        page = admin.get(FILE)
+        assert f"Will be asked ({count})" in words_of(page)
+        assert f"Ask nobody in {name}" in words_of(page)
+        assert ('value="no" checked' in page.text) == bool(decision)
 
 
 @pytest.mark.parametrize(
