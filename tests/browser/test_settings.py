@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with Inbox() as running:
-        yield running
-
-
-@pytest.fixture
 def pages(database: Database, sqlite_url: str, tmp_path: Path) -> Iterator[Pages]:
     """Serve an installation whose config.toml is as `init` makes it."""
 

@@ -37,7 +37,6 @@ from tests.support.builders import (
     NOW,
     make_campaign,
     make_contact,
-    make_list,
     make_mail,
     make_removed,
     make_settings,
@@ -51,11 +50,6 @@ SETTINGS = make_settings()
 KEY = SETTINGS.fingerprint_key
 LATER = NOW + timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 def sign_up(database: Database, mailing_list: MailingList, address: str = ADDRESS) -> str:

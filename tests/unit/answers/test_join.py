@@ -31,11 +31,6 @@ from tests.support.query_plans import plans_of
 LATER = NOW + timedelta(hours=1)
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def sign_up(
     database: Database, mailing_list: MailingList, address: str = "", **more: Any
 ) -> SignUp | None:

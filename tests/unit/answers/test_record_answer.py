@@ -31,7 +31,6 @@ from tests.support.builders import (
     make_asked,
     make_campaign,
     make_contact,
-    make_list,
     make_mail,
     make_removed,
     make_settings,
@@ -82,11 +81,6 @@ def parts() -> list[dict[str, Any]]:
 
 def events() -> list[str]:
     return [row.event for row in Evidence.select().order_by(Evidence.seq)]
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 @pytest.fixture

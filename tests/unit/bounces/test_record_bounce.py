@@ -40,7 +40,6 @@ from tests.support.builders import (
     NOW,
     make_campaign,
     make_contact,
-    make_list,
     make_mail,
     make_settings,
 )
@@ -60,11 +59,6 @@ KEY = make_settings().fingerprint_key
 HARD = "postfix_unknown_user"
 SOFT = "gmail_over_quota"
 COMPLAINT = "arf_abuse"
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ from tests.support.builders import (
 WHO = {"settings": make_settings(), "now": NOW, "actor": "user:1"}
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def said(part_of_it: str = "consent") -> dict[str, Any]:
     """Return a part of the newest entry."""
     seq = Evidence.select().order_by(Evidence.seq.desc()).get().seq

@@ -16,11 +16,6 @@ from tests.support.builders import NOW, make_contact, make_list, make_removed, m
 KEY = make_settings().fingerprint_key
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def stands(mailing_list: MailingList, address: str = "anna@example.org") -> AddressStatus:
     return lookup.find_address_status(mailing_list, address, fingerprint_key=KEY)
 

@@ -19,11 +19,6 @@ from tests.support.builders import NOW, make_contact, make_list, make_removed, p
 from tests.support.query_plans import plans_of
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def addresses_of(found: ContactPage) -> list[str | None]:
     return [one.address for one in found.contacts]
 

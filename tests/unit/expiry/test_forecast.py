@@ -27,11 +27,6 @@ from tests.support.query_plans import plans_of
 INSTANT = timedelta(microseconds=1)
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def ask_some(database: Database, mailing_list: MailingList, campaign: Campaign) -> None:
     """Ask two in time, one too late and one not yet; a fifth has answered."""
     for _ in range(2):

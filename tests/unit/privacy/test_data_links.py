@@ -24,11 +24,6 @@ MOMENT = timedelta(microseconds=1)
 
 
 @pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def anna(database: Database, mailing_list: MailingList) -> Contact:
     return make_contact(database, mailing_list, "Anna@example.org", status=Status.CONFIRMED)
 

@@ -57,11 +57,6 @@ def is_about(document: Mapping[str, Any], address_key: str) -> bool:
     return bool(proof_file.digest_address(address_key, named["salt"]) == named)
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any = SOON) -> None:
     record_answer.record_answer(
         database,

@@ -51,11 +51,6 @@ ANSWERED = NOW + timedelta(hours=2)
 LATER = NOW + timedelta(days=3)
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def held_of(database: Database, contact: Contact, **more: Any) -> HeldData:
     opened = opened_for(database, contact, now=LATER)
     values: dict[str, Any] = {"settings": SETTINGS, "now": LATER}

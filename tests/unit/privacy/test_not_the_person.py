@@ -6,8 +6,6 @@ import json
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from repermit.contacts import human_replies, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -18,16 +16,11 @@ from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.evidence.verify import proof as verify_proof
 from repermit.privacy import make_proof, not_the_person, proof_text
 from repermit.rules.consent import Basis, MailKind, Reason, Status
-from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings
+from tests.support.builders import NOW, make_contact, make_removed, make_settings
 from tests.support.chain_faults import iter_chain_faults
 from tests.support.one_time_links import TRACE, at_once, opened_for
 
 SETTINGS = make_settings()
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 def say(database: Database, contact: Contact) -> bool:

@@ -42,11 +42,6 @@ LATER = NOW + timedelta(minutes=5)
 
 
 @pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def anna(database: Database, mailing_list: MailingList) -> Contact:
     return make_contact(
         database,

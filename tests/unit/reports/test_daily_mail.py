@@ -26,7 +26,6 @@ from tests.support.builders import (
     make_asked,
     make_campaign,
     make_contact,
-    make_list,
     make_settings,
 )
 from tests.support.query_plans import statements_in_transactions
@@ -37,16 +36,6 @@ from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 FOUR = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def campaign(database: Database, mailing_list: MailingList) -> Campaign:
-    return make_campaign(database, mailing_list)
 
 
 def owe(database: Database, now: datetime) -> int:

@@ -52,16 +52,6 @@ from tests.support.query_plans import plans_of
 KEY = make_settings().fingerprint_key
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def campaign(database: Database, mailing_list: MailingList) -> Campaign:
-    return make_campaign(database, mailing_list)
-
-
 def say_yes(database: Database, contact: Contact, campaign: int, at: datetime = NOW) -> None:
     act = status_changes.Act(at=at, actor="person", campaign=campaign, consent={"answer": "yes"})
     with database.atomic():

@@ -58,11 +58,6 @@ def test_pages_know_what_is_chosen_without_being_started_again(
 
 
 @pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def asked(database: Database, mailing_list: MailingList) -> Contact:
     campaign = make_campaign(database, mailing_list)
     return make_asked(database, mailing_list, campaign, "anna@example.org")

@@ -29,16 +29,11 @@ from repermit.rules.consent import Basis, Reason
 from repermit.settings.definitions import Settings, Web
 from repermit.webhooks import deliver, endpoints, events
 from repermit.webhooks.deliver import LEASE, WAITS
-from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings
+from tests.support.builders import NOW, make_contact, make_removed, make_settings
 from tests.support.webhook_receiver import Answer, Receiver
 
 SETTINGS = make_settings(web=Web(webhooks_to_private=True))
 KEY = SETTINGS.fingerprint_key
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ BEFORE = NOW - timedelta(days=1)
 BY_ME: dict[str, Any] = {"now": NOW, "actor": "me@example.org"}
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def add(database: Database, url: str = URL, **more: Any) -> events.AddedWebhook:
     return endpoints.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
 

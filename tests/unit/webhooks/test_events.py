@@ -21,11 +21,6 @@ from tests.support.builders import NOW, make_contact, make_list, make_removed, m
 KEY = make_settings().fingerprint_key
 
 
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
 def act(days: int = 0) -> status_changes.Act:
     return status_changes.Act(at=NOW + timedelta(days=days), actor="person")
 

@@ -34,11 +34,6 @@ def client(database: Database, settings: Settings) -> FlaskClient:
     return admin_client(Pages(database, settings))
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 def links_in(html: str) -> set[str]:
     return set(re.findall(r'href="(/admin/help/[^"]*)"', html))
 

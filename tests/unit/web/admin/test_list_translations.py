@@ -13,7 +13,6 @@ from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
-from repermit.settings.definitions import Settings
 from tests.support.admin_pages import (
     admin_client,
     post,
@@ -38,11 +37,6 @@ GERMAN = {
     "frequency": "",
     "privacy_url": "https://www.example.org/datenschutz",
 }
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,12 +28,6 @@ PASSWORD = "geheim-van-de-mail"
 _FIELD = re.compile(r'<input[^>]* name="([^"]+)"[^>]*?(?: value="([^"]*)")?(?: aria[^>]*)?>')
 _LINES = re.compile(r'<textarea[^>]* name="([^"]+)"[^>]*>([^<]*)<')
 _CHOICE = re.compile(r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', re.DOTALL)
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with Inbox() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,12 +44,6 @@ if TYPE_CHECKING:
 
 URL = "/admin/settings/"
 PLACES = (*PAGES, "installation")
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with Inbox() as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.db.connection import Database
 from repermit.i18n import catalogues, correctable_texts
 from repermit.setting_overrides.text_corrections import read_corrections
-from repermit.settings.definitions import Settings
 from repermit.web.admin import text_corrections
 from tests.support.admin_pages import admin_client, post, words_at
 from tests.support.public_pages import Pages, words_of
@@ -25,11 +23,6 @@ URL = "/admin/texts/"
 YES = correctable_texts.key_of("Yes, keep sending me these mails")
 DAYS = correctable_texts.key_of("When one of us looked at your data: for one day.")
 USUAL = "Ja, blijf mij deze mails sturen"
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture

@@ -57,11 +57,6 @@ class Tool:
 
 
 @pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def tool(database: Database) -> Tool:
     return Tool(database)
 

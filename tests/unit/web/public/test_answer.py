@@ -78,16 +78,6 @@ YES, NO = "Ja, blijf mij deze mails sturen", "Nee, stuur mij deze mails niet mee
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def asked(database: Database, mailing_list: MailingList) -> Contact:
     """Return a contact of a running campaign."""
     campaign = make_campaign(database, mailing_list)

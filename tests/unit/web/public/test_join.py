@@ -41,11 +41,6 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def pages(database: Database, settings: Settings, mailing_list: MailingList) -> Pages:
     assert mailing_list.slug == "news"
     return Pages(database, settings)

@@ -53,16 +53,6 @@ OVER = "Deze link is niet meer geldig"
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
-
-
-@pytest.fixture
-def mailing_list(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
 def anna(database: Database, mailing_list: MailingList) -> Contact:
     """Return somebody of a running campaign."""
     contact = make_asked(

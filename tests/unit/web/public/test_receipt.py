@@ -31,7 +31,6 @@ from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailS
 from repermit.sending import queued_mail, send_due
 from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.queue import Claim
-from repermit.settings.definitions import Settings
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -56,11 +55,6 @@ from tests.support.sending_campaign import mail_settings
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 RECEIPT = re.compile(r'href="https://ask\.example\.org(/receipt/[^"]+)"')
 YEARS_LATER = NOW + timedelta(days=3 * 365)
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture

@@ -13,13 +13,11 @@ import pytest
 
 from repermit.answers import link_target
 from repermit.answers.link_target import ContactState
-from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Basis, CampaignState, Reason, Status
-from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind
 from tests.support.builders import (
     DEADLINE,
@@ -116,11 +114,6 @@ _CLAIMS: dict[str, Callable[[Reading], bool]] = {
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 def read_every_page(pages: Pages, *, sensitive: bool, by: str) -> Iterator[Reading]:

@@ -21,7 +21,6 @@ from repermit.expiry import downtime, sweep
 from repermit.i18n import correctable_texts
 from repermit.rules.consent import Reason, Status
 from repermit.setting_overrides import text_corrections
-from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind
 from tests.support.builders import (
     DEADLINE,
@@ -49,11 +48,6 @@ SOURCE = {
     "confirm": "Yes, send me these mails",
     "again": "Yes, it was me: send me these mails",
 }
-
-
-@pytest.fixture
-def pages(database: Database, settings: Settings) -> Pages:
-    return Pages(database, settings)
 
 
 @pytest.fixture
