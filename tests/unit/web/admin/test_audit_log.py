@@ -23,7 +23,6 @@ from repermit.web.admin.audit_log import ACCESSES, ACTS, SECURITY_EVENTS
 from tests.support.admin_pages import (
     client_of,
     log_in,
-    make_admin,
     make_user,
     words_at,
 )
@@ -36,16 +35,6 @@ if TYPE_CHECKING:
 
 URL = "/admin/log/"
 ROOT = Path(__file__).parents[4] / "repermit"
-
-
-@pytest.fixture
-def admin(pages: Pages) -> User:
-    return make_admin(pages.database, email="admin@example.org")
-
-
-@pytest.fixture
-def client(pages: Pages, admin: User) -> FlaskClient:
-    return client_of(pages, admin)
 
 
 def look(client: FlaskClient, url: str = URL) -> str:

@@ -39,13 +39,9 @@ from tests.unit.web.admin.test_mail_wording import TEXT
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/"
-
-
-@pytest.fixture
-def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(pages)
 
 
 def look(client: FlaskClient, url: str = URL) -> str:

@@ -27,12 +27,14 @@ from tests.support.admin_pages import (
     make_admin,
     post,
 )
-from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
+from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact
 from tests.support.public_pages import Pages, everything_in, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
+
+pytestmark = pytest.mark.usefixtures("mailing_list")
 
 URL = "/admin/lists/news/conditions"
 ATTEST = (
@@ -42,21 +44,15 @@ ATTEST = (
 FIELDS = {"until": "2026-03-30", "until_time": "", "attest": ATTEST}
 
 
-@pytest.fixture
-def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(pages)
-
-
-def save(admin: FlaskClient, **changed: Any) -> TestResponse:
-    return post(admin, URL, **{**FIELDS, **changed})
+def save(client: FlaskClient, **changed: Any) -> TestResponse:
+    return post(client, URL, **{**FIELDS, **changed})
 
 
 # --- Kept, and shown again. -----------------------------------------------------------------------
 
 
-def test_a_new_campaign_is_offered_four_weeks_which_are_not_kept_yet(admin: FlaskClient) -> None:
-    page = admin.get(URL)
+def test_a_new_campaign_is_offered_four_weeks_which_are_not_kept_yet(client: FlaskClient) -> None:
+    page = client.get(URL)
     assert 'value="2026-03-30"' in page.text
     assert "in 28 days, on Monday 30 March 2026, 23:59" in words_of(page)
     assert not Draft.select().exists()
@@ -65,7 +61,6 @@ def test_a_new_campaign_is_offered_four_weeks_which_are_not_kept_yet(admin: Flas
 def test_four_weeks_are_more_where_people_need_long_to_answer(
     database: Database, settings: Settings
 ) -> None:
-    make_list(database)
     slow = replace(settings, campaign=replace(settings.campaign, minimum_days=30))
     page = admin_client(Pages(database, slow)).get(URL)
     assert 'value="2026-04-15"' in page.text
@@ -73,23 +68,23 @@ def test_four_weeks_are_more_where_people_need_long_to_answer(
 
 
 def test_the_longest_time_to_answer_is_offered_so_that_a_launch_takes_it(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, mailing_list: MailingList
 ) -> None:
-    make_contact(database, make_list(database))
+    make_contact(database, mailing_list)
     slow = replace(settings, campaign=replace(settings.campaign, minimum_days=365))
-    admin = admin_client(Pages(database, slow))
-    assert 'value="2027-03-02"' in admin.get(URL).text
-    save(admin, until="2027-03-02")
-    said = words_of(admin.get(URL))
+    client = admin_client(Pages(database, slow))
+    assert 'value="2027-03-02"' in client.get(URL).text
+    save(client, until="2027-03-02")
+    said = words_of(client.get(URL))
     assert "Time to answer 365 days at least" in said
     assert "Before a campaign can start" not in said
 
 
 def test_conditions_are_kept_and_the_launch_comes_next(
-    admin: FlaskClient, mailing_list: MailingList
+    client: FlaskClient, mailing_list: MailingList
 ) -> None:
     answer = save(
-        admin,
+        client,
         until_time="17:00",
         starts="2026-03-03",
         starts_time="08:30",
@@ -110,13 +105,13 @@ def test_conditions_are_kept_and_the_launch_comes_next(
 
 
 def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
     for _ in range(3):
         make_contact(database, mailing_list)
     given = {"starts": "2026-03-03", "starts_time": "08:30", "reminder": "7", "pilot": "2"}
-    assert save(admin, **given, include_thin="y", look="1").location == f"{URL}#outlook"
-    page = admin.get(URL)
+    assert save(client, **given, include_thin="y", look="1").location == f"{URL}#outlook"
+    page = client.get(URL)
     for value in ("2026-03-30", "2026-03-03", "08:30", "7", "2"):
         assert f'value="{value}"' in page.text
     assert 'checked id="include_thin"' in page.text
@@ -140,36 +135,36 @@ def test_whoever_wants_to_see_what_comes_of_it_stays_and_finds_it_as_typed(
     ],
 )
 def test_the_first_day_of_asking_begins_in_the_morning(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, starts: str, words: str
+    database: Database, client: FlaskClient, mailing_list: MailingList, starts: str, words: str
 ) -> None:
     make_contact(database, mailing_list)
-    save(admin, starts=starts)
-    assert f"First mail {words}" in words_of(admin.get(URL))
-    launch = words_of(admin.get("/admin/lists/news/launch"))
+    save(client, starts=starts)
+    assert f"First mail {words}" in words_of(client.get(URL))
+    launch = words_of(client.get("/admin/lists/news/launch"))
     assert (f"The first mail leaves on {words}" in launch) is ("09:00" in words)
     assert ("The first mails leave as soon as you launch." in launch) is ("09:00" not in words)
 
 
 @pytest.mark.parametrize("far", ["0001-01-01", "9999-12-31"])
 def test_conditions_that_were_kept_with_a_day_far_away_can_be_mended(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, far: str
+    database: Database, client: FlaskClient, mailing_list: MailingList, far: str
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline=far, starts=far, reminder=7, attest=ATTEST)
     campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
-    page = admin.get(URL)
+    page = client.get(URL)
     assert f'value="{far}"' in page.text
-    launch = admin.get("/admin/lists/news/launch")
+    launch = client.get("/admin/lists/news/launch")
     for said in (words_of(page), words_of(launch)):
         assert "Say until when answers count. Say anew when the asking begins." in said
 
 
 def test_a_pilot_of_everybody_is_none(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
     make_contact(database, mailing_list)
-    save(admin, pilot="1")
-    assert "Pilot" not in words_of(admin.get(URL))
+    save(client, pilot="1")
+    assert "Pilot" not in words_of(client.get(URL))
 
 
 @pytest.mark.parametrize(
@@ -181,29 +176,29 @@ def test_a_pilot_of_everybody_is_none(
     ],
 )
 def test_a_deadline_is_said_in_words(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, until: str, words: str
+    database: Database, client: FlaskClient, mailing_list: MailingList, until: str, words: str
 ) -> None:
     kept = Conditions(deadline=until, attest=ATTEST)
     campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
-    said = words_of(admin.get(URL))
+    said = words_of(client.get(URL))
     assert words in said
     assert ("in one day" in said, "in 2 days" in said) == ("one" in words, "2 days" in words)
 
 
 def test_what_is_not_decided_yet_is_kept_as_such_and_said(
-    admin: FlaskClient, mailing_list: MailingList
+    client: FlaskClient, mailing_list: MailingList
 ) -> None:
-    assert save(admin, until="", attest="").status_code == 303
+    assert save(client, until="", attest="").status_code == 303
     assert campaign_draft.read_conditions(mailing_list) == Conditions()
-    said = words_of(admin.get(URL))
+    said = words_of(client.get(URL))
     assert "Say until when answers count." in said
     assert "Say who decided to ask, on what ground" in said
     assert "Choose the last day to answer, save, and see here" in said
 
 
-def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None:
-    save(admin, attest="the board")
-    assert "This says too little" in words_of(admin.get(URL))
+def test_an_attestation_of_two_words_says_too_little(client: FlaskClient) -> None:
+    save(client, attest="the board")
+    assert "This says too little" in words_of(client.get(URL))
 
 
 @pytest.mark.parametrize(
@@ -226,9 +221,9 @@ def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None
     ],
 )
 def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
-    admin: FlaskClient, changed: dict[str, str], said: str
+    client: FlaskClient, changed: dict[str, str], said: str
 ) -> None:
-    answer = save(admin, **changed)
+    answer = save(client, **changed)
     assert answer.status_code == 422
     assert said in words_of(answer)
     assert ATTEST in answer.text
@@ -237,21 +232,22 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
     assert not Draft.select().exists()
 
 
-def test_a_reminder_of_a_year_is_a_number_and_too_soon(admin: FlaskClient) -> None:
-    said = words_of(save(admin, reminder="365"))
+def test_a_reminder_of_a_year_is_a_number_and_too_soon(client: FlaskClient) -> None:
+    said = words_of(save(client, reminder="365"))
     assert "A number from 1 to 365." not in said
     assert "The reminder would leave on" in said
 
 
 def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, mailing_list: MailingList
 ) -> None:
-    news = make_list(database, privacy_url="")
+    mailing_list.privacy_url = ""
+    mailing_list.save()
     for _ in range(11):
-        make_contact(database, news)
+        make_contact(database, mailing_list)
     slow = replace(settings, mail=MailServer(domain_rate_per_minute=0, rate_per_day=1))
-    admin = admin_client(Pages(database, slow))
-    page = save(admin, until="2026-03-20")
+    client = admin_client(Pages(database, slow))
+    page = save(client, until="2026-03-20")
     assert page.status_code == 422
     said = words_of(page)
     assert (
@@ -263,11 +259,11 @@ def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
     assert "privacy statement" not in said
 
 
-def test_what_regulators_hold_is_to_be_read_before(admin: FlaskClient) -> None:
-    assert "In the Netherlands the ACM supervises this rule" in words_of(admin.get(URL))
-    assert "A reminder is one more mail" not in words_of(admin.get(URL))
-    save(admin, reminder="7")
-    assert "A reminder is one more mail" in words_of(admin.get(URL))
+def test_what_regulators_hold_is_to_be_read_before(client: FlaskClient) -> None:
+    assert "In the Netherlands the ACM supervises this rule" in words_of(client.get(URL))
+    assert "A reminder is one more mail" not in words_of(client.get(URL))
+    save(client, reminder="7")
+    assert "A reminder is one more mail" in words_of(client.get(URL))
 
 
 # --- The check. -----------------------------------------------------------------------------------
@@ -344,16 +340,16 @@ def test_a_finding_has_its_numbers_in_the_language_of_the_page(
     ("until", "time"), [("2026-03-01", ""), ("2026-03-02", "10:00"), ("2025-12-22", "17:00")]
 )
 def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
-    admin: FlaskClient, mailing_list: MailingList, until: str, time: str
+    client: FlaskClient, mailing_list: MailingList, until: str, time: str
 ) -> None:
-    page = save(admin, until=until, until_time=time)
+    page = save(client, until=until, until_time=time)
     assert page.status_code == 422
     error = page.text[page.text.index('id="until-wrong"') :].partition("</p>")[0]
     assert "This has passed already: choose a later day." in error
     assert f'value="{until}"' in page.text
     assert campaign_draft.read_conditions(mailing_list) is None
     # A minute from now has not passed.
-    assert "This has passed" not in words_of(save(admin, until="2026-03-02", until_time="10:01"))
+    assert "This has passed" not in words_of(save(client, until="2026-03-02", until_time="10:01"))
 
 
 @pytest.mark.parametrize("act", ["", "/check"])
@@ -379,8 +375,8 @@ def test_a_time_at_which_no_campaign_could_run_is_said_at_its_field_and_not_kept
 
 
 @pytest.mark.parametrize("until", ["2026-03-16", "2027-03-02"])
-def test_the_nearest_and_the_farthest_day_can_be_kept(admin: FlaskClient, until: str) -> None:
-    assert save(admin, until=until).status_code == 303
+def test_the_nearest_and_the_farthest_day_can_be_kept(client: FlaskClient, until: str) -> None:
+    assert save(client, until=until).status_code == 303
 
 
 # --- So is a beginning. ---------------------------------------------------------------------------
@@ -390,9 +386,9 @@ def test_the_nearest_and_the_farthest_day_can_be_kept(admin: FlaskClient, until:
     ("starts", "time"), [("2026-03-01", ""), ("2026-03-02", "10:00"), ("2026-02-28", "17:00")]
 )
 def test_a_first_day_that_has_passed_is_said_at_its_field_and_not_kept(
-    admin: FlaskClient, starts: str, time: str
+    client: FlaskClient, starts: str, time: str
 ) -> None:
-    answer = save(admin, starts=starts, starts_time=time)
+    answer = save(client, starts=starts, starts_time=time)
     assert answer.status_code == 422
     error = answer.text[answer.text.index('id="starts-wrong"') :].partition("</p>")[0]
     assert "This has passed already: choose a later day." in error
@@ -401,28 +397,28 @@ def test_a_first_day_that_has_passed_is_said_at_its_field_and_not_kept(
 
 
 def test_a_first_day_that_has_passed_is_said_in_the_language_of_the_page(
-    admin: FlaskClient,
+    client: FlaskClient,
 ) -> None:
-    fields = {**FIELDS, "starts": "2026-03-01", "csrf_token": csrf_token(admin)}
-    answer = admin.post(URL, data=fields, headers={"Accept-Language": "nl"})
+    fields = {**FIELDS, "starts": "2026-03-01", "csrf_token": csrf_token(client)}
+    answer = client.post(URL, data=fields, headers={"Accept-Language": "nl"})
     assert "Eerste verzenddag: Dit is al voorbij: kies een latere dag." in words_of(answer)
 
 
-def test_a_first_day_may_be_today_or_a_minute_from_now(admin: FlaskClient) -> None:
+def test_a_first_day_may_be_today_or_a_minute_from_now(client: FlaskClient) -> None:
     for time in ("", "10:01"):
-        assert save(admin, starts="2026-03-02", starts_time=time).status_code == 303
+        assert save(client, starts="2026-03-02", starts_time=time).status_code == 303
 
 
 def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_once(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline="2026-03-30", starts="2026-03-01", attest=ATTEST)
     campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert (
         "First mail As soon as you launch: the first day of asking has begun already."
-    ) in words_of(admin.get(URL))
-    launch = words_of(admin.get("/admin/lists/news/launch"))
+    ) in words_of(client.get(URL))
+    launch = words_of(client.get("/admin/lists/news/launch"))
     assert "The first mails leave as soon as you launch." in launch
 
 
@@ -520,9 +516,9 @@ def test_nothing_is_saved_over_conditions_that_are_frozen(
 
 @pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
 def test_after_a_campaign_the_conditions_of_the_next_can_be_given(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, state: CampaignState
+    database: Database, client: FlaskClient, mailing_list: MailingList, state: CampaignState
 ) -> None:
     make_campaign(database, mailing_list, state=state)
-    assert 'name="until"' in admin.get(URL).text
-    assert "A campaign is under way" not in words_of(admin.get("/admin/lists/news/mail"))
-    assert save(admin).location == "/admin/lists/news/launch"
+    assert 'name="until"' in client.get(URL).text
+    assert "A campaign is under way" not in words_of(client.get("/admin/lists/news/mail"))
+    assert save(client).location == "/admin/lists/news/launch"

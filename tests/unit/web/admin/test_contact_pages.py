@@ -41,13 +41,9 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/contacts/"
-
-
-@pytest.fixture
-def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(pages)
 
 
 def look(client: FlaskClient, url: str = URL) -> str:

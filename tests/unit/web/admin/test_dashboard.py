@@ -17,7 +17,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.rules.consent import CampaignState, MailState, PauseReason, Reason, Status
 from repermit.sending.server_faults import record_fault
-from tests.support.admin_pages import admin_client, client_of, make_admin, viewer_client
+from tests.support.admin_pages import client_of, make_admin, viewer_client
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 NAME = "Nieuws van de praktijk"
-
-
-@pytest.fixture
-def client(pages: Pages) -> FlaskClient:
-    return admin_client(pages)
 
 
 def look(client: FlaskClient) -> str:

@@ -32,25 +32,16 @@ from tests.unit.web.admin.test_imports import FILE, hand_in
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/contacts/"
 JAN = "jan@example.net"
 
 
-@pytest.fixture
-def news(database: Database) -> MailingList:
-    return make_list(database)
-
-
-@pytest.fixture
-def client(database: Database, settings: Settings, news: MailingList) -> FlaskClient:
-    assert news.slug == "news"
-    return admin_client(Pages(database, settings))
-
-
 def test_somebody_is_erased_once_their_address_is_typed(
-    database: Database, news: MailingList, client: FlaskClient
+    database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    contact = make_asked(database, news, make_campaign(database, news), JAN)
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list), JAN)
     post(client, "/admin/lists/news/handover/export", what="unasked", format="csv").get_data()
     page = f"{URL}{contact.id}"
     assert f"{page}/forget" in client.get(page).text
@@ -88,9 +79,13 @@ def test_somebody_is_erased_once_their_address_is_typed(
 
 @pytest.mark.parametrize("everywhere", ["", "yes"])
 def test_a_file_that_is_being_written_meanwhile_is_named(
-    database: Database, settings: Settings, news: MailingList, client: FlaskClient, everywhere: str
+    database: Database,
+    settings: Settings,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    everywhere: str,
 ) -> None:
-    contact = make_contact(database, news, JAN)
+    contact = make_contact(database, mailing_list, JAN)
     page = f"{URL}{contact.id}"
     target = settings.sqlite_path
     assert target is not None
@@ -101,9 +96,9 @@ def test_a_file_that_is_being_written_meanwhile_is_named(
 
 
 def test_somebody_is_erased_on_every_list_at_once(
-    database: Database, news: MailingList, client: FlaskClient
+    database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    contact = make_contact(database, news, JAN)
+    contact = make_contact(database, mailing_list, JAN)
     page = f"{URL}{contact.id}"
     assert "on every other list" not in words_at(client, f"{page}/forget")
     club, other = make_list(database, slug="club"), make_list(database, slug="other")
@@ -125,10 +120,10 @@ def test_somebody_is_erased_on_every_list_at_once(
 
 @pytest.mark.parametrize("everywhere", ["", "yes"])
 def test_an_address_that_somebody_logs_in_with_is_said_to_stay_there(
-    database: Database, news: MailingList, client: FlaskClient, everywhere: str
+    database: Database, mailing_list: MailingList, client: FlaskClient, everywhere: str
 ) -> None:
     stays = "Somebody also logs in here with this address."
-    contact, other = make_contact(database, news, JAN), make_contact(database, news)
+    contact, other = make_contact(database, mailing_list, JAN), make_contact(database, mailing_list)
     page = f"{URL}{contact.id}"
     assert stays not in words_at(client, f"{page}/forget")
     make_user(database, email=JAN)
@@ -140,9 +135,9 @@ def test_an_address_that_somebody_logs_in_with_is_said_to_stay_there(
 
 
 def test_who_once_had_the_address_of_somebody_elsewhere_is_not_erased_with_them(
-    database: Database, news: MailingList, settings: Settings, client: FlaskClient
+    database: Database, mailing_list: MailingList, settings: Settings, client: FlaskClient
 ) -> None:
-    contact = make_contact(database, news, JAN)
+    contact = make_contact(database, mailing_list, JAN)
     moved = make_contact(database, make_list(database, slug="club"), "new@example.net")
     with database.atomic():
         Contact.update(has_predecessor=True).where(Contact.id == moved.id).execute()
@@ -160,9 +155,11 @@ def test_who_once_had_the_address_of_somebody_elsewhere_is_not_erased_with_them(
 
 
 def test_a_file_that_waits_goes_with_whoever_is_in_it_and_says_so(
-    database: Database, news: MailingList, client: FlaskClient
+    database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    contacts = [make_contact(database, news, address) for address in (JAN, "piet@example.net")]
+    contacts = [
+        make_contact(database, mailing_list, address) for address in (JAN, "piet@example.net")
+    ]
     hand_in(client, f"email\n{JAN}\n")
     for contact, has_file in reversed(list(zip(contacts, (False, True), strict=True))):
         page = f"{URL}{contact.id}/forget"
@@ -178,28 +175,28 @@ def test_a_file_that_waits_goes_with_whoever_is_in_it_and_says_so(
 
 
 def test_of_who_was_taken_off_it_says_no_more_that_they_are_on_the_list(
-    database: Database, news: MailingList, client: FlaskClient
+    database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    gone = make_removed(database, news, Reason.NO, JAN)
+    gone = make_removed(database, mailing_list, Reason.NO, JAN)
     said = words_of(client.get(f"{URL}{gone.id}/forget"))
     assert "still on the list" not in said
     assert "mail went to" not in said
 
 
 def test_the_pages_tell_who_is_erased_next_and_when(
-    database: Database, news: MailingList, client: FlaskClient
+    database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    make_campaign(database, news, state="closed", closed_at=NOW)
-    make_contact(database, news)
+    make_campaign(database, mailing_list, state="closed", closed_at=NOW)
+    make_contact(database, mailing_list)
     for place in ("", "handover/"):
         assert "or soon after" not in words_at(client, f"/admin/lists/news/{place}")
 
 
 def test_the_pages_tell_that_removals_are_to_be_handed_over_before(
-    database: Database, news: MailingList, client: FlaskClient
+    database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    make_campaign(database, news, state="closed", closed_at=NOW)
-    make_removed(database, news, Reason.NO)
+    make_campaign(database, mailing_list, state="closed", closed_at=NOW)
+    make_removed(database, mailing_list, Reason.NO)
     for place in ("", "handover/"):
         said = words_at(client, f"/admin/lists/news/{place}")
         assert "One person who was taken off is erased on" in said
@@ -207,10 +204,10 @@ def test_the_pages_tell_that_removals_are_to_be_handed_over_before(
 
 
 def test_the_pages_tell_how_many_are_still_to_be_erased(
-    database: Database, news: MailingList, pages: Pages
+    database: Database, mailing_list: MailingList, pages: Pages
 ) -> None:
-    make_campaign(database, news, state="closed", closed_at=NOW)
-    make_removed(database, news, Reason.NO)
+    make_campaign(database, mailing_list, state="closed", closed_at=NOW)
+    make_removed(database, mailing_list, Reason.NO)
     pages.clock.advance(timedelta(days=30))
     client = admin_client(pages)
     for place in ("", "handover/"):

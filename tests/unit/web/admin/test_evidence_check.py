@@ -46,11 +46,6 @@ def admin(database: Database) -> User:
     return make_admin(database, email="anna@example.org")
 
 
-@pytest.fixture
-def client(database: Database, settings: Settings, admin: User) -> FlaskClient:
-    return client_of(Pages(database, settings), admin)
-
-
 def send(client: FlaskClient, to: str, /, **fields: Any) -> TestResponse:
     """Send a form, as somebody does who reads English."""
     data = {**fields, "csrf_token": csrf_token(client)}

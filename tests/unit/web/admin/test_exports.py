@@ -23,7 +23,7 @@ from repermit.exports.export_rows import Tool
 from repermit.rules.consent import Basis, CampaignState, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.web.admin.rendering import LANGUAGES, get_code_label, stream_output
-from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
+from tests.support.admin_pages import ENGLISH, csrf_token
 from tests.support.builders import NOW, make_campaign, make_contact, make_removed
 from tests.support.one_time_links import correct_address
 from tests.support.public_pages import Pages, words_of
@@ -33,13 +33,9 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/handover/"
-
-
-@pytest.fixture
-def client(database: Database, settings: Settings, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(Pages(database, settings))
 
 
 def look(client: FlaskClient, query: str = "") -> str:

@@ -17,7 +17,7 @@ from repermit.settings.editable_settings import EDITABLE
 from repermit.web.admin.install import PAGES
 from repermit.web.admin.rendering import HELP_TOPICS, LANGUAGES
 from tests.exhaustive.test_browser_admin_looks import furnish, places
-from tests.support.admin_pages import admin_client, client_of, post, viewer_client
+from tests.support.admin_pages import client_of, post, viewer_client
 from tests.support.desk import Desk
 from tests.support.public_pages import Pages
 
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 AREAS = package_files.load_data("check_areas.toml")
 MOST_BYTES = 100_000
 TEMPLATES = Path(__file__).parents[4] / "templates/admin"
-
-
-@pytest.fixture
-def client(database: Database, settings: Settings) -> FlaskClient:
-    return admin_client(Pages(database, settings))
 
 
 def links_in(html: str) -> set[str]:

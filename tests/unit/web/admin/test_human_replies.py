@@ -36,13 +36,9 @@ from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/"
-
-
-@pytest.fixture
-def client(pages: Pages, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(pages)
 
 
 def test_a_deadline_that_waits_for_replies_says_so(

@@ -24,9 +24,7 @@ from repermit.webhooks import events as webhooks_events
 from repermit.webhooks.events import describe_status
 from tests.support.admin_pages import (
     ENGLISH,
-    client_of,
     csrf_token,
-    make_admin,
     words_at,
 )
 from tests.support.builders import NOW, make_list, make_removed
@@ -44,16 +42,6 @@ TOOL = "https://tool.example.org/hooks/news"
 @pytest.fixture
 def pages(database: Database, settings: Settings) -> Pages:
     return Pages(database, replace(settings, web=Web(webhooks_to_private=True)))
-
-
-@pytest.fixture
-def admin(pages: Pages) -> User:
-    return make_admin(pages.database, email="admin@example.org")
-
-
-@pytest.fixture
-def client(pages: Pages, admin: User) -> FlaskClient:
-    return client_of(pages, admin)
 
 
 def look(client: FlaskClient, url: str = URL) -> str:

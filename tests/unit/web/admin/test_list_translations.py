@@ -14,7 +14,6 @@ from repermit.db.connection import Database
 from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
 from tests.support.admin_pages import (
-    admin_client,
     post,
     read_version,
     viewer_client,
@@ -40,11 +39,6 @@ GERMAN = {
 
 
 @pytest.fixture
-def admin(pages: Pages) -> FlaskClient:
-    return admin_client(pages)
-
-
-@pytest.fixture
 def news(database: Database) -> MailingList:
     made = make_list(database, languages=())
     for language in ("de", "fr", "fr"):
@@ -53,9 +47,9 @@ def news(database: Database) -> MailingList:
 
 
 def test_the_languages_that_people_wait_for_are_offered_first(
-    admin: FlaskClient, news: MailingList
+    client: FlaskClient, news: MailingList
 ) -> None:
-    page = admin.get(DESCRIBE)
+    page = client.get(DESCRIBE)
     offered = re.findall(r'<option value="(..)">([^<]*)<', page.text.partition('id="further"')[2])
     assert offered[:2] == [
         ("fr", "French (2 people read it)"),
@@ -66,66 +60,66 @@ def test_the_languages_that_people_wait_for_are_offered_first(
 
 
 def test_a_language_is_described_beside_the_lists_own_words(
-    admin: FlaskClient, news: MailingList
+    client: FlaskClient, news: MailingList
 ) -> None:
-    page = admin.get(IN, query_string={"language": "de"})
+    page = client.get(IN, query_string={"language": "de"})
     said = words_of(page)
     assert "Language: German." in said
     assert f"Dutch: {news.purpose}" in said
     assert "There is an example here once somebody would get a mail in this language." in said
-    answer = post(admin, IN, **GERMAN)
+    answer = post(client, IN, **GERMAN)
     assert answer.location == f"{DESCRIBE}#languages"
     assert lookup.read_list_facts(news).in_language("de").purpose == GERMAN["purpose"]
     assert list_translations.count_untranslated(news) == {"fr": 2}
-    said = words_at(admin, DESCRIBE)
+    said = words_at(client, DESCRIBE)
     assert "Saved." in said
     assert "German" in said.partition("For readers of other languages")[2].partition("One lang")[0]
-    said = words_at(admin, f"{IN}?language=de")
+    said = words_at(client, f"{IN}?language=de")
     assert catalogues.load_translations("de").gettext("Yes, keep sending me these mails") in said
     assert GERMAN["purpose"] in said
 
 
-def test_what_is_still_to_be_said_is_told(admin: FlaskClient, news: MailingList) -> None:
-    answer = post(admin, IN, **{**GERMAN, "privacy_url": ""})
+def test_what_is_still_to_be_said_is_told(client: FlaskClient, news: MailingList) -> None:
+    answer = post(client, IN, **{**GERMAN, "privacy_url": ""})
     assert answer.location == f"{IN}?language=de"
-    said = words_at(admin, answer.location)
+    said = words_at(client, answer.location)
     wanted = "nobody gets a mail in this language: where your privacy statement is"
     assert wanted in said
     assert lookup.read_list_facts(news).languages == ("nl",)
-    said = words_at(admin, DESCRIBE)
+    said = words_at(client, DESCRIBE)
     lacks = "German : not used yet; still to be said: where your privacy statement is"
     assert f"{lacks} (one person reads it)" in said
-    post(admin, IN, language="de")
+    post(client, IN, language="de")
     assert not ListText.select().exists()
 
 
 def test_the_second_of_two_admins_is_told_and_saves_only_by_pressing_again(
-    admin: FlaskClient, news: MailingList
+    client: FlaskClient, news: MailingList
 ) -> None:
-    version = read_version(admin.get(f"{IN}?language=de"))
-    assert post(admin, IN, **GERMAN, version=version).status_code == 303
+    version = read_version(client.get(f"{IN}?language=de"))
+    assert post(client, IN, **GERMAN, version=version).status_code == 303
     second = {**GERMAN, "purpose": "Neues von Bram"}
-    answer = post(admin, IN, **second, version=version)
+    answer = post(client, IN, **second, version=version)
     assert answer.status_code == 422
     assert "This was changed elsewhere meanwhile, so nothing was saved" in words_of(answer)
     assert "Neues von Bram" in answer.text
     assert list_translations.find_translation(news, "de").purpose == GERMAN["purpose"]
-    assert post(admin, IN, **second, version=read_version(answer)).status_code == 303
+    assert post(client, IN, **second, version=read_version(answer)).status_code == 303
     assert list_translations.find_translation(news, "de").purpose == "Neues von Bram"
 
 
 def test_an_address_that_is_none_is_refused_with_what_was_typed(
-    admin: FlaskClient, news: MailingList
+    client: FlaskClient, news: MailingList
 ) -> None:
-    page = post(admin, IN, **{**GERMAN, "privacy_url": "datenschutz"})
+    page = post(client, IN, **{**GERMAN, "privacy_url": "datenschutz"})
     assert page.status_code == 422
     assert "This is no web address" in words_of(page)
     assert GERMAN["purpose"] in page.text
     assert lookup.read_list_facts(news).languages == ("nl",)
 
 
-def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList) -> None:
-    page = post(admin, IN, **GERMAN, own_text="Hallo")
+def test_the_mail_may_have_own_words_in_it(client: FlaskClient, news: MailingList) -> None:
+    page = post(client, IN, **GERMAN, own_text="Hallo")
     assert page.status_code == 422
     assert "Your own wording cannot be used" in words_of(page)
     assert "<details open>" in page.text
@@ -133,10 +127,10 @@ def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList
     fields = ("yes_url", "no_url", "silence", "objection", "stop", "privacy_url")
     own = "\r\n".join(["Dürfen wir?", *(f"{{{{ {one} }}}}" for one in fields)])
     own += "\r\n{{ organisation }}\r\n"
-    post(admin, IN, **GERMAN, own_subject="Dürfen wir?", own_text=own)
+    post(client, IN, **GERMAN, own_subject="Dürfen wir?", own_text=own)
     assert ListText.get().own_text == own.replace("\r\n", "\n")
-    assert "Dürfen wir?" in words_at(admin, f"{IN}?language=de")
-    post(admin, IN, **GERMAN, own_text=" \r\n")
+    assert "Dürfen wir?" in words_at(client, f"{IN}?language=de")
+    post(client, IN, **GERMAN, own_text=" \r\n")
     assert ListText.get().own_text == ""
 
 
@@ -148,8 +142,8 @@ def read_blocks(page: TestResponse) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("news")
-def test_the_mail_is_written_in_blocks_in_that_language_too(admin: FlaskClient) -> None:
-    begun = post(admin, f"{IN}/begin", **GERMAN, view="blocks")
+def test_the_mail_is_written_in_blocks_in_that_language_too(client: FlaskClient) -> None:
+    begun = post(client, f"{IN}/begin", **GERMAN, view="blocks")
     assert not ListText.select().exists()
     assert GERMAN["purpose"] in begun.text
     blocks = read_blocks(begun)
@@ -161,7 +155,7 @@ def test_the_mail_is_written_in_blocks_in_that_language_too(admin: FlaskClient) 
     ((name, words), *_) = [(name, text) for name, text in blocks.items() if "-words-" in name]
     blocks[name] = f"Guten Tag. {words}"
     post(
-        admin,
+        client,
         IN,
         **GERMAN,
         **blocks,
@@ -171,62 +165,62 @@ def test_the_mail_is_written_in_blocks_in_that_language_too(admin: FlaskClient) 
     saved = ListText.get()
     assert "Guten Tag. " in saved.own_text
     assert saved.own_subject == "Noch Post? Bis {{ day }}"
-    assert read_blocks(admin.get(f"{IN}?language=de"))[name].startswith("Guten Tag. ")
+    assert read_blocks(client.get(f"{IN}?language=de"))[name].startswith("Guten Tag. ")
 
 
 @pytest.mark.usefixtures("news")
 def test_its_blocks_refuse_what_is_no_field_and_its_template_is_shown_to_whoever_asks(
-    admin: FlaskClient,
+    client: FlaskClient,
 ) -> None:
-    blocks = read_blocks(post(admin, f"{IN}/begin", **GERMAN, view="blocks"))
-    refused = post(admin, IN, **GERMAN, **blocks, view="blocks", own_subject="[nobody]")
+    blocks = read_blocks(post(client, f"{IN}/begin", **GERMAN, view="blocks"))
+    refused = post(client, IN, **GERMAN, **blocks, view="blocks", own_subject="[nobody]")
     assert refused.status_code == 422
     assert "There is no field [nobody]." in words_of(refused)
-    shown = post(admin, f"{IN}/view", **GERMAN, **blocks, view="blocks", show="template")
+    shown = post(client, f"{IN}/view", **GERMAN, **blocks, view="blocks", show="template")
     assert "{{ yes_url }}" in html.unescape(shown.text.partition('id="own_text"')[2])
-    lacking = post(admin, f"{IN}/complete", **GERMAN, view="template", own_text="Hallo")
+    lacking = post(client, f"{IN}/complete", **GERMAN, view="template", own_text="Hallo")
     assert "{{ no_url }}" in html.unescape(lacking.text)
     assert not ListText.select().exists()
 
 
-def test_the_mail_may_be_laid_out_in_it_too(admin: FlaskClient, news: MailingList) -> None:
-    page = post(admin, IN, **GERMAN, own_html="<p>Hallo")
+def test_the_mail_may_be_laid_out_in_it_too(client: FlaskClient, news: MailingList) -> None:
+    page = post(client, IN, **GERMAN, own_html="<p>Hallo")
     assert page.status_code == 422
     assert "Your own wording cannot be used" in words_of(page)
     assert 'id="own_html-wrong"' in page.text
     assert "<details open>" in page.text
-    post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=GOOD_HTML.replace("\n", "\r\n"))
+    post(client, IN, **GERMAN, own_text=GOOD_TEXT, own_html=GOOD_HTML.replace("\n", "\r\n"))
     assert ListText.get().own_html == GOOD_HTML
-    assert html.escape(GOOD_HTML.splitlines()[0]) in admin.get(f"{IN}?language=de").text
+    assert html.escape(GOOD_HTML.splitlines()[0]) in client.get(f"{IN}?language=de").text
     for language, is_there in (("de", True), ("nl", False)):
         mail = preview.preview_mail(news, settings=make_settings(), now=NOW, language=language)
         assert (">Privacy</a></p>" in mail.html) is is_there
-    post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=" \r\n")
+    post(client, IN, **GERMAN, own_text=GOOD_TEXT, own_html=" \r\n")
     assert ListText.get().own_html == ""
 
 
 @pytest.mark.parametrize("language", ["nl", "xx", ""])
 def test_another_address_shows_the_first_language_that_is_not_the_lists(
-    admin: FlaskClient, news: MailingList, language: str
+    client: FlaskClient, news: MailingList, language: str
 ) -> None:
-    said = words_of(admin.get(IN, query_string={"language": language}))
+    said = words_of(client.get(IN, query_string={"language": language}))
     assert "Language: Czech." in said
     assert f"Dutch: {news.name}" in said
 
 
 def test_only_the_languages_of_the_list_are_previewed(
-    admin: FlaskClient, news: MailingList
+    client: FlaskClient, news: MailingList
 ) -> None:
-    post(admin, IN, **GERMAN)
-    page = admin.get("/admin/lists/news/mail")
+    post(client, IN, **GERMAN)
+    page = client.get("/admin/lists/news/mail")
     chosen = page.text.partition('id="language"')[2].partition("</select>")[0]
     assert re.findall(r'value="(..)"', chosen) == [news.language, "de"]
 
 
-def test_all_languages_can_be_there(database: Database, admin: FlaskClient) -> None:
+def test_all_languages_can_be_there(database: Database, client: FlaskClient) -> None:
     news = make_list(database, languages=catalogues.languages())
     assert news.id
-    assert "One language more" not in words_at(admin, DESCRIBE)
+    assert "One language more" not in words_at(client, DESCRIBE)
 
 
 def test_it_is_the_admin_s_to_say(pages: Pages, news: MailingList) -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/mail"
 TEXT = """\
 {{ greeting }}
@@ -62,12 +64,6 @@ Mogen wij u blijven mailen? Antwoord voor {{ deadline }}.
 """
 
 
-@pytest.fixture
-def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(pages)
-
-
 def own(mailing_list: MailingList, **texts: str) -> None:
     """Give the list a wording of its own."""
     for name, text in texts.items():
@@ -75,22 +71,22 @@ def own(mailing_list: MailingList, **texts: str) -> None:
     mailing_list.save()
 
 
-def save(admin: FlaskClient, **fields: str) -> TestResponse:
-    return post(admin, URL, **{"own_subject": "", "own_text": "", "own_html": "", **fields})
+def save(client: FlaskClient, **fields: str) -> TestResponse:
+    return post(client, URL, **{"own_subject": "", "own_text": "", "own_html": "", **fields})
 
 
 # --- The wording. ---------------------------------------------------------------------------------
 
 
-def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: FlaskClient) -> None:
-    page = admin.get(URL)
+def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(client: FlaskClient) -> None:
+    page = client.get(URL)
     said = words_of(page)
     assert "You can leave it so and go on" in said
     assert "the subject has 59 characters" in said
     assert 'src="/admin/lists/news/mail/look?language=nl&amp;kind=ask' in page.text
     # No template is seen by whoever asks for none.
     assert "{{" not in page.text
-    assert "{{ yes_url }}" in admin.get(f"{URL}?view=template").text
+    assert "{{ yes_url }}" in client.get(f"{URL}?view=template").text
 
 
 def test_every_field_is_explained(pages: Pages) -> None:
@@ -99,9 +95,9 @@ def test_every_field_is_explained(pages: Pages) -> None:
 
 
 def test_an_own_wording_is_saved_and_the_conditions_come_next(
-    database: Database, admin: FlaskClient
+    database: Database, client: FlaskClient
 ) -> None:
-    answer = save(admin, own_subject="Een vraag", own_text=TEXT.replace("\n", "\r\n"))
+    answer = save(client, own_subject="Een vraag", own_text=TEXT.replace("\n", "\r\n"))
     assert answer.status_code == 303
     assert answer.location == "/admin/lists/news/conditions"
     saved = find_list("news")
@@ -110,25 +106,27 @@ def test_an_own_wording_is_saved_and_the_conditions_come_next(
         assert Evidence.get(Evidence.event == "list_changed").actor.startswith("user:")
 
 
-def test_whoever_wants_to_stay_does(admin: FlaskClient) -> None:
-    assert save(admin, own_text=TEXT, look="1").location == URL
-    page = admin.get(URL)
+def test_whoever_wants_to_stay_does(client: FlaskClient) -> None:
+    assert save(client, own_text=TEXT, look="1").location == URL
+    page = client.get(URL)
     assert "Saved." in words_of(page)
     assert "Antwoord voor [last day and time]" in page.text
     assert "You can leave it so" not in words_of(page)
 
 
-def test_an_own_wording_can_be_given_up(admin: FlaskClient, mailing_list: MailingList) -> None:
+def test_an_own_wording_can_be_given_up(client: FlaskClient, mailing_list: MailingList) -> None:
     own(mailing_list, text=TEXT)
-    assert save(admin, own_text=" \r\n ").status_code == 303
+    assert save(client, own_text=" \r\n ").status_code == 303
     assert find_list("news").own_text == ""
 
 
 def test_what_is_missing_is_said_and_nothing_typed_is_lost(
-    admin: FlaskClient, mailing_list: MailingList
+    client: FlaskClient, mailing_list: MailingList
 ) -> None:
     own(mailing_list, text=TEXT)
-    answer = save(admin, own_subject="x" * 121, own_text="Only for {{ deadline }} and {{ nobody }}")
+    answer = save(
+        client, own_subject="x" * 121, own_text="Only for {{ deadline }} and {{ nobody }}"
+    )
     assert answer.status_code == 422
     said = words_of(answer)
     for flaw in (
@@ -144,64 +142,66 @@ def test_what_is_missing_is_said_and_nothing_typed_is_lost(
 
 
 def test_the_second_of_two_admins_is_told_and_saves_only_by_pressing_again(
-    admin: FlaskClient,
+    client: FlaskClient,
 ) -> None:
-    version = read_version(admin.get(URL))
-    assert save(admin, own_text=f"Anna\n{TEXT}", version=version).status_code == 303
-    looked = post(admin, f"{URL}/view", own_text=f"Bram\n{TEXT}", version=version)
-    answer = save(admin, own_text=f"Bram\n{TEXT}", version=read_version(looked))
+    version = read_version(client.get(URL))
+    assert save(client, own_text=f"Anna\n{TEXT}", version=version).status_code == 303
+    looked = post(client, f"{URL}/view", own_text=f"Bram\n{TEXT}", version=version)
+    answer = save(client, own_text=f"Bram\n{TEXT}", version=read_version(looked))
     assert answer.status_code == 422
     assert "This was changed elsewhere meanwhile, so nothing was saved" in words_of(answer)
     assert "Bram" in answer.text
     assert find_list("news").own_text.startswith("Anna")
-    answer = save(admin, own_text=f"Bram\n{TEXT}", version=read_version(answer))
+    answer = save(client, own_text=f"Bram\n{TEXT}", version=read_version(answer))
     assert answer.status_code == 303
     assert find_list("news").own_text.startswith("Bram")
 
 
-def test_html_wants_a_text_beside_it(admin: FlaskClient) -> None:
-    answer = save(admin, own_html="<p>{{ greeting }}</p>")
+def test_html_wants_a_text_beside_it(client: FlaskClient) -> None:
+    answer = save(client, own_html="<p>{{ greeting }}</p>")
     assert "HTML: There is no text of your own beside it" in words_of(answer)
 
 
-def test_without_a_sender_there_is_no_mail_yet(database: Database, settings: Settings) -> None:
-    make_list(database, sender="")
-    admin = admin_client(Pages(database, settings))
+def test_without_a_sender_there_is_no_mail_yet(
+    mailing_list: MailingList, client: FlaskClient
+) -> None:
+    mailing_list.sender = ""
+    mailing_list.save()
     # There is no mail to measure or to look at yet either.
-    assert "As saved, the subject has" not in words_of(admin.get(URL))
-    assert "First say in step 1 who sends it" in words_of(admin.get(f"{URL}/look"))
-    assert "First say in step 1" in words_of(post(admin, f"{URL}/test", own_text=TEXT))
-    assert "Nothing was sent" in words_of(post(admin, f"{URL}/test"))
+    assert "As saved, the subject has" not in words_of(client.get(URL))
+    assert "First say in step 1 who sends it" in words_of(client.get(f"{URL}/look"))
+    assert "First say in step 1" in words_of(post(client, f"{URL}/test", own_text=TEXT))
+    assert "Nothing was sent" in words_of(post(client, f"{URL}/test"))
 
 
 def test_a_campaign_under_way_keeps_its_words(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
     make_campaign(database, mailing_list)
-    save(admin, own_text=TEXT, look="1")
-    assert "keeps the words with which it was launched" in words_of(admin.get(URL))
+    save(client, own_text=TEXT, look="1")
+    assert "keeps the words with which it was launched" in words_of(client.get(URL))
 
 
 def test_during_a_campaign_its_mail_is_shown_until_something_else_is_typed(
-    database: Database, admin: FlaskClient, mailing_list: MailingList, settings: Settings
+    database: Database, client: FlaskClient, mailing_list: MailingList, settings: Settings
 ) -> None:
     make_contact(database, mailing_list, "anna@example.org")
     start(database, mailing_list, settings=settings)
-    save(admin, own_text=TEXT, look="1")
+    save(client, own_text=TEXT, look="1")
     asked = "Antwoord voor"
     assert asked in TEXT
-    assert asked not in words_of(admin.get(f"{URL}/look"))
-    assert asked not in words_of(post(admin, f"{URL}/look", own_text=TEXT, language="nl"))
+    assert asked not in words_of(client.get(f"{URL}/look"))
+    assert asked not in words_of(post(client, f"{URL}/look", own_text=TEXT, language="nl"))
     typed = TEXT.replace("Mogen", "Zouden")
-    shown = words_of(post(admin, f"{URL}/look", own_text=typed, language="nl"))
+    shown = words_of(post(client, f"{URL}/look", own_text=typed, language="nl"))
     assert "Zouden wij u blijven mailen?" in shown
 
 
 def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
-    database: Database, admin: FlaskClient
+    database: Database, client: FlaskClient
 ) -> None:
     before = everything_in(database)
-    page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
+    page = post(client, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert page.status_code == 200
     assert "[name of the list]: blijven ontvangen? Uiterlijk [last day in short]" in page.text
     assert "geen antwoord van u, dan halen wij u ook van deze lijst." in words_of(page)
@@ -209,21 +209,25 @@ def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
 
 
 def test_a_deadline_with_an_hour_takes_the_room_for_the_day_in_a_subject(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
     typed = {"own_subject": "Wilt u ons nieuws over de praktijk blijven krijgen?", "language": "nl"}
     told = "though there is room"
-    assert told in words_of(post(admin, f"{URL}/look", **typed))
+    assert told in words_of(post(client, f"{URL}/look", **typed))
     kept = Conditions(deadline="2026-04-24T09:00")
     campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
-    assert told not in words_of(post(admin, f"{URL}/look", **typed))
-    page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
+    assert told not in words_of(post(client, f"{URL}/look", **typed))
+    page = post(client, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert "[name of the list]: blijven ontvangen?" in page.text
     assert "Uiterlijk [last day in short]" not in page.text
 
 
-def test_beginning_with_the_usual_words_takes_away_none_that_were_typed(admin: FlaskClient) -> None:
-    page = post(admin, f"{URL}/begin", own_subject="Mijn vraag", own_text="Mijn tekst", own_html="")
+def test_beginning_with_the_usual_words_takes_away_none_that_were_typed(
+    client: FlaskClient,
+) -> None:
+    page = post(
+        client, f"{URL}/begin", own_subject="Mijn vraag", own_text="Mijn tekst", own_html=""
+    )
     assert "Mijn vraag" in page.text
     assert "Mijn tekst" in page.text
 
@@ -231,8 +235,8 @@ def test_beginning_with_the_usual_words_takes_away_none_that_were_typed(admin: F
 # --- How it looks. --------------------------------------------------------------------------------
 
 
-def test_the_mail_is_framed_without_scripts_and_leads_nowhere(admin: FlaskClient) -> None:
-    page = admin.get(f"{URL}/look")
+def test_the_mail_is_framed_without_scripts_and_leads_nowhere(client: FlaskClient) -> None:
+    page = client.get(f"{URL}/look")
     policy = page.headers["Content-Security-Policy"]
     assert policy.startswith(
         "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -248,24 +252,24 @@ def test_the_mail_is_framed_without_scripts_and_leads_nowhere(admin: FlaskClient
 @pytest.mark.parametrize("language", ["nl", "en", "de", "fr"])
 @pytest.mark.parametrize("kind", ["ask", "reminder"])
 def test_each_mail_can_be_seen_in_each_language(
-    admin: FlaskClient, language: str, kind: str
+    client: FlaskClient, language: str, kind: str
 ) -> None:
-    page = admin.get(f"{URL}/look?language={language}&kind={kind}")
+    page = client.get(f"{URL}/look?language={language}&kind={kind}")
     assert f'lang="{language}"' in page.text
     greetings = {"nl": "Geachte lezer", "en": "Dear reader", "de": "Guten Tag", "fr": "Bonjour"}
     assert greetings[language] in words_of(page)
 
 
-def test_what_cannot_be_chosen_is_the_first_that_can(admin: FlaskClient) -> None:
-    usual = admin.get(f"{URL}/look")
-    other = admin.get(f"{URL}/look?language=es&kind=notice&shape=film&shade=pink")
+def test_what_cannot_be_chosen_is_the_first_that_can(client: FlaskClient) -> None:
+    usual = client.get(f"{URL}/look")
+    other = client.get(f"{URL}/look?language=es&kind=notice&shape=film&shade=pink")
     assert other.text == usual.text
 
 
 def test_light_and_dark_are_those_that_were_chosen_whatever_the_browser_has(
-    admin: FlaskClient,
+    client: FlaskClient,
 ) -> None:
-    light, dark = (admin.get(f"{URL}/look?shade={shade}").text for shade in ("light", "dark"))
+    light, dark = (client.get(f"{URL}/look?shade={shade}").text for shade in ("light", "dark"))
     for text in (light, dark):
         assert "prefers-color-scheme" not in text
     assert "@media not all {" in light
@@ -275,46 +279,46 @@ def test_light_and_dark_are_those_that_were_chosen_whatever_the_browser_has(
 
 
 def test_readers_are_named_as_people_write_their_addresses(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
     make_contact(database, mailing_list, "jos@xn--bcher-kva.example", name="")
-    assert ">jos@bücher.example</option>" in admin.get(URL).text
+    assert ">jos@bücher.example</option>" in client.get(URL).text
 
 
-def test_the_text_is_shown_as_it_is(admin: FlaskClient, mailing_list: MailingList) -> None:
+def test_the_text_is_shown_as_it_is(client: FlaskClient, mailing_list: MailingList) -> None:
     own(mailing_list, text=TEXT.replace("Mogen", "Mogen <b>&"))
-    page = admin.get(f"{URL}/look?shape=text&shade=dark")
+    page = client.get(f"{URL}/look?shape=text&shade=dark")
     assert "Mogen &lt;b&gt;&amp; wij u" in page.text
     assert "background:#15181c" in page.text
 
 
 def test_the_deadline_is_that_of_the_conditions(
-    database: Database, admin: FlaskClient, mailing_list: MailingList
+    database: Database, client: FlaskClient, mailing_list: MailingList
 ) -> None:
-    assert "maandag 30 maart 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
+    assert "maandag 30 maart 2026, 23:59" in words_of(client.get(f"{URL}/look"))
     kept = Conditions(deadline="2026-04-24")
     campaign_draft.save_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
-    assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
-    assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get("/admin/lists/news/describe"))
+    assert "vrijdag 24 april 2026, 23:59" in words_of(client.get(f"{URL}/look"))
+    assert "vrijdag 24 april 2026, 23:59" in words_of(client.get("/admin/lists/news/describe"))
     make_campaign(database, mailing_list, deadline=NOW + timedelta(days=60))
-    assert "vrijdag 1 mei 2026" in words_of(admin.get(f"{URL}/look"))
-    assert "vrijdag 1 mei 2026" in words_of(admin.get("/admin/lists/news/describe"))
+    assert "vrijdag 1 mei 2026" in words_of(client.get(f"{URL}/look"))
+    assert "vrijdag 1 mei 2026" in words_of(client.get("/admin/lists/news/describe"))
 
 
 def test_what_is_typed_can_be_seen_before_it_is_saved(
-    database: Database, admin: FlaskClient
+    database: Database, client: FlaskClient
 ) -> None:
     before = everything_in(database)
     typed = TEXT.replace("Mogen", "Zouden")
-    page = post(admin, f"{URL}/look", own_subject="Een vraag", own_text=typed, language="nl")
+    page = post(client, f"{URL}/look", own_subject="Een vraag", own_text=typed, language="nl")
     said = words_of(page)
     assert "Een vraag (9 characters)" in said
     assert "Zouden wij u blijven mailen?" in said
     assert everything_in(database) == before
 
 
-def test_what_makes_no_mail_says_why(admin: FlaskClient) -> None:
-    page = post(admin, f"{URL}/look", own_text="<Hello>", shade="dark", view="template")
+def test_what_makes_no_mail_says_why(client: FlaskClient) -> None:
+    page = post(client, f"{URL}/look", own_text="<Hello>", shade="dark", view="template")
     assert page.status_code == 200
     said = words_of(page)
     assert "There is no mail to look at yet:" in said
@@ -368,9 +372,9 @@ def test_a_server_that_does_not_take_it_is_said(
     database: Database, settings: Settings, mailing_list: MailingList
 ) -> None:
     server = MailServer(server="127.0.0.1", port=9, tls="none")
-    admin = admin_client(Pages(database, replace(settings, mail=server)))
+    client = admin_client(Pages(database, replace(settings, mail=server)))
     assert mailing_list.id
-    page = post(admin, f"{URL}/test", own_text=TEXT)
+    page = post(client, f"{URL}/test", own_text=TEXT)
     assert page.status_code == 422
     assert "Nothing was sent: the mail server did not take it" in words_of(page)
     assert "Antwoord voor [last day and time]" in page.text
@@ -438,11 +442,11 @@ def test_whatever_messages_says_of_a_wording_has_a_translation(
 # --- What a text must have, put in by a button. ---------------------------------------------------
 
 
-def test_what_is_missing_is_put_in_by_a_button_and_can_then_be_saved(admin: FlaskClient) -> None:
-    refused = save(admin, own_text="Mogen wij u blijven mailen?")
+def test_what_is_missing_is_put_in_by_a_button_and_can_then_be_saved(client: FlaskClient) -> None:
+    refused = save(client, own_text="Mogen wij u blijven mailen?")
     assert refused.status_code == 422
     assert 'formaction="/admin/lists/news/mail/complete"' in refused.text
-    page = post(admin, f"{URL}/complete", own_text="Mogen wij u mailen?", view="template")
+    page = post(client, f"{URL}/complete", own_text="Mogen wij u mailen?", view="template")
     assert page.status_code == 200
     text = unescape(
         re.findall(r'(?s)<textarea[^>]* name="own_text"[^>]*>(.*?)</textarea>', page.text)[0]
@@ -452,24 +456,24 @@ def test_what_is_missing_is_put_in_by_a_button_and_can_then_be_saved(admin: Flas
     assert "{{ yes_label }}\n{{ yes_url }}" in text.replace("\r", "")
     assert "/complete" not in page.text
     assert find_list("news").own_text == ""
-    assert save(admin, own_text=text).status_code == 303
+    assert save(client, own_text=text).status_code == 303
 
 
 def test_a_text_that_lacks_nothing_has_no_such_button_and_stays_as_it_is(
-    admin: FlaskClient,
+    client: FlaskClient,
 ) -> None:
-    assert "/complete" not in admin.get(URL).text
-    page = post(admin, f"{URL}/complete", own_text=TEXT, view="template")
+    assert "/complete" not in client.get(URL).text
+    page = post(client, f"{URL}/complete", own_text=TEXT, view="template")
     assert unescape(page.text).count("{{ yes_url }}") == 2  # with the list of fields
     assert "/complete" not in page.text
 
 
 def test_on_a_sensitive_list_what_a_yes_means_is_put_in_too(
-    admin: FlaskClient, mailing_list: MailingList
+    client: FlaskClient, mailing_list: MailingList
 ) -> None:
     mailing_list.sensitive = True
     mailing_list.save()
-    page = post(admin, f"{URL}/complete", own_text=TEXT, view="template")
+    page = post(client, f"{URL}/complete", own_text=TEXT, view="template")
     assert "{{ explicit_consent }}" in page.text.partition("</textarea>")[0]
 
 
@@ -493,9 +497,9 @@ def fields_in(page: TestResponse) -> dict[str, str]:
     }
 
 
-def begin(admin: FlaskClient) -> dict[str, str]:
+def begin(client: FlaskClient) -> dict[str, str]:
     """Return the fields of the form that begins with the usual words."""
-    return fields_in(post(admin, f"{URL}/begin", view="blocks"))
+    return fields_in(post(client, f"{URL}/begin", view="blocks"))
 
 
 def find_block(fields: dict[str, str], words: str) -> str:
@@ -504,12 +508,12 @@ def find_block(fields: dict[str, str], words: str) -> str:
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_the_usual_words_in_blocks_are_saved_as_they_are_without_loss(
-    admin: FlaskClient, language: str
+    client: FlaskClient, language: str
 ) -> None:
-    admin.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
-    fields = begin(admin)
+    client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
+    fields = begin(client)
     assert not any("{{" in text for name, text in fields.items() if "-fixed-" not in name)
-    assert post(admin, URL, **fields).status_code == 303
+    assert post(client, URL, **fields).status_code == 303
     saved = find_list("news")
     usual = make_default_wording(
         lookup.read_list_facts(saved), language="nl", longest_day="30 sep", has_telephone=True
@@ -517,14 +521,14 @@ def test_the_usual_words_in_blocks_are_saved_as_they_are_without_loss(
     assert (saved.own_subject, saved.own_text) == (usual.subject, usual.text)
 
 
-def test_words_of_a_block_are_changed_and_the_fixed_ones_stay(admin: FlaskClient) -> None:
-    fields = begin(admin)
+def test_words_of_a_block_are_changed_and_the_fixed_ones_stay(client: FlaskClient) -> None:
+    fields = begin(client)
     fields[find_block(fields, "vraagt u dit")] = (
         "Wij vragen het u tot [Last day  and time].\r\n\r\nEcht."
     )
     fields[find_block(fields, "Waarom u deze mail krijgt")] = "Waarom wij u\r\nschrijven"
     fields[find_block(fields, "Wat wij sturen")] = " "
-    assert post(admin, URL, **fields).status_code == 303
+    assert post(client, URL, **fields).status_code == 303
     text = find_list("news").own_text
     assert (
         "{{ greeting }}\nWij vragen het u tot {{ deadline }}.\n\nEcht.\n\n{{ yes_label }}\n" in text
@@ -533,8 +537,8 @@ def test_words_of_a_block_are_changed_and_the_fixed_ones_stay(admin: FlaskClient
     assert "Wat wij sturen" not in text
 
 
-def test_a_fixed_block_shows_what_the_reader_sees(admin: FlaskClient) -> None:
-    page = post(admin, f"{URL}/begin", view="blocks")
+def test_a_fixed_block_shows_what_the_reader_sees(client: FlaskClient) -> None:
+    page = post(client, f"{URL}/begin", view="blocks")
     shown = re.findall(r'(?s)<div class="fixed">(.*?)</div>', page.text)
     said = [re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", one)).strip() for one in shown]
     assert said[0] == "Geachte lezer,"
@@ -542,35 +546,35 @@ def test_a_fixed_block_shows_what_the_reader_sees(admin: FlaskClient) -> None:
     assert any("Lindelaan 1" in one or "030" in one for one in said)
 
 
-def test_what_stands_in_brackets_and_is_no_field_is_refused_and_kept(admin: FlaskClient) -> None:
-    fields = begin(admin)
+def test_what_stands_in_brackets_and_is_no_field_is_refused_and_kept(client: FlaskClient) -> None:
+    fields = begin(client)
     name = find_block(fields, "vraagt u dit")
     fields[name] += " Voor [naam vd lijst]."
     for url in (URL, f"{URL}/test"):
-        page = post(admin, url, **fields)
+        page = post(client, url, **fields)
         assert page.status_code == 422
         assert "There is no field [naam vd lijst]. Choose one" in words_of(page)
         assert "Voor [naam vd lijst]." in fields_in(page)[name]
     assert find_list("news").own_text == ""
 
 
-def test_what_is_no_field_in_the_subject_is_told_of_the_subject(admin: FlaskClient) -> None:
-    fields = begin(admin) | {"own_subject": "Antwoord voor [dag]"}
-    page = post(admin, URL, **fields)
+def test_what_is_no_field_in_the_subject_is_told_of_the_subject(client: FlaskClient) -> None:
+    fields = begin(client) | {"own_subject": "Antwoord voor [dag]"}
+    page = post(client, URL, **fields)
     assert "Subject: There is no field [dag]." in words_of(page)
     assert "Text: There is no field" not in words_of(page)
 
 
 def test_whatever_is_emptied_the_right_to_object_and_what_silence_does_stay(
-    admin: FlaskClient,
+    client: FlaskClient,
 ) -> None:
     fields = {
         name: text if "-fixed-" in name or not name.startswith("block-") else ""
-        for name, text in begin(admin).items()
+        for name, text in begin(client).items()
     }
-    assert post(admin, URL, **fields).status_code == 303
+    assert post(client, URL, **fields).status_code == 303
     for shape in ("html", "text"):
-        said = words_of(admin.get(f"{URL}/look?shape={shape}"))
+        said = words_of(client.get(f"{URL}/look?shape={shape}"))
         assert "Uw recht van bezwaar U kunt altijd" in said
         assert "geen antwoord van u, dan halen wij u ook van deze lijst" in said
 
@@ -583,44 +587,44 @@ def test_whatever_is_emptied_the_right_to_object_and_what_silence_does_stay(
     ],
 )
 def test_what_the_law_asks_for_is_put_in_by_the_button(
-    admin: FlaskClient, field: str, what: str
+    client: FlaskClient, field: str, what: str
 ) -> None:
-    fields = begin(admin)
+    fields = begin(client)
     del fields[find_block(fields, field)]
-    page = post(admin, URL, **fields)
+    page = post(client, URL, **fields)
     assert page.status_code == 422
     assert f"Text: {what}" in words_of(page)
-    completed = fields_in(post(admin, f"{URL}/complete", **fields))
-    assert post(admin, URL, **completed).status_code == 303
+    completed = fields_in(post(client, f"{URL}/complete", **fields))
+    assert post(client, URL, **completed).status_code == 303
     assert field in find_list("news").own_text
 
 
-def test_what_is_missing_in_blocks_is_said_without_a_template(admin: FlaskClient) -> None:
-    fields = begin(admin)
+def test_what_is_missing_in_blocks_is_said_without_a_template(client: FlaskClient) -> None:
+    fields = begin(client)
     del fields[find_block(fields, "{{ yes_url }}")]
-    page = post(admin, URL, **fields)
+    page = post(client, URL, **fields)
     assert page.status_code == 422
     assert "Text: The Yes is missing: put [link for Yes] in it" in words_of(page)
     assert "Put in what is missing" in words_of(page)
-    completed = fields_in(post(admin, f"{URL}/complete", **fields))
-    assert post(admin, URL, **completed).status_code == 303
+    completed = fields_in(post(client, f"{URL}/complete", **fields))
+    assert post(client, URL, **completed).status_code == 303
     assert find_list("news").own_text.endswith(
         "\n\n{{ yes_label }}\n{{ yes_url }}\n\n{{ no_label }}\n{{ no_url }}\n"
     )
 
 
 def test_the_template_is_shown_to_whoever_asks_and_nothing_typed_is_lost(
-    database: Database, admin: FlaskClient
+    database: Database, client: FlaskClient
 ) -> None:
     before = everything_in(database)
-    fields = begin(admin)
+    fields = begin(client)
     name = find_block(fields, "vraagt u dit")
     fields[name] = "Zelf bedacht voor [list name] en [name of the list]."
-    page = post(admin, f"{URL}/view", **fields, show="template")
+    page = post(client, f"{URL}/view", **fields, show="template")
     assert "Zelf bedacht voor [list name] en {{ list_name }}." in page.text
     assert 'name="view" value="template"' in page.text
     text = unescape(re.findall(r'(?s)name="own_text"[^>]*>(.*?)</textarea>', page.text)[0])
-    back = post(admin, f"{URL}/view", own_text=text.strip() + "\n", view="template", show="blocks")
+    back = post(client, f"{URL}/view", own_text=text.strip() + "\n", view="template", show="blocks")
     assert "Zelf bedacht voor [list name] en [name of the list]." in fields_in(back)[name]
     assert everything_in(database) == before
 
@@ -629,17 +633,17 @@ def test_the_template_is_shown_to_whoever_asks_and_nothing_typed_is_lost(
     "texts", [{"text": TEXT.replace("{{ stop }}", "{{stop}}")}, {"text": TEXT, "html": "<p>x</p>"}]
 )
 def test_what_cannot_be_shown_in_blocks_is_shown_as_the_template_that_it_is(
-    admin: FlaskClient, mailing_list: MailingList, texts: dict[str, str]
+    client: FlaskClient, mailing_list: MailingList, texts: dict[str, str]
 ) -> None:
     own(mailing_list, **texts)
-    page = admin.get(URL)
+    page = client.get(URL)
     assert "parts that only a template can show" in words_of(page)
     assert "{{ yes_url }}" in page.text
     assert "Edit it in plain words" not in words_of(page)
 
 
-def test_who_stays_at_the_template_stays_at_it(admin: FlaskClient) -> None:
-    assert save(admin, own_text=TEXT, look="1", view="template").location == f"{URL}?view=template"
+def test_who_stays_at_the_template_stays_at_it(client: FlaskClient) -> None:
+    assert save(client, own_text=TEXT, look="1", view="template").location == f"{URL}?view=template"
 
 
 # --- The mail as somebody of the list reads it. ---------------------------------------------------
@@ -662,34 +666,36 @@ def people(mailing_list: MailingList, database: Database) -> list[Contact]:
 
 
 def test_the_mail_is_seen_as_the_first_who_would_be_asked_reads_it(
-    admin: FlaskClient, people: list[Contact]
+    client: FlaskClient, people: list[Contact]
 ) -> None:
-    said = words_of(admin.get(f"{URL}/look"))
+    said = words_of(client.get(f"{URL}/look"))
     assert "Geachte Anna" in said
     assert "het formulier van 2019" in said
     assert "gestuurd naar a…a@example.org" in said
-    page = admin.get(URL)
+    page = client.get(URL)
     assert f'<option selected value="{people[1].id}">Anna, anna@example.org</option>' in page.text
     assert "Xaver" not in page.text
 
 
 def test_another_person_can_be_chosen_and_nobody_of_another_list(
-    database: Database, admin: FlaskClient, people: list[Contact]
+    database: Database, client: FlaskClient, people: list[Contact]
 ) -> None:
     bram = people[2]
-    assert "de open dag" in words_of(post(admin, f"{URL}/look", reader=str(bram.id), view="blocks"))
+    assert "de open dag" in words_of(
+        post(client, f"{URL}/look", reader=str(bram.id), view="blocks")
+    )
     other = make_contact(database, make_list(database, slug="other"), name="Olga")
     for number in (other.id, people[0].id, "x", "9" * 30):
-        assert "Geachte Anna" in words_of(admin.get(f"{URL}/look?reader={number}"))
+        assert "Geachte Anna" in words_of(client.get(f"{URL}/look?reader={number}"))
 
 
 def test_who_looks_at_the_mail_of_somebody_is_in_the_log(
-    admin: FlaskClient, people: list[Contact]
+    client: FlaskClient, people: list[Contact]
 ) -> None:
     assert people
-    admin.get(URL)
+    client.get(URL)
     assert "looked at the mail as people of the list read it" in words_of(
-        admin.get("/admin/log/looks")
+        client.get("/admin/log/looks")
     )
 
 

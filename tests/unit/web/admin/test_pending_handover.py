@@ -13,7 +13,7 @@ from repermit.db.models.lists import MailingList
 from repermit.exports import handover_steps
 from repermit.exports.export_rows import ExportKind, Tool
 from repermit.rules.consent import CampaignState, Reason, Status
-from tests.support.admin_pages import admin_client, post, viewer_client, words_at
+from tests.support.admin_pages import post, viewer_client, words_at
 from tests.support.builders import NOW, make_campaign, make_contact, make_removed
 from tests.support.public_pages import Pages
 
@@ -32,11 +32,6 @@ def over(database: Database, mailing_list: MailingList) -> None:
     make_contact(database, mailing_list, status=Status.CONFIRMED)
     make_removed(database, mailing_list, reason=Reason.NO)
     make_removed(database, mailing_list, reason=Reason.NO_RESPONSE)
-
-
-@pytest.fixture
-def client(pages: Pages) -> FlaskClient:
-    return admin_client(pages)
 
 
 @pytest.mark.usefixtures("over")

@@ -20,22 +20,18 @@ from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import make_temporary_files
 from tests.support import independent_verifier
-from tests.support.admin_pages import ENGLISH, admin_client, csrf_token, make_user
+from tests.support.admin_pages import ENGLISH, csrf_token, make_user
 from tests.support.builders import NOW, make_contact, make_list, make_removed
-from tests.support.public_pages import Pages, words_of
+from tests.support.public_pages import words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+pytestmark = pytest.mark.usefixtures("mailing_list")
+
 URL = "/admin/lists/news/address"
 JAN = "jan@example.org"
-
-
-@pytest.fixture
-def client(database: Database, settings: Settings, mailing_list: MailingList) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return admin_client(Pages(database, settings))
 
 
 def send(client: FlaskClient, to: str, /, **fields: Any) -> TestResponse:

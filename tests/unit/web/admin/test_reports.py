@@ -15,7 +15,7 @@ from repermit.db.models.lists import RegisterNotes, find_list
 from repermit.evidence.chain_reader import read_consents
 from repermit.reports import register_notes
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import ENGLISH, admin_client, post, words_at
+from tests.support.admin_pages import ENGLISH, post, words_at
 from tests.support.builders import make_list, make_settings
 from tests.support.public_pages import Pages, words_of
 from tests.support.report_campaign import SECRET, make_rich
@@ -31,11 +31,6 @@ def pages(sqlite_url: str) -> Iterator[Pages]:
     settings: Settings = make_settings(database=sqlite_url)
     with open_database(sqlite_url) as opened:
         yield Pages(opened, settings)
-
-
-@pytest.fixture
-def client(pages: Pages) -> FlaskClient:
-    return admin_client(pages)
 
 
 def test_the_page_names_the_three_and_what_is_missing(pages: Pages, client: FlaskClient) -> None:

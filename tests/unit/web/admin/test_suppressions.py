@@ -17,10 +17,10 @@ from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import fingerprint_files
-from tests.support.admin_pages import ENGLISH, client_of, csrf_token, make_admin
+from tests.support.admin_pages import ENGLISH, csrf_token
 from tests.support.builders import NOW, make_contact, make_list, make_removed
 from tests.support.chain_faults import iter_chain_faults
-from tests.support.public_pages import Pages, words_of
+from tests.support.public_pages import words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -29,18 +29,7 @@ if TYPE_CHECKING:
 URL = "/admin/lists/news/suppressions"
 JAN, PIET, ANNA = "jan@example.org", "piet@example.org", "anna@example.org"
 
-
-@pytest.fixture
-def admin(database: Database) -> User:
-    return make_admin(database)
-
-
-@pytest.fixture
-def client(
-    database: Database, settings: Settings, mailing_list: MailingList, admin: User
-) -> FlaskClient:
-    assert mailing_list.slug == "news"
-    return client_of(Pages(database, settings), admin)
+pytestmark = pytest.mark.usefixtures("mailing_list")
 
 
 def send(client: FlaskClient, to: str, /, url: str = URL, **fields: Any) -> TestResponse:

@@ -26,16 +26,6 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 
-@pytest.fixture
-def admin(pages: Pages) -> User:
-    return make_admin(pages.database, email="admin@example.org")
-
-
-@pytest.fixture
-def client(pages: Pages, admin: User) -> FlaskClient:
-    return client_of(pages, admin)
-
-
 def actors() -> list[tuple[str, str, str]]:
     return [(one.event, one.actor, one.subject) for one in Evidence.select()]
 
