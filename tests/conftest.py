@@ -46,6 +46,7 @@ from tests.support.builders import make_campaign, make_list, make_settings
 from tests.support.coverage_selection import Counting
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
+from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
 from tests.support.kept_processes import KeptProcesses
 from tests.support.loopback import LoopbackOnly
 from tests.support.postgresql_cluster import Cluster, find_binaries, running_cluster
@@ -330,6 +331,16 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 def pages(database: Database, settings: Settings) -> Pages:
     """Return the pages over the same database, asked for within this process."""
     return Pages(database, settings)
+
+
+# --- Proofs. ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def javascript() -> Iterator[JavaScriptVerifier]:
+    """Run the independent verifier in JavaScript."""
+    with running_verifier() as verifier:
+        yield verifier
 
 
 # --- Mail. --------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from tests.browser.test_settings import choose_server, say_who_asks
 from tests.support.command_tree import REPERMIT
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox, Received
+from tests.support.mail_servers import free_port
 from tests.support.serve_process import Serving
 
 if TYPE_CHECKING:
@@ -64,14 +64,6 @@ def install(desk: Desk) -> tuple[int, str]:
     link = re.search(rf"{url}/admin/welcome/\S+", printed)
     assert link
     return port, link[0]
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def say_yes(page: Page, mail: Received, url: str) -> None:

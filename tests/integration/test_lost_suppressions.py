@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.checks.database import check_database
 from repermit.db import journal_seal, migrations
@@ -39,6 +38,7 @@ from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_
 from tests.support.desk import ATTEST
 from tests.support.grown_tree import grow_tree
 from tests.support.import_helpers import fates_of, mailchimp, plain, take_back, take_in
+from tests.support.public_pages import answer_on_page
 from tests.unit.answers.test_join import confirmed, signed_up
 from tests.unit.privacy.test_rectification import move
 
@@ -69,16 +69,7 @@ def news(database: Database, journal: Journal) -> MailingList:
 def say_no(
     database: Database, contact: Contact, answer: Answer = Answer.NO, at: datetime = LATER
 ) -> None:
-    record_answer.record_answer(
-        database,
-        uid=contact.uid,
-        answer=answer,
-        arrived_at=at,
-        settings=SETTINGS,
-        method="page",
-        trace={"network": "", "browser": ""},
-        page=lambda _: link_target.PageShown(wording="De vraag"),
-    )
+    answer_on_page(database, contact.uid, answer, at=at, settings=SETTINGS)
 
 
 def delete(database: Database, *tables: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import link_target, record_answer
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, run_sql
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -32,6 +31,7 @@ from repermit.suppression import fingerprint_files, suppressions
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import OPTED_IN, mailchimp, take_back, take_in
+from tests.support.public_pages import answer_on_page
 from tests.unit.answers.test_join import confirmed, signed_up
 from tests.unit.evidence.test_verify_tables import KEY, LATER, WHO
 
@@ -68,16 +68,7 @@ def share(database: Database, mailing_list: MailingList, subject: str) -> None:
 
 
 def say_no(database: Database, contact: Contact, arrived: datetime = LATER) -> None:
-    record_answer.record_answer(
-        database,
-        uid=contact.uid,
-        answer=Answer.NO,
-        arrived_at=arrived,
-        settings=make_settings(),
-        method="page",
-        trace={"network": "192.0.2.0/24", "browser": ""},
-        page=lambda _: link_target.PageShown(wording="De vraag"),
-    )
+    answer_on_page(database, contact.uid, Answer.NO, at=arrived)
 
 
 def on(mailing_list: MailingList) -> Contact:

@@ -20,6 +20,7 @@ import trustme
 
 from repermit.db.connection import open_database
 from tests.support.builders import make_asked, make_campaign, make_list, make_settings
+from tests.support.mail_servers import free_port
 from tests.support.public_pages import Pages, served
 from tests.unit.web.test_security_headers import wrong_with
 
@@ -122,12 +123,6 @@ class Front:
         """Return all that it has written into any file."""
         files = [one for one in self.folder.rglob("*") if one.is_file()]
         return "\n".join(one.read_text("utf-8", "replace") for one in files)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _own_copy(file: Path, folder: Path, *, port: int, plain_port: int, upstream: int) -> str:

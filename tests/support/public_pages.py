@@ -7,14 +7,15 @@ import re
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 
-from repermit.answers import join
+from repermit.answers import join, record_answer
+from repermit.answers.link_target import PageShown
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.click_log import PendingOpenings
@@ -27,6 +28,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import compose_mail, make_draft
 from repermit.emails.mail_types import AskValues, Mail
 from repermit.evidence import chain
+from repermit.rules.consent import Answer
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind, Links
 from repermit.web import application
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
+
+QUESTION = PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>")
 
 _SPAN = re.compile(r"</?span[^>]*>|<wbr>")
 _TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
@@ -115,6 +119,28 @@ def answer_by(client: FlaskClient, path: str) -> TestResponse:
     return client.post(path, data=again[0].sends) if again else response
 
 
+def answer_on_page(
+    database: Database,
+    uid: str,
+    answer: Answer,
+    *,
+    at: datetime = NOW + timedelta(days=1),
+    settings: Settings | None = None,
+    page: PageShown = QUESTION,
+) -> None:
+    """Record an answer as the page records it that is shown in this process."""
+    record_answer.record_answer(
+        database,
+        uid=uid,
+        answer=answer,
+        arrived_at=at,
+        settings=settings or make_settings(),
+        method="page",
+        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
+        page=lambda _: page,
+    )
+
+
 def erase(pages: Pages, contact: Contact) -> None:
     """Erase a contact at the admin's hand."""
     with pages.database.atomic():
@@ -123,6 +149,12 @@ def erase(pages: Pages, contact: Contact) -> None:
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
+
+
+def status_of(contact: Contact) -> str:
+    """Return what a contact's status is by now."""
+    status: str = Contact.get_by_id(contact.id).status
+    return status
 
 
 def words_of(response: TestResponse) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch, read_launch_state
 from repermit.campaigns.mailing_lists import change_list
@@ -41,6 +40,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.chain_faults import iter_chain_faults
+from tests.support.public_pages import answer_on_page
 
 ATTEST = "The board decided on 1 March; our own forms; nobody opted out."
 
@@ -135,16 +135,7 @@ def test_an_answer_proves_what_the_privacy_statement_said(database: Database) ->
     mailing_list = make_list(database, privacy_url=URL)
     contact = make_contact(database, mailing_list, "anna@example.org")
     start(database, mailing_list, statements={URL: SAYS})
-    record_answer.record_answer(
-        database,
-        uid=contact.uid,
-        answer=Answer.YES,
-        arrived_at=NOW + timedelta(hours=1),
-        settings=make_settings(),
-        method="page",
-        trace={"network": "", "browser": ""},
-        page=lambda _: link_target.PageShown(wording="De vraag"),
-    )
+    answer_on_page(database, contact.uid, Answer.YES, at=NOW + timedelta(hours=1))
     proof = make_proof.prove_address(
         database,
         mailing_list,

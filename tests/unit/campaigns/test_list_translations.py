@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import link_target, record_answer
+from repermit.answers import link_target
 from repermit.campaigns import (
     launch,
     launch_refusals,
@@ -20,7 +20,6 @@ from repermit.campaigns import preview as campaigns_preview
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
-from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import frozen_draft, mail_types, make_draft
@@ -39,7 +38,8 @@ from tests.support.builders import (
 )
 from tests.support.chain_faults import iter_chain_faults
 from tests.support.mail_builders import make_facts
-from tests.support.public_pages import freeze_wording
+from tests.support.public_pages import answer_on_page, freeze_wording
+from tests.unit.answers.test_link_target import standing_of
 
 PURPOSE = "Neues aus der Praxis, viermal im Jahr"
 URL = "https://www.example.org/datenschutz"
@@ -261,16 +261,8 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
     campaign = make_campaign(database, news)
     freeze_wording(database, campaign, news, "nl")
     contact = make_asked(database, news, campaign, "anna@example.org")
-    record_answer.record_answer(
-        database,
-        uid=contact.uid,
-        answer=Answer.YES,
-        arrived_at=NOW,
-        settings=make_settings(),
-        method="page",
-        trace={"network": "", "browser": ""},
-        page=lambda _: link_target.PageShown(wording="Wollen Sie?", language="de"),
-    )
+    page = link_target.PageShown(wording="Wollen Sie?", language="de")
+    answer_on_page(database, contact.uid, Answer.YES, at=NOW, page=page)
     told = newest_told("confirmed")
     assert (told["language"], told["purpose"], told["privacy_url"]) == ("de", PURPOSE, URL)
 
@@ -321,12 +313,6 @@ def preview(mailing_list: MailingList, language: str) -> mail_types.Mail:
     return campaigns_preview.preview_mail(
         mailing_list, settings=make_settings(), now=NOW, kind=MailKind.ASK, language=language
     )
-
-
-def standing_of(contact: Contact) -> link_target.ContactState:
-    found = link_target.find_contact_state(contact.uid)
-    assert found is not None
-    return found
 
 
 def wordings() -> list[CampaignWording]:

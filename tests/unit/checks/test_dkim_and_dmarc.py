@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import dkim as dkimpy
@@ -68,12 +67,6 @@ def signature(selector: str = "mail2026", domain: str = "Example.org") -> bytes:
 
 SIGNED = signature() + PLAIN
 UNSIGNED = b"From: nieuws@example.org\n\nhello\n"
-
-
-@pytest.fixture
-def server() -> Iterator[NameServer]:
-    with NameServer() as running:
-        yield running
 
 
 def dkim(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import dns.resolver
 import pytest
@@ -11,17 +10,6 @@ import pytest
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver, is_private, is_this_machine
 from repermit.errors import Refused
 from tests.support.dns_server import FAILURE, SILENCE, NameServer
-
-
-@pytest.fixture
-def server() -> Iterator[NameServer]:
-    with NameServer() as running:
-        yield running
-
-
-@pytest.fixture
-def names(server: NameServer) -> DnsResolver:
-    return DnsResolver(server.address)
 
 
 def test_the_pieces_of_a_text_are_put_together(server: NameServer, names: DnsResolver) -> None:

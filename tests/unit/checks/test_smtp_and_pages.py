@@ -39,6 +39,7 @@ from tests.support.certificates import server_context
 from tests.support.dns_server import FAILURE, NameServer
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.loopback import LoopbackOnly
+from tests.support.mail_servers import free_port
 from tests.support.mailboxes import ImapMailbox, Mailbox, Pop3Mailbox
 from tests.support.public_pages import Pages, everything_in, served
 from tests.support.reverse_proxy import relaying
@@ -50,26 +51,8 @@ if TYPE_CHECKING:
     import trustme
 
 
-@pytest.fixture
-def server() -> Iterator[NameServer]:
-    with NameServer() as running:
-        yield running
-
-
-@pytest.fixture
-def names(server: NameServer) -> DnsResolver:
-    return DnsResolver(server.address)
-
-
 def codes(findings: list[Finding]) -> list[str]:
     return [one.code for one in findings]
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 # --- The mail server.

@@ -29,6 +29,7 @@ from repermit.settings import config_file
 from tests.support.builders import NOW, make_contact
 from tests.support.desk import Desk
 from tests.support.timestamp_authority import Authority
+from tests.unit.cli.test_proof import proved
 
 ANNA = "anna@example.org"
 SEED = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
@@ -67,12 +68,6 @@ def keep(desk: Desk, name: str) -> Path:
     point = json.loads(desk.do("verify", "--json"))["checkpoint"]
     path = desk.folder / name
     path.write_text(point["note"], "utf-8")
-    return path
-
-
-def proved(desk: Desk, name: str = "anna.json") -> Path:
-    path = desk.folder / name
-    desk.do("proof", "news", ANNA, "-o", str(path))
     return path
 
 

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repermit.answers import link_target, record_answer
+from repermit.answers import link_target
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.admin_requests import NewContact
-from repermit.db.connection import Database, open_database
+from repermit.db.connection import open_database
 from repermit.evidence import proof_file, signed_checkpoint, signed_note, stored_tree
 from repermit.evidence.entries import (
     Checkpoint,
@@ -36,27 +36,14 @@ from repermit.rules.consent import Answer, Basis
 from tests.support import independent_record, independent_signatures, independent_verifier
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.support.javascript_verifier import SCRIPT
-from tests.support.public_pages import freeze_wording
+from tests.support.json_documents import places, says_the_same
+from tests.support.public_pages import answer_on_page, freeze_wording
 from tests.support.published_schemas import problems_of
 
 ANNA = "anna@example.org"
 LATER = NOW + timedelta(days=800)
 KEY = make_settings().fingerprint_key
-
-
-def record(database: Database, uid: str, answer: Answer) -> None:
-    record_answer.record_answer(
-        database,
-        uid=uid,
-        answer=answer,
-        arrived_at=NOW + timedelta(days=1),
-        settings=make_settings(),
-        method="page",
-        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
-        page=lambda _: link_target.PageShown(
-            wording="<p>Zouden wij u mogen blijven mailen, ⟦address⟧?</p>"
-        ),
-    )
+PAGE = link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen, ⟦address⟧?</p>")
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +63,8 @@ def made(ready_sqlite: Path) -> list[bytes]:
             for name in ("anna", "bram", "carla", "dirk", "els", "frits", "gerda")
         )
         for contact in (anna, *others, bram):
-            record(database, contact.uid, Answer.YES)
-        record(database, bram.uid, Answer.NO)
+            answer_on_page(database, contact.uid, Answer.YES, page=PAGE)
+        answer_on_page(database, bram.uid, Answer.NO, page=PAGE)
         known = stored_tree.checkpoint()
         with database.atomic():
             act = status_changes.Act(at=LATER, actor="person")
@@ -163,16 +150,6 @@ def test_the_verifier_in_javascript_imports_nothing_but_node() -> None:
     assert (own, len(imported) > 3) == ({"./independent_record.mjs"}, True)
 
 
-def says_the_same(octets: bytes, changed: bytes) -> bool:
-    """Return whether a change was of no consequence: only blanks between what is said."""
-    try:
-        return encode_canonical_json(json.loads(octets)) == encode_canonical_json(
-            json.loads(changed)
-        )
-    except ValueError:
-        return False
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("check", CHECKS)
 @settings(max_examples=600)
@@ -185,15 +162,6 @@ def test_no_single_byte_of_consequence_can_be_changed(
     byte = data.draw(st.integers(0, 255).filter(lambda one: one != octets[place]))
     changed = octets[:place] + bytes([byte]) + octets[place + 1 :]
     assert check(changed) == says_the_same(octets, changed)
-
-
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield where each value of a document stands: what holds it, and its name or number there."""
-    items: Any = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in items:
-        yield value, key
-        if isinstance(inner, dict | list):
-            yield from places(inner)
 
 
 def another(value: Any) -> Any:

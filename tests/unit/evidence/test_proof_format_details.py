@@ -7,7 +7,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from repermit.evidence.merkle import compute_root
 from repermit.evidence.signed_note import Note, PublicKey, compute_key_id
 from repermit.evidence.verify import evidence_export, proof
 from tests.support import independent_export, independent_signatures, independent_verifier
-from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
+from tests.support.javascript_verifier import JavaScriptVerifier
 from tests.support.timestamp_authority import Authority
 from tests.unit.evidence.test_proof_verifiers_agree import SIGNING, sealed_anew
 
@@ -34,12 +34,6 @@ REFERENCE = Path(__file__).parents[3] / "docs/reference"
 SAMPLE = (REFERENCE.parents[1] / "tests/data/cosigned-proof.json").read_text("utf-8")
 REFUSALS = (ValueError, LookupError, TypeError, AttributeError)
 Document = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def javascript() -> Iterator[JavaScriptVerifier]:
-    with running_verifier() as verifier:
-        yield verifier
 
 
 def all_say(octets: bytes, javascript: JavaScriptVerifier, *, is_export: bool = False) -> set[bool]:

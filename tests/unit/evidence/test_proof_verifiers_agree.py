@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,6 @@ import jsonschema_rs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from repermit.answers import link_target, record_answer
 from repermit.campaigns.lifecycle import extend_campaign
 from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests
@@ -57,8 +56,9 @@ from tests.support.builders import (
     make_settings,
     record_launch,
 )
-from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
-from tests.support.public_pages import freeze_wording
+from tests.support.javascript_verifier import JavaScriptVerifier
+from tests.support.json_documents import places, says_the_same
+from tests.support.public_pages import answer_on_page, freeze_wording
 from tests.support.timestamp_authority import Authority
 from tests.support.witness import Witness
 
@@ -79,12 +79,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def javascript() -> Iterator[JavaScriptVerifier]:
-    with running_verifier() as verifier:
-        yield verifier
-
-
-@pytest.fixture(scope="module")
 def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
     """Return true proofs with timestamps: of a Yes withdrawn, of one by hand, of a silence."""
     path = ready_sqlite.with_name("agreeing.db")
@@ -95,9 +89,9 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
         record_launch(database, campaign, attest="Decided by the board.")
         freeze_wording(database, campaign, mailing_list, "nl")
         anna = make_asked(database, mailing_list, campaign, "anna@example.org")
-        answer(database, anna.uid, Answer.YES)
+        answer_on_page(database, anna.uid, Answer.YES, settings=SIGNING)
         keep(database, authority, "daily 1")
-        answer(database, anna.uid, Answer.NO)
+        answer_on_page(database, anna.uid, Answer.NO, settings=SIGNING)
         hetty = NewContact(
             address="hetty@example.org",
             source="the desk",
@@ -135,19 +129,6 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
                 ("silent@example.org", REGISTER),
             )
         ]
-
-
-def answer(database: Database, uid: str, what: Answer) -> None:
-    record_answer.record_answer(
-        database,
-        uid=uid,
-        answer=what,
-        arrived_at=NOW + timedelta(days=1),
-        settings=SIGNING,
-        method="page",
-        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
-        page=lambda _: link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
-    )
 
 
 def keep(database: Database, authority: Authority, occasion: str) -> None:
@@ -615,14 +596,6 @@ NAMES = (
 )
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield where each value stands: what holds it, and its name or number there."""
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield value, key
-        if isinstance(inner, dict | list):
-            yield from places(inner)
-
-
 def mutate(document: Document, rng: random.Random) -> None:
     """Change one value of a proof: into another, away, or one more beside it.
 
@@ -777,16 +750,6 @@ def test_no_byte_of_consequence_can_be_changed_for_javascript(
         changed = octets[:place] + bytes([octets[place] ^ bit]) + octets[place + 1 :]
         held = javascript.check(changed, **COSIGNED)["holds"]
         assert held == says_the_same(octets, changed)
-
-
-def says_the_same(octets: bytes, changed: bytes) -> bool:
-    """Return whether only blanks between what is said were changed."""
-    try:
-        return encode_canonical_json(json.loads(octets)) == encode_canonical_json(
-            json.loads(changed)
-        )
-    except ValueError:
-        return False
 
 
 @pytest.mark.parametrize("name", ["a\u00a0b", "a\x85b", "a\ufeffb", "a\u2028b", "a\x1cb", "a\x7fb"])

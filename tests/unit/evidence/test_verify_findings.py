@@ -18,7 +18,7 @@ from repermit.campaigns.lifecycle import cancel_campaign
 from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.last_ask import EvidenceFields
-from repermit.db.connection import Database, run_sql
+from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -42,6 +42,7 @@ from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, 
 from tests.support.tampered_records import contact_at
 from tests.support.told_databases import tell_once
 from tests.unit.answers.test_join import confirmed, signed_up
+from tests.unit.evidence.test_verify_tampering import sql
 
 SETTINGS = make_settings()
 KEY = SETTINGS.fingerprint_key
@@ -289,12 +290,6 @@ def delete(name: str) -> tuple[str, ...]:
         *(f"DELETE FROM {table} WHERE contact_id IN {who}" for table in ("opening", "mail")),
         f"DELETE FROM contact WHERE address_key = '{name}@example.org'",
     )
-
-
-def sql(database: Database, *statements: str) -> None:
-    with database.atomic():
-        for statement in statements:
-            run_sql(database, statement)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.answers import link_target, record_answer
 from repermit.campaigns import mailing_lists
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import (
@@ -47,6 +46,8 @@ from tests.support.builders import (
 )
 from tests.support.desk import ATTEST
 from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, take_in
+from tests.support.public_pages import answer_on_page
+from tests.support.tampered_records import contact_at
 from tests.unit.answers.test_join import confirmed, signed_up
 from tests.unit.privacy.test_rectification import move
 
@@ -55,22 +56,8 @@ LATER = NOW + timedelta(hours=1)
 WHO: dict[str, Any] = {"settings": make_settings(), "actor": "cli:els"}
 
 
-def at(name: str) -> Contact:
-    found: Contact = Contact.get(Contact.address_key == f"{name}@example.org")
-    return found
-
-
 def say(database: Database, name: str, answer: Answer) -> None:
-    record_answer.record_answer(
-        database,
-        uid=at(name).uid,
-        answer=answer,
-        arrived_at=LATER,
-        settings=make_settings(),
-        method="page",
-        trace={"network": "", "browser": ""},
-        page=lambda _: link_target.PageShown(wording="De vraag"),
-    )
+    answer_on_page(database, contact_at(name).uid, answer, at=LATER)
 
 
 @pytest.fixture
@@ -104,7 +91,7 @@ def story(database: Database, tmp_path: Path) -> Database:
     say(database, "nee", Answer.NO)
     say(database, "terug", Answer.NO)
     admin_requests.remove_at_request(
-        database, news, at("weg").id, note="by phone", now=LATER, **WHO
+        database, news, contact_at("weg").id, note="by phone", now=LATER, **WHO
     )
     pause_campaign(database, news, now=LATER, actor="cli:els")
     resume_campaign(database, news, now=LATER, **WHO)
@@ -121,7 +108,7 @@ def story(database: Database, tmp_path: Path) -> Database:
         )
     with database.atomic():
         erasure.erase_contact(
-            at("weg"), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY
+            contact_at("weg"), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY
         )
     forget.erase_address(
         database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO
@@ -416,7 +403,7 @@ def test_a_fingerprint_that_was_changed_is_found_by_who_has_the_key(story: Datab
     assert verify_chain.verify_chain(story).fault is None
     fault = verify_chain.verify_chain(story, fingerprint_key=KEY).fault
     assert fault
-    number = at("nee").id
+    number = contact_at("nee").id
     assert fault.what == f"contact {number}: the fingerprint by which it is not asked again"
 
 
@@ -433,7 +420,7 @@ def test_what_is_wrong_with_a_suppression_is_named(
     run_sql(story, suppression(values, name))
     fault = verify_chain.verify_chain(story, fingerprint_key=KEY).fault
     assert fault
-    assert fault.what == f"contact {at(name).id}: {what}"
+    assert fault.what == f"contact {contact_at(name).id}: {what}"
 
 
 @pytest.mark.parametrize(
@@ -449,7 +436,7 @@ def test_what_is_wrong_with_a_contact_is_named(story: Database, values: str, wha
     run_sql(story, contact(values, "ja"))
     fault = verify_chain.verify_chain(story).fault
     assert fault
-    assert fault.what == f"contact {at('ja').id}: {what}"
+    assert fault.what == f"contact {contact_at('ja').id}: {what}"
 
 
 def test_of_whom_entries_name_no_number_in_the_links_nothing_is_said(database: Database) -> None:
@@ -487,13 +474,13 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
         confirmed(database, signed_up(database, news))
         assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
-            left = {at("anna").id: LATER - timedelta(days=3)}
+            left = {contact_at("anna").id: LATER - timedelta(days=3)}
             facts = {
                 number: EvidenceFields({"left_at": format_timestamp(moment)})
                 for number, moment in left.items()
             }
             status_changes.remove_contacts(
-                [at("anna")],
+                [contact_at("anna")],
                 reason=Reason.WITHDRAWN,
                 act=act,
                 fingerprint_key=KEY,
@@ -502,7 +489,7 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
             )
         assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
-            erasure.erase_contact(at("anna"), act=act, fingerprint_key=KEY)
+            erasure.erase_contact(contact_at("anna"), act=act, fingerprint_key=KEY)
     assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 

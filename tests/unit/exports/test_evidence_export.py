@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +18,6 @@ import pytest
 from repermit.accounts import api_tokens, login, users
 from repermit.accounts.login import LoginAttempt
 from repermit.accounts.user_info import Role
-from repermit.answers import link_target, record_answer
 from repermit.cli.verify_file import verify_file
 from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
@@ -44,8 +42,9 @@ from repermit.rules.consent import Answer, Reason
 from tests.support import independent_export
 from tests.support.admin_pages import PASSWORD
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
-from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
-from tests.support.public_pages import freeze_wording
+from tests.support.javascript_verifier import JavaScriptVerifier
+from tests.support.json_documents import places, says_the_same
+from tests.support.public_pages import answer_on_page, freeze_wording
 from tests.support.timestamp_authority import Authority
 
 SIGNING = make_settings(evidence_key=bytes(range(32)))
@@ -57,12 +56,6 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def javascript() -> Iterator[JavaScriptVerifier]:
-    with running_verifier() as verifier:
-        yield verifier
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +76,10 @@ def octets(ready_sqlite: Path, authority: Authority) -> bytes:
         anna, ben, _ = (make_asked(database, mailing_list, campaign) for _ in range(3))
         tell_of(database, "launched", campaign, asked=3, audience=digest_of(database, campaign))
         append(database, Entry(event="exported", at=NOW, actor="user:2", list="other"))
-        answer(database, anna.uid, Answer.YES)
+        answer_on_page(database, anna.uid, Answer.YES, settings=SIGNING)
         keep(database, authority)
-        answer(database, anna.uid, Answer.NO)
-        answer(database, ben.uid, Answer.NO)
+        answer_on_page(database, anna.uid, Answer.NO, settings=SIGNING)
+        answer_on_page(database, ben.uid, Answer.NO, settings=SIGNING)
         tell_of(database, "closed", campaign, counts={"withdrawn": 1, "no": 1, "unconfirmed": 1})
         with database.atomic():
             act = status_changes.Act(at=NOW + timedelta(days=40), actor="person")
@@ -109,19 +102,6 @@ def tell_of(database: Database, event: str, campaign: Campaign, **facts: Any) ->
 def digest_of(database: Database, campaign: Campaign) -> str:
     with database.atomic():
         return digest_subjects(read_asked_subjects(campaign.id))
-
-
-def answer(database: Database, uid: str, what: Answer) -> None:
-    record_answer.record_answer(
-        database,
-        uid=uid,
-        answer=what,
-        arrived_at=NOW + timedelta(days=1),
-        settings=SIGNING,
-        method="page",
-        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
-        page=lambda _: link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
-    )
 
 
 def keep(database: Database, authority: Authority) -> None:
@@ -422,16 +402,6 @@ def test_no_byte_of_consequence_can_be_changed(
         assert javascript.check(changed)["holds"] == holds
 
 
-def says_the_same(octets: bytes, changed: bytes) -> bool:
-    """Return whether only blanks between what is said were changed."""
-    try:
-        return encode_canonical_json(json.loads(octets)) == encode_canonical_json(
-            json.loads(changed)
-        )
-    except ValueError:
-        return False
-
-
 # --- Mutants. -------------------------------------------------------------------------------------
 
 VALUES: tuple[Any, ...] = (
@@ -455,13 +425,6 @@ VALUES: tuple[Any, ...] = (
     ),
     *("2026-03-02T09:00:00+00:00", "2026-02-30T00:00:00.000000+00:00", "0" * 64, "0" * 32),
 )
-
-
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield value, key
-        if isinstance(inner, dict | list):
-            yield from places(inner)
 
 
 def mutate(value: Any, rng: random.Random) -> None:
@@ -606,7 +569,7 @@ def test_of_an_earlier_launch_only_all_together_are_checked(
     freeze_wording(database, campaign, mailing_list, "nl")
     anna, _ = (make_asked(database, mailing_list, campaign) for _ in range(2))
     tell_of(database, "launched", campaign, asked=2)
-    answer(database, anna.uid, Answer.NO)
+    answer_on_page(database, anna.uid, Answer.NO, settings=SIGNING)
     tell_of(database, "closed", campaign, counts={"unconfirmed": counted})
     document = json.loads(exported(database, mailing_list))
     assert own_check(document) == holds

@@ -48,9 +48,11 @@ from tests.support.builders import (
 from tests.support.desk import ATTEST
 from tests.support.import_helpers import mailchimp, plain, take_back, take_in
 from tests.support.query_plans import plans_of
+from tests.support.tampered_records import contact_at
 from tests.unit.answers.test_join import confirmed, signed_up
 from tests.unit.contacts.test_status_changes import erase
 from tests.unit.evidence.test_verify_tables import WHO, say
+from tests.unit.imports.test_import_task import kept_files
 from tests.unit.privacy.test_rectification import move
 
 SETTINGS = make_settings()
@@ -117,11 +119,6 @@ def elsewhere(database: Database, act: Any) -> None:
         others.submit(connected).result()
 
 
-def at(name: str) -> Contact:
-    found: Contact = Contact.get(Contact.address_key == f"{name}@example.org")
-    return found
-
-
 def test_an_answer_is_recorded_between_two_batches_and_holds(
     database: Database, news: MailingList, file: Path
 ) -> None:
@@ -131,13 +128,16 @@ def test_an_answer_is_recorded_between_two_batches_and_holds(
     begin(database, news, file, now=NOW + timedelta(hours=1))
     go_on(database, 1, step=1)
     assert Suppression.select().count() == 1
-    assert at("person1").status == Status.REMOVED
+    assert contact_at("person1").status == Status.REMOVED
     elsewhere(database, lambda: say(database, "anna", Answer.YES))
     go_on(database)
     (result,) = recorded()
     assert (result["rows"], result["added"]) == (ROWS, ROWS - 1)
     assert (result["kept"], result["known"], result["removed"]) == (1, 0, 1)
-    assert (at("anna").status, at("person1").status) == (Status.CONFIRMED, Status.REMOVED)
+    assert (contact_at("anna").status, contact_at("person1").status) == (
+        Status.CONFIRMED,
+        Status.REMOVED,
+    )
     assert Suppression.select().count() == ROWS - 1
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     told = json.loads(EvidencePart.get(EvidencePart.seq == last.seq).json)
@@ -316,7 +316,10 @@ def test_nothing_is_launched_exported_imported_or_taken_back_before_its_last_ste
         with pytest.raises(Refused, match="a file is being taken into this list; wait until"):
             act()
     go_on(database)
-    assert (at("anna").status, at("anna").reason) == (Status.REMOVED, Reason.REQUEST)
+    assert (contact_at("anna").status, contact_at("anna").reason) == (
+        Status.REMOVED,
+        Reason.REQUEST,
+    )
     take_in(database, news, more)
     assert launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, **WHO).plan.asked == 1
 
@@ -363,13 +366,6 @@ def test_who_is_forgotten_meanwhile_stays_erased_and_is_not_asked(
     assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
-def kept_files(database: Database) -> list[str]:
-    """Return what is kept of rows: files on SQLite, tables on PostgreSQL."""
-    if isinstance(database, FairSqliteDatabase):
-        return [path.name for path in make_staged_path(database, "").parent.iterdir()]
-    return [name for name in database.get_tables() if name.startswith("staged")]
-
-
 def staged_bytes(database: Database) -> bytes:
     """Return all that is staged of the one file that is under way."""
     (name,) = kept_files(database)
@@ -395,9 +391,9 @@ def test_who_comes_onto_the_list_in_between_is_looked_at_too(
     make_contact(database, news, "person441@example.org")
     go_on(database)
     (result,) = recorded()
-    assert at("anna").status == Status.CONFIRMED
-    assert at("person440").status == Status.UNCONFIRMED
-    assert at("person441").status == Status.REMOVED
+    assert contact_at("anna").status == Status.CONFIRMED
+    assert contact_at("person440").status == Status.UNCONFIRMED
+    assert contact_at("person441").status == Status.REMOVED
     assert (result["kept"], result["removed"]) == (1, 1)
 
 
@@ -458,7 +454,7 @@ def test_who_moves_away_in_between_stays(database: Database, news: MailingList, 
     assert move(database, anna, "elsewhere@example.org") == "moved"
     go_on(database)
     (result,) = recorded()
-    assert at("elsewhere").status == Status.UNCONFIRMED
+    assert contact_at("elsewhere").status == Status.UNCONFIRMED
     # Their former address was suppressed by their moving.
     assert (result["known"], result["removed"]) == (1, 1)
 
@@ -479,15 +475,15 @@ def test_a_hash_finds_who_comes_onto_the_list_in_between(
     # Whose address is known is told by a fingerprint alone.
     assert [one.encode() in staged for one in hashes] == [False, True, True]
     go_on(database, 1)
-    assert at("anna").status == Status.REMOVED
+    assert contact_at("anna").status == Status.REMOVED
     for name in ("jan", "kees"):
         make_contact(database, news, f"{name}@example.org")
     go_on(database, 1)
-    assert at("jan").status == Status.REMOVED
+    assert contact_at("jan").status == Status.REMOVED
     go_on(database)
     (result,) = recorded()
     assert (result["rows"], result["removed"], result["not_placed"]) == (3, 2, 1)
-    assert at("kees").status == Status.UNCONFIRMED
+    assert contact_at("kees").status == Status.UNCONFIRMED
 
 
 def test_several_hashes_of_one_person_are_one_suppression(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import link_target, record_answer
+from repermit.answers import link_target
 from repermit.campaigns.lifecycle import extend_campaign
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, status_changes
@@ -41,7 +41,7 @@ from tests.support.builders import (
     record_launch,
 )
 from tests.support.chain_faults import iter_chain_faults
-from tests.support.public_pages import freeze_wording
+from tests.support.public_pages import answer_on_page, freeze_wording
 from tests.support.published_schemas import problems_of
 from tests.support.query_plans import statements_in_transactions
 
@@ -58,15 +58,8 @@ def is_about(document: Mapping[str, Any], address_key: str) -> bool:
 
 
 def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any = SOON) -> None:
-    record_answer.record_answer(
-        database,
-        uid=contact.uid,
-        answer=said,
-        arrived_at=arrived,
-        settings=make_settings(),
-        method="page",
-        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
-        page=lambda _: link_target.PageShown(wording=PAGE),
+    answer_on_page(
+        database, contact.uid, said, at=arrived, page=link_target.PageShown(wording=PAGE)
     )
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import zipfile
 
-from repermit.answers import link_target, record_answer
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
@@ -26,7 +25,7 @@ from tests.support.builders import (
     make_removed,
 )
 from tests.support.chain_faults import iter_chain_faults
-from tests.support.public_pages import Pages, freeze_wording
+from tests.support.public_pages import Pages, answer_on_page, freeze_wording
 
 AT = "/admin/lists/news/papers"
 
@@ -39,17 +38,12 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     freeze_wording(database, campaign, news, "nl")
     client = admin_client(Pages(database, settings))
     for address in ("anna@example.org", "bram@example.org"):
-        record_answer.record_answer(
+        answer_on_page(
             database,
-            uid=make_asked(database, news, campaign, address).uid,
-            answer=Answer.YES,
-            arrived_at=NOW,
+            make_asked(database, news, campaign, address).uid,
+            Answer.YES,
+            at=NOW,
             settings=settings,
-            method="page",
-            trace={"network": "198.51.100.0/24", "browser": "Firefox"},
-            page=lambda _: link_target.PageShown(
-                wording="<p>Zouden wij u mogen blijven mailen?</p>"
-            ),
         )
     make_removed(database, news, Reason.NO, "left@example.org")
     assert "there is an archive once it is over" in words_at(client, f"{AT}/")

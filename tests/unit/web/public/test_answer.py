@@ -65,6 +65,7 @@ from tests.support.public_pages import (
     freeze_wording,
     heading_of,
     served,
+    status_of,
     without_spans,
     words_of,
 )
@@ -100,11 +101,6 @@ def asked_on(database: Database, *, sensitive: bool = False, **grounds: str) -> 
         grounds=Grounds(**grounds),
     )
     return contact
-
-
-def status_of(contact: Contact) -> str:
-    status: str = Contact.get_by_id(contact.id).status
-    return status
 
 
 # --- A GET shows. --------------------------------------------------------------------------------

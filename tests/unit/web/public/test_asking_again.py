@@ -44,7 +44,7 @@ from tests.support.builders import DEADLINE, NOW, make_asked, make_campaign, mak
 from tests.support.chain_faults import iter_chain_faults
 from tests.support.import_helpers import take_back, take_in, write
 from tests.support.list_files import as_csv
-from tests.support.public_pages import Pages, everything_in, heading_of, words_of
+from tests.support.public_pages import Pages, everything_in, heading_of, status_of, words_of
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
@@ -93,11 +93,6 @@ def held(pages: Pages, contact: Contact) -> TestResponse:
     response = press(pages, contact)
     assert (response.status_code, heading_of(response)) == (200, ASKED_AGAIN)
     return response
-
-
-def status_of(contact: Contact) -> str:
-    status: str = Contact.get_by_id(contact.id).status
-    return status
 
 
 def trace() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from repermit.rules.consent import Answer, Reason, Status
 from repermit.signed_links import Kind, Links
 from tests.support.builders import DEADLINE, NOW, make_asked
 from tests.support.program_zoo import Button, buttons_in
-from tests.support.public_pages import Pages, everything_in, heading_of, words_of
+from tests.support.public_pages import Pages, everything_in, heading_of, status_of, words_of
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
@@ -45,11 +45,6 @@ def send(pages: Pages, button: Button) -> TestResponse:
 def on(pages: Pages, kind: Kind, contact: Contact | SignUp) -> list[Button]:
     """Return the buttons of a page as somebody opens it now."""
     return buttons_in(pages.get(kind, contact.uid).text)
-
-
-def status_of(contact: Contact) -> str:
-    status: str = Contact.get_by_id(contact.id).status
-    return status
 
 
 @pytest.mark.parametrize("kind", ["yes", "no"])

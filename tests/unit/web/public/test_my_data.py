@@ -12,7 +12,7 @@ import pytest
 
 from repermit.accounts import audit_log
 from repermit.answers import join, record_answer
-from repermit.contacts import erasure, human_replies, lookup, status_changes
+from repermit.contacts import human_replies, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
@@ -39,6 +39,7 @@ from tests.support.builders import (
 from tests.support.one_time_links import newest
 from tests.support.public_pages import (
     Pages,
+    erase,
     everything_in,
     heading_of,
     without_spans,
@@ -76,15 +77,6 @@ def authority_in(response: TestResponse) -> str:
 
 def act(pages: Pages, authority: str, what: str, **fields: str) -> TestResponse:
     return pages.client.post(f"/held/{what}", data={"authority": authority, **fields})
-
-
-def erase(pages: Pages, contact: Contact) -> None:
-    with pages.database.atomic():
-        erasure.erase_contact(
-            contact,
-            act=status_changes.Act(at=NOW, actor="admin"),
-            fingerprint_key=pages.settings.fingerprint_key,
-        )
 
 
 # --- What somebody to whom a mail was forwarded may see. -----------------------------------------
