@@ -96,7 +96,8 @@ def _log_in(
         return AttemptResult(wait=wait)
     if not passwords.verify_password(password, user.password if user else "") or user is None:
         return _refuse_attempt(database, SecurityEventKind.LOGIN_FAILED, actor, attempt)
-    new_hash = passwords.hash_password(password) if passwords.needs_rehash(user.password) else ""
+    is_outdated = passwords.HASHER.check_needs_rehash(user.password)
+    new_hash = passwords.hash_password(password) if is_outdated else ""
     with database.atomic():
         login_throttle.forgive_attempt(database, scopes, now=attempt.now)
         if new_hash:

@@ -39,7 +39,8 @@ NFC shortens a text to a third at most: three Hangul letters to a syllable.
 _MIN_TELLING_LENGTH = 4
 """The minimum characters of an address or name that make a password easier to guess."""
 
-_HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+"""Its `check_needs_rehash` says whether a hash was made with other parameters than today's."""
 
 
 def _make_dummy_hash() -> str:
@@ -103,7 +104,7 @@ def find_weaknesses(password: str, *, email: str, organisation: str) -> tuple[We
 
 def hash_password(password: str) -> str:
     """Return the argon2id hash of a password."""
-    return _HASHER.hash(_normalize(password))
+    return HASHER.hash(_normalize(password))
 
 
 def verify_password(password: str, password_hash: str) -> bool:
@@ -114,15 +115,10 @@ def verify_password(password: str, password_hash: str) -> bool:
     if not is_within(password, _MAX_TYPED_BYTES):
         return False
     try:
-        _HASHER.verify(password_hash or _DUMMY_HASH, _normalize(password))
+        HASHER.verify(password_hash or _DUMMY_HASH, _normalize(password))
     except (VerificationError, InvalidHashError):
         return False
     return bool(password_hash)
-
-
-def needs_rehash(password_hash: str) -> bool:
-    """Say whether a hash was made with other parameters than today's."""
-    return _HASHER.check_needs_rehash(password_hash)
 
 
 def _find_weaknesses(password: str, *, email: str, organisation: str) -> Iterator[Weakness]:

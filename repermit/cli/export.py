@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,7 @@ def reconcile(
             mailing_list, file, settings=context.settings, mapping=mapping
         )
     if as_json:
-        echo_json(exports_reconcile.make_document(result))
+        echo_json(asdict(result))
         return
     echo_counts(exports_reconcile.count_findings(result), zeros=True)
     echo(*(f"  {line}" for line in exports_reconcile.format_lines(result)))

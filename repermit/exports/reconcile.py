@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from repermit import email_address
 from repermit.db import background_tasks
@@ -78,11 +78,6 @@ _FINDING_WORDS = {
     "missing": "is missing there",
     "invalid": "cannot be read",
 }
-
-
-def make_document(result: ReconcileResult) -> dict[str, Any]:
-    """Convert the result to JSON types."""
-    return asdict(result)
 
 
 def count_findings(result: ReconcileResult) -> dict[str, int]:

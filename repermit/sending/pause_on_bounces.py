@@ -27,14 +27,15 @@ KNOWS_NOBODY = LazyText(
 class BounceGuard:
     """Checks, soon after a permanent refusal, whether the campaign must pause.
 
-    `has_accepted` is set by the send loop once the server has accepted a mail.
+    - `watched`: the campaigns that `pause_campaigns` checks.
+    - `has_accepted`: set by the send loop once the server has accepted a mail.
     """
 
     def __init__(self, database: Database, *, settings: Settings, clock: Clock) -> None:
         self._database = database
         self._percent = settings.campaign.pause_at_bounce_percent
         self._clock = clock
-        self._watched: set[int] = set()
+        self.watched: set[int] = set()
         self._next_at = 0.0
         self._unknown_count = 0
         self.has_accepted = False
@@ -56,24 +57,20 @@ class BounceGuard:
             )
         return True
 
-    def watch(self, campaign_id: int) -> None:
-        """Add a campaign to those that `pause_campaigns` checks."""
-        self._watched.add(campaign_id)
-
     def pause_campaigns(self, *, at_once: bool = False) -> None:
         """Pause the watched campaigns whose share of bounces is above the limit.
 
         `at_once` ignores the pause between two checks.
         """
         began = time.monotonic()
-        if not self._watched or (began < self._next_at and not at_once):
+        if not self.watched or (began < self._next_at and not at_once):
             return
-        for campaign_id in sorted(self._watched):
+        for campaign_id in sorted(self.watched):
             # A transaction for each: a campaign is always locked before its contacts and mails.
             with self._database.atomic():
                 circuit_breaker.trip_circuit_breaker(
                     campaign_id, percent=self._percent, now=self._clock.now()
                 )
-        self._watched.clear()
+        self.watched.clear()
         now = time.monotonic()
         self._next_at = now + _PAUSE_FACTOR * (now - began)

@@ -366,7 +366,7 @@ class SendLoop:
         )
         self._report(number, state)
         if error.permanent and prepared.claim.mail.campaign_id:
-            self._bounce_guard.watch(prepared.claim.mail.campaign_id)
+            self._bounce_guard.watched.add(prepared.claim.mail.campaign_id)
 
     def _server_rejects_everybody(self, prepared: PreparedMail, error: TransportError) -> bool:
         """Return whether a "no such mailbox" reply comes from a server that rejects everybody."""

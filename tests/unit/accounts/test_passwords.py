@@ -152,8 +152,8 @@ def test_what_is_no_hash_opens_nothing() -> None:
 
 def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("x")
-    assert passwords.needs_rehash(old)
-    assert not passwords.needs_rehash(passwords.hash_password("x"))
+    assert passwords.HASHER.check_needs_rehash(old)
+    assert not passwords.HASHER.check_needs_rehash(passwords.hash_password("x"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from repermit.exports.reconcile import (
     Finding,
@@ -13,7 +13,6 @@ from repermit.exports.reconcile import (
     count_findings,
     format_lines,
     list_next_steps,
-    make_document,
 )
 from tests.support.command_tree import parse
 
@@ -58,7 +57,7 @@ def test_counts_have_every_kind_zeros_included() -> None:
 
 
 def test_the_document_is_what_json_can_hold() -> None:
-    document = json.loads(json.dumps(make_document(RESULT)))
+    document = json.loads(json.dumps(asdict(RESULT)))
 
     assert document["missing"] == [
         {"line": 0, "address": "yes@example.org", "reason": "answer", "part": ""}
