@@ -130,7 +130,10 @@ def make_notice_texts(topic: str, slug: str, language: str) -> dict[str, str]:
 
 
 def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, list[str]]:
-    """Return the counts of the daily mail, a line each; most zeros have no line."""
+    """Return the counts of the daily mail, a line each; most zeros have no line.
+
+    `in_all` is empty for a list without a campaign.
+    """
     gettext = load_translations(language).gettext
     today = (
         (summary.yes, gettext("Yes: %(count)s")),
@@ -161,8 +164,11 @@ def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, lis
         (summary.unasked, gettext("could not be asked, and may not be mailed: %(count)s")),
         (summary.otherwise, gettext("stay by another proof: %(count)s")),
     )
+    today_lines = [text % {"count": count} for count, text in today if count]
+    if not summary.asked:
+        return {"today": today_lines, "in_all": []}
     return {
-        "today": [text % {"count": count} for count, text in today if count],
+        "today": today_lines,
         "in_all": [
             *(text % {"count": count} for count, text in in_all),
             *(text % {"count": count} for count, text in others if count),

@@ -265,7 +265,7 @@ class DailySummary:
 
     - `withdrawn`: said No after a Yes, or as a customer.
     - `others`: removed for another reason than a No: a bounce, a complaint, a request, no answer.
-    - `asked`: of the whole campaign, the sum of the next six.
+    - `asked`: of the whole campaign, the sum of the next six; 0 for a list without one.
     - `waiting`, `unasked`, `otherwise`: 0 in a mail enqueued before such mails had them.
     - `erased`: deleted their own data since `since`, so that no file names them.
     - `replies`: the replies by mail that wait for the admin's decision.
@@ -277,10 +277,10 @@ class DailySummary:
     no: int
     withdrawn: int
     others: int
-    asked: int
-    all_yes: int
-    all_no: int
-    silent: int
+    asked: int = 0
+    all_yes: int = 0
+    all_no: int = 0
+    silent: int = 0
     waiting: int = 0
     unasked: int = 0
     otherwise: int = 0

@@ -1,4 +1,4 @@
-"""The admin's mails about a campaign: one each day with news, and one once it has closed.
+"""The admin's mails: one about a list on each day with news, and one once a campaign has closed.
 
 A reply by mail that waits for a decision is news on each day, since it may be a No.
 
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
-
-from peewee import fn
 
 from repermit.clock import format_timestamp
 from repermit.contacts.human_replies import count_waiting_replies
@@ -22,6 +21,7 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import enqueue_notice
 from repermit.emails.mail_types import ClosingSummary, DailySummary
 from repermit.evidence import stored_tree
@@ -45,18 +45,14 @@ def enqueue_daily_mails(database: Database, *, settings: Settings, now: datetime
     """Enqueue the admin's daily mail about each list with news; return how many there were.
 
     At four in the afternoon, in the organisation's zone, while there is time left to take people
-    off elsewhere. It is about the list's newest campaign, also once that has ended, and reports
-    what was recorded since the list's last one. Safe to run in several processes at once.
+    off elsewhere. It reports what was recorded since the list's last one, and how the people of
+    its newest campaign stand, also once that has ended. A list without one may have sign-ups. Safe
+    to run in several processes at once.
     """
     moment = _find_last_time(now, settings.zone)
-    newest = (
-        Campaign.select(fn.MAX(Campaign.id))
-        .where(Campaign.launched_at < moment, Campaign.state != CampaignState.DRAFT)
-        .group_by(Campaign.list)
-    )
     return sum(
-        _enqueue_daily_mail(database, campaign, moment)
-        for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id))
+        _enqueue_daily_mail(database, mailing_list, moment)
+        for mailing_list in list(MailingList.select().order_by(MailingList.id))
     )
 
 
@@ -69,19 +65,21 @@ def _find_last_time(now: datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(local.date() - timedelta(days=1), _DAILY_AT, zone)
 
 
-def _enqueue_daily_mail(database: Database, campaign: Campaign, moment: datetime) -> bool:
-    last = _read_last_mail(campaign.list_id)
+def _enqueue_daily_mail(database: Database, mailing_list: MailingList, moment: datetime) -> bool:
+    last = _read_last_mail(mailing_list.id)
     if last and last.at >= moment:
         return False
-    reported = last or _LastMail(_find_entry_before(campaign.launched_at), campaign.launched_at)
+    campaign = _find_newest_campaign(mailing_list, moment)
+    begin = campaign.launched_at if campaign else moment - timedelta(days=1)
+    reported = last or _LastMail(_find_entry_before(begin), begin)
     # Without a lock, since a day may have a million entries; entries do not change.
     upto = _find_entry_before(moment, after=reported.upto)
-    slug = campaign.list.slug
+    slug = mailing_list.slug
     counts = Counter(
         entry.what for entry in read_outcomes(after=reported.upto, upto=upto, slug=slug)
     )
     erased = _count_erased_themselves(slug, after=reported.upto, upto=upto)
-    replies = count_waiting_replies(campaign.list)
+    replies = count_waiting_replies(mailing_list)
     topic = ""
     if counts or erased or replies:
         summary = _read_daily_counts(
@@ -89,16 +87,28 @@ def _enqueue_daily_mail(database: Database, campaign: Campaign, moment: datetime
         )
         topic = summary.topic
     with database.atomic():
-        lock_rows(Campaign.select().where(Campaign.id == campaign.id)).get()
-        if _read_last_mail(campaign.list_id) != last:
+        lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+        if _read_last_mail(mailing_list.id) != last:
             return False
         Meta.write(
-            _make_daily_key(campaign.id), json.dumps({"upto": upto, "at": format_timestamp(moment)})
+            _make_daily_key(mailing_list.id),
+            json.dumps({"upto": upto, "at": format_timestamp(moment)}),
         )
         if not topic:
             return False
-        enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
+        enqueue_notice(topic, list_id=mailing_list.id, due_at=moment, campaign=campaign)
     return True
+
+
+def _find_newest_campaign(mailing_list: MailingList, moment: datetime) -> Campaign | None:
+    """Return a list's newest campaign that was launched before `moment`; None without one."""
+    launched = Campaign.select().where(
+        Campaign.list == mailing_list,
+        Campaign.launched_at < moment,
+        Campaign.state != CampaignState.DRAFT,
+    )
+    campaign: Campaign | None = launched.order_by(Campaign.id.desc()).first()
+    return campaign
 
 
 def _count_erased_themselves(slug: str, *, after: int, upto: int) -> int:
@@ -118,15 +128,28 @@ def _count_erased_themselves(slug: str, *, after: int, upto: int) -> int:
 
 
 def _read_daily_counts(
-    campaign: Campaign, counts: Counter[Outcome], *, since: datetime, erased: int, replies: int
+    campaign: Campaign | None,
+    counts: Counter[Outcome],
+    *,
+    since: datetime,
+    erased: int,
+    replies: int,
 ) -> DailySummary:
-    people = count_people(campaign)
-    return DailySummary(
+    summary = DailySummary(
         since=since,
         yes=counts[Outcome.YES],
         no=counts[Outcome.NO],
         withdrawn=counts[Outcome.WITHDRAWN],
         others=sum(counts[outcome] for outcome in _OTHERS),
+        erased=erased,
+        replies=replies,
+        seq=read_newest_seq(),
+    )
+    if campaign is None:
+        return summary
+    people = count_people(campaign)
+    return replace(
+        summary,
         asked=people.asked,
         all_yes=people.yes,
         all_no=people.gone,
@@ -134,9 +157,6 @@ def _read_daily_counts(
         waiting=people.waiting,
         unasked=sum(people.unasked.values()),
         otherwise=people.otherwise,
-        erased=erased,
-        replies=replies,
-        seq=read_newest_seq(),
     )
 
 
@@ -157,16 +177,17 @@ def _find_entry_before(moment: datetime, *, after: int | None = None) -> int:
 
 
 def _read_last_mail(list_id: int) -> _LastMail | None:
-    """Return the last mail about any of a list's campaigns."""
+    """Return the last mail about a list."""
     campaigns = Campaign.select(Campaign.id).where(Campaign.list == list_id)
-    keys = [_make_daily_key(campaign.id) for campaign in campaigns]
+    # Until December 2026 it was noted by campaign.
+    keys = [_make_daily_key(list_id), *(f"daily_{campaign.id}" for campaign in campaigns)]
     values = (json.loads(row.value) for row in Meta.select().where(Meta.key.in_(keys)))
     mails = (_LastMail(stored["upto"], parse_timestamp(stored["at"])) for stored in values)
     return max(mails, default=None)
 
 
-def _make_daily_key(campaign_id: int) -> str:
-    return f"daily_{campaign_id}"
+def _make_daily_key(list_id: int) -> str:
+    return f"daily_list_{list_id}"
 
 
 # --- The mail about a campaign that has closed: its counts, and the checkpoint to keep. -----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from repermit.contacts.erasure import erase_contact
 from repermit.contacts.human_replies import save_reply, settle_replies
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -26,6 +28,7 @@ from tests.support.builders import (
     make_asked,
     make_campaign,
     make_contact,
+    make_list,
     make_settings,
 )
 from tests.support.query_plans import statements_in_transactions
@@ -84,6 +87,31 @@ def test_it_tells_what_came_and_how_all_stand(
             seq=stored_tree.checkpoint().seq,
         )
     ]
+
+
+def test_a_list_with_a_sign_up_form_alone_has_it_too(
+    database: Database, mailing_list: MailingList
+) -> None:
+    gone = make_contact(database, mailing_list)
+    take_off(database, gone, 0, at=FOUR - INSTANT)
+    make_list(database, slug="quiet")
+    assert owe(database, FOUR) == 1
+    (news,) = told()
+    assert news
+    assert (news.since, news.no, news.asked) == (FOUR - DAY, 1, 0)
+    assert make_daily_mail_texts(news, "en")["in_all"] == []
+    assert owe(database, FOUR + DAY) == 0
+
+
+def test_what_was_told_by_an_earlier_version_is_not_told_again(
+    database: Database, mailing_list: MailingList, campaign: Campaign
+) -> None:
+    take_off(database, make_asked(database, mailing_list, campaign), campaign.id)
+    upto = stored_tree.checkpoint().seq
+    with database.atomic():
+        # Until December 2026 it was noted by campaign.
+        Meta.write(f"daily_{campaign.id}", json.dumps({"upto": upto, "at": FOUR.isoformat()}))
+    assert owe(database, FOUR) == owe(database, FOUR + DAY) == 0
 
 
 def test_a_reply_that_waits_is_told_every_day_until_it_is_decided_on(
@@ -152,7 +180,9 @@ def test_every_campaign_that_was_launched_has_it(
 ) -> None:
     campaign = make_campaign(database, mailing_list, state=state)
     say_yes(database, make_asked(database, mailing_list, campaign), campaign.id)
-    assert owe(database, FOUR) == (state != CampaignState.DRAFT)
+    assert owe(database, FOUR) == 1
+    # A draft has asked nobody; what happens on its list is told without it.
+    assert [news.asked for news in told() if news] == [int(state != CampaignState.DRAFT)]
 
 
 @pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
@@ -218,15 +248,13 @@ def test_it_counts_who_deleted_their_own_data_apart(
 def test_a_campaign_that_was_launched_after_four_waits_for_its_first_day(
     database: Database, mailing_list: MailingList
 ) -> None:
-    # What was there before the launch is no news of it.
+    # What was there before the launch is no news of it, but of the list.
     take_off(database, make_contact(database, mailing_list), 0, at=NOW)
     campaign = make_campaign(database, mailing_list, launched_at=FOUR)
-    assert owe(database, FOUR + timedelta(hours=8)) == 0
+    assert owe(database, FOUR + timedelta(hours=8)) == 1
     say_yes(database, make_asked(database, mailing_list, campaign), campaign.id, at=FOUR)
     assert owe(database, FOUR + DAY) == 1
-    (news,) = told()
-    assert news
-    assert (news.yes, news.others, news.no) == (1, 0, 0)
+    assert [(news.yes, news.no, news.asked) for news in told() if news] == [(0, 1, 0), (1, 0, 1)]
 
 
 def test_many_processes_owe_it_once(
