@@ -87,7 +87,7 @@ _DAY = timedelta(days=1)
 
 
 def should_record_security_event(
-    kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
+    kind: SecurityEventKind, *, actor: str, network: str, now: datetime
 ) -> bool:
     """Say whether to record an event; False if the same was recorded within the last minute."""
     if kind not in _RATE_LIMITED_KINDS:

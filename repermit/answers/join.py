@@ -28,7 +28,6 @@ from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
-from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.evidence import chain, chain_reader, consent_receipt, erasable_parts
 from repermit.i18n import catalogues
 from repermit.rules import bot_detection, consent
@@ -85,12 +84,11 @@ def forget_old_sign_ups(
     database: Database,
     *,
     now: datetime,
-    max_rows_per_step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Delete sign-ups that nobody confirmed within `SIGN_UPS_KEPT`; return how many.
 
-    Anybody may have typed their addresses. A transaction deletes at most `max_rows_per_step`.
+    Anybody may have typed their addresses.
     """
     return delete_in_steps(
         database,
@@ -99,7 +97,6 @@ def forget_old_sign_ups(
         SignUp.at < now - SIGN_UPS_KEPT,
         holds_addresses=True,
         should_stop=should_stop,
-        max_rows_per_step=max_rows_per_step,
     )
 
 

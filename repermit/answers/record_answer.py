@@ -148,8 +148,8 @@ def disown_yes(
     arrived_at: datetime,
     settings: Settings,
     trace: Mapping[str, str],
-    unsaved_requests: Iterable[LinkRequest] = (),
-    confirmation_token: str = "",
+    unsaved_requests: Iterable[LinkRequest],
+    confirmation_token: str,
 ) -> RecordedAnswer | None:
     """Record that a contact who was asked again did not press Yes.
 

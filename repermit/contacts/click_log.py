@@ -207,10 +207,10 @@ class PendingOpenings:
         self._postponed.append(write)
 
     @contextmanager
-    def take_openings(self, uid: str, *, timeout: float = -1) -> Iterator[tuple[LinkRequest, ...]]:
+    def take_openings(self, uid: str, *, timeout: float) -> Iterator[tuple[LinkRequest, ...]]:
         """Take the requests of one contact, to be saved with a press; a failure puts them back.
 
-        - `timeout`: raises DatabaseBusy after so many seconds; -1 for no limit.
+        - `timeout`: raises DatabaseBusy after so many seconds.
         """
         # Requests that the sweep is writing now are in the database once it is done.
         if not self._writing.acquire(timeout=timeout):

@@ -136,9 +136,10 @@ def find_task_of_list(kind: TaskKind, mailing_list: MailingList) -> BackgroundTa
     return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
 
 
-def lock_task_of_list(kind: TaskKind, list_id: int) -> BackgroundTask | None:
-    """Return the same as `find_task_of_list`, locked until the caller's transaction ends."""
-    return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == list_id, locks=True)
+def lock_import_task(list_id: int) -> BackgroundTask | None:
+    """Return a list's running import, locked until the caller's transaction ends; else None."""
+    is_import = BackgroundTask.kind == TaskKind.IMPORT
+    return _find_first(is_import, BackgroundTask.list == list_id, locks=True)
 
 
 def _find_first(*conditions: Any, locks: bool = False) -> BackgroundTask | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from peewee import ProgrammingError
 
-from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task_of_list
+from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_import_task
 from repermit.db.connection import Database, FairSqliteDatabase, run_sql
 from repermit.temporary_files import make_private_folder
 
@@ -151,7 +151,7 @@ def _erase_from_table(database: Database, token: str, list_id: int, address_key:
         return
     with database.atomic():
         # The lock keeps steps of the import from reading the rows.
-        lock_task_of_list(TaskKind.IMPORT, list_id)
+        lock_import_task(list_id)
         if has_staged(database, token):
             statement = f"UPDATE {table} SET {_ERASED_VALUES} WHERE id = ANY(%s)"  # noqa: S608
             run_sql(database, statement, row_ids)

@@ -203,9 +203,9 @@ def count_reasons(path: Path, wanted: RowFilter) -> dict[str, int]:
 def read_doubtful(
     path: Path,
     *,
-    decided: Sequence[str] = (),
-    remarks: Sequence[str] = (),
-    after: int = 0,
+    decided: Sequence[str],
+    remarks: Sequence[str],
+    after: int,
     limit: int,
 ) -> list[tuple[PreviewRow, int]]:
     """Return the rows that an admin has to look at, and those that were decided on.
@@ -220,7 +220,7 @@ def read_doubtful(
 
 
 def read_opted_out_by_remark(
-    path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int
+    path: Path, *, decided: Sequence[str], after: int, limit: int
 ) -> list[tuple[PreviewRow, int]]:
     """Return the rows that only a remark opts out; those with the same words count as one."""
     return _read_equal(path, _OFF_BY_REMARK, (), decided, after=after, limit=limit)

@@ -21,7 +21,7 @@ from repermit.db.background_tasks import (
     find_task_of_list,
     foreground_lock,
     list_targets,
-    lock_task_of_list,
+    lock_import_task,
     run_each,
     select_targets,
 )
@@ -211,7 +211,7 @@ def _begin(
     import is the last.
     """
     # Locked before the list, as a step of an import does.
-    unfinished = lock_task_of_list(TaskKind.IMPORT, mailing_list.id)
+    unfinished = lock_import_task(mailing_list.id)
     # A launch and an import lock the list, too.
     lock_list(mailing_list)
     under_way = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)

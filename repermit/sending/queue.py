@@ -70,7 +70,7 @@ def count_due(*, now: datetime, mailing_list: MailingList | None = None) -> int:
     return sum(query.count() for query in _select_due(now, mailing_list))
 
 
-def count_queued(*, mailing_list: MailingList | None = None) -> int:
+def count_queued(*, mailing_list: MailingList | None) -> int:
     """Return how many mails are queued, due or not; from the stored counts, as it may be many."""
     mails = counts.count_mails(mailing_list)
     return counts.sum_mails(mails, lambda group: group.state is MailState.QUEUED)

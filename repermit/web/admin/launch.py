@@ -34,11 +34,9 @@ from repermit.web.admin.rendering import (
     flash_message,
     get_page_language,
     gettext,
-    has_page,
     make_step_fields,
     name_language,
     ngettext,
-    redirect_home,
     redirect_to,
     render_page,
 )
@@ -134,11 +132,7 @@ def launch_campaign(slug: str) -> AnyResponse:
                 % {"url": url},
                 kind="warning",
             )
-    return (
-        redirect_to("campaign_page.show", slug=slug)
-        if has_page("campaign_page.show")
-        else redirect_home()
-    )
+    return redirect_to("campaign_page.show", slug=slug)
 
 
 @pages.post("/check")

@@ -80,13 +80,12 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
     return _make_response(html, status)
 
 
-def render_bare_page(template: str, *, status: int, **fields: Any) -> Response:
-    """Render a page without using the database or the logged-in user."""
+def render_server_error(status: int, *, is_unavailable: bool) -> Response:
+    """Render the error page without using the database or the logged-in user."""
     language = get_browser_language()
-    page_template = _make_environment(language).get_template(template)
-    return _make_response(
-        page_template.render(language=language, url_for=make_url, **fields), status
-    )
+    template = _make_environment(language).get_template("server_error.html")
+    html = template.render(language=language, url_for=make_url, is_unavailable=is_unavailable)
+    return _make_response(html, status)
 
 
 def _make_response(html: str, status: int) -> Response:
@@ -107,7 +106,7 @@ def redirect_to(endpoint: str, **values: Any) -> AnyResponse:
 
 def redirect_home() -> AnyResponse:
     """Redirect to the start page."""
-    return redirect_to("dashboard.show" if has_page("dashboard.show") else "account.show")
+    return redirect_to("dashboard.show")
 
 
 def redirect_to_page(path: str) -> AnyResponse:

@@ -15,8 +15,8 @@ from repermit.web.admin.rendering import (
     format_time,
     gettext,
     name_language,
-    render_bare_page,
     render_page,
+    render_server_error,
 )
 
 
@@ -102,14 +102,12 @@ def show_unavailable(*, is_recorded: bool) -> Response:
 
     - `is_recorded`: whether something may have been recorded.
     """
-    return render_bare_page(
-        "server_error.html", status=_UNAVAILABLE, is_unavailable=not is_recorded
-    )
+    return render_server_error(_UNAVAILABLE, is_unavailable=not is_recorded)
 
 
 def show_failure() -> Response:
     """Return the page for an internal error; made without the database, which may have failed."""
-    return render_bare_page("server_error.html", status=_FAILED, is_unavailable=False)
+    return render_server_error(_FAILED, is_unavailable=False)
 
 
 def show_refused_page(error: Refused) -> Response:

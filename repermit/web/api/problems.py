@@ -32,7 +32,7 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
-def make_problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def make_problem(status: int, detail: str, headers: Mapping[str, str]) -> Response:
     """Return the response with a problem."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     response = Response(
@@ -40,7 +40,7 @@ def make_problem(status: int, detail: str, headers: Mapping[str, str] | None = N
         status=status,
         content_type="application/problem+json",
     )
-    response.headers.update(headers or {})
+    response.headers.update(headers)
     return response
 
 

@@ -197,7 +197,7 @@ def describe_basis(state: HasStatus, locale: PageLocale) -> str:
     }[state.basis]
 
 
-def describe_consent(state: str, locale: PageLocale, *, is_represented: bool = False) -> str:
+def describe_consent(state: str, locale: PageLocale, *, is_represented: bool) -> str:
     """Return a state of a consent (dpv:ConsentStatus) in a few words."""
     gettext = locale.gettext
     text = {

@@ -140,7 +140,7 @@ def test_what_nobody_confirmed_is_forgotten_after_a_month(
     assert SignUp.select().count() == 4
     later = NOW + timedelta(days=31)
     assert join.forget_old_sign_ups(database, now=later, should_stop=lambda: True) == 0
-    assert join.forget_old_sign_ups(database, now=later, max_rows_per_step=1) == 2
+    assert join.forget_old_sign_ups(database, now=later) == 2
     left = {row.address for row in SignUp.select()}
     assert left == {"kept@example.org", "new@example.org"}
     assert join.forget_old_sign_ups(database, now=later) == 0

@@ -92,11 +92,11 @@ def test_what_a_press_takes_is_there_again_if_the_press_fails(
 ) -> None:
     pending = PendingOpenings()
     pending.add(contact.uid, GET)
-    with pytest.raises(LookupError), pending.take_openings(contact.uid):
+    with pytest.raises(LookupError), pending.take_openings(contact.uid, timeout=1):
         raise LookupError
-    with pending.take_openings(contact.uid) as seen:
+    with pending.take_openings(contact.uid, timeout=1) as seen:
         assert seen == (GET,)
-    with pending.take_openings(contact.uid) as seen:
+    with pending.take_openings(contact.uid, timeout=1) as seen:
         assert seen == ()
     assert pending.write(database) == 0
 
