@@ -259,33 +259,34 @@ def _list_refusals(
     yield from _check_wording(mailing_list, settings)
 
 
-def _check_organisation(organisation: Organisation) -> Iterator[LazyText]:
+_MISSING_SETTINGS = {
     # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
-    if not organisation.name:
-        yield LazyText(
-            "the settings do not say what your organisation is called",
-            code="organisation_name",
-            cli=": set name under [organisation] in config.toml",
-        )
-    if not organisation.postal_lines:
-        yield LazyText(
-            "the settings do not give your organisation’s postal address",
-            code="organisation_address",
-            cli=": set address under [organisation] in config.toml",
-        )
-    if not organisation.email and not organisation.telephone:
-        yield LazyText(
-            "the settings give neither an e-mail address nor a telephone number to reach you by",
-            code="organisation_contact",
-            cli=": set email or telephone under [organisation] in config.toml",
-        )
+    "name": LazyText(
+        "the settings do not say what your organisation is called",
+        code="organisation_name",
+        cli=": set name under [organisation] in config.toml",
+    ),
+    "address": LazyText(
+        "the settings do not give your organisation’s postal address",
+        code="organisation_address",
+        cli=": set address under [organisation] in config.toml",
+    ),
+    "email": LazyText(
+        "the settings give neither an e-mail address nor a telephone number to reach you by",
+        code="organisation_contact",
+        cli=": set email or telephone under [organisation] in config.toml",
+    ),
     # GDPR art. 13(2)(d): where to complain stands in every statement of rights.
-    if not organisation.authority:
-        yield LazyText(
-            "the settings do not say where people can complain: the supervisory authority",
-            code="organisation_authority",
-            cli=" (authority under [organisation] in config.toml)",
-        )
+    "authority": LazyText(
+        "the settings do not say where people can complain: the supervisory authority",
+        code="organisation_authority",
+        cli=" (authority under [organisation] in config.toml)",
+    ),
+}
+
+
+def _check_organisation(organisation: Organisation) -> Iterator[LazyText]:
+    yield from (_MISSING_SETTINGS[key] for key in organisation.missing_keys)
     if organisation.email and (reason := _explain_bad_address(organisation.email)):
         yield LazyText(
             "your organisation’s e-mail address in the settings cannot be used: %(reason)s",

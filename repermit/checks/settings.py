@@ -113,21 +113,10 @@ _MIN_DISTINCT_BYTES = 10
 
 def check_organisation(settings: Settings) -> Iterator[Finding]:
     """Yield a finding about the settings required before asking (GDPR art. 13(1) and (2)(d))."""
-    lacking = ", ".join(_list_missing(settings.organisation))
+    lacking = ", ".join(settings.organisation.missing_keys)
     yield (
         make_finding("config_organisation", keys=lacking) if lacking else make_finding("config_ok")
     )
-
-
-def _list_missing(organisation: Organisation) -> Iterator[str]:
-    if not organisation.name:
-        yield "name"
-    if not organisation.postal_lines:
-        yield "address"
-    if not organisation.email and not organisation.telephone:
-        yield "email"
-    if not organisation.authority:
-        yield "authority"
 
 
 def check_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:

@@ -107,6 +107,17 @@ class Organisation:
     )
 
     @property
+    def missing_keys(self) -> tuple[str, ...]:
+        """Return the keys that are required before asking and empty; "email" or a telephone."""
+        required = {
+            "name": self.name,
+            "address": self.postal_lines,
+            "email": self.email or self.telephone,
+            "authority": self.authority,
+        }
+        return tuple(key for key, value in required.items() if not value)
+
+    @property
     def postal_lines(self) -> tuple[str, ...]:
         """Return the postal address, a line each."""
         return tuple(line.strip() for line in self.address.splitlines() if line.strip())
