@@ -20,8 +20,7 @@ from repermit.errors import NotFound
 from repermit.rules.consent import MailKind
 from repermit.sending import expired_or_unwanted_mail, queued_mail
 from repermit.sending.mail_for_contact import MailComposer
-from repermit.sending.queue import Claim
-from repermit.sending.wording_for_mail import choose_wordings
+from repermit.sending.queue import Claim, choose_wordings
 from repermit.signed_links import Links
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.sending_campaign import Story, mail_settings, make_story, make_wording
