@@ -67,10 +67,13 @@ def make_zip() -> io.BytesIO:
 def site(database: Database, settings: Settings, page: Page) -> Iterator[str]:
     """Return where pages are that show a long address, in tables with all their columns."""
     news, other = make_list(database), make_list(database, slug="other")
-    asked = make_asked(database, news, make_campaign(database, news), ADDRESS)
+    campaign = make_campaign(database, news)
+    # One is silent, and one has written.
+    make_asked(database, news, campaign, ADDRESS)
+    wrote = make_asked(database, news, campaign, f"y{ADDRESS}")
     make_contact(database, other, f"x{ADDRESS}")
     with database.atomic():
-        human_replies.save_reply(asked, digest="d" * 64, proposed="", at=NOW, decided_at=None)
+        human_replies.save_reply(wrote, digest="d" * 64, proposed="", at=NOW, decided_at=None)
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
         given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
         let_in(page, pages, make_admin(database, id=1, email=ADDRESS))

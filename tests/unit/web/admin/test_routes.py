@@ -22,7 +22,6 @@ from repermit.db.connection import Database, FairSqliteDatabase, open_database
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access, SecurityEvent, Session
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
 from repermit.i18n.correctable_texts import key_of
 from repermit.rules.consent import CampaignState, MailState, Status
@@ -153,13 +152,13 @@ class World:
 
     def show_everywhere(self) -> None:
         """Have the address stand on each page that would show it."""
-        database, contact = self.database, Contact.get_by_id(self.values["contact_id"])
-        news, campaign = contact.list, Campaign.get()
+        database, campaign = self.database, Campaign.get()
+        news = campaign.list
         made = make_contact(database, news, f"-{SECRET_ADDRESS}", status=Status.CONFIRMED)
         make_mail(database, campaign, made, state=MailState.IN_DOUBT, started_at=NOW)
         with database.atomic():
             human_replies.save_reply(
-                contact, digest=contact.uid * 2, proposed="", at=NOW, decided_at=None
+                made, digest=made.uid * 2, proposed="", at=NOW, decided_at=None
             )
         client = admin_client(self.pages)
         file = io.BytesIO(f"email\n{SECRET_ADDRESS}\n".encode())
