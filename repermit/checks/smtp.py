@@ -130,19 +130,11 @@ def check_return_domain(resolver: DnsResolver, domain: str) -> Iterator[Finding]
         yield make_finding("bounces_nowhere", domain=domain)
 
 
-def has_bounce_reader(settings: Settings, *, has_returned: bool) -> bool:
-    """Return whether bounces and replies come in: from a mailbox, or by `repermit bounce`.
-
-    - `has_returned`: whether one was ever recorded, see `has_bounces`.
-    """
-    return settings.bounces.protocol != "none" or has_returned
-
-
 def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[Finding]:
     """Yield a finding about bounces if the settings have no mailbox for them."""
     if settings.bounces.protocol != "none":
         return
-    if has_bounce_reader(settings, has_returned=has_returned):
+    if has_returned:
         yield make_finding("bounces_came")
     else:
         yield make_finding("bounces_none")

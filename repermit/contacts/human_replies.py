@@ -86,13 +86,19 @@ def list_waiting_replies(
     mailing_list: MailingList, *, limit: int | None = None
 ) -> tuple[WaitingReply, ...]:
     """Return the waiting replies of a list, the oldest first; also those to earlier campaigns."""
-    rows = _select_waiting(mailing_list, *_COLUMNS).order_by(Reply.at, Reply.id).limit(limit)
+    rows = (
+        _select_waiting(mailing_list.id, *_COLUMNS)
+        .join(Contact)
+        .order_by(Reply.at, Reply.id)
+        .limit(limit)
+    )
     return tuple(map(_make_waiting, rows.dicts()))
 
 
 def find_waiting_reply(mailing_list: MailingList, number: int) -> WaitingReply | None:
     """Return a waiting reply of a list by its number; None if it does not wait."""
-    row = _select_waiting(mailing_list, *_COLUMNS).where(Reply.id == number).dicts().first()
+    rows = _select_waiting(mailing_list.id, *_COLUMNS).join(Contact).where(Reply.id == number)
+    row = rows.dicts().first()
     return _make_waiting(row) if row else None
 
 
@@ -112,7 +118,7 @@ def _make_waiting(row: dict[str, Any]) -> WaitingReply:
 
 def select_repliers(list_id: int) -> Any:
     """Return the query for the ids of a list's contacts with a waiting reply."""
-    return Reply.select(Reply.contact).where(Reply.list == list_id, Reply.decided_at.is_null())
+    return _select_waiting(list_id, Reply.contact)
 
 
 def index_waiting_replies(contact_ids: Sequence[int]) -> dict[int, datetime]:
@@ -134,15 +140,11 @@ _WAITING_TIMES = PreparedQuery(
 
 def count_waiting_replies(mailing_list: MailingList) -> int:
     """Return the number of waiting replies of a list."""
-    return int(_select_waiting(mailing_list, Reply.id).count())
+    return int(_select_waiting(mailing_list.id, Reply.id).count())
 
 
-def _select_waiting(mailing_list: MailingList, *columns: Any) -> Any:
-    return (
-        Reply.select(*columns)
-        .join(Contact)
-        .where(Reply.list == mailing_list, Reply.decided_at.is_null())
-    )
+def _select_waiting(list_id: int, *columns: Any) -> Any:
+    return Reply.select(*columns).where(Reply.list == list_id, Reply.decided_at.is_null())
 
 
 _DECISIONS = {"confirmed": "yes", "removed": "no", "reply_set_aside": "none"}

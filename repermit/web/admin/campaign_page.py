@@ -18,7 +18,6 @@ from flask import Blueprint, Response, abort, current_app
 from repermit.campaigns import add_reminder, enqueue_asks, progress
 from repermit.campaigns.lifecycle import MAX_NOTE_LENGTH
 from repermit.checks.database import has_bounces
-from repermit.checks.smtp import has_bounce_reader
 from repermit.clock import count_days
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
@@ -208,7 +207,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "was_down": must_delay_expiry(campaign, now),
         "promise": _read_promise(campaign),
         "late_reminders": contacts_counts.count_late_reminders(campaign),
-        "reads_bounces": has_bounce_reader(services.settings, has_returned=has_bounces()),
+        "reads_bounces": services.settings.bounces.protocol != "none" or has_bounces(),
     }
 
 

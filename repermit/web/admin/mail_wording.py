@@ -135,12 +135,8 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
         mail = _preview_as_listed(mailing_list, language=language, reader_name=name)
     except RepermitError:
         return
-    for warning in (
-        make_first_screen_text(mail, is_own=is_own),
-        "" if is_own else _make_purpose_text(mailing_list, language),
-    ):
-        if warning:
-            flash_message(warning, kind="warning")
+    for warning in _list_first_screen_warnings(mailing_list, mail, language, is_own=is_own):
+        flash_message(warning, kind="warning")
 
 
 @pages.post("/view")
@@ -381,13 +377,23 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     is_own = bool(own_wording.text)
     if is_own:
         widest = _make_mail(mailing_list, form, reader_name=WIDEST_NAME)
-    warnings = [
-        make_first_screen_text(widest, is_own=is_own),
-        "" if is_own else _make_purpose_text(mailing_list, form.language.data),
-        _make_subject_text(mailing_list, mail, form, own_wording.subject),
-    ]
-    banner = Markup("").join(make_warning(text, shade) for text in warnings if text)
+    language = form.language.data
+    warnings = _list_first_screen_warnings(mailing_list, widest, language, is_own=is_own)
+    if text := _make_subject_text(mailing_list, mail, form, own_wording.subject):
+        warnings.append(text)
+    banner = Markup("").join(make_warning(text, shade) for text in warnings)
     return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=banner)
+
+
+def _list_first_screen_warnings(
+    mailing_list: MailingList, mail: Mail, language: str, *, is_own: bool
+) -> list[str]:
+    """Return warnings if a mail's first screen hides an answer, or cuts the list's purpose.
+
+    - `is_own`: whether the mail has the admin's own wording, which may leave the purpose out.
+    """
+    purpose_text = "" if is_own else _make_purpose_text(mailing_list, language)
+    return list(filter(None, (make_first_screen_text(mail, is_own=is_own), purpose_text)))
 
 
 def _make_purpose_text(mailing_list: MailingList, language: str) -> str:
