@@ -149,7 +149,7 @@ def check_reply_mailbox(settings: Settings) -> Iterator[Finding]:
     if settings.bounces.protocol == "none" or "@" not in mailbox or not replies_to:
         return
     if mailbox.casefold() != replies_to.casefold():
-        yield make_finding("replies_elsewhere", mailbox=mailbox, address=replies_to)
+        yield make_finding("bounces_replies_elsewhere", mailbox=mailbox, address=replies_to)
 
 
 def check_mailbox_login(

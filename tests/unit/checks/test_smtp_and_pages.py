@@ -711,8 +711,8 @@ def test_a_domain_for_bounces_takes_mail_or_not(server: NameServer, names: DnsRe
 @pytest.mark.parametrize(
     ("protocol", "username", "email", "codes"),
     [
-        ("imap", "nieuws@example.org", "info@example.org", ["replies_elsewhere"]),
-        ("pop3", "nieuws@example.org", "info@example.org", ["replies_elsewhere"]),
+        ("imap", "nieuws@example.org", "info@example.org", ["bounces_replies_elsewhere"]),
+        ("pop3", "nieuws@example.org", "info@example.org", ["bounces_replies_elsewhere"]),
         ("imap", "Info@Example.org", "info@example.org", []),
         # Whose mailbox a bare user name opens is not known.
         ("imap", "nieuws", "info@example.org", []),
