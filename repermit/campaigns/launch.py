@@ -104,6 +104,7 @@ def launch(
                 now=now,
                 deadline=deadline,
                 starts_at=starts_at,
+                grounds=grounds,
                 include_thin=include_thin,
                 reminder=reminder,
             )

@@ -40,6 +40,7 @@ from repermit.rules.consent import (
     Reason,
 )
 from repermit.rules.deadlines_and_reminders import MAX_PERIOD, latest_ask
+from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
 # --- The reason for a launch despite findings of the check. ---------------------------------------
@@ -86,6 +87,23 @@ def _format_counts(languages: Mapping[str, int]) -> LazyJoin:
             for language, n in languages.items()
         )
     )
+
+
+# --- Notes on legal grounds that nobody has given. ------------------------------------------------
+
+
+def _check_grounds(mailing_list: MailingList, grounds: Grounds) -> Iterator[LazyText]:
+    if not grounds.asking_ground:
+        yield LazyText(
+            "The answer page will not say on what ground of the law you ask",
+            cli=": --ground says it.",
+        )
+    if mailing_list.sensitive and not grounds.special_ground:
+        yield LazyText(
+            "The list is sensitive, and the law forbids asking these people without a ground of "
+            "its own (GDPR art. 9(1)); you give none",
+            cli=": --special-ground does.",
+        )
 
 
 # --- Rows of a list's imports that never became contacts. -----------------------------------------
@@ -177,12 +195,14 @@ def plan_launch(
     now: datetime,
     deadline: datetime,
     starts_at: datetime | None = None,
+    grounds: Grounds = NO_GROUNDS,
     include_thin: bool = False,
     reminder: int = 0,
 ) -> Plan:
     """Return the plan of a launch at `now`; writes nothing. Times are aware.
 
     - `starts_at`: when sending starts, if later than now.
+    - `grounds`: the legal grounds given; a note names each that lacks.
     - `include_thin`: also ask confirmed contacts whose imported proof shows no wording.
     - `reminder`: how many days before the deadline contacts are reminded; 0 for never.
     - While another campaign is live nothing is counted, and the launch is refused.
@@ -211,6 +231,7 @@ def plan_launch(
             *NOTES,
             *((REMINDER_NOTE,) if reminder else ()),
             *((LOST_LAUNCH_NOTE,) if mailing_list.lost_launch_at else ()),
+            *_check_grounds(mailing_list, grounds),
             *_check_account(mailing_list, settings.mail),
             *find_revealing_places(mailing_list, settings),
             *list_language_notes(mailing_list, audience),

@@ -253,6 +253,7 @@ def _launch_campaign(
         now=context.now,
         deadline=deadline,
         starts_at=starts_at,
+        grounds=grounds,
         include_thin=include_thin,
         reminder=reminder,
     )
@@ -284,10 +285,6 @@ def _launch_campaign(
             make_unanswered_wording, settings=context.settings, now=context.now
         ),
     )
-    if not grounds.asking_ground:
-        warn("The answer page will not say on what ground of the law you ask: --ground says it.")
-    if mailing_list.sensitive and not grounds.special_ground:
-        warn("Nor what allows asking a sensitive list (GDPR art. 9): --special-ground says it.")
     # Printed after the launch, so that stdout stays empty if the database fails (full disk).
     if not as_json:
         _print_plan(context, result.plan, deadline, to=echo)

@@ -335,6 +335,7 @@ def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
         now=get_arrival(),
         deadline=deadline or campaign_draft.suggest_deadline(settings, get_arrival()),
         starts_at=starts_at,
+        grounds=conditions.grounds,
         include_thin=conditions.include_thin,
         reminder=conditions.reminder,
     )

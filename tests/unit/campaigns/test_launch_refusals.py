@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from repermit.db.models.campaigns import Campaign, Wording
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Exclusion, Status
+from repermit.rules.legal_grounds import NO_GROUNDS, AskingGround, Grounds, SpecialGround
 from repermit.settings.definitions import CampaignRules, MailServer, Organisation, Settings
 from tests.support.builders import (
     DEADLINE,
@@ -260,6 +262,26 @@ def test_a_plan_tells_that_an_own_wording_is_not_translated(
     planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
     assert ("another (1 in de)" in told) is (bool(own) and language == "de")
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_a_plan_tells_of_each_ground_of_the_law_that_nobody_gave(
+    database: Database, sensitive: bool
+) -> None:
+    mailing_list = make_list(database, sensitive=sensitive)
+    options: dict[str, Any] = {"settings": make_settings(), "now": NOW, "deadline": DEADLINE}
+    given = Grounds(
+        asking_ground=AskingGround.EARLIER_CONSENT, special_ground=SpecialGround.EXPLICIT_CONSENT
+    )
+    for grounds, told in (
+        (NO_GROUNDS, (True, sensitive)),
+        (replace(given, special_ground=""), (False, sensitive)),
+        (replace(given, asking_ground=""), (True, False)),
+        (given, (False, False)),
+    ):
+        notes = "\n".join(plan_launch(mailing_list, **options, grounds=grounds).notes)
+        said = "on what ground of the law you ask" in notes, "(GDPR art. 9(1))" in notes
+        assert said == told
 
 
 def test_a_plan_writes_nothing(database: Database) -> None:

@@ -11,6 +11,7 @@ from repermit.campaigns.launch_refusals import NOTES, plan_launch
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText
 from repermit.emails.sender_identity import split_plain_words
+from repermit.rules.legal_grounds import AskingGround, Grounds, SpecialGround
 from tests.support.builders import DEADLINE, NOW, make_list, make_organisation, make_settings
 
 COMMON_WORDS = package_files.load_data("common_words.toml")
@@ -29,6 +30,10 @@ def told(database: Database, *, settings: dict[str, Any] | None = None, **fields
         settings=make_settings(**settings or {}),
         now=NOW,
         deadline=DEADLINE,
+        grounds=Grounds(
+            asking_ground=AskingGround.EARLIER_CONSENT,
+            special_ground=SpecialGround.EXPLICIT_CONSENT,
+        ),
     )
     assert planned.notes[: len(NOTES)] == NOTES
     return "".join(planned.notes[len(NOTES) :])

@@ -312,3 +312,19 @@ def test_a_deadline_that_is_no_moment_is_refused(desk: Desk) -> None:
         assert desk.refused("launch", "news", "--deadline", far, *options) == asked
         at = ("--deadline", "2026-12-22", "--at", far)
         assert desk.refused("launch", "news", *at, *options) == asked
+
+
+def test_a_launch_without_a_ground_says_so_before_it_is_refused_or_made(desk: Desk) -> None:
+    """A warning after the launch would come too late: the answer pages are frozen by then."""
+    desk.add_news(sensitive=True)
+    with desk.news() as (database, news):
+        make_contact(database, news)
+    no_ground = "Mind: The answer page will not say on what ground of the law you ask: --ground"
+    no_special_ground = "(GDPR art. 9(1)); you give none: --special-ground does."
+    refused = desk.refused("launch", "news", *DEADLINE)
+    assert no_ground in refused
+    assert no_special_ground in refused
+    grounds = ("--ground", "earlier-consent", "--special-ground", "explicit-consent")
+    printed = desk.do("launch", "news", *DEADLINE, *ATTESTED, *grounds)
+    assert no_ground not in printed
+    assert no_special_ground not in printed

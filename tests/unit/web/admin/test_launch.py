@@ -257,15 +257,25 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
     plan = launch_refusals.plan_launch(
         mailing_list, settings=pages.settings, now=NOW, deadline=DEADLINE, reminder=7
     )
-    assert len(plan.notes) == 5
+    assert len(plan.notes) == 7
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "nl"}):
         notes = [make_sentence(note) for note in plan.notes]
     assert not set(notes) & set(plan.notes)
-    assert "(1 in het Duits)" in notes[4]
+    assert "(1 in het Duits)" in notes[6]
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "en"}):
         notes = [make_sentence(note) for note in plan.notes]
     assert notes[:3] == list(plan.notes[:3])
-    assert "(1 in German)" in notes[4]
+    assert "(1 in German)" in notes[6]
+
+
+def test_what_must_be_read_names_the_ground_that_was_not_chosen(
+    admin: FlaskClient, database: Database, mailing_list: MailingList
+) -> None:
+    note = "The answer page will not say on what ground of the law you ask."
+    assert note in words_of(admin.get(URL))
+    chosen = replace(READY, asking_ground="public_task")
+    campaign_draft.save_conditions(database, mailing_list, chosen, now=NOW, actor="user:1")
+    assert note not in words_of(admin.get(URL))
 
 
 def test_after_a_launch_that_is_lost_the_page_says_that_no_mail_leaves_yet(
