@@ -252,16 +252,11 @@ def find_fields(text: str) -> set[str]:
     return set(_MARK.findall(text))
 
 
-def decode_references(text: str) -> str:
-    """Replace character references (&amp;) by their characters."""
-    return html.unescape(text)
-
-
 def normalize_text(text: str) -> str:
     """Return a text in NFKC, without invisible characters; blanks stay."""
     # Twice: some characters combine only after the invisible ones between them are removed.
     for _ in range(2):
-        text = normalize("NFKC", decode_references(text)).translate(_DOTS)
+        text = normalize("NFKC", html.unescape(text)).translate(_DOTS)
         text = "".join(
             character for character in text if character.isspace() or _is_visible(character)
         )

@@ -15,7 +15,6 @@ from jinja2 import TemplateSyntaxError, nodes
 from repermit.emails.advertising_words import find_offers
 from repermit.emails.allowed_html import (
     FIELD,
-    decode_references,
     find_fields,
     mark_fields,
     normalize_text,
@@ -241,7 +240,7 @@ def _check_forbidden(text: str, *, reply_to: str) -> Iterator[LazyText]:
 
 def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[LazyText]]:
     """Return the fields in a template, and the reasons against all other syntax in it."""
-    if _BRACKETS.search(decode_references(source)):
+    if _BRACKETS.search(html.unescape(source)):
         return set(FIELD.findall(source)), [LazyText("⟦ and ⟧ may not stand in it: write [ and ]")]
     if "{%" in source or "{#" in source:
         reason = LazyText(

@@ -321,15 +321,12 @@ class AdminAct:
     content: Mapping[str, Any]
 
 
-def read_acts(
-    slug: str, events: Sequence[str], *, since: datetime | None = None
-) -> tuple[AdminAct, ...]:
+def read_acts(slug: str, events: Sequence[str]) -> tuple[AdminAct, ...]:
     """Return the acts of these kinds about a list ("": about no list), oldest first."""
-    recent = () if since is None else (Evidence.at >= since,)
     # Acts have no subject, so that the index by subject finds them among a million answers.
     rows = list(
         Evidence.select()
-        .where(Evidence.subject == "", Evidence.list == slug, Evidence.event.in_(events), *recent)
+        .where(Evidence.subject == "", Evidence.list == slug, Evidence.event.in_(events))
         .order_by(Evidence.seq)
     )
     contents: dict[int, dict[str, Any]] = {}

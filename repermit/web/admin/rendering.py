@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from babel import Locale
-from flask import Response, current_app, flash, get_flashed_messages, redirect, request, url_for
+from flask import Response, flash, get_flashed_messages, redirect, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
@@ -68,7 +68,6 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
             user=current_user,
             csrf_token=generate_csrf,
             url_for=make_url,
-            has_page=has_page,
             path=request.path,
             is_saved=request.method != "POST",
             find_field_help=find_field_help,
@@ -148,11 +147,6 @@ def find_field_help(name: str) -> str:
 def get_public_path() -> str:
     """Return the path of `public_url`, "" if it has none."""
     return urlsplit(get_services().settings.public_url).path
-
-
-def has_page(endpoint: str) -> bool:
-    """Return whether the application has this endpoint."""
-    return endpoint in current_app.view_functions
 
 
 def get_page_language() -> str:
