@@ -435,13 +435,19 @@ def _parameters(document: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _errors(document: Mapping[str, Any]) -> set[Row]:
+    shared = document["components"]["responses"]
     return {
-        (status, f"{answer['description']}.")
+        (status, f"{shared.get(_read_name(answer), answer)['description']}.")
         for found in document["paths"].values()
         for method in ("get", "post")
         for status, answer in found.get(method, {}).get("responses", {}).items()
         if status != "200"
     }
+
+
+def _read_name(answer: Mapping[str, Any]) -> str:
+    """Return the name of the shared answer that this one refers to; "" if it is its own."""
+    return str(answer.get("$ref", "")).rpartition("/")[2]
 
 
 # --- All of them. ---------------------------------------------------------------------------------
