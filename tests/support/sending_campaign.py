@@ -43,7 +43,7 @@ def mail_settings(database_url: str, port: int, **overrides: Any) -> Settings:
     """Return settings that send to a server on this machine."""
     server: dict[str, Any] = {"server": "localhost", "port": port, "tls": "none"}
     # One, so that mails leave in the order in which they are owed.
-    server |= {"connections": 1, "reply_timeout": 5}
+    server |= {"connections": 1, "reply_timeout": 60}
     return make_settings(database=database_url, mail=MailServer(**{**server, **overrides}))
 
 

@@ -887,7 +887,6 @@ def test_the_language_of_the_contact_is_used_where_there_is_a_wording(
         contact = make_contact(story.database, story.mailing_list, address, language=language)
         story.owe(contact=contact)
     assert story.send() == SendResult(sent=4)
-    # Mails over several connections arrive in any order.
     german = {mail.rcpt_tos[0]: "Sie" in _read_text(mail.message) for mail in inbox.mails}
     assert german == {
         f"reads-{language}@example.org": language == "de" for language in ("de", "nl", "fr", "")

@@ -47,7 +47,7 @@ def make_server(endpoint: TokenEndpoint, **overrides: Any) -> MailServer:
         "oauth_client_secret": "sesame",
         "oauth_refresh_token": "simsalabim",
         "oauth_authority": endpoint.url,
-        "reply_timeout": 5,
+        "reply_timeout": 60,
     }
     return MailServer(**{**values, **overrides})
 
