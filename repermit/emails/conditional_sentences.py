@@ -136,7 +136,7 @@ def make_daily_mail_texts(summary: DailySummary, language: str) -> dict[str, lis
     """
     gettext = load_translations(language).gettext
     today = (
-        (summary.yes, gettext("Yes: %(count)s")),
+        (summary.yes, gettext("Yes, new sign-ups among them: %(count)s")),
         (summary.no, gettext("No: %(count)s")),
         (summary.withdrawn, gettext("No after an earlier Yes, or as a customer: %(count)s")),
         (

@@ -63,7 +63,7 @@ def test_a_day_that_brought_nothing_but_replies_has_no_empty_list() -> None:
 
 def test_what_did_not_happen_is_not_told() -> None:
     draft = make_daily(news=make_news(no=0, withdrawn=0, others=0, erased=0, replies=0))
-    assert "Ja: 12" in draft.text
+    assert "Ja, nieuwe aanmeldingen meegeteld: 12" in draft.text
     assert "Nee: " not in draft.text
     assert "handover" not in draft.text
     assert "/replies" not in draft.text
