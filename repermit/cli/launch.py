@@ -137,7 +137,8 @@ def _parse_accepted(
 @click.option(
     "--special-ground",
     type=click.Choice([ground.replace("_", "-") for ground in SpecialGround]),
-    help="What allows asking a sensitive list (GDPR art. 9(2)(a), (d)); it stands there too.",
+    help="What allows asking a sensitive list (GDPR art. 9(2)(a), (d)); it stands there too. "
+    "`members`: only where your field is politics, philosophy, religion or trade unions.",
 )
 @click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
 @click.option("--include-thin", is_flag=True, help="Ask those too whose proof shows no wording.")

@@ -130,8 +130,8 @@ ASKING_GROUNDS: Mapping[str, str] = {
 SPECIAL_GROUNDS: Mapping[str, str] = {
     "explicit_consent": N_("The explicit consent that they gave before (GDPR art. 9(2)(a))"),
     "members": N_(
-        "They are or were members of our association, or regularly in touch with it "
-        "(GDPR art. 9(2)(d))"
+        "They are or were members of our organisation, whose field is politics, philosophy, "
+        "religion or trade unions, or regularly in touch with it (GDPR art. 9(2)(d))"
     ),
 }
 """The names of the special grounds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,25 @@ FIELDS = {"until": "2026-03-30", "until_time": "", "attest": ATTEST}
 
 def save(client: FlaskClient, **changed: Any) -> TestResponse:
     return post(client, URL, **{**FIELDS, **changed})
+
+
+# --- Its words. -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "fields"),
+    [
+        ("en", ("politics", "philosophy", "religion", "trade unions")),
+        ("nl", ("politiek", "levensbeschouwelijk", "godsdienstig", "vakbondsgebied")),
+    ],
+)
+def test_membership_allows_asking_only_in_the_fields_of_the_law(
+    client: FlaskClient, language: str, fields: tuple[str, ...]
+) -> None:
+    MailingList.update(sensitive=True).execute()
+    page = client.get(URL, headers={"Accept-Language": language})
+    (members,) = re.findall(r'<option value="members">([^<]*)', page.text)
+    assert all(field in members for field in fields)
 
 
 # --- Kept, and shown again. -----------------------------------------------------------------------
